@@ -1,0 +1,9 @@
+"Everything a notebook needs, in the order of the layers; made for `from toxicai.all import *`"
+from toxicai.text import *
+from toxicai.datasets import *
+from toxicai.data import *
+from toxicai.models import *
+from toxicai.losses import *
+from toxicai.metrics import *
+from toxicai.callbacks import *
+from toxicai.learner import *
