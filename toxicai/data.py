@@ -7,7 +7,7 @@ __all__ = ['EncodedText', 'TextPair', 'EncodeTfm', 'all_targets', 'BucketedDL', 
            'MultiLabelEncode', 'TokenizedRow', 'ToxicityDataLoaders', 'CommentTable', 'show_str', 'show_batch',
            'show_results', 'plot_top_losses']
 
-# %% ../nbs/03_data.ipynb #a80bf911
+# %% ../nbs/03_data.ipynb #cd5a07df
 import html,math,shutil,warnings
 from collections.abc import Mapping
 from itertools import takewhile
@@ -18,17 +18,17 @@ from IPython.display import display
 from .text import *
 from .datasets import *
 
-# %% ../nbs/03_data.ipynb #c1383361
+# %% ../nbs/03_data.ipynb #11f27722
 class EncodedText(TensorBase):
     "Inputs of a transformer for one text, shape (n_fields, seq_len), or for a batch, shape (bs, n_fields, seq_len)"
 
-# %% ../nbs/03_data.ipynb #4b167fe1
+# %% ../nbs/03_data.ipynb #d7da67c8
 class TextPair(tuple):
     "Two texts that are classified together"
     def show(self, ctx=None, **kwargs): return show_title(str(self), ctx=ctx, label='text')
     def __str__(self): return '\n‖ '.join(self)
 
-# %% ../nbs/03_data.ipynb #b3612460
+# %% ../nbs/03_data.ipynb #3cd9a0a9
 class EncodeTfm(Transform):
     "Text or text pair to `EncodedText`, and back"
     order = 1
@@ -39,7 +39,15 @@ class EncodeTfm(Transform):
         hub=None, # `revision`, `cache_dir`, `trust_remote_code` that were used
     ):
         super().__init__()
-        self.encoder,self.checkpoint,self.lazy,self.hub,self.reported = encoder,checkpoint,lazy,hub or {},False
+        self.encoder,self.checkpoint,self.lazy,self.hub = encoder,checkpoint,lazy,hub or {}
+        self.seen,self.reported = [0]*4,False
+
+    def setup(self, items=None, train_setup=False):
+        items = getattr(items, 'train', items)
+        if items is None: return
+        if not len(items): raise ValueError("the training split is empty: there are no rows, or the splitter gives all of them to validation")
+        for f in takewhile(_plain_reader, getattr(items.tfms, 'fs', [])):
+            if isinstance(items.items, pd.DataFrame): check_columns(items.items, f.cols)
 
     def __call__(self, o, **kwargs):
         if isinstance(o, EncodedText): return o
@@ -50,14 +58,14 @@ class EncodeTfm(Transform):
         res = self.encoder.decode(o)
         return TitledStr(res) if isinstance(res, str) else TextPair(res)
 
-# %% ../nbs/03_data.ipynb #04de0c4e
+# %% ../nbs/03_data.ipynb #ffa8bae5
 def _encode_at(tl):
     "Position of the encoding transform in `tl`, or None"
     return next((i for i,f in enumerate(getattr(tl.tfms, 'fs', [])) if isinstance(f, EncodeTfm)), None)
 
 def _plain_reader(f): return isinstance(f, ColReader) and not (f.pref or f.suff or f.label_delim)
 
-# %% ../nbs/03_data.ipynb #bdcdf075
+# %% ../nbs/03_data.ipynb #0e91c83f
 def _read(tl, n_tfms, idxs=None):
     "What the first `n_tfms` transforms of `tl` make of its items `idxs` (all by default)"
     items,fs = tl.items,list(tl.tfms.fs[:n_tfms])
@@ -69,26 +77,32 @@ def _read(tl, n_tfms, idxs=None):
     else: res = list(items)
     return [compose_tfms(o, fs, split_idx=tl.split_idx) for o in res] if fs else res
 
-# %% ../nbs/03_data.ipynb #010557a2
-def _report_cut(tfm, ids):
-    "Say once how many texts of `ids` were longer than `max_length`"
-    n_cut,lost = int((ids.full>ids.lengths).sum()),int((ids.full-ids.lengths).sum())
+# %% ../nbs/03_data.ipynb #be7c1c6d
+def _report_cut(tfm):
+    "Say once how many of the texts seen so far were longer than `max_length`"
+    n,n_cut,n_tokens,lost = tfm.seen
     if tfm.reported or not n_cut: return
     tfm.reported = True
-    warnings.warn(f"{n_cut:,} of {len(ids):,} texts are longer than `max_length={tfm.encoder.max_length}` tokens and are cut "
-                  f"(`cut={tfm.encoder.cut!r}`): {lost/ids.full.sum():.1%} of all tokens are lost", stacklevel=2)
+    warnings.warn(f"{n_cut:,} of {n:,} texts are longer than `max_length={tfm.encoder.max_length}` tokens and are cut "
+                  f"(`cut={tfm.encoder.cut!r}`): {lost/n_tokens:.1%} of all tokens are lost", stacklevel=2)
 
-# %% ../nbs/03_data.ipynb #b6b45919
+def _encoded(tfm, texts, rows=None, progress=False):
+    "Token ids of `texts`, counted for the report"
+    ids = tfm.encoder.encode(texts, rows, progress)
+    over = ids.full-ids.lengths
+    tfm.seen = [a+int(b) for a,b in zip(tfm.seen, (len(ids), (over>0).sum(), ids.full.sum(), over.sum()))]
+    return ids
+
+# %% ../nbs/03_data.ipynb #04cb9c47
 def _token_ids(tl):
     "Token ids of all items of `tl`, made once"
     if not hasattr(tl, '_ids'):
         k = _encode_at(tl)
         tfm = tl.tfms.fs[k]
-        tl._ids = tfm.encoder.encode(_read(tl, k), getattr(tl.items, 'index', None), progress=True)
-        _report_cut(tfm, tl._ids)
+        tl._ids = _encoded(tfm, _read(tl, k), getattr(tl.items, 'index', None), progress=True)
     return tl._ids
 
-# %% ../nbs/03_data.ipynb #b1f5c2f1
+# %% ../nbs/03_data.ipynb #6e7b65c6
 def all_targets(tl):
     "Targets of all items of `tl` as one typed tensor, made once; None when their shapes differ"
     if not hasattr(tl, '_targs'):
@@ -98,16 +112,16 @@ def all_targets(tl):
         tl._targs = retain_type(torch.stack([o.as_subclass(Tensor) for o in res]), res[0]) if same else None
     return tl._targs
 
-# %% ../nbs/03_data.ipynb #30e33c17
+# %% ../nbs/03_data.ipynb #931d18d6
 def _collate_texts(xs, enc):
     "One padded batch of the items `xs`"
     seq_len = max(o.shape[-1] for o in xs)
     left = enc.tok.padding_side=='left'
     res = torch.tensor(enc.pads)[None,:,None].repeat(len(xs), 1, seq_len)
-    for i,o in enumerate(xs): res[i, :, seq_len-o.shape[-1]:] if left else res[i, :, :o.shape[-1]].copy_(o)
+    for i,o in enumerate(xs): (res[i, :, seq_len-o.shape[-1]:] if left else res[i, :, :o.shape[-1]]).copy_(o)
     return EncodedText(res)
 
-# %% ../nbs/03_data.ipynb #82868fa7
+# %% ../nbs/03_data.ipynb #0940e415
 class BucketedDL(TfmdDL):
     "A `TfmdDL` whose batches hold texts of about the same length, padded to the longest of the batch"
     def __init__(self,
@@ -119,6 +133,7 @@ class BucketedDL(TfmdDL):
         in_order:bool=False, # Keep the order of the rows, at the cost of padding?
         **kwargs, # For `TfmdDL`
     ):
+        if bs is not None and (not isinstance(bs, (int,np.integer)) or bs<1): raise ValueError(f"`bs` is {bs!r}: expected a number of texts, 1 or more")
         self.pool,self.in_order = pool,in_order or process is not None
         super().__init__(dataset, bs=bs, num_workers=num_workers, **kwargs)
         self._prepare()
@@ -126,7 +141,7 @@ class BucketedDL(TfmdDL):
     def new(self, dataset=None, cls=None, **kwargs):
         return super().new(dataset, cls, **{'pool':self.pool, 'in_order':self.in_order, **kwargs})
 
-# %% ../nbs/03_data.ipynb #d34f70fe
+# %% ../nbs/03_data.ipynb #6c32263e
 def _has_texts(dataset): return isinstance(dataset, Datasets) and any(_encode_at(tl) is not None for tl in dataset.tls)
 
 @patch
@@ -138,9 +153,11 @@ def _prepare(self:BucketedDL):
         raise ValueError(f"a batch of {self.bs} is more than the {self.n} training texts: pass `bs={max(1, self.n//4)}` or less")
     for tl in self.dataset.tls:
         k = _encode_at(tl)
-        if k is not None and not tl.tfms.fs[k].lazy: _token_ids(tl)
+        if k is None or tl.tfms.fs[k].lazy: continue
+        _token_ids(tl)
+        if tl.split_idx!=0: _report_cut(tl.tfms.fs[k])
 
-# %% ../nbs/03_data.ipynb #07b6b19b
+# %% ../nbs/03_data.ipynb #f8c7ef7e
 @patch
 def _text_lengths(self:BucketedDL):
     "Length of each text, in tokens, or in characters for lazy loaders; shape (n,)"
@@ -150,7 +167,7 @@ def _text_lengths(self:BucketedDL):
     if not hasattr(tl, '_chars'): tl._chars = np.array([len(o) if isinstance(o, str) else sum(map(len, o)) for o in _read(tl, k)])
     return tl._chars
 
-# %% ../nbs/03_data.ipynb #eb46eedf
+# %% ../nbs/03_data.ipynb #656891b9
 @patch
 def get_idxs(self:BucketedDL):
     "Row numbers in the order in which they are loaded"
@@ -164,7 +181,7 @@ def get_idxs(self:BucketedDL):
     last = [] if len(batches[-1])==self.bs else [batches.pop()]
     return [i for b in self.rng.sample(batches, len(batches))+last for i in b]
 
-# %% ../nbs/03_data.ipynb #7e4378c3
+# %% ../nbs/03_data.ipynb #44c3a578
 @patch
 def _column(self:BucketedDL, tl, idxs):
     "Batch of `tl` for the rows `idxs`, or None where items have to be made one by one"
@@ -174,10 +191,11 @@ def _column(self:BucketedDL, tl, idxs):
         return None if targs is None else targs[idxs]
     if len(tl.tfms.fs)>k+1: return None
     tfm = tl.tfms.fs[k]
-    ids = tfm.encoder.encode(_read(tl, k, idxs)) if tfm.lazy else _token_ids(tl)
+    ids = _encoded(tfm, _read(tl, k, idxs)) if tfm.lazy else _token_ids(tl)
+    if tfm.lazy: _report_cut(tfm)
     return EncodedText(torch.from_numpy(ids.batch(range(len(idxs)) if tfm.lazy else idxs, tfm.encoder)))
 
-# %% ../nbs/03_data.ipynb #c6bccb5a
+# %% ../nbs/03_data.ipynb #9cb9d10d
 @patch
 def create_batches(self:BucketedDL, samps):
     own = [f for nm in ('after_item','before_batch') for f in getattr(getattr(self, nm), 'fs', []) if not isinstance(f, ToTensor) and f.name!='noop']
@@ -187,7 +205,7 @@ def create_batches(self:BucketedDL, samps):
         if any(o is None for o in cols): yield self.do_batch([self.do_item(i) for i in idxs])
         else: yield tuple(cols)
 
-# %% ../nbs/03_data.ipynb #778d87e4
+# %% ../nbs/03_data.ipynb #dcb398cc
 @patch
 def create_batch(self:BucketedDL, b):
     "Collate items, texts padded to the longest"
@@ -195,12 +213,12 @@ def create_batch(self:BucketedDL, b):
     encs = iter([tl.tfms.fs[_encode_at(tl)].encoder for tl in self.dataset.tls if _encode_at(tl) is not None])
     return tuple(_collate_texts(o, next(encs)) if isinstance(o[0], EncodedText) else fa_collate([(i,) for i in o])[0] for o in zip(*b))
 
-# %% ../nbs/03_data.ipynb #ff424992
+# %% ../nbs/03_data.ipynb #779b3cf7
 def text_cols(dls) -> list: # Column names; ['text'] where the data are not a frame
     "Columns that the texts of `dls` are read from"
     return list(getattr(dls.train_ds.tls[0].tfms.fs[0], 'cols', ['text']))
 
-# %% ../nbs/03_data.ipynb #7ab24bbd
+# %% ../nbs/03_data.ipynb #df58912e
 def text_tfm(
     dls:DataLoaders, # Loaders made with `TransformerTextBlock`
 ) -> EncodeTfm: # Knows the tokenizer and the checkpoint
@@ -210,7 +228,7 @@ def text_tfm(
         if k is not None: return tl.tfms.fs[k]
     raise ValueError("these `DataLoaders` have no encoded text: make them with `TransformerTextBlock` or `ToxicityDataLoaders`")
 
-# %% ../nbs/03_data.ipynb #36292ced
+# %% ../nbs/03_data.ipynb #b00f6d20
 def TransformerTextBlock(
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
     max_length:int=None, # Tokens kept of a text; by default 512 or the tokenizer's own limit
@@ -221,41 +239,63 @@ def TransformerTextBlock(
     **hub, # `revision`, `cache_dir`, `trust_remote_code` for `from_pretrained`
 ) -> TransformBlock: # For `DataBlock(blocks=(here, CategoryBlock), ...)`
     "`TransformBlock` for texts or text pairs that a transformer classifies"
+    odd = set(hub)-{'revision','cache_dir','trust_remote_code','subfolder','local_files_only','force_download'}
+    if odd: raise TypeError(f"`TransformerTextBlock` takes no {', '.join(sorted(odd))}: expected `max_length`, `cut`, `lazy`, `rules`, `revision`, `token`, `cache_dir` or `trust_remote_code`")
     enc = TextEncoder(checkpoint, max_length, cut, rules, **hub, **({} if token is None else {'token':token}))
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
 
-# %% ../nbs/03_data.ipynb #1c4c2141
+# %% ../nbs/03_data.ipynb #69e42829
 class MultiLabelEncode(EncodedMultiCategorize):
     "One float for each class: 0, 1, a share between, or NaN where nobody annotated"
-    def encodes(self, o): return TensorMultiCategory(torch.tensor([float(v) for v in o]))
+    def encodes(self, o): return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
     def decodes(self, o):
         name = lambda n,v: f'{n}?' if math.isnan(v) else n if v==1 else f'{n} {v:.2f}'
         return MultiCategory([name(n, float(v)) for n,v in zip(self.vocab, o) if v!=0])
 
-# %% ../nbs/03_data.ipynb #3e772356
+# %% ../nbs/03_data.ipynb #20b1b5f2
 class TokenizedRow:
     "Reads the inputs of a row that is tokenised already"
     def __init__(self, fields): self.fields = fields
     def __call__(self, r): return {o:r[o] for o in self.fields if o in r}
 
-# %% ../nbs/03_data.ipynb #befba187
+# %% ../nbs/03_data.ipynb #8289389f
 class ToxicityDataLoaders(DataLoaders):
     "`DataLoaders` of labelled comments for a transformer"
 
-# %% ../nbs/03_data.ipynb #92276a6a
+# %% ../nbs/03_data.ipynb #d4e64e9c
+def _named(source, label_cols):
+    "`source` as a frame, numbers of a `ClassLabel` replaced by its names; and those names, or None"
+    df,cols = as_frame(source),[label_cols] if isinstance(label_cols, str) else list(label_cols)
+    feature = getattr(source, 'features', {}).get(cols[0]) if len(cols)==1 else None
+    inner = getattr(feature, 'feature', feature)
+    if not hasattr(inner, 'int2str'): return df,None
+    name = lambda o: inner.int2str(int(o)) if o>=0 else None
+    if inner is feature: return df.assign(**{cols[0]:[None if pd.isna(o) else name(o) for o in df[cols[0]]]}),inner.names
+    return df.assign(**{cols[0]:[None if o is None else [name(i) for i in o] for o in df[cols[0]]]}),inner.names
+
+# %% ../nbs/03_data.ipynb #173c1983
 def _label_block(labels):
     if labels.kind=='single': return CategoryBlock(vocab=labels.vocab, sort=False)
     return TransformBlock(type_tfms=MultiLabelEncode(labels.vocab))
 
-def _splits(df, labels, valid_pct, valid_col, splitter, seed):
-    "Training and validation rows of the tidy frame"
-    if splitter is not None: return splitter(df)
-    if valid_col is None: return stratified_split(df, labels, valid_pct, seed)
-    check_columns(df, [valid_col])
-    return column_split(df[valid_col])
+def _kept_rows(splits, rows):
+    "`splits` of the source as positions in the tidy frame, where only `rows` of the source are left"
+    at = {o:i for i,o in enumerate(rows)}
+    return [[at[int(i)] for i in s if int(i) in at] for s in splits]
 
-# %% ../nbs/03_data.ipynb #6ca37d1e
+def _splits(source, df, labels, valid_pct, valid_col, splitter, seed):
+    "Training and validation rows of the tidy frame `df`; a splitter sees the rows of `source`"
+    if splitter is not None: res = _kept_rows(splitter(source), range(len(source)) if labels.rows is None else labels.rows)
+    elif valid_col is None: res = stratified_split(df, labels, valid_pct, seed)
+    else:
+        check_columns(df, [valid_col])
+        res = column_split(df[valid_col])
+    for side,o in zip(('training','validation'), res):
+        if not len(o): raise ValueError(f"the {side} split is empty: check `valid_col`, `valid_pct` or `splitter`")
+    return res
+
+# %% ../nbs/03_data.ipynb #b5c2a877
 @patch(cls_method=True)
 @delegates(TransformerTextBlock)
 def from_df(cls:ToxicityDataLoaders,
@@ -275,36 +315,49 @@ def from_df(cls:ToxicityDataLoaders,
     **kwargs, # For `TransformerTextBlock`
 ) -> ToxicityDataLoaders: # With a training and a validation loader
     "Loaders from a table with a text column and label columns"
-    df,labels = tidy_frame(df, 'input_ids' if text_col is None else text_col, label_cols, vocab)
+    source,names = _named(df, label_cols)
+    df,labels = tidy_frame(source, text_col, label_cols, names if vocab is None else vocab)
     block = TransformerTextBlock(checkpoint, **kwargs)
     get_x = ColReader(text_col) if text_col is not None else TokenizedRow(block.type_tfms[0].encoder.fields)
-    splits = _splits(df, labels, valid_pct, valid_col, splitter, seed)
-    if not len(splits[1]): raise ValueError("the validation split is empty: check `valid_col`, `valid_pct` or `splitter`")
-    if not len(splits[0]): raise ValueError("the training split is empty: check `valid_col`, `valid_pct` or `splitter`")
+    splits = _splits(source, df, labels, valid_pct, valid_col, splitter, seed)
     dblock = DataBlock(blocks=(block, _label_block(labels)), get_x=get_x, splitter=lambda o: splits,
                        get_y=ColReader(labels.cols[0] if labels.kind=='single' else labels.cols))
     dls = dblock.dataloaders(df, bs=bs, val_bs=val_bs, path=path, device=device)
     return cls(*dls.loaders, path=path, device=dls.device)
 
-# %% ../nbs/03_data.ipynb #79967eda
+# %% ../nbs/03_data.ipynb #a2def5f0
+_gaps = ['','NA','N/A','nan','NaN','null','NULL','None','<NA>']
+
+def _read_csv(path, delimiter, encoding, text_cols, label_cols):
+    "The frame in the file `path`, its text columns as text"
+    kw = dict(sep=delimiter, encoding='utf-8-sig' if encoding.lower() in ('utf-8','utf8') else encoding, dtype={o:str for o in text_cols},
+              keep_default_na=False, na_values={**{o:_gaps for o in label_cols}, **{o:[''] for o in text_cols}})
+    try: df = pd.read_csv(path, **kw)
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{str(path)!r} is not {encoding}: byte {e.object[e.start]:#x} at {e.start}; pass `encoding='latin-1'` or whatever it is") from e
+    except pd.errors.ParserError as e: raise ValueError(f"{str(path)!r} is not a table with the delimiter {delimiter!r}: {e}") from e
+    except pd.errors.EmptyDataError as e: raise ValueError(f"{str(path)!r} is empty: expected a header line and rows") from e
+    if len(df.columns)==1 and not set(text_cols)<=set(df):
+        raise ValueError(f"{str(path)!r} has one column, {df.columns[0]!r}, with the delimiter {delimiter!r}: pass the `delimiter` that separates its columns")
+    return df
+
+# %% ../nbs/03_data.ipynb #ac506bb3
 @patch(cls_method=True)
 @delegates(ToxicityDataLoaders.from_df)
 def from_csv(cls:ToxicityDataLoaders,
     csv, # Path of the file
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
+    text_col='text', # Name of the text column, or two names for pairs
+    label_cols='label', # One column or several, as in `from_df`
     delimiter:str=',', # What separates the columns
     encoding:str='utf-8', # Encoding of the file; a byte order mark is skipped
     **kwargs, # For `from_df`
 ) -> ToxicityDataLoaders:
     "Loaders from a file with a header line"
-    try: df = pd.read_csv(csv, sep=delimiter, encoding='utf-8-sig' if encoding.lower() in ('utf-8','utf8') else encoding)
-    except UnicodeDecodeError as e:
-        raise ValueError(f"{str(csv)!r} is not {encoding}: byte {e.object[e.start]:#x} at {e.start}; pass `encoding='latin-1'` or whatever it is") from e
-    except pd.errors.ParserError as e: raise ValueError(f"{str(csv)!r} is not a table with the delimiter {delimiter!r}: {e}") from e
-    except pd.errors.EmptyDataError as e: raise ValueError(f"{str(csv)!r} is empty: expected a header line and rows") from e
-    return cls.from_df(df, checkpoint, **kwargs)
+    df = _read_csv(csv, delimiter, encoding, *[[o] if isinstance(o, str) else list(o) for o in (text_col, label_cols)])
+    return cls.from_df(df, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
-# %% ../nbs/03_data.ipynb #dd6053f8
+# %% ../nbs/03_data.ipynb #df2e5b1d
 @patch(cls_method=True)
 @delegates(ToxicityDataLoaders.from_df)
 def from_lists(cls:ToxicityDataLoaders,
@@ -319,21 +372,15 @@ def from_lists(cls:ToxicityDataLoaders,
     if not texts: raise ValueError("the data have no rows: expected at least two labelled texts")
     check_texts(texts)
     cols = {'text':texts} if isinstance(texts[0], str) else {'text_a':[o[0] for o in texts], 'text_b':[o[1] for o in texts]}
-    return cls.from_df(pd.DataFrame({**cols, 'label':pd.Series(labels)}), checkpoint, text_col=list(cols), **kwargs)
+    return cls.from_df(pd.DataFrame({**{k:pd.Series(v, dtype=object) for k,v in cols.items()}, 'label':pd.Series(labels)}), checkpoint, text_col=list(cols), **kwargs)
 
-# %% ../nbs/03_data.ipynb #62f82dfd
-def _named(ds, label_cols):
-    "`ds` as a frame, numbers of a `ClassLabel` replaced by its names; and those names"
-    df,feature = as_frame(ds),ds.features.get(label_cols) if isinstance(label_cols, str) else None
-    if not hasattr(feature, 'int2str'): return df,None
-    return df.assign(**{label_cols:[None if pd.isna(o) or o<0 else feature.int2str(int(o)) for o in df[label_cols]]}),feature.names
-
+# %% ../nbs/03_data.ipynb #c6fe44a6
 def _valid_name(ds):
     res = next((o for o in ds if o.lower() in ('validation','valid','val','dev')), None)
     if 'train' not in ds or res is None: raise ValueError(f"the `DatasetDict` has {list(ds)}: expected 'train' and 'validation'; or pass one `Dataset`")
     return res
 
-# %% ../nbs/03_data.ipynb #cab15309
+# %% ../nbs/03_data.ipynb #1edee864
 @patch(cls_method=True)
 @delegates(ToxicityDataLoaders.from_df)
 def from_dataset(cls:ToxicityDataLoaders,
@@ -345,27 +392,29 @@ def from_dataset(cls:ToxicityDataLoaders,
 ) -> ToxicityDataLoaders:
     "Loaders from a Hugging Face data set"
     parts = {'train':ds['train'], 'validation':ds[_valid_name(ds)]} if isinstance(ds, Mapping) else {'train':ds}
+    if len(parts)>1 and {'valid_col','splitter'} & set(kwargs): raise ValueError("a `DatasetDict` has its split: leave out `valid_col` and `splitter`, or pass one `Dataset`")
     frames = {k:_named(o, label_cols) for k,o in parts.items()}
     df = pd.concat([o.assign(_split=k) for k,(o,_) in frames.items()], ignore_index=True)
-    if 'input_ids' in df and (isinstance(text_col, str) and text_col not in df): text_col = None
+    if 'input_ids' in df and isinstance(text_col, str) and text_col not in df: text_col = None
     if len(frames)>1: kwargs['valid_col'] = '_split'
     kwargs.setdefault('vocab', next(iter(frames.values()))[1])
     return cls.from_df(df, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
-# %% ../nbs/03_data.ipynb #d70bc3b2
+# %% ../nbs/03_data.ipynb #30e824c1
 def _as_items(reader, items):
     "`items` as a frame with the columns that `reader` reads"
-    if isinstance(items, (str,Mapping,pd.Series)) or (isinstance(items, tuple) and is_pair(items)): items = [items]
-    if hasattr(items, 'columns') or hasattr(items, 'to_pandas'): return as_frame(items)
+    cols = list(getattr(reader, 'cols', ['text']))
+    is_row = isinstance(items, Mapping) or (isinstance(items, pd.Series) and set(cols)<=set(items.index))
+    if isinstance(items, (str,bytes)) or is_row or not is_iter(items) or (isinstance(items, tuple) and is_pair(items)): items = [items]
+    if hasattr(items, 'columns') or (hasattr(items, 'to_pandas') and not isinstance(items, pd.Series)): return as_frame(items)
     items = list(items)
     if items and isinstance(items[0], (Mapping,pd.Series)): return as_frame(items)
     check_texts(items)
-    cols = list(getattr(reader, 'cols', ['text']))
     width = 2 if items and is_pair(items[0]) else 1
     if items and len(cols)!=width: raise ValueError(f"got {'pairs of texts' if width==2 else 'single texts'}, but the data were made from {cols}")
-    return pd.DataFrame([list(o) for o in items] if width==2 else {cols[0]:items}, columns=cols)
+    return pd.DataFrame([list(o) for o in items] if width==2 else {cols[0]:items}, columns=cols, dtype=object)
 
-# %% ../nbs/03_data.ipynb #85b2f8d1
+# %% ../nbs/03_data.ipynb #0010a85f
 @patch
 def test_dl(self:ToxicityDataLoaders,
     test_items, # A text, a pair, a dict, a list of them, a frame or a `Dataset`
@@ -381,7 +430,9 @@ def test_dl(self:ToxicityDataLoaders,
     check_columns(df, cols)
     return super(ToxicityDataLoaders, self).test_dl(df, rm_type_tfms=0, with_labels=with_labels, **kwargs)
 
-# %% ../nbs/03_data.ipynb #dea3e8bc
+# %% ../nbs/03_data.ipynb #4d6b3c53
+def _short(o, n): return o if len(o)<=n else o[:n-1].rstrip()+'…'
+
 class CommentTable:
     "Rows of comments for people to look at"
     def __init__(self,
@@ -396,11 +447,13 @@ class CommentTable:
         return self.df.assign(**{'':[{True:'✓', False:'✗'}.get(o, '') for o in self.correct]})
 
     def __repr__(self):
-        width = max(24, shutil.get_terminal_size((120,24)).columns - 30*(len(self.marked.columns)-1))
-        short = self.marked.map(lambda o: o if not isinstance(o, str) or len(o)<=width else o[:width-1]+'…')
-        return short.map(lambda o: o.replace('\n', ' ') if isinstance(o, str) else o).to_string(index=False)
+        df = self.marked
+        width = max(24, shutil.get_terminal_size((120,24)).columns - 28*(len(df.columns)-1))
+        rows = [list(df.columns)] + [[_short(str(o).replace('\n', ' '), width) for o in r] for r in df.itertuples(index=False)]
+        widths = [max(map(len, c)) for c in zip(*rows)]
+        return '\n'.join('  '.join(o.ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows)
 
-# %% ../nbs/03_data.ipynb #788dd40c
+# %% ../nbs/03_data.ipynb #1531aeb7
 _colours = {True:'background-color:#dceefb;color:#08306b', False:'background-color:#fde3c8;color:#7f2704'}
 
 def _cell(o): return html.escape(o if isinstance(o, str) else str(o)).replace('\n', '<br>')
@@ -414,24 +467,22 @@ def _repr_html_(self:CommentTable):
                    for s,r in zip(style, df.itertuples(index=False)))
     return f'<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
-# %% ../nbs/03_data.ipynb #75cf40c9
-def _short(o, n): return o if len(o)<=n else o[:n-1].rstrip()+'…'
-
+# %% ../nbs/03_data.ipynb #3e7d5eb0
 def show_str(
     o, # Text, pair, class or classes of a decoded sample
     trunc_at:int=10**9, # Longest text, in characters
 ) -> str:
     "`o` as one string for a table"
     if isinstance(o, TextPair): return str(TextPair(_short(t, trunc_at//2) for t in o))
-    return '; '.join(map(str, o)) if isinstance(o, (L,tuple,list)) else _short(str(o), trunc_at)
+    return ('; '.join(map(str, o)) or '–') if isinstance(o, (L,tuple,list)) else _short(str(o), trunc_at)
 
-# %% ../nbs/03_data.ipynb #11e4774c
+# %% ../nbs/03_data.ipynb #0d0f9674
 @dispatch
 def show_batch(x:EncodedText, y, samples, ctxs=None, max_n:int=9, trunc_at:int=150, **kwargs):
     names = ['text'] + (['target'] if len(samples[0])==2 else [f'target {i+1}' for i in range(len(samples[0])-1)])
     display(CommentTable(pd.DataFrame([[show_str(o, trunc_at) for o in s] for s in samples[:max_n]], columns=names)))
 
-# %% ../nbs/03_data.ipynb #5158d188
+# %% ../nbs/03_data.ipynb #9d0e01f9
 @dispatch
 def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_at:int=150, probability=None, correct=None, **kwargs):
     rows = [[show_str(s[0], trunc_at), *[show_str(o, trunc_at) for o in s[1:]], *[show_str(o, trunc_at) for o in out]] for s,out in zip(samples[:max_n], outs)]
@@ -440,7 +491,7 @@ def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_
     if probability is not None: df['probability'] = list(probability)[:len(df)]
     display(CommentTable(df, list(correct)[:len(df)]))
 
-# %% ../nbs/03_data.ipynb #13b4190c
+# %% ../nbs/03_data.ipynb #610901e6
 @dispatch
 def plot_top_losses(x:EncodedText, y, samples, outs, raws, losses, trunc_at:int=150, **kwargs):
     rows = [dict(text=show_str(s[0], trunc_at), target=show_str(s[1], trunc_at), prediction=show_str(o[0], trunc_at),

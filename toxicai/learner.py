@@ -138,6 +138,8 @@ def check_dls(dls):
     "Raise when there is nothing to validate on; warn of classes that one side lacks"
     if not len(dls.valid_ds): raise ValueError("the validation set is empty: change the splitter, `valid_pct` or `valid_col`")
     if label_kind(dls)=='regression': return
+    if label_kind(dls)=='single' and len(class_names(dls))<2:
+        raise ValueError(f"the labels have only {', '.join(class_names(dls))}: a classifier needs two sides; add data")
     for side,ds in (('training',dls.train_ds), ('validation',dls.valid_ds)):
         missing = [o for o in class_names(dls) if o not in _classes_seen(ds.tls[-1], class_names(dls))]
         if missing: warnings.warn(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; use another split or more data")
@@ -162,6 +164,8 @@ def toxicity_learner(
     "A learner that fine-tunes a transformer on `dls`"
     check_dls(dls)
     tfm = text_tfm(dls)
+    if checkpoint is None and not tfm.checkpoint:
+        raise ValueError("the texts were encoded by a tokenizer that does not say where it came from: pass the `checkpoint` of the network")
     hub = {**tfm.hub, **({} if token is None else {'token':token})}
     model = load_transformer(tfm.checkpoint if checkpoint is None else checkpoint, class_names(dls), _problems[label_kind(dls)],
                              pooling, dropout, gradient_checkpointing, **hub)
@@ -315,7 +319,7 @@ def classify(self:TransformerLearner,
     texts, # A text, a pair, a list of them, a frame or a `Dataset`
 ) -> pd.DataFrame: # The texts, and a probability in [0,1] for each class (a number for regression)
     "Probabilities of every class for `texts`, as a table"
-    if isinstance(texts, str) or (isinstance(texts, tuple) and is_pair(texts)): texts = [texts]
+    if isinstance(texts, (str,bytes,dict)) or not is_iter(texts) or (isinstance(texts, tuple) and is_pair(texts)): texts = [texts]
     dl,names = None if len(texts)==0 else self.dls.test_dl(texts),class_names(self.dls)
     if dl is None: return pd.DataFrame(columns=['text']+names)
     with self.no_bar() if len(dl)<2 else nullcontext(): probs = self.get_preds(dl=dl)[0].reshape(-1, len(names))

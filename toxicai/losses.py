@@ -19,6 +19,7 @@ class MaskedBCELoss:
         thresh:float=0.5, # Probability above which a class is predicted, in [0,1]
         reduction:str='mean', # 'mean' or 'sum' over the known labels, 'none' for one value per text
     ):
+        if reduction not in ('mean','sum','none'): raise ValueError(f"`reduction` is {reduction!r}: expected 'mean', 'sum' or 'none'")
         self.weight,self.pos_weight,self.thresh,self.reduction = weight,pos_weight,thresh,reduction
 
     def __call__(self,
@@ -28,6 +29,8 @@ class MaskedBCELoss:
         logits,targs = logits.as_subclass(Tensor),targs.as_subclass(Tensor)
         if logits.shape!=targs.shape: raise ValueError(f"logits have shape {tuple(logits.shape)}, targets {tuple(targs.shape)}: expected the same")
         known = ~targs.isnan()
+        if logits.dtype in (torch.bfloat16,torch.float16): logits = logits.float()
+        logits = logits.masked_fill(~known, 0)
         weight,pos_weight = [None if o is None else o.to(logits) for o in (self.weight, self.pos_weight)]
         loss = F.binary_cross_entropy_with_logits(logits, targs.nan_to_num().to(logits), weight, pos_weight=pos_weight, reduction='none')*known
         if self.reduction=='sum': return loss.sum()

@@ -29,7 +29,7 @@ class MaskedMetric(Metric):
 
     def per_class(self):
         "The metric of each class, NaN where it is not defined; shape (n_classes,)"
-        probs = torch.cat(self.logits).float().sigmoid().numpy()
+        probs = torch.cat(self.logits).double().sigmoid().numpy()
         targs = torch.cat(self.targs).float().numpy()
         return np.array([self._one(t, p) for t,p in zip(targs.T, probs.T)])
 

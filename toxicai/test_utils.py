@@ -108,7 +108,7 @@ def _config(arch):
     tok = tiny_tokenizer(style)
     ids = {f'{o}_token_id':getattr(tok, f'{o}_token_id', None) for o in _special}
     if arch=='bart': ids.update(decoder_start_token_id=tok.eos_token_id, forced_eos_token_id=None)
-    return AutoConfig.for_model(arch, vocab_size=len(tok), **ids, **size)
+    return AutoConfig.for_model(arch, architectures=[], vocab_size=len(tok), **ids, **size)
 
 # %% ../nbs/97_test_utils.ipynb #e27870f9
 @lru_cache

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from safetensors import SafetensorError
 from tqdm.auto import tqdm
 from transformers import AutoConfig,AutoTokenizer,PreTrainedTokenizerBase
 
 # %% ../nbs/01_text.ipynb #e3c027ef
 def _why_not_loaded(checkpoint, e):
     "What `e` means for somebody who asked for `checkpoint`"
-    if isinstance(e, ImportError) or 'sentencepiece' in str(e):
+    from importlib.util import find_spec
+    if isinstance(e, ImportError) or ('sentencepiece' in str(e) and find_spec('sentencepiece') is None):
         lib = next((o for o in ('sentencepiece','tiktoken','protobuf') if o in str(e)), 'sentencepiece')
-        return f"the tokenizer of {str(checkpoint)!r} needs another package: `pip install {lib}` (or `pip install 'toxicai[tokenizers]'`)\n{e}"
+        return f"the tokenizer of {str(checkpoint)!r} needs another package: `pip install {lib}` \n{e}"
     if Path(checkpoint).is_dir(): return f"the files in the folder {str(checkpoint)!r} could not be read: {e}"
     return (f"{str(checkpoint)!r} is neither a folder nor a name that could be fetched from the Hugging Face Hub: check the "
             f"spelling, the network (`HF_HUB_OFFLINE`?) and, for a private model, `token=`\n{e}")
@@ -36,7 +38,8 @@ def load_pretrained(
     "`cls.from_pretrained(checkpoint)` whose failures say what to do"
     try: return cls.from_pretrained(checkpoint, **kwargs)
     except ImportError as e: raise ImportError(_why_not_loaded(checkpoint, e)) from e
-    except (OSError,ValueError) as e: raise type(e)(_why_not_loaded(checkpoint, e)) from e
+    except OSError as e: raise OSError(_why_not_loaded(checkpoint, e)) from e
+    except (ValueError,SafetensorError) as e: raise ValueError(_why_not_loaded(checkpoint, e)) from e
 
 # %% ../nbs/01_text.ipynb #a4997ce3
 _tok_files = ('tokenizer.json','tokenizer_config.json','vocab.txt','vocab.json','*.model','*.tiktoken','*.bpe','bpe.codes')
@@ -87,14 +90,14 @@ def check_texts(
     rows=None, # Names of the rows for the message; their numbers by default
 ):
     "Raise a `TypeError` that names the first rows of `texts` that are not text"
-    sort = [type(o) if isinstance(o, (str,Mapping)) else 'pair' if is_pair(o) else None for o in texts]
+    sort = ['text' if isinstance(o, str) else 'dict' if isinstance(o, Mapping) else 'pair' if is_pair(o) else None for o in texts]
     bad = [i for i,o in enumerate(sort) if o is None]
     if bad:
         rows = range(len(texts)) if rows is None else rows
         shown = ', '.join(f"row {rows[i]}: {texts[i]!r:.40}" for i in bad[:5])
         raise TypeError(f"{len(bad)} of {len(texts)} texts are not text ({shown}): expected `str` or a pair of them; "
                         "drop missing ones (`df.dropna(subset=[...])`), turn numbers into text (`.astype(str)`)")
-    if len(set(map(str, sort)))>1: raise TypeError(f"texts of different sorts in one column: {sorted(set(map(str, sort)))}")
+    if len(set(sort))>1: raise TypeError(f"texts of different sorts in one column: {sorted(set(sort))}; expected one sort")
 
 # %% ../nbs/01_text.ipynb #addd4ae1
 def mend_surrogates(
@@ -141,6 +144,7 @@ def _kept(part, max_length, how):
     "Places of the tokens that stay; `part` is -1 for a special token, 0 and 1 for the texts; shape (seq_len,)"
     places = [np.flatnonzero(part==o) for o in range(part.max()+1)]
     keep = [np.flatnonzero(part<0)]
+    if len(keep[0])>=max_length: raise ValueError(f"`max_length` is {max_length}: expected a number of tokens above the {len(keep[0])} that frame a {'text' if len(places)<2 else 'pair'}")
     for p,k in zip(places, _shares([len(o) for o in places], max_length-len(keep[0]))):
         head,tail = cuts[how](len(p), k)
         keep += [p[:head], p[len(p)-tail:]]
@@ -149,6 +153,7 @@ def _kept(part, max_length, how):
 # %% ../nbs/01_text.ipynb #77c9940e
 def _encode_fast(tok, texts):
     "Ids, type ids and parts of each text by a Rust tokenizer"
+    tok.backend_tokenizer.encode_special_tokens = True # '</s>' in a comment is text; the tokenizer file does not store this
     try: encs = tok.backend_tokenizer.encode_batch_fast(texts)
     except (TypeError,UnicodeError):
         mend = lambda o: mend_surrogates(o) if isinstance(o, str) else tuple(map(mend_surrogates, o))
@@ -159,7 +164,7 @@ def _encode_slow(tok, texts):
     "Ids, type ids and special-token marks of each text by a Python tokenizer"
     mend = lambda o: mend_surrogates(o) if isinstance(o, str) else list(map(mend_surrogates, o))
     encs = [tok(*([mend(o)] if isinstance(o, str) else mend(o)), return_special_tokens_mask=True, return_token_type_ids=True,
-                truncation=False, verbose=False) for o in texts]
+                truncation=False, split_special_tokens=True, verbose=False) for o in texts]
     return [(o['input_ids'], o['token_type_ids'], o['special_tokens_mask']) for o in encs]
 
 # %% ../nbs/01_text.ipynb #d294519a
@@ -180,6 +185,7 @@ def default_max_length(
     try: config = AutoConfig.from_pretrained(checkpoint, **kwargs) if isinstance(checkpoint, (str,Path)) else None
     except (OSError,ValueError): config = None
     n = getattr(config, 'max_position_embeddings', None) or 512
+    if n<0: n = 512 # XLNet states -1: its positions are relative
     return min(512, tok.model_max_length, n-n%8)
 
 # %% ../nbs/01_text.ipynb #d19127a3
@@ -258,7 +264,8 @@ def _from_ids(enc, records):
     lengths = [len(o) for o in arrays['input_ids']]
     res = TokenIds({k:_flat(v) for k,v in arrays.items()}, lengths)
     if min(lengths)==0: raise ValueError(f"row {lengths.index(0)} has no token: tokenise with the special tokens")
-    top = int(res.arrays['input_ids'].max())
+    top,low = int(res.arrays['input_ids'].max()),int(res.arrays['input_ids'].min())
+    if low<0: raise ValueError(f"token id {low} is below 0: expected the `input_ids` of a tokenizer, not labels")
     if top>=len(enc.tok): raise ValueError(f"token id {top} is beyond the tokenizer's {len(enc.tok)} tokens: were the texts tokenised for another model?")
     if max(lengths)>enc.max_length: raise ValueError(f"a row has {max(lengths)} tokens, `max_length` is {enc.max_length}: raise it or cut the rows")
     return res

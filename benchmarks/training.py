@@ -1,0 +1,155 @@
+"""Speed of training: our learner with its defaults, transformers' Trainer with its defaults and its best setting, and a plain
+loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds.
+
+    python -m benchmarks.training [--max_length 128] [--rows 1024] [--rounds 3] [--model packaged|bert-base]
+"""
+import argparse,resource,tempfile,threading,time,warnings
+
+import numpy as np,torch
+from datasets import Dataset
+from fastai.callback.core import Callback
+from fastai.torch_core import set_seed
+from torch.nn import functional as F
+from transformers import AutoTokenizer,BertConfig,DataCollatorWithPadding,Trainer,TrainerCallback,TrainingArguments
+
+from benchmarks.common import *
+from toxicai.all import *
+from toxicai.callbacks import best_precision
+
+BS = 32
+
+# The same texts and the same network for everybody
+
+def sample(
+    n:int, # Rows
+    seed:int, # Of the sample
+) -> pd.DataFrame: # Columns `text`, `label`
+    "Jigsaw comments whose `toxic` is known: median 60 tokens, and a long tail"
+    df = data_file('jigsaw_train_part')[['comment_text','toxic']].dropna().sample(n, random_state=seed)
+    return pd.DataFrame({'text':df.comment_text.to_numpy(), 'label':df.toxic.astype(int).to_numpy()})
+
+def network(
+    kind:str, # 'packaged' or 'bert-base'
+) -> torch.nn.Module: # Two classes; on the GPU where there is one
+    "The packaged encoder, or a BERT-base with random weights"
+    if kind=='packaged': model = load_transformer(packaged_encoder(), ['no','yes'])
+    else: model = transformers.BertForSequenceClassification(BertConfig(num_labels=2))
+    return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
+
+# The contestants: each trains one epoch and returns seconds
+
+class _Clock(Callback):
+    "Seconds of the training part of an epoch, without validation"
+    order = -100
+    def before_train(self): self.start = _now()
+    def after_train(self): self.seconds = _now()-self.start
+
+def _now():
+    if torch.cuda.is_available(): torch.cuda.synchronize()
+    return time.perf_counter()
+
+def ours(df, max_length, kind):
+    "Our learner with its defaults"
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, valid_pct=0.02)
+    learn,clock = toxicity_learner(dls),_Clock()
+    learn.model = network(kind).to(dls.device)
+    learn.train_tokens = _tokens(dls.train)
+    def _run():
+        learn.opt = None
+        with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-4, cbs=clock)
+        return clock.seconds
+    return _run,learn,dls
+
+def _tokens(dl):
+    "Real and padded tokens of one epoch of `dl`"
+    masks = [b[0][:, -1] for b in dl]
+    return sum(int(o.sum()) for o in masks),sum(o.numel() for o in masks)
+
+class _TrainerClock(TrainerCallback):
+    def on_epoch_begin(self, *args, **kwargs): self.start = _now()
+    def on_epoch_end(self, *args, **kwargs): self.seconds = _now()-self.start
+
+def trainer(df, max_length, kind, **settings):
+    "transformers' Trainer on texts that are tokenised beforehand"
+    tok,clock = AutoTokenizer.from_pretrained(packaged_encoder()),_TrainerClock()
+    ds = Dataset.from_pandas(df).map(lambda b: tok(b['text'], truncation=True, max_length=max_length), batched=True, remove_columns=['text'])
+    model = network(kind)
+    def _run():
+        with tempfile.TemporaryDirectory() as d:
+            args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=1, learning_rate=1e-4, report_to=[], save_strategy='no',
+                                     logging_strategy='no', disable_tqdm=True, dataloader_drop_last=True, **settings)
+            Trainer(model, args, train_dataset=ds, data_collator=DataCollatorWithPadding(tok), callbacks=[clock]).train()
+        return clock.seconds
+    return _run
+
+def plain(dls, kind):
+    "The limit: batches of `dls` ready made, the bare network, torch's fused AdamW, the same precision and clipping"
+    model,fields = network(kind),text_tfm(dls).encoder.fields
+    batches = [({f:x[:,i].contiguous().as_subclass(torch.Tensor) for i,f in enumerate(fields)}, y.as_subclass(torch.Tensor)) for x,y in dls.train]
+    device = next(model.parameters()).device.type
+    dtype = dict(bf16=torch.bfloat16, fp16=torch.float16).get(best_precision(device))
+    def _run():
+        opt,start = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True),_now()
+        for x,y in batches:
+            with torch.autocast(device, dtype=dtype, enabled=dtype is not None): logits = model(**x).logits
+            F.cross_entropy(logits.float(), y).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.)
+            opt.step()
+            opt.zero_grad()
+        return _now()-start
+    return _run
+
+# Memory
+
+def peak_memory(
+    run, # A function
+) -> float: # GiB
+    "Highest memory during `run`: of the GPU where there is one, else what the process gained"
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return torch.cuda.max_memory_allocated()/2**30
+    import psutil
+    me,seen,done = psutil.Process(),[],threading.Event()
+    def _watch():
+        while not done.wait(0.02): seen.append(me.memory_info().rss)
+    start,t = me.memory_info().rss,threading.Thread(target=_watch)
+    t.start()
+    try: run()
+    finally: done.set(); t.join()
+    return (max(seen)-start)/2**30
+
+# The table
+
+def compare(
+    df:pd.DataFrame, # Texts and labels
+    max_length:int, # Tokens
+    rounds:int, # Rounds that count
+    kind:str, # Network
+):
+    "Print one table of tokens per second as ratios"
+    run_ours,learn,dls = ours(df, max_length, kind)
+    train = df.iloc[dls.train_ds.splits[0]].reset_index(drop=True)
+    best = dict(train_sampling_strategy='group_by_length', **({'bf16':True} if best_precision(dls.device)=='bf16' else {'fp16':True} if best_precision(dls.device)=='fp16' else {}))
+    runs = {'Trainer, defaults': trainer(train, max_length, kind), 'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best),
+            'toxicai, defaults': run_ours, 'plain loop, ready batches': plain(dls, kind)}
+    secs = interleaved(runs, rounds)
+    real,padded = _tokens(dls.train)
+    base,limit = secs['Trainer, defaults'],secs['plain loop, ready batches']
+    rows = [{'': k, 'real tokens/s': round(real/median(v)), 'speed, Trainer defaults = 1': pairwise(base, v), 'speed, limit = 1': pairwise(limit, v),
+             'ms/step over limit': 1000*median(a-b for a,b in zip(v, limit))/len(dls.train), 'peak GiB': peak_memory(runs[k])} for k,v in secs.items()]
+    show(rows, f'{len(train):,} Jigsaw comments, batches of {BS}, at most {max_length} tokens, {kind}, {rounds} rounds, seed 0; '
+               f'padded/real tokens of toxicai {padded/real:.3f}')
+
+if __name__=='__main__':
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--max_length', type=int, nargs='+', default=[128, 256])
+    p.add_argument('--rows', type=int, default=1024)
+    p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--model', default='packaged', choices=['packaged', 'bert-base'])
+    args = p.parse_args()
+    quiet()
+    warnings.simplefilter('ignore')
+    set_seed(0)
+    print(machine())
+    for n in args.max_length: compare(sample(args.rows, 0), n, args.rounds, args.model)
