@@ -27,13 +27,17 @@ help: ## This list
 demo: $(VENV)/.installed-encoder ## Train, export and predict; on your own file: make demo DATA=my.csv TEXT=comment LABELS=toxic,insult
 	$(BIN)/python -m toxicai.demo $(if $(DATA),--data '$(DATA)') $(if $(TEXT),--text '$(TEXT)') $(if $(LABELS),--labels '$(LABELS)')
 
+# One thread for each of several processes: with more, they wait for each other
+test test-all: export OMP_NUM_THREADS = 1
+WORKERS ?= 2
+
 test: $(VENV)/.installed-dev ## All notebooks and the fast tests
-	$(BIN)/nbdev-test --do-print
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/nbdev-test --do-print --n-workers $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-all: $(VENV)/.installed-dev ## The same with the slow tier
-	$(BIN)/nbdev-test --do-print --flags "slow $(CUDA)"
-	$(BIN)/python -m pytest
+	$(BIN)/nbdev-test --do-print --n-workers $(WORKERS) --flags "slow $(CUDA)"
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-min: .venv-min/constraints.txt ## `make test` with the lowest versions that settings.ini allows
 	$(MAKE) test VENV=.venv-min PIP_ARGS="-c $<"

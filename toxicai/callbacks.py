@@ -84,6 +84,8 @@ class AutoPrecision(MixedPrecision):
         self.precision,self.valid,self.kwargs,self.active = precision,valid,kwargs,False
 
     def before_fit(self):
+        self.run = [o for o in self.learn.cbs if isinstance(o, MixedPrecision)][-1] is self
+        if not self.run: return
         device = next(self.model.parameters()).device
         self.used = best_precision(device) if self.precision=='auto' else self.precision
         dtype = dict(bf16=torch.bfloat16, fp16=torch.float16, fp32=torch.float32)[self.used]

@@ -23,7 +23,9 @@ def _quiet():
 
 # %% ../nbs/18_demo.ipynb #a0181074
 def _loaders(data, text, labels, checkpoint, bs):
-    from toxicai.all import ToxicityDataLoaders,packaged_encoder,sample_csv
+    from toxicai.data import ToxicityDataLoaders
+    from toxicai.datasets import sample_csv
+    from toxicai.text import packaged_encoder
     if data is None: data,text,labels = sample_csv(),'comment','toxic,insult,profanity,threat'
     if not text or not labels: raise SystemExit("name the columns of your file: --text comment --labels toxic,insult (make: TEXT=comment LABELS=toxic,insult)")
     cols = labels.split(',')
@@ -40,7 +42,7 @@ def train(
     out:str='demo', # Folder for the exported learner
 ):
     "Fine-tune on a file of comments, show what was learnt, and export"
-    from toxicai.all import toxicity_learner
+    from toxicai.learner import toxicity_learner
     _title('1. Comments')
     dls = _loaders(data, text, labels, checkpoint, bs)
     print(f'{len(dls.train_ds):,} for training, {len(dls.valid_ds):,} for validation; classes: {", ".join(map(str, dls.vocab))}')

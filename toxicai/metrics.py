@@ -40,6 +40,7 @@ class MaskedMetric(Metric):
 
     @property
     def value(self):
+        if not self.targs: return None
         res = self.per_class()
         return float(np.nanmean(res)) if not np.isnan(res).all() else np.nan
 

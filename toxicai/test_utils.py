@@ -49,29 +49,36 @@ _styles = dict(
                model_input_names=['input_ids','attention_mask']))
 
 # %% ../nbs/97_test_utils.ipynb #47237258
-def _trained(bytelevel, specials):
-    "A tokenizer with 400 tokens learnt from the invented comments, and without a frame"
-    tok = Tokenizer(models.BPE() if bytelevel else models.WordPiece(unk_token='[UNK]'))
-    if not bytelevel: tok.normalizer = normalizers.BertNormalizer()
-    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False) if bytelevel else pre_tokenizers.BertPreTokenizer()
-    tok.decoder = decoders.ByteLevel() if bytelevel else decoders.WordPiece()
-    kw = dict(initial_alphabet=pre_tokenizers.ByteLevel.alphabet()) if bytelevel else {}
-    cls = trainers.BpeTrainer if bytelevel else trainers.WordPieceTrainer
-    tok.train_from_iterator(_rude+_kind, cls(vocab_size=400, special_tokens=specials, show_progress=False, **kw))
+def _wordpiece(specials):
+    "A WordPiece tokenizer that knows every word of the comments, and all letters"
+    words = sorted({w for o in _rude+_kind for w,_ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(o.lower())})
+    letters = sorted(set(''.join(words)) | set('abcdefghijklmnopqrstuvwxyz0123456789'))
+    vocab = list(dict.fromkeys(specials + letters + ['##'+o for o in letters] + words))
+    tok = Tokenizer(models.WordPiece({o:i for i,o in enumerate(vocab)}, unk_token='[UNK]'))
+    tok.normalizer,tok.pre_tokenizer,tok.decoder = normalizers.BertNormalizer(),pre_tokenizers.BertPreTokenizer(),decoders.WordPiece()
+    tok.add_special_tokens(specials)
+    return tok
+
+def _bytelevel(specials):
+    "A byte-level BPE tokenizer learnt from the comments"
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer,tok.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False),decoders.ByteLevel()
+    tok.train_from_iterator(_rude+_kind, trainers.BpeTrainer(vocab_size=400, special_tokens=specials, show_progress=False,
+                                                             initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     return tok
 
 # %% ../nbs/97_test_utils.ipynb #98e4896c
 @lru_cache
 def tiny_tokenizer(
     style:str='bert', # One of 'bert', 'roberta', 'xlnet', 't5', 'gpt2', 'llama'
-) -> PreTrainedTokenizerFast: # Some 400 tokens
+) -> PreTrainedTokenizerFast: # Some 200 to 400 tokens
     "A small fast tokenizer that frames texts as the named family does"
     kw = dict(_styles[style])
     frame,names = kw.pop('frame'),kw.pop('model_input_names')
     used = [v for k,v in kw.items() if k.endswith('_token')]
     extra = [] if style in ('gpt2','llama') else ['[PAD]','[UNK]']
     first = [_bos] if style=='roberta' else []
-    tok = _trained(style in ('gpt2','llama','roberta'), list(dict.fromkeys(first+extra+used)))
+    tok = (_bytelevel if style in ('gpt2','llama','roberta') else _wordpiece)(list(dict.fromkeys(first+extra+used)))
     if frame:
         ids = [(o, tok.token_to_id(o)) for o in dict.fromkeys(used) if o in ''.join(frame)]
         tok.post_processor = processors.TemplateProcessing(single=frame[0], pair=frame[1], special_tokens=ids)
@@ -96,7 +103,7 @@ archs = { # model_type -> (tokenizer style, sizes)
     'modernbert': ('roberta', {**_size, 'global_attn_every_n_layers':2, 'local_attention':16}),
     'xlnet': ('xlnet', dict(d_model=32, n_layer=2, n_head=2, d_inner=48)),
     'gpt2': ('gpt2', dict(n_embd=32, n_layer=2, n_head=2, n_positions=128)),
-    'llama': ('llama', _rope), 'mistral': ('llama', _rope), 'qwen2': ('gpt2', _rope),
+    'llama': ('llama', _rope), 'mistral': ('llama', _rope),
     't5': ('t5', _t5), 'bart': ('roberta', _bart), 'pegasus': ('t5', _bart)}
 
 # %% ../nbs/97_test_utils.ipynb #530939f9

@@ -1,0 +1,127 @@
+"""What the fine-tuned packaged encoder learns with the defaults of the library, beside TF-IDF and logistic regression (plain and
+class-balanced) on the same split. Real data, found through TOXICAI_DATA.
+
+    python -m benchmarks.quality [davidson jigsaw sst2 mrpc] [--epochs 2]
+"""
+import argparse,time,warnings
+
+import numpy as np
+from fastai.losses import CrossEntropyLossFlat
+from fastai.torch_core import set_seed
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score,average_precision_score,f1_score,roc_auc_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.class_weight import compute_class_weight
+
+from benchmarks.common import *
+from toxicai.all import *
+
+jigsaw_labels = ['toxic','severe_toxic','obscene','threat','insult','identity_hate']
+
+# Data: a frame with a column `is_valid`, the text columns and the label columns
+
+def davidson():
+    df = data_file('davidson')[['text','label_name']]
+    _,valid = train_test_split(np.arange(len(df)), test_size=0.2, stratify=df.label_name, random_state=42)
+    return df.assign(is_valid=np.isin(np.arange(len(df)), valid)),'text','label_name'
+
+def jigsaw():
+    df = data_file('jigsaw_train_part')
+    key = df.comment_text.str.lower().str.replace(r'[^\w\s]', '', regex=True)
+    df = df[~key.duplicated()].reset_index(drop=True)
+    _,valid = train_test_split(np.arange(len(df)), test_size=0.1, random_state=42)
+    return df.assign(is_valid=np.isin(np.arange(len(df)), valid))[['comment_text','is_valid']+jigsaw_labels],'comment_text',jigsaw_labels
+
+def sst2():
+    df = data_file('glue_sst2')
+    train = df[df.split=='train'].sample(20_000, random_state=42)
+    df = pd.concat([train, df[df.split!='train']], ignore_index=True)
+    return df.assign(is_valid=df.split!='train')[['sentence','label','is_valid']],'sentence','label'
+
+def mrpc():
+    df = data_file('glue_mrpc')
+    return df.assign(is_valid=df.split!='train')[['sentence1','sentence2','label','is_valid']],['sentence1','sentence2'],'label'
+
+# Figures
+
+def single_figures(targs, probs):
+    pred = probs.argmax(1)
+    return dict(accuracy=accuracy_score(targs, pred), macro_f1=f1_score(targs, pred, average='macro'))
+
+def multi_figures(targs, probs):
+    "ROC-AUC and average precision per label on its annotated rows, and their means"
+    res = {}
+    for name,t,p in zip(jigsaw_labels, targs.T, probs.T):
+        known = ~np.isnan(t)
+        res[f'auc {name}'],res[f'ap {name}'] = roc_auc_score(t[known], p[known]),average_precision_score(t[known], p[known])
+    return {'mean_auc':np.mean([v for k,v in res.items() if k.startswith('auc')]), 'mean_ap':np.mean([v for k,v in res.items() if k.startswith('ap')]), **res}
+
+# Baseline
+
+def baseline(df, text, label, weight):
+    "Probabilities of TF-IDF (words and pairs of words) and logistic regression"
+    x = df[text] if isinstance(text, str) else df[text[0]]+' ‖ '+df[text[1]]
+    def _fit(y, rows):
+        m = make_pipeline(TfidfVectorizer(ngram_range=(1,2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000, class_weight=weight))
+        return m.fit(x[rows], y[rows])
+    train = ~df.is_valid
+    if isinstance(label, str): return _fit(df[label], train).predict_proba(x[df.is_valid])
+    return np.stack([_fit(df[o], train & df[o].notna()).predict_proba(x[df.is_valid])[:,1] for o in label], axis=1)
+
+# Ours
+
+def ours(df, text, label, seed, epochs, balanced):
+    "Probabilities of the fine-tuned packaged encoder with the defaults of the library"
+    set_seed(seed, reproducible=True)
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), text_col=text, label_cols=label, valid_col='is_valid')
+    loss = {}
+    if balanced:
+        y = df[label][~df.is_valid]
+        loss['loss_func'] = CrossEntropyLossFlat(weight=torch.tensor(compute_class_weight('balanced', classes=np.array(dls.vocab), y=y), dtype=torch.float32))
+    learn = toxicity_learner(dls, **loss)
+    with learn.no_bar(),learn.no_logging():
+        learn.fine_tune(epochs)
+        return learn.get_preds()[0].numpy()
+
+# Tables
+
+tasks = dict(davidson=(davidson, (0,1,2)), jigsaw=(jigsaw, (0,)), sst2=(sst2, (0,)), mrpc=(mrpc, (0,1,2)))
+
+def _timed(name, f, targs, figures):
+    start = time.perf_counter()
+    probs = f()
+    return {'':name, 'seconds':round(time.perf_counter()-start), **figures(targs, probs)}
+
+def run(
+    name:str, # A key of `tasks`
+    epochs:int, # Epochs with the whole network
+):
+    "Print the table of one task"
+    (make,seeds) = tasks[name]
+    df,text,label = make()
+    valid = df[df.is_valid]
+    single = isinstance(label, str)
+    figures = single_figures if single else multi_figures
+    targs = valid[label].map({o:i for i,o in enumerate(sorted(df[label].unique()))}).to_numpy() if single else valid[label].astype(float).to_numpy()
+    rows = [_timed(f'TF-IDF + LR, {w or "plain"}', lambda: baseline(df, text, label, w), targs, figures) for w in (None,'balanced')]
+    for balanced in ((False,True) if name=='davidson' else (False,)):
+        for seed in seeds: rows.append(_timed(f'toxicai{", class weights" if balanced else ""}, seed {seed}', lambda: ours(df, text, label, seed, epochs, balanced), targs, figures))
+        if len(seeds)>1: rows.append(_summary(rows[-len(seeds):], balanced))
+    show(rows, f'{name}: {len(df)-len(valid):,} rows for training, {len(valid):,} for validation, {epochs} epochs after one with the head alone')
+
+def _summary(rows, balanced):
+    "Mean and spread (standard deviation) over the seeds"
+    spread = lambda k: f'{np.mean([r[k] for r in rows]):.4f} ± {np.std([r[k] for r in rows], ddof=1):.4f}'
+    return {k:f'toxicai{", class weights" if balanced else ""}, mean' if k=='' else spread(k) if k!='seconds' else round(np.mean([r[k] for r in rows])) for k in rows[0]}
+
+if __name__=='__main__':
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument('tasks', nargs='*', default=list(tasks))
+    p.add_argument('--epochs', type=int, default=2)
+    args = p.parse_args()
+    quiet()
+    warnings.simplefilter('ignore')
+    print(machine())
+    for o in args.tasks: run(o, args.epochs)
