@@ -405,7 +405,7 @@ def test_lazy_same(df, arch):
     torch.testing.assert_close(lazy_probs, probs, atol=1e-5, rtol=0)
     assert torch.equal(targs, lazy_targs)
     assert not hasattr(lazy.valid_ds.tls[0], '_ids')
-    if arch=='bert': assert padding(lazy.train)<1.3
+    if arch=='bert': assert padding(lazy.train)<0.85*padding(lazy.train.new(in_order=True)), 'characters stand in for tokens when batches are made'
 
 # Order of predictions
 
@@ -471,7 +471,7 @@ def test_bad_input_ids(name):
 # Hugging Face data sets
 
 def with_names(df):
-    ds = Dataset.from_pandas(df[['text','label','toxic']])
+    ds = Dataset.from_dict(dict(text=df.text.tolist(), label=[int(o=='rude') for o in df.label], toxic=df.toxic.tolist()))
     return ds.cast_column('label', ClassLabel(names=['kind','rude']))
 
 def test_class_label(df):

@@ -145,3 +145,8 @@ def test_readme_links(readme, monkeypatch, tmp_path):
 def test_readme(readme, capsys):
     if not readme.nb_path.exists(): pytest.skip('there is no nbs/index.ipynb')
     assert not readme.main(check=True), capsys.readouterr().out
+
+def test_comments():
+    "The comments that ship are what their program writes"
+    res = subprocess.run([sys.executable, root/'docs/comments.py', '--check'], capture_output=True, text=True)
+    assert res.returncode==0, res.stdout+res.stderr

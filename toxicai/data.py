@@ -498,6 +498,9 @@ def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_
     if probability is not None: df['probability'] = list(probability)[:len(df)]
     display(CommentTable(df, list(correct)[:len(df)]))
 
+# %% ../nbs/03_data.ipynb #c4467c2a
+import fastai.interpret
+
 # %% ../nbs/03_data.ipynb #610901e6
 @dispatch
 def plot_top_losses(x:EncodedText, y, samples, outs, raws, losses, trunc_at:int=150, **kwargs):
