@@ -440,6 +440,8 @@ def test_dl(self:ToxicityDataLoaders,
 # %% ../nbs/03_data.ipynb #4d6b3c53
 def _short(o, n): return o if len(o)<=n else o[:n-1].rstrip()+'…'
 
+def _plain(o): return f'{o:.3f}' if isinstance(o, (float,np.floating)) else str(o).replace('\n', ' ')
+
 class CommentTable:
     "Rows of comments for people to look at"
     def __init__(self,
@@ -454,11 +456,11 @@ class CommentTable:
         return self.df.assign(**{'':[{True:'✓', False:'✗'}.get(o, '') for o in self.correct]})
 
     def __repr__(self):
-        df = self.marked
-        width = max(24, shutil.get_terminal_size((120,24)).columns - 28*(len(df.columns)-1))
-        rows = [list(df.columns)] + [[_short(str(o).replace('\n', ' '), width) for o in r] for r in df.itertuples(index=False)]
-        widths = [max(map(len, c)) for c in zip(*rows)]
-        return '\n'.join('  '.join(o.ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows)
+        df,total = self.marked,shutil.get_terminal_size((120,24)).columns
+        rows = [list(df.columns)] + [[_plain(o) for o in r] for r in df.itertuples(index=False)]
+        widths = [min(30, max(map(len, c))) for c in zip(*rows)]
+        widths[0] = min(max(len(r[0]) for r in rows), max(24, total-sum(widths[1:])-2*len(widths)))
+        return '\n'.join('  '.join(_short(o, w).ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows)
 
 # %% ../nbs/03_data.ipynb #1531aeb7
 _colours = {True:'background-color:#dceefb;color:#08306b', False:'background-color:#fde3c8;color:#7f2704'}

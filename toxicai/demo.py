@@ -6,7 +6,7 @@
 __all__ = ['tries', 'train', 'reload', 'main']
 
 # %% ../nbs/18_demo.ipynb #4153dc54
-import subprocess,sys
+import subprocess,sys,warnings
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +16,8 @@ from fastcore.script import call_parse
 def _title(s): print(f'\n{s}\n{"-"*len(s)}', flush=True)
 
 def _quiet():
-    "Progress of our own work is shown, the loading of weights is not"
+    "Progress of our own work is shown, the loading of weights and what libraries will change one day are not"
+    warnings.filterwarnings('ignore', category=FutureWarning)
     import transformers
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -80,9 +81,9 @@ def main(
     load:str=None, # Only load this exported learner and classify three comments
 ):
     "Train a toxicity classifier on a file of comments, export it, load it in a fresh process and predict"
-    from toxicai.data import CommentTable
     _quiet()
-    if load: return print(CommentTable(reload(load).round(3)))
+    from toxicai.data import CommentTable
+    if load: return print(CommentTable(reload(load)))
     Path(out).mkdir(parents=True, exist_ok=True)
     train(data, text, labels, checkpoint, epochs, bs, out)
     _title(f'4. {Path(out)/"export.pkl"}, loaded in a fresh process')

@@ -91,7 +91,7 @@ class TransformerLearner(Learner):
         if lr is None: lr = default_lr(model)
         super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd, moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
-        self.fits = math.inf
+        self.fits,self.dry = math.inf,False
 
     def _bn_bias_state(self, with_bias):
         return super()._bn_bias_state(with_bias) if not with_bias else L(no_decay_params(self.model)).map(self.opt.state)
@@ -311,13 +311,21 @@ def one_batch(self:TransformerLearner, i, b):
         raise
 
 # %% ../nbs/08_learner.ipynb #4b4e4029
+@patch
+def all_batches(self:TransformerLearner):
+    if not self.dry: return super(TransformerLearner, self).all_batches()
+    self.n_iter = 1
+    self.one_batch(0, self.dl.one_batch())
+
 @contextmanager
-def _restored(learn):
-    "Weights and optimizer of `learn` as they were"
+def _dry(learn):
+    "One batch instead of all, and afterwards weights and optimizer as they were"
     weights = {k:v.detach().cpu().clone() for k,v in learn.model.state_dict().items()}
     opt = None if learn.opt is None else deepcopy(learn.opt.state_dict())
+    learn.dry = True
     try: yield
     finally:
+        learn.dry = False
         learn.model.load_state_dict(weights)
         if opt is None: learn.opt = None
         else: learn.opt.load_state_dict(opt)
@@ -328,7 +336,7 @@ def dry_run(self:TransformerLearner,
     cbs=None, # Callbacks, as for `fit`
 ):
     "Fit one training and one validation batch with all callbacks, then put weights and optimizer back"
-    with _restored(self): self.fit(1, lr, cbs=L(cbs)+FirstBatchOnly())
+    with _dry(self): self.fit(1, lr, cbs=cbs)
 
 # %% ../nbs/08_learner.ipynb #2ca09799
 @patch
@@ -367,7 +375,7 @@ def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=Tr
     "Show texts with targets, predictions and probabilities; what is right or wrong is marked"
     if dl is None: dl = self.dls[ds_idx].new(shuffle=shuffle, drop_last=False, in_order=True, bs=max_n)
     b = dl.one_batch()
-    probs,targs,decoded = [o.as_subclass(Tensor) for o in self.get_preds(dl=[b], with_decoded=True)]
+    with self.no_bar(): probs,targs,decoded = [o.as_subclass(Tensor) for o in self.get_preds(dl=[b], with_decoded=True)]
     marks = _marks(label_kind(self.dls), probs, targs, decoded, class_names(self.dls))
     dl.show_results(b, decoded, max_n=max_n, **{**marks, **kwargs})
 
