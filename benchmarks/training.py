@@ -3,7 +3,7 @@ loop on batches that are ready made. Real (unpadded) tokens per second, interlea
 
     python -m benchmarks.training [--max_length 128] [--rows 1024] [--rounds 3] [--model packaged|bert-base]
 """
-import argparse,resource,tempfile,threading,time,warnings
+import argparse,tempfile,threading,time,warnings
 
 import numpy as np,torch
 from datasets import Dataset
@@ -53,7 +53,6 @@ def ours(df, max_length, kind):
     dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, valid_pct=0.02)
     learn,clock = toxicity_learner(dls),_Clock()
     learn.model = network(kind).to(dls.device)
-    learn.train_tokens = _tokens(dls.train)
     def _run():
         learn.opt = None
         with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-4, cbs=clock)

@@ -16,7 +16,7 @@ def results(
     dls = ToxicityDataLoaders.from_csv(sample_csv(), packaged_encoder(), text_col='comment', label_cols=['toxic','insult','profanity','threat'])
     learn,shown = toxicity_learner(dls),[]
     learn.fine_tune(3)
-    data.display = shown.append
+    data.show_table = shown.append
     learn.show_results(max_n=max_n)
     return shown[0]._repr_html_()
 

@@ -1,6 +1,5 @@
 "The slow tier: many architectures, the real encoder, a killed export, arbitrary text"
 import subprocess,sys,time,warnings
-from pathlib import Path
 
 import numpy as np,pytest,torch
 from fastai.learner import load_learner

@@ -1,4 +1,4 @@
-"Hugging Face transformers for fastai: train, inspect and serve classifiers of toxic comments"
+"Hugging Face transformers for fastai: train, inspect and export classifiers of toxic comments"
 
 def __getattr__(name):
     # Lazy, so that `import toxicai` costs nothing. The version stands in settings.ini alone; the installed metadata repeat it.

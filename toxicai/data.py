@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EncodedText', 'TextPair', 'EncodeTfm', 'all_targets', 'stacked_texts', 'BucketedDL', 'text_cols', 'text_tfm',
            'TransformerTextBlock', 'MultiLabelEncode', 'TokenizedRow', 'ToxicityDataLoaders', 'CommentTable',
-           'show_str', 'show_batch', 'show_results', 'plot_top_losses']
+           'show_table', 'show_str', 'show_batch', 'show_results', 'plot_top_losses']
 
 # %% ../nbs/03_data.ipynb #cd5a07df
 import html,math,shutil,warnings
@@ -14,7 +14,6 @@ from itertools import takewhile
 
 from fastai.data.all import *
 from fastai.text.data import TitledStr
-from IPython.display import display
 from .text import *
 from .datasets import *
 
@@ -40,9 +39,9 @@ class EncodeTfm(Transform):
     ):
         super().__init__()
         self.encoder,self.checkpoint,self.lazy,self.hub = encoder,checkpoint,lazy,hub or {}
-        self.seen,self.reported = [0]*4,False
 
     def setup(self, items=None, train_setup=False):
+        self.seen,self.reported = [0]*4,False
         items = getattr(items, 'train', items)
         if items is None: return
         if not len(items): raise ValueError("the training split is empty: there are no rows, or the splitter gives all of them to validation")
@@ -273,7 +272,7 @@ class ToxicityDataLoaders(DataLoaders):
 # %% ../nbs/03_data.ipynb #d4e64e9c
 def _named(source, label_cols):
     "`source` as a frame, numbers of a `ClassLabel` replaced by its names; and those names, or None"
-    df,cols = as_frame(source),[label_cols] if isinstance(label_cols, str) else list(label_cols)
+    df,cols = as_frame(source),as_list(label_cols)
     feature = getattr(source, 'features', {}).get(cols[0]) if len(cols)==1 else None
     inner = getattr(feature, 'feature', feature)
     if not hasattr(inner, 'int2str'): return df,None
@@ -361,7 +360,7 @@ def from_csv(cls:ToxicityDataLoaders,
     **kwargs, # For `from_df`
 ) -> ToxicityDataLoaders:
     "Loaders from a file with a header line"
-    df = _read_csv(csv, delimiter, encoding, *[[o] if isinstance(o, str) else list(o) for o in (text_col, label_cols)])
+    df = _read_csv(csv, delimiter, encoding, as_list(text_col), as_list(label_cols))
     return cls.from_df(df, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
 # %% ../nbs/03_data.ipynb #df2e5b1d
@@ -383,7 +382,7 @@ def from_lists(cls:ToxicityDataLoaders,
 
 # %% ../nbs/03_data.ipynb #c6fe44a6
 def _valid_name(ds):
-    res = next((o for o in ds if o.lower() in ('validation','valid','val','dev')), None)
+    res = next((o for o in ds if o.lower() in valid_words), None)
     if 'train' not in ds or res is None: raise ValueError(f"the `DatasetDict` has {list(ds)}: expected 'train' and 'validation'; or pass one `Dataset`")
     return res
 
@@ -462,6 +461,13 @@ class CommentTable:
         widths[0] = min(max(len(r[0]) for r in rows), max(24, total-sum(widths[1:])-2*len(widths)))
         return '\n'.join('  '.join(_short(o, w).ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows)
 
+# %% ../nbs/03_data.ipynb #76205b23
+def show_table(table:CommentTable):
+    "Display `table` in a notebook, print it elsewhere"
+    try: from IPython.display import display
+    except ImportError: display = print
+    display(table)
+
 # %% ../nbs/03_data.ipynb #1531aeb7
 _colours = {True:'background-color:#dceefb;color:#08306b', False:'background-color:#fde3c8;color:#7f2704'}
 
@@ -489,7 +495,7 @@ def show_str(
 @dispatch
 def show_batch(x:EncodedText, y, samples, ctxs=None, max_n:int=9, trunc_at:int=150, **kwargs):
     names = ['text'] + (['target'] if len(samples[0])==2 else [f'target {i+1}' for i in range(len(samples[0])-1)])
-    display(CommentTable(pd.DataFrame([[show_str(o, trunc_at) for o in s] for s in samples[:max_n]], columns=names)))
+    show_table(CommentTable(pd.DataFrame([[show_str(o, trunc_at) for o in s] for s in samples[:max_n]], columns=names)))
 
 # %% ../nbs/03_data.ipynb #9d0e01f9
 @dispatch
@@ -498,14 +504,23 @@ def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_
     if correct is None: correct = [r[1]==r[-1] for r in rows]
     df = pd.DataFrame([[r[0],r[1],r[-1]] for r in rows], columns=['text','target','prediction'])
     if probability is not None: df['probability'] = list(probability)[:len(df)]
-    display(CommentTable(df, list(correct)[:len(df)]))
+    show_table(CommentTable(df, list(correct)[:len(df)]))
 
 # %% ../nbs/03_data.ipynb #c4467c2a
 import fastai.interpret
 
 # %% ../nbs/03_data.ipynb #610901e6
+def _loss_row(target, raw):
+    "Probability to show and whether the row is right; neither for numbers, and no mark for several labels, whose threshold is the loss's"
+    raw = raw.as_subclass(Tensor).float()
+    if raw.ndim==0 or (target.ndim==0 and target.is_floating_point()): return None,None
+    if target.ndim: return ', '.join(f'{o:.2f}' for o in raw),None
+    return f'{raw.max():.2f}',bool(raw.argmax()==target)
+
 @dispatch
 def plot_top_losses(x:EncodedText, y, samples, outs, raws, losses, trunc_at:int=150, **kwargs):
-    rows = [dict(text=show_str(s[0], trunc_at), target=show_str(s[1], trunc_at), prediction=show_str(o[0], trunc_at),
-                 probability=f'{float(r.max()):.2f}', loss=f'{float(l):.3f}') for s,o,r,l in zip(samples, outs, raws, losses)]
-    display(CommentTable(pd.DataFrame(rows), [r['target']==r['prediction'] for r in rows]))
+    notes = [_loss_row(t, r) for t,r in zip(y.as_subclass(Tensor), raws)]
+    rows = [dict(text=show_str(s[0], trunc_at), target=show_str(s[1], trunc_at), prediction=show_str(o[0], trunc_at), probability=p, loss=f'{float(l):.3f}')
+            for s,o,l,(p,_) in zip(samples, outs, losses, notes)]
+    df = pd.DataFrame(rows)
+    show_table(CommentTable(df.drop(columns='probability') if df.probability.isna().all() else df, [o for _,o in notes]))

@@ -29,8 +29,9 @@ def _loaders(data, text, labels, checkpoint, bs):
     from toxicai.text import packaged_encoder
     if data is None: data,text,labels = sample_csv(),'comment','toxic,insult,profanity,threat'
     if not text or not labels: raise SystemExit("name the columns of your file: --text comment --labels toxic,insult (make: TEXT=comment LABELS=toxic,insult)")
-    cols = labels.split(',')
-    return ToxicityDataLoaders.from_csv(data, checkpoint or packaged_encoder(), text_col=text, label_cols=cols[0] if len(cols)==1 else cols, bs=bs)
+    cols = [o.strip() for o in labels.split(',')]
+    try: return ToxicityDataLoaders.from_csv(data, checkpoint or packaged_encoder(), text_col=text, label_cols=cols[0] if len(cols)==1 else cols, bs=bs)
+    except (ImportError,KeyError,OSError,TypeError,ValueError) as e: raise SystemExit(f'{data}: {e.args[-1]}') from e
 
 # %% ../nbs/18_demo.ipynb #dd99855a
 def train(

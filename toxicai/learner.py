@@ -7,10 +7,9 @@ __all__ = ['NoDecayOptim', 'adamw', 'default_lr', 'TransformerLearner', 'label_t
            'default_metrics', 'class_names', 'check_dls', 'toxicity_learner', 'wandb_process']
 
 # %% ../nbs/08_learner.ipynb #c2ef5fbc
-import inspect,math,os,sys,warnings
+import math,os,sys,tempfile,warnings
 from contextlib import contextmanager,nullcontext
 from copy import deepcopy
-from functools import partial
 
 import numpy as np,pandas as pd,torch
 from fastai.callback.core import *
@@ -91,7 +90,7 @@ class TransformerLearner(Learner):
         if lr is None: lr = default_lr(model)
         super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd, moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
-        self.fits,self.dry = math.inf,False
+        self.max_tokens,self.is_dry = math.inf,False
 
     def _bn_bias_state(self, with_bias):
         return super()._bn_bias_state(with_bias) if not with_bias else L(no_decay_params(self.model)).map(self.opt.state)
@@ -119,16 +118,23 @@ def label_kind(
     return 'single' if isinstance(tfm, Categorize) else 'regression'
 
 # %% ../nbs/08_learner.ipynb #4581e239
-def default_loss(dls):
+def default_loss(
+    dls, # Loaders
+): # A loss with `activation` and `decodes`
     "Cross entropy for one label, masked binary cross entropy for several, squared error for numbers"
     return dict(single=CrossEntropyLossFlat, multi=MaskedBCELoss, regression=MSELossFlat)[label_kind(dls)]()
 
-def default_metrics(dls):
+def default_metrics(
+    dls, # Loaders
+    thresh:float=0.5, # Probability above which a class of several counts as predicted
+) -> list: # Metrics for the Recorder
     "Accuracy and macro F1 for one label, mean ROC-AUC and F1 over the classes for several, errors for numbers"
-    return dict(single=lambda: [accuracy, F1Score(average='macro')], multi=lambda: [MaskedRocAuc(), MaskedF1()],
+    return dict(single=lambda: [accuracy, F1Score(average='macro')], multi=lambda: [MaskedRocAuc(), MaskedF1(thresh)],
                 regression=lambda: [rmse, mae])[label_kind(dls)]()
 
-def class_names(dls):
+def class_names(
+    dls, # Loaders
+) -> list: # Strings, in the order of the outputs
     "Names of the outputs for the labels of `dls`"
     tfm = label_tfm(dls)
     if not isinstance(tfm, RegressionSetup): return [str(o) for o in tfm.vocab]
@@ -142,10 +148,18 @@ def _classes_seen(tl, names):
     if targs.ndim==1: return {names[int(i)] for i in targs.unique()}
     return {n for n,t in zip(names, targs.T) if (t>=0.5).any()}
 
-def check_dls(dls):
+def _check_numbers(dls):
+    for side,ds in (('training',dls.train_ds), ('validation',dls.valid_ds)):
+        targs = all_targets(ds.tls[-1])
+        n = 0 if targs is None else int(targs.isnan().sum())
+        if n: raise ValueError(f"{n} of {len(ds)} {side} targets are missing: squared error has no use for a gap; drop those rows")
+
+def check_dls(
+    dls, # Loaders
+):
     "Raise when there is nothing to validate on; warn of classes that one side lacks"
     if not len(dls.valid_ds): raise ValueError("the validation set is empty: change the splitter, `valid_pct` or `valid_col`")
-    if label_kind(dls)=='regression': return
+    if label_kind(dls)=='regression': return _check_numbers(dls)
     if label_kind(dls)=='single' and len(class_names(dls))<2:
         raise ValueError(f"the labels have only {', '.join(class_names(dls))}: a classifier needs two sides; add data")
     for side,ds in (('training',dls.train_ds), ('validation',dls.valid_ds)):
@@ -165,6 +179,7 @@ def toxicity_learner(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
     metrics=None, # Chosen from the labels by default
+    hub:dict=None, # `revision`, `cache_dir`, `trust_remote_code` for `checkpoint`; those of the texts when it is theirs
     token:str=None, # Access token for a private model; not stored
     cbs=None, # Callbacks besides those that this function adds
     **kwargs, # For `TransformerLearner`
@@ -174,18 +189,22 @@ def toxicity_learner(
     tfm = text_tfm(dls)
     if checkpoint is None and not tfm.checkpoint:
         raise ValueError("the texts were encoded by a tokenizer that does not say where it came from: pass the `checkpoint` of the network")
-    hub = {**tfm.hub, **({} if token is None else {'token':token})}
+    same = checkpoint is None or str(checkpoint)==tfm.checkpoint
+    hub = {**(tfm.hub if same else {}), **(hub or {}), **({} if token is None else {'token':token})}
     model = load_transformer(tfm.checkpoint if checkpoint is None else checkpoint, class_names(dls), _problems[label_kind(dls)],
                              pooling, dropout, gradient_checkpointing, **hub)
     match_tokenizer(model, tfm.encoder)
     own = ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
-    return TransformerLearner(dls, model, metrics=default_metrics(dls) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
+    return TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', 0.5)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
 
 # %% ../nbs/08_learner.ipynb #1da2e091
 @patch
-def groups(self:TransformerLearner) -> pd.DataFrame: # One row for each parameter group, from input to output
+def groups(self:TransformerLearner,
+    lr=None, # Learning rates to show, as for `fit`: a number, a slice, or one for each group; the optimizer's by default
+) -> pd.DataFrame: # One row for each parameter group, from input to output
     "Parameter groups with their size, learning rate and whether they are trained"
     if self.opt is None: self.create_opt()
+    if lr is not None: self.opt.set_hyper('lr', lr)
     names = {id(p):n for n,p in self.model.named_parameters()}
     def _row(ps, hyper):
         return dict(first=names[id(ps[0])], last=names[id(ps[-1])], parameters=sum(p.numel() for p in ps),
@@ -203,6 +222,7 @@ def fine_tune(self:TransformerLearner,
     lr_mult:float=4., # Ratio of the highest rate to the lowest
     pct_start:float=0.1, # Share of warm-up
     div:float=25., # The warm-up starts at the rate over `div`
+    decay:float=None, # Factor from each group to the one before it, instead of `lr_mult`; for `layerwise_splitter`
     **kwargs, # For `fit_one_cycle`
 ):
     "Train the head alone, then the whole network with discriminative learning rates"
@@ -211,7 +231,8 @@ def fine_tune(self:TransformerLearner,
         self.freeze()
         self.fit_one_cycle(freeze_epochs, slice(4*base_lr), pct_start=pct_start, div=div, **kwargs)
     self.unfreeze()
-    self.fit_one_cycle(epochs, slice(base_lr/lr_mult, base_lr), pct_start=pct_start, div=div, **kwargs)
+    lrs = slice(base_lr/lr_mult, base_lr) if decay is None else decayed_lrs(base_lr, len(self.opt.param_lists), decay)
+    self.fit_one_cycle(epochs, lrs, pct_start=pct_start, div=div, **kwargs)
 
 # %% ../nbs/08_learner.ipynb #a9e79494
 @patch
@@ -242,26 +263,26 @@ def to_fp16(self:TransformerLearner, **kwargs):
     return self._set_precision('fp16', **kwargs)
 
 # %% ../nbs/08_learner.ipynb #667ffd2e
-def _is_oom(e): return isinstance(e, torch.OutOfMemoryError) or "can't allocate memory" in str(e)
+def _is_oom(e): return isinstance(e, torch.OutOfMemoryError) or any(o in str(e) for o in ("can't allocate memory", 'out of memory'))
 
 @patch
 def _shrink(self:TransformerLearner, e):
     "Lower the number of tokens that are computed at once after the error `e`; raise `e` where that cannot help"
     x = self.xb[0]
-    fits = min(self.fits, x.shape[0]*x.shape[-1])/2
+    fits = min(self.max_tokens, x.shape[0]*x.shape[-1])/2
     mid_sum = self.stage=='backward' and any(getattr(o, 'count', 0) for o in self._grab_cbs(GradientAccumulation))
     if not _is_oom(e) or self.stage=='step' or mid_sum or fits<x.shape[-1]: raise e
-    if self.fits==math.inf:
+    if self.max_tokens==math.inf:
         warnings.warn(f"a batch of {x.shape[0]} texts of {x.shape[-1]} tokens does not fit the memory: it is computed in parts, with the same "
                       f"gradients but slower; pass `bs={max(1, x.shape[0]//2)}` or a smaller `max_length` to avoid it")
-    self.fits = fits
+    self.max_tokens = fits
 
 # %% ../nbs/08_learner.ipynb #e45e7bbe
 @patch
 def _forward(self:TransformerLearner):
     "Predictions for `xb`, in as many parts as fit the memory; shape (bs, n_classes)"
     x = self.xb[0]
-    n = x.shape[0] if self.fits==math.inf else max(1, int(self.fits//x.shape[-1]))
+    n = x.shape[0] if self.max_tokens==math.inf else max(1, int(self.max_tokens//x.shape[-1]))
     if n>=x.shape[0]: return self.model(*self.xb)
     parts = list(zip(*[o.split(n) for o in self.xb]))
     if not torch.is_grad_enabled(): return torch.cat([self.model(*o) for o in parts])
@@ -313,7 +334,7 @@ def one_batch(self:TransformerLearner, i, b):
 # %% ../nbs/08_learner.ipynb #4b4e4029
 @patch
 def all_batches(self:TransformerLearner):
-    if not self.dry: return super(TransformerLearner, self).all_batches()
+    if not self.is_dry: return super(TransformerLearner, self).all_batches()
     self.n_iter = 1
     self.one_batch(0, self.dl.one_batch())
 
@@ -322,13 +343,15 @@ def _dry(learn):
     "One batch instead of all, and afterwards weights and optimizer as they were"
     weights = {k:v.detach().cpu().clone() for k,v in learn.model.state_dict().items()}
     opt = None if learn.opt is None else deepcopy(learn.opt.state_dict())
-    learn.dry = True
-    try: yield
-    finally:
-        learn.dry = False
-        learn.model.load_state_dict(weights)
-        if opt is None: learn.opt = None
-        else: learn.opt.load_state_dict(opt)
+    path = learn.path
+    with tempfile.TemporaryDirectory() as d:
+        learn.is_dry,learn.path = True,Path(d)
+        try: yield
+        finally:
+            learn.is_dry,learn.path = False,path
+            learn.model.load_state_dict(weights)
+            if opt is None: learn.opt = None
+            else: learn.opt.load_state_dict(opt)
 
 @patch
 def dry_run(self:TransformerLearner,
@@ -345,8 +368,9 @@ def classify(self:TransformerLearner,
 ) -> pd.DataFrame: # The texts, and a probability in [0,1] for each class (a number for regression)
     "Probabilities of every class for `texts`, as a table"
     if isinstance(texts, (str,bytes,dict)) or not is_iter(texts) or (isinstance(texts, tuple) and is_pair(texts)): texts = [texts]
+    if not hasattr(texts, '__len__'): texts = list(texts)
     dl,names = None if len(texts)==0 else self.dls.test_dl(texts),class_names(self.dls)
-    if dl is None: return pd.DataFrame(columns=['text']+names)
+    if dl is None: return pd.DataFrame(columns=text_cols(self.dls)+names)
     with self.no_bar() if len(dl)<2 else nullcontext(): probs = self.get_preds(dl=dl)[0].reshape(-1, len(names))
     items = dl.dataset.items
     cols = list(items.columns) if isinstance(items, pd.DataFrame) else ['text']
@@ -375,6 +399,7 @@ def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=Tr
     "Show texts with targets, predictions and probabilities; what is right or wrong is marked"
     if dl is None: dl = self.dls[ds_idx].new(shuffle=shuffle, drop_last=False, in_order=True, bs=max_n)
     b = dl.one_batch()
+    if len(b)<=self.dls.n_inp: raise ValueError("`show_results` compares with labels, and these texts have none: use `classify`, or `test_dl(..., with_labels=True)`")
     with self.no_bar(): probs,targs,decoded = [o.as_subclass(Tensor) for o in self.get_preds(dl=[b], with_decoded=True)]
     marks = _marks(label_kind(self.dls), probs, targs, decoded, class_names(self.dls))
     dl.show_results(b, decoded, max_n=max_n, **{**marks, **kwargs})
@@ -408,6 +433,7 @@ def export(self:TransformerLearner,
     **kwargs, # For fastai's `export`
 ):
     "Write the learner without data to `path/fname`, for `load_learner`"
+    if rank_distrib(): return
     dls,opt,part = self.dls,self.opt,f'{fname}.part'
     self.hf_inputs.close()
     Path(self.path/fname).parent.mkdir(parents=True, exist_ok=True)

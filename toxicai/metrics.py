@@ -6,6 +6,8 @@
 __all__ = ['MaskedMetric', 'MaskedRocAuc', 'MaskedAveragePrecision', 'MaskedF1']
 
 # %% ../nbs/06_metrics.ipynb #11674e6f
+from functools import partial
+
 import numpy as np,torch
 from fastai.learner import Metric
 from sklearn.metrics import average_precision_score,f1_score,roc_auc_score
@@ -45,8 +47,18 @@ class MaskedMetric(Metric):
         return float(np.nanmean(res)) if not np.isnan(res).all() else np.nan
 
 # %% ../nbs/06_metrics.ipynb #91d4123e
-def MaskedRocAuc(): return MaskedMetric(roc_auc_score, 'roc_auc')
-def MaskedAveragePrecision(): return MaskedMetric(average_precision_score, 'average_precision')
+def MaskedRocAuc():
+    "Mean over the classes of the area under the ROC curve, in [0,1]"
+    return MaskedMetric(roc_auc_score, 'roc_auc')
 
-def _f1(t, p): return f1_score(t, p>0.5, zero_division=0)
-def MaskedF1(): return MaskedMetric(_f1, 'f1')
+def MaskedAveragePrecision():
+    "Mean over the classes of the average precision, in [0,1]"
+    return MaskedMetric(average_precision_score, 'average_precision')
+
+def _f1(t, p, thresh): return f1_score(t, p>thresh, zero_division=0)
+
+def MaskedF1(
+    thresh:float=0.5, # Probability above which a class counts as predicted
+):
+    "Mean over the classes of the F1 score, in [0,1]"
+    return MaskedMetric(partial(_f1, thresh=thresh), 'f1')

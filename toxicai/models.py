@@ -104,19 +104,25 @@ def max_positions(
     "Longest text that the position table of `model` can number"
     for name,m in model.named_modules():
         last = name.rsplit('.', 1)[-1]
-        if isinstance(m, nn.Embedding) and last in ('position_embeddings','embed_positions','wpe','position_embedding'):
+        if isinstance(m, nn.Embedding) and last in ('position_embeddings','embed_positions','wpe','position_embedding','positions_embed'):
             skip = getattr(m, 'offset', None)
             if skip is None: skip = 0 if m.padding_idx is None else m.padding_idx+1
-            return m.num_embeddings-skip
+            stated = getattr(getattr(model, 'config', None), 'max_position_embeddings', None) or 0
+            return min(m.num_embeddings-skip, stated) if stated>0 else m.num_embeddings-skip
 
 # %% ../nbs/04_models.ipynb #0b761892
+def _vocab_size(model):
+    "Rows of the word embedding, or None where characters are hashed (CANINE)"
+    try: return model.get_input_embeddings().num_embeddings
+    except (NotImplementedError,AttributeError): return None
+
 def match_tokenizer(
     model:nn.Module, # A network; its configuration is given the tokenizer's pad token
     encoder:TextEncoder, # What made its inputs
 ) -> nn.Module: # `model`
     "Check that `encoder` belongs to `model`, and tell `model` how texts are padded"
-    n_emb,n_tok = model.get_input_embeddings().num_embeddings,len(encoder.tok)
-    if n_tok>n_emb or n_emb>1.25*n_tok+256:
+    n_tok,n_emb = len(encoder.tok),_vocab_size(model)
+    if n_emb is not None and (n_tok>n_emb or n_emb>1.25*n_tok+256):
         raise ValueError(f"the tokenizer has {n_tok:,} tokens, the network {n_emb:,}: they do not belong together; take both from the same "
                          "checkpoint, or call `model.resize_token_embeddings(len(tokenizer))` after adding tokens")
     limit = max_positions(model)

