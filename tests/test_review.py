@@ -126,3 +126,13 @@ def test_show_results_without_labels():
     with pytest.raises(ValueError, match='use `classify`'): learn.show_results(dl=learn.dls.test_dl(['hm']))
 
 def test_numpy_max_length(): assert TextEncoder(ck, max_length=np.int64(64), rules=str.lower).encode(['A']).lengths.tolist()==[3]
+
+def test_built_optimizer_keeps_its_groups():
+    "An optimizer that the user built is split once, however often it is made new"
+    from fastai.optimizer import OptimWrapper
+    model = load_transformer(ck, ['kind','rude'])
+    opt = OptimWrapper(opt=torch.optim.SGD([{'params':g} for g in transformer_splitter(model)], lr=1e-3, weight_decay=0.1))
+    learn = TransformerLearner(loaders(), model, opt_func=opt)
+    for _ in range(2):
+        learn.create_opt()
+        assert len(learn.opt.hypers)==3 and len(learn.opt.opt.param_groups)==6

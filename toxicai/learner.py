@@ -99,6 +99,7 @@ class TransformerLearner(Learner):
         super().create_opt()
         if isinstance(self.opt, OptimWrapper) and not isinstance(self.opt, NoDecayOptim) and not self.wd_bn_bias:
             self.opt = NoDecayOptim(self.opt.opt, no_decay_params(self.model))
+            if isinstance(self.opt_func, OptimWrapper): self.opt_func = self.opt
 
 # %% ../nbs/08_learner.ipynb #25bde617
 def label_tfm(
