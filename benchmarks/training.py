@@ -3,7 +3,7 @@ loop on batches that are ready made. Real (unpadded) tokens per second, interlea
 
     python -m benchmarks.training [--max_length 128] [--rows 1024] [--rounds 3] [--model packaged|bert-base]
 """
-import argparse,tempfile,threading,time,warnings
+import argparse,tempfile,time,warnings
 
 import numpy as np,torch
 from datasets import Dataset
@@ -76,7 +76,7 @@ def trainer(df, max_length, kind, **settings):
     def _run():
         with tempfile.TemporaryDirectory() as d:
             args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=1, learning_rate=1e-4, report_to=[], save_strategy='no',
-                                     logging_strategy='no', disable_tqdm=True, dataloader_drop_last=True, **settings)
+                                     logging_strategy='no', disable_tqdm=True, dataloader_drop_last=True, use_cpu=not torch.cuda.is_available(), **settings)
             Trainer(model, args, train_dataset=ds, data_collator=DataCollatorWithPadding(tok), callbacks=[clock]).train()
         return clock.seconds
     return _run
@@ -103,20 +103,10 @@ def plain(dls, kind):
 def peak_memory(
     run, # A function
 ) -> float: # GiB
-    "Highest memory during `run`: of the GPU where there is one, else what the process gained"
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
-        run()
-        return torch.cuda.max_memory_allocated()/2**30
-    import psutil
-    me,seen,done = psutil.Process(),[],threading.Event()
-    def _watch():
-        while not done.wait(0.02): seen.append(me.memory_info().rss)
-    start,t = me.memory_info().rss,threading.Thread(target=_watch)
-    t.start()
-    try: run()
-    finally: done.set(); t.join()
-    return (max(seen)-start)/2**30
+    "Highest memory of the GPU during `run`"
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    return torch.cuda.max_memory_allocated()/2**30
 
 # The table
 
@@ -136,7 +126,8 @@ def compare(
     real,padded = _tokens(dls.train)
     base,limit = secs['Trainer, defaults'],secs['plain loop, ready batches']
     rows = [{'': k, 'real tokens/s': round(real/median(v)), 'speed, Trainer defaults = 1': pairwise(base, v), 'speed, limit = 1': pairwise(limit, v),
-             'ms/step over limit': 1000*median(a-b for a,b in zip(v, limit))/len(dls.train), 'peak GiB': peak_memory(runs[k])} for k,v in secs.items()]
+             'ms/step over limit': 1000*median(a-b for a,b in zip(v, limit))/len(dls.train),
+             **({'peak GiB': peak_memory(runs[k])} if torch.cuda.is_available() else {})} for k,v in secs.items()]
     show(rows, f'{len(train):,} Jigsaw comments, batches of {BS}, at most {max_length} tokens, {kind}, {rounds} rounds, seed 0; '
                f'padded/real tokens of toxicai {padded/real:.3f}')
 
