@@ -48,6 +48,7 @@ class HFInputs(Callback):
         self.handles = []
 
     def before_batch(self):
+        "Put the hooks on, after taking off what a failed batch left"
         self.close()
         pre = partial(_to_keywords, fields=self._fields(), takes=forward_names(self.model))
         self.handles = [self.model.register_forward_pre_hook(pre, with_kwargs=True),
@@ -84,6 +85,7 @@ class AutoPrecision(MixedPrecision):
         self.precision,self.valid,self.kwargs,self.active = precision,valid,kwargs,False
 
     def before_fit(self):
+        "Choose the precision for the device on which the network now is"
         self.run = [o for o in self.learn.cbs if isinstance(o, MixedPrecision)][-1] is self
         if not self.run: return
         device = next(self.model.parameters()).device
@@ -97,6 +99,7 @@ class AutoPrecision(MixedPrecision):
         self.active = False
 
     def before_batch(self):
+        "Enter autocast, in validation only where that was asked for"
         self._leave()
         if not (self.training or self.valid): return
         self.autocast.__enter__()

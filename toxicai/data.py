@@ -30,7 +30,7 @@ class TextPair(tuple):
 # %% ../nbs/03_data.ipynb #3cd9a0a9
 class EncodeTfm(Transform):
     "Text or text pair to `EncodedText`, and back"
-    order = 1
+    order,seen,reported = 1,(0,)*4,False
     def __init__(self,
         encoder:TextEncoder, # Rules and tokenizer
         checkpoint=None, # Where the tokenizer came from
@@ -41,7 +41,8 @@ class EncodeTfm(Transform):
         self.encoder,self.checkpoint,self.lazy,self.hub = encoder,checkpoint,lazy,hub or {}
 
     def setup(self, items=None, train_setup=False):
-        self.seen,self.reported = [0]*4,False
+        "Check that there are texts to train on, and count cut texts from zero"
+        self.seen,self.reported = (0,)*4,False
         items = getattr(items, 'train', items)
         if items is None: return
         if not len(items): raise ValueError("the training split is empty: there are no rows, or the splitter gives all of them to validation")
@@ -204,6 +205,7 @@ def _column(self:BucketedDL, tl, idxs):
 # %% ../nbs/03_data.ipynb #9cb9d10d
 @patch
 def create_batches(self:BucketedDL, samps):
+    "Batches of the rows `samps`, whole columns at once unless the user has transforms for items"
     own = [f for nm in ('after_item','before_batch') for f in getattr(getattr(self, nm), 'fs', []) if not isinstance(f, ToTensor) and f.name!='noop']
     if not self.bulk or own or not self.n or self.prebatched: return (yield from super(BucketedDL, self).create_batches(samps))
     for idxs in chunked(samps, self.bs, self.drop_last):
@@ -500,6 +502,7 @@ def show_batch(x:EncodedText, y, samples, ctxs=None, max_n:int=9, trunc_at:int=1
 # %% ../nbs/03_data.ipynb #9d0e01f9
 @dispatch
 def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_at:int=150, probability=None, correct=None, **kwargs):
+    "Table of texts, targets and predictions; `probability` and `correct` come from the learner"
     rows = [[show_str(s[0], trunc_at), *[show_str(o, trunc_at) for o in s[1:]], *[show_str(o, trunc_at) for o in out]] for s,out in zip(samples[:max_n], outs)]
     if correct is None: correct = [r[1]==r[-1] for r in rows]
     df = pd.DataFrame([[r[0],r[1],r[-1]] for r in rows], columns=['text','target','prediction'])
@@ -519,6 +522,7 @@ def _loss_row(target, raw):
 
 @dispatch
 def plot_top_losses(x:EncodedText, y, samples, outs, raws, losses, trunc_at:int=150, **kwargs):
+    "Table of the texts with the highest losses"
     notes = [_loss_row(t, r) for t,r in zip(y.as_subclass(Tensor), raws)]
     rows = [dict(text=show_str(s[0], trunc_at), target=show_str(s[1], trunc_at), prediction=show_str(o[0], trunc_at), probability=p, loss=f'{float(l):.3f}')
             for s,o,l,(p,_) in zip(samples, outs, losses, notes)]

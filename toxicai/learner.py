@@ -96,6 +96,7 @@ class TransformerLearner(Learner):
         return super()._bn_bias_state(with_bias) if not with_bias else L(no_decay_params(self.model)).map(self.opt.state)
 
     def create_opt(self):
+        "Make the optimizer; one of torch's gets groups without weight decay"
         super().create_opt()
         if isinstance(self.opt, OptimWrapper) and not isinstance(self.opt, NoDecayOptim) and not self.wd_bn_bias:
             self.opt = NoDecayOptim(self.opt.opt, no_decay_params(self.model))
@@ -201,7 +202,7 @@ def toxicity_learner(
 # %% ../nbs/08_learner.ipynb #1da2e091
 @patch
 def groups(self:TransformerLearner,
-    lr=None, # Learning rates to show, as for `fit`: a number, a slice, or one for each group; the optimizer's by default
+    lr=None, # Learning rates to set first, as for `fit`: a number, a slice, or one for each group; the optimizer's by default
 ) -> pd.DataFrame: # One row for each parameter group, from input to output
     "Parameter groups with their size, learning rate and whether they are trained"
     if self.opt is None: self.create_opt()
@@ -327,6 +328,7 @@ def _do_one_batch(self:TransformerLearner):
 # %% ../nbs/08_learner.ipynb #063ef2b1
 @patch
 def one_batch(self:TransformerLearner, i, b):
+    "fastai's batch, with hooks and autocast ended when it fails"
     try: super(TransformerLearner, self).one_batch(i, b)
     except BaseException:
         for o in self._grab_cbs((HFInputs,AutoPrecision)): o.after_cancel_batch()

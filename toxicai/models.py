@@ -51,6 +51,7 @@ class MeanPoolClassifier(nn.Module):
     def gradient_checkpointing_enable(self, **kwargs): self.encoder.gradient_checkpointing_enable(**kwargs)
 
     def forward(self, input_ids, attention_mask=None, token_type_ids=None):
+        "Logits of a batch; inputs have shape (bs, seq_len)"
         inp = dict(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         h = self.encoder(**{k:v for k,v in inp.items() if v is not None and k in self.takes}).last_hidden_state
         m = torch.ones_like(h[...,:1]) if attention_mask is None else attention_mask[...,None].to(h.dtype)
