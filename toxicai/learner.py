@@ -196,7 +196,7 @@ def toxicity_learner(
     model = load_transformer(tfm.checkpoint if checkpoint is None else checkpoint, class_names(dls), _problems[label_kind(dls)],
                              pooling, dropout, gradient_checkpointing, **hub)
     match_tokenizer(model, tfm.encoder)
-    own = ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
+    own = [FrozenBody()] + ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
     return TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', 0.5)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
 
 # %% ../nbs/08_learner.ipynb #1da2e091
@@ -331,7 +331,7 @@ def one_batch(self:TransformerLearner, i, b):
     "fastai's batch, with hooks and autocast ended when it fails"
     try: super(TransformerLearner, self).one_batch(i, b)
     except BaseException:
-        for o in self._grab_cbs((HFInputs,AutoPrecision)): o.after_cancel_batch()
+        for o in self._grab_cbs((HFInputs,AutoPrecision,FrozenBody)): o.after_cancel_batch()
         raise
 
 # %% ../nbs/08_learner.ipynb #4b4e4029
@@ -438,7 +438,7 @@ def export(self:TransformerLearner,
     "Write the learner without data to `path/fname`, for `load_learner`"
     if rank_distrib(): return
     dls,opt,part = self.dls,self.opt,f'{fname}.part'
-    self.hf_inputs.close()
+    for o in self._grab_cbs((HFInputs,FrozenBody)): o.close()
     Path(self.path/fname).parent.mkdir(parents=True, exist_ok=True)
     try:
         super(TransformerLearner, self).export(part, **kwargs)
