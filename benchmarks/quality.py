@@ -1,9 +1,11 @@
 """What the fine-tuned packaged encoder learns with the defaults of the library, beside TF-IDF and logistic regression (plain and
 class-balanced) on the same split. Real data, found through TOXICAI_DATA.
 
-    python -m benchmarks.quality [davidson jigsaw sst2 mrpc] [--epochs 2] [--seeds 3]
+    python -m benchmarks.quality [davidson davidson_balanced jigsaw sst2 mrpc] [--epochs 2] [--seeds 3]
 """
-import argparse,time,warnings
+import argparse,sys,time,warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from fastai.losses import CrossEntropyLossFlat
@@ -87,43 +89,55 @@ def ours(df, text, label, seed, epochs, balanced):
 
 # Tables
 
-tasks = dict(davidson=(davidson, (0,1,2)), jigsaw=(jigsaw, (0,)), sst2=(sst2, (0,)), mrpc=(mrpc, (0,1,2)))
+@dataclass
+class Task:
+    "One table"
+    data: Callable # Returns a frame, the text column or columns, the label column or columns
+    epochs: int = 2 # With the whole network, after one with the head alone
+    n_seeds: int = 1
+    balanced: bool = False # Class weights in our loss?
+
+tasks = dict(davidson=Task(davidson, n_seeds=3), davidson_balanced=Task(davidson, n_seeds=3, balanced=True), jigsaw=Task(jigsaw, epochs=1), sst2=Task(sst2), mrpc=Task(mrpc, n_seeds=3))
 
 def _timed(name, f, targs, figures):
     start = time.perf_counter()
     probs = f()
-    return {'':name, 'seconds':round(time.perf_counter()-start), **figures(targs, probs)}
+    res = {'':name, 'seconds':round(time.perf_counter()-start), **figures(targs, probs)}
+    print(' ', {k:round(v, 4) if isinstance(v, float) else v for k,v in res.items()}, file=sys.stderr, flush=True)
+    return res
+
+def _spread(rows, name):
+    "Mean and standard deviation over the seeds"
+    spread = lambda k: f'{np.mean([r[k] for r in rows]):.4f} ± {np.std([r[k] for r in rows], ddof=1):.4f}'
+    return {k:name if k=='' else round(np.mean([r[k] for r in rows])) if k=='seconds' else spread(k) for k in rows[0]}
 
 def run(
     name:str, # A key of `tasks`
-    epochs:int, # Epochs with the whole network
-    n_seeds:int=3, # Seeds at most
+    epochs:int=None, # Instead of the task's own
+    n_seeds:int=None, # Instead of the task's own
 ):
     "Print the table of one task"
-    make,seeds = tasks[name]
-    seeds = seeds[:n_seeds]
-    df,text,label = make()
+    task = tasks[name]
+    epochs,n_seeds = epochs or task.epochs,n_seeds or task.n_seeds
+    df,text,label = task.data()
     valid = df[df.is_valid]
     single = isinstance(label, str)
     figures = single_figures if single else multi_figures
     targs = valid[label].map({o:i for i,o in enumerate(sorted(df[label].unique()))}).to_numpy() if single else valid[label].astype(float).to_numpy()
+    ours_ = f'toxicai{", class weights" if task.balanced else ""}'
     rows = [_timed(f'TF-IDF + LR, {w or "plain"}', lambda: baseline(df, text, label, w), targs, figures) for w in (None,'balanced')]
-    for balanced in ((False,True) if name=='davidson' else (False,)):
-        for seed in seeds: rows.append(_timed(f'toxicai{", class weights" if balanced else ""}, seed {seed}', lambda: ours(df, text, label, seed, epochs, balanced), targs, figures))
-        if len(seeds)>1: rows.append(_summary(rows[-len(seeds):], balanced))
-    show(rows, f'{name}: {len(df)-len(valid):,} rows for training, {len(valid):,} for validation, {epochs} epochs after one with the head alone')
-
-def _summary(rows, balanced):
-    "Mean and spread (standard deviation) over the seeds"
-    spread = lambda k: f'{np.mean([r[k] for r in rows]):.4f} ± {np.std([r[k] for r in rows], ddof=1):.4f}'
-    return {k:f'toxicai{", class weights" if balanced else ""}, mean' if k=='' else spread(k) if k!='seconds' else round(np.mean([r[k] for r in rows])) for k in rows[0]}
+    rows += [_timed(f'{ours_}, seed {seed}', lambda: ours(df, text, label, seed, epochs, task.balanced), targs, figures) for seed in range(n_seeds)]
+    if n_seeds>1: rows.append(_spread(rows[2:], f'{ours_}, mean of {n_seeds}'))
+    show(rows, f'{name}: {len(df)-len(valid):,} rows for training, {len(valid):,} for validation, {epochs} epoch{"s"*(epochs>1)} after one with the head alone')
 
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument('tasks', nargs='*', default=list(tasks))
-    p.add_argument('--epochs', type=int, default=2)
-    p.add_argument('--seeds', type=int, default=3)
+    p.add_argument('tasks', nargs='*', default=list(tasks), help=', '.join(tasks))
+    p.add_argument('--epochs', type=int, help="instead of each task's own")
+    p.add_argument('--seeds', type=int, help="instead of each task's own")
     args = p.parse_args()
+    odd = set(args.tasks)-set(tasks)
+    if odd: p.error(f"no task {', '.join(sorted(odd))}: expected some of {', '.join(tasks)}")
     quiet()
     warnings.simplefilter('ignore')
     print(machine())

@@ -1,16 +1,17 @@
 """Speed of training: our learner with its defaults, transformers' Trainer with its defaults and its best setting, and a plain
-loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds.
+loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds. A second table
+trains the head alone for several epochs.
 
-    python -m benchmarks.training [--max_length 128] [--rows 1024] [--rounds 3] [--model packaged|bert-base]
+    python -m benchmarks.training [--max_length 128 256] [--rows 1024] [--rounds 3] [--model packaged|bert-base] [--frozen_epochs 3]
 """
-import argparse,tempfile,time,warnings
+import argparse,ctypes,gc,tempfile,time,warnings
 
 import numpy as np,torch
 from datasets import Dataset
 from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from torch.nn import functional as F
-from transformers import AutoTokenizer,BertConfig,DataCollatorWithPadding,Trainer,TrainerCallback,TrainingArguments
+from transformers import AutoTokenizer,BertConfig,DataCollatorWithPadding,PrinterCallback,Trainer,TrainerCallback,TrainingArguments
 
 from benchmarks.common import *
 from toxicai.all import *
@@ -39,25 +40,27 @@ def network(
 # The contestants: each trains one epoch and returns seconds
 
 class _Clock(Callback):
-    "Seconds of the training part of an epoch, without validation"
+    "Seconds of the training parts of the epochs, without validation"
     order = -100
+    def before_fit(self): self.seconds = 0.
     def before_train(self): self.start = _now()
-    def after_train(self): self.seconds = _now()-self.start
+    def after_train(self): self.seconds += _now()-self.start
 
 def _now():
     if torch.cuda.is_available(): torch.cuda.synchronize()
     return time.perf_counter()
 
-def ours(df, max_length, kind):
+def ours(df, max_length, kind, frozen=False, epochs=1):
     "Our learner with its defaults"
     dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, valid_pct=0.02)
     learn,clock = toxicity_learner(dls),_Clock()
     learn.model = network(kind).to(dls.device)
+    if frozen: learn.freeze()
     def _run():
-        learn.opt = None
-        with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-4, cbs=clock)
+        with learn.no_bar(),learn.no_logging(): learn.fit(epochs, 1e-4, cbs=clock)
+        if not frozen: learn.opt = None
         return clock.seconds
-    return _run,learn,dls
+    return _run,dls
 
 def _tokens(dl):
     "Real and padded tokens of one epoch of `dl`"
@@ -65,21 +68,33 @@ def _tokens(dl):
     return sum(int(o.sum()) for o in masks),sum(o.numel() for o in masks)
 
 class _TrainerClock(TrainerCallback):
+    def on_train_begin(self, *args, **kwargs): self.seconds = 0.
     def on_epoch_begin(self, *args, **kwargs): self.start = _now()
-    def on_epoch_end(self, *args, **kwargs): self.seconds = _now()-self.start
+    def on_epoch_end(self, *args, **kwargs): self.seconds += _now()-self.start
 
-def trainer(df, max_length, kind, **settings):
+def trainer(df, max_length, kind, frozen=False, epochs=1, **settings):
     "transformers' Trainer on texts that are tokenised beforehand"
     tok,clock = AutoTokenizer.from_pretrained(packaged_encoder()),_TrainerClock()
     ds = Dataset.from_pandas(df).map(lambda b: tok(b['text'], truncation=True, max_length=max_length), batched=True, remove_columns=['text'])
     model = network(kind)
+    if frozen:
+        for p in [p for o in transformer_splitter(model)[:-1] for p in o]: p.requires_grad_(False)
     def _run():
         with tempfile.TemporaryDirectory() as d:
-            args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=1, learning_rate=1e-4, report_to=[], save_strategy='no',
+            args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=epochs, learning_rate=1e-4, report_to=[], save_strategy='no',
                                      logging_strategy='no', disable_tqdm=True, dataloader_drop_last=True, use_cpu=not torch.cuda.is_available(), **settings)
-            Trainer(model, args, train_dataset=ds, data_collator=DataCollatorWithPadding(tok), callbacks=[clock]).train()
+            res = Trainer(model, args, train_dataset=ds, data_collator=DataCollatorWithPadding(tok), callbacks=[clock])
+            res.remove_callback(PrinterCallback)
+            res.train()
         return clock.seconds
     return _run
+
+def best_settings(
+    device, # Where Trainer will run
+) -> dict: # For `TrainingArguments`
+    "The settings that make Trainer fastest"
+    precision = {o:True for o in ('bf16','fp16') if best_precision(device)==o}
+    return dict(train_sampling_strategy='group_by_length', **precision)
 
 def plain(dls, kind):
     "The limit: batches of `dls` ready made, the bare network, torch's fused AdamW, the same precision and clipping"
@@ -100,15 +115,27 @@ def plain(dls, kind):
 
 # Memory
 
+def _resident(field):
+    "GiB of this process: 'VmRSS' now, 'VmHWM' at most since the mark was reset (Linux)"
+    return next(int(o.split()[1]) for o in open('/proc/self/status') if o.startswith(field))/2**20
+
 def peak_memory(
     run, # A function
 ) -> float: # GiB
-    "Highest memory of the GPU during `run`"
-    torch.cuda.reset_peak_memory_stats()
+    "Highest memory during `run` above what was taken before: activations, gradients, optimizer; not the weights"
+    gc.collect()
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run()
+        return (torch.cuda.max_memory_allocated()-before)/2**30
+    ctypes.CDLL(None).malloc_trim(0)
+    before = _resident('VmRSS')
+    with open('/proc/self/clear_refs', 'w') as f: f.write('5')
     run()
-    return torch.cuda.max_memory_allocated()/2**30
+    return _resident('VmHWM')-before
 
-# The table
+# The tables
 
 def compare(
     df:pd.DataFrame, # Texts and labels
@@ -117,19 +144,36 @@ def compare(
     kind:str, # Network
 ):
     "Print one table of tokens per second as ratios"
-    run_ours,learn,dls = ours(df, max_length, kind)
+    run_ours,dls = ours(df, max_length, kind)
     train = df.iloc[dls.train_ds.splits[0]].reset_index(drop=True)
-    best = dict(train_sampling_strategy='group_by_length', **({'bf16':True} if best_precision(dls.device)=='bf16' else {'fp16':True} if best_precision(dls.device)=='fp16' else {}))
-    runs = {'Trainer, defaults': trainer(train, max_length, kind), 'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best),
+    runs = {'Trainer, defaults': trainer(train, max_length, kind),
+            'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best_settings(dls.device)),
             'toxicai, defaults': run_ours, 'plain loop, ready batches': plain(dls, kind)}
     secs = interleaved(runs, rounds)
     real,padded = _tokens(dls.train)
-    base,limit = secs['Trainer, defaults'],secs['plain loop, ready batches']
-    rows = [{'': k, 'real tokens/s': round(real/median(v)), 'speed, Trainer defaults = 1': pairwise(base, v), 'speed, limit = 1': pairwise(limit, v),
-             'ms/step over limit': 1000*median(a-b for a,b in zip(v, limit))/len(dls.train),
-             **({'peak GiB': peak_memory(runs[k])} if torch.cuda.is_available() else {})} for k,v in secs.items()]
-    show(rows, f'{len(train):,} Jigsaw comments, batches of {BS}, at most {max_length} tokens, {kind}, {rounds} rounds, seed 0; '
+    base,best,limit = [secs[o] for o in ('Trainer, defaults','Trainer, group_by_length and bf16','plain loop, ready batches')]
+    rows = [{'': k, 'real tokens/s': round(real/median(v)), 'speed, Trainer defaults = 1': pairwise(base, v), 'speed, Trainer best = 1': pairwise(best, v),
+             'speed, limit = 1': pairwise(limit, v), 'ms/step over limit': 1000*median(a-b for a,b in zip(v, limit))/len(dls.train),
+             'peak GiB': peak_memory(runs[k])} for k,v in secs.items()]
+    show(rows, f'{len(train):,} Jigsaw comments, batches of {BS} ({len(dls.train)} steps), at most {max_length} tokens, {kind}, {rounds} rounds, seed 0; '
                f'padded/real tokens of toxicai {padded/real:.3f}')
+
+def compare_frozen(
+    df:pd.DataFrame, # Texts and labels
+    max_length:int, # Tokens
+    rounds:int, # Rounds that count
+    kind:str, # Network
+    epochs:int, # Epochs with the head alone
+):
+    "Print one table of seconds for training the head alone"
+    run_ours,dls = ours(df, max_length, kind, True, epochs)
+    train = df.iloc[dls.train_ds.splits[0]].reset_index(drop=True)
+    runs = {'Trainer, group_by_length and bf16, body frozen': trainer(train, max_length, kind, True, epochs, **best_settings(dls.device)),
+            'toxicai, body frozen': run_ours}
+    secs = interleaved(runs, rounds)
+    base = secs['Trainer, group_by_length and bf16, body frozen']
+    show([{'': k, 'seconds': median(v), 'speed, Trainer best = 1': pairwise(base, v)} for k,v in secs.items()],
+         f'{epochs} epochs with the head alone; {len(train):,} Jigsaw comments, batches of {BS}, at most {max_length} tokens, {kind}, {rounds} rounds, seed 0')
 
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__)
@@ -137,9 +181,11 @@ if __name__=='__main__':
     p.add_argument('--rows', type=int, default=1024)
     p.add_argument('--rounds', type=int, default=3)
     p.add_argument('--model', default='packaged', choices=['packaged', 'bert-base'])
+    p.add_argument('--frozen_epochs', type=int, default=3)
     args = p.parse_args()
     quiet()
     warnings.simplefilter('ignore')
     set_seed(0)
     print(machine())
     for n in args.max_length: compare(sample(args.rows, 0), n, args.rounds, args.model)
+    if args.frozen_epochs: compare_frozen(sample(args.rows, 0), args.max_length[0], args.rounds, args.model, args.frozen_epochs)

@@ -8,7 +8,7 @@ from toxicai.all import *
 from toxicai.callbacks import FrozenBody,frozen_trunk
 from toxicai.test_utils import archs,comments,tiny_checkpoint
 
-kept = ['bert','roberta','distilbert','electra','albert','mpnet','deberta-v2'] # Their blocks are one module that returns one vector a token
+kept = ['bert','roberta','xlm-roberta','camembert','longformer','distilbert','electra','albert','mpnet','deberta-v2'] # Their blocks are one module that returns one vector a token
 
 def frozen_learner(arch='bert', max_gib=4., **kwargs):
     checkpoint = tiny_checkpoint(arch)
