@@ -148,7 +148,7 @@ def metric_case(seed=0, n=60, n_classes=6):
     return torch.tensor(logits, dtype=torch.float32),torch.tensor(targs, dtype=torch.float32)
 
 sk_metrics = {'roc_auc': (MaskedRocAuc, roc_auc_score), 'average_precision': (MaskedAveragePrecision, average_precision_score),
-              'f1': (MaskedF1, lambda t,p: f1_score(t, p>0.5))}
+              'f1': (MaskedF1, lambda t,p: f1_score(t, p>=0.5))}
 
 def by_sklearn(func, logits, targs):
     "`func` of each class on its known rows, NaN where one side is missing"

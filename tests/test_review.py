@@ -83,7 +83,7 @@ def test_lists_of_flags(rows):
 def test_threshold_of_the_loss():
     "F1 counts what the loss decodes"
     dls = loaders(label_cols=['toxic','insult'])
-    assert toxicity_learner(dls, loss_func=MaskedBCELoss(thresh=0.9)).metrics[1].func.keywords=={'thresh':0.9}
+    assert toxicity_learner(dls, loss_func=MaskedBCELoss(thresh=0.9)).metrics[1].thresh==0.9
 
 def test_regression_gap():
     block = DataBlock(blocks=(TransformerTextBlock(ck), RegressionBlock), get_x=ColReader('text'), get_y=ColReader('score'), splitter=RandomSplitter(seed=1))

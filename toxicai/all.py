@@ -1,4 +1,5 @@
 "Everything a notebook needs, in the order of the layers; made for `from toxicai.all import *`"
+from toxicai.labels import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.data import *

@@ -16,7 +16,7 @@ class MaskedBCELoss:
     def __init__(self,
         weight:Tensor=None, # Factor of each class; shape (n_classes,)
         pos_weight:Tensor=None, # Factor of the positive side of each class; shape (n_classes,)
-        thresh:float=0.5, # Probability above which a class is predicted, in [0,1]
+        thresh=0.5, # Probability from which a class is predicted, in [0,1]: a number, or one for each class
         reduction:str='mean', # 'mean' or 'sum' over the known labels, 'none' for one value per text
     ):
         if reduction not in ('mean','sum','none'): raise ValueError(f"`reduction` is {reduction!r}: expected 'mean', 'sum' or 'none'")
@@ -38,7 +38,7 @@ class MaskedBCELoss:
         return loss.sum(dim)/known.sum(dim).clamp(min=1)
 
     def activation(self, x): return x.sigmoid()
-    def decodes(self, x): return x>self.thresh
+    def decodes(self, x): return x>=torch.as_tensor(self.thresh, dtype=x.dtype, device=x.device)
     def to(self, device):
         self.weight,self.pos_weight = [None if o is None else o.to(device) for o in (self.weight, self.pos_weight)]
         return self

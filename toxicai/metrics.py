@@ -18,8 +18,9 @@ class MaskedMetric(Metric):
     def __init__(self,
         func, # `(targs, probs) -> float` for one class; arrays of shape (n,), targets 0 or 1
         name:str, # Column name in the Recorder
+        thresh=None, # Let `func` see flags, true from this probability on: a number, or one for each class
     ):
-        self.func,self._name = func,name
+        self.func,self._name,self.thresh = func,name,thresh
 
     def reset(self): self.logits,self.targs = [],[]
     def accumulate(self, learn):
@@ -33,6 +34,7 @@ class MaskedMetric(Metric):
         "The metric of each class, NaN where it is not defined; shape (n_classes,)"
         probs = torch.cat(self.logits).double().sigmoid().numpy()
         targs = torch.cat(self.targs).float().numpy()
+        if self.thresh is not None: probs = probs>=np.asarray(self.thresh, dtype=float)
         return np.array([self._one(t, p) for t,p in zip(targs.T, probs.T)])
 
     def _one(self, t, p):
@@ -55,10 +57,8 @@ def MaskedAveragePrecision():
     "Mean over the classes of the average precision, in [0,1]"
     return MaskedMetric(average_precision_score, 'average_precision')
 
-def _f1(t, p, thresh): return f1_score(t, p>thresh, zero_division=0)
-
 def MaskedF1(
-    thresh:float=0.5, # Probability above which a class counts as predicted
+    thresh=0.5, # Probability from which a class counts as predicted, in [0,1]: a number, or one for each class
 ):
     "Mean over the classes of the F1 score, in [0,1]"
-    return MaskedMetric(partial(_f1, thresh=thresh), 'f1')
+    return MaskedMetric(partial(f1_score, zero_division=0), 'f1', thresh)
