@@ -65,7 +65,7 @@ def imported(
     return {o.split('.')[1] for o in names if o.startswith('toxicai.')}
 
 nbs = {name: p for p in sorted((root/'nbs').glob('[0-9]*.ipynb')) if (name := default_exp(p))}
-number = {name: int(re.match(r'\d+', p.name)[0]) for name,p in nbs.items()}
+number = {name: re.match(r'\d+[a-z]*', p.name)[0] for name,p in nbs.items()} # '02' < '02a' < '03'
 
 def test_imported():
     assert imported('from toxicai.a import *\nfrom .b.c import d\nfrom . import e\ndef f(): import toxicai.g')=={'a','b','e','g'}
