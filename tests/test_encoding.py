@@ -1,6 +1,7 @@
 "Encoding agrees with transformers; batches hold every row once, in an order that predictions undo"
 import re,warnings
 from collections import Counter
+from functools import partial
 
 import numpy as np,pandas as pd,pytest,torch
 from datasets import ClassLabel,Dataset,DatasetDict
@@ -13,6 +14,7 @@ from toxicai.test_utils import *
 from toxicai.text import *
 from transformers import AutoTokenizer,ByT5Tokenizer,CanineTokenizer,CTRLTokenizer
 
+raw = partial(TextEncoder, rules=()) # The tokenizer alone, which is what transformers is compared with
 styles = ['bert','roberta','xlnet','t5','gpt2','llama']
 words = ' '.join(comments().text).split() + ['😀','👍🏽','naïve','ÅNGSTRÖM','مرحبا','\u200b','don\'t','...','\n','xyzzy'*5]
 
@@ -60,7 +62,7 @@ def check_same(enc, tok, texts):
 def test_single(style, max_length, cut, side):
     tok = own_tokenizer(style)
     tok.truncation_side = side
-    check_same(TextEncoder(tok, max_length, cut), tok, ['', ' ', *random_texts()])
+    check_same(raw(tok, max_length, cut), tok, ['', ' ', *random_texts()])
 
 @pytest.mark.parametrize('cut,side', [('head','right'), ('tail','left')])
 @pytest.mark.parametrize('max_length', [7,12,13,30])
@@ -71,19 +73,19 @@ def test_pairs(style, max_length, cut, side):
     tok.truncation_side = side
     a,b = random_texts(1),random_texts(2)
     same = [(o,o) for o in a[:10]] + [('you are', ' '.join(['you']*40)), (' '.join(['you']*40), 'you are'), ('', a[0]), (a[0], ''), ('','')]
-    check_same(TextEncoder(tok, max_length, cut), tok, [*zip(a, b), *same])
+    check_same(raw(tok, max_length, cut), tok, [*zip(a, b), *same])
 
 @pytest.mark.parametrize('max_length', range(5, 20))
 def test_pair_budgets(max_length):
     "All lengths from 0 to 12 words against each other, at even and odd budgets"
     tok = own_tokenizer('bert')
-    check_same(TextEncoder(tok, max_length), tok, [('you '*i, 'are '*j) for i in range(13) for j in range(13)])
+    check_same(raw(tok, max_length), tok, [('you '*i, 'are '*j) for i in range(13) for j in range(13)])
 
 @pytest.mark.parametrize('style', all_styles)
 def test_head_tail(style):
     "A quarter of the room for the head, the rest for the tail, the frame as in the uncut text; see `cuts`"
     tok = own_tokenizer(style)
-    enc = TextEncoder(tok, 16, 'head_tail')
+    enc = raw(tok, 16, 'head_tail')
     for text,got in zip(texts := random_texts(3), rows_of(enc.encode(texts), enc)):
         full = tok(text, truncation=False, verbose=False)['input_ids']
         if len(full)<=16: assert got['input_ids']==full or not full
@@ -99,7 +101,7 @@ def test_full_lengths(style):
     tok = own_tokenizer(style)
     texts = random_texts(4)
     expected = [max(1, len(tok(o, truncation=False, verbose=False)['input_ids'])) for o in texts]
-    ids = TextEncoder(tok, 16).encode(texts)
+    ids = raw(tok, 16).encode(texts)
     assert ids.full.tolist()==expected and ids.lengths.tolist()==[min(o, 16) for o in expected]
 
 @pytest.mark.parametrize('pair', [False, True], ids=['single','pair'])
@@ -107,7 +109,7 @@ def test_full_lengths(style):
 def test_batches(style, pair):
     "Padded batches are those of `tok.pad`"
     tok = own_tokenizer(style)
-    enc = TextEncoder(tok, 24)
+    enc = raw(tok, 24)
     texts = [o or 'a' for o in random_texts(5)]
     if pair: texts = list(zip(texts, random_texts(6)))
     tok.padding_side = enc.tok.padding_side
@@ -118,20 +120,20 @@ def test_batches(style, pair):
 
 def test_padding_sides():
     "Only a frame that ends with the class token pads on the left: there the network reads the last position"
-    assert {o: TextEncoder(tiny_tokenizer(o), 16).tok.padding_side for o in styles}=={o: 'left' if o=='xlnet' else 'right' for o in styles}
+    assert {o: raw(tiny_tokenizer(o), 16).tok.padding_side for o in styles}=={o: 'left' if o=='xlnet' else 'right' for o in styles}
 
 @pytest.mark.parametrize('style', styles)
 def test_special_tokens_in_text(style):
     "A comment that spells special tokens out has no more of them than any other: T5 and BART refuse a batch in which the ends differ"
     tok = own_tokenizer(style)
-    enc = TextEncoder(tok, 64)
+    enc = raw(tok, 64)
     text = ' '.join(['you', *tok.all_special_tokens, 'are'])
     special = lambda t: [o for o in enc.encode([t]).arrays['input_ids'].tolist() if o in set(tok.all_special_ids)-{tok.unk_token_id}]
     assert special(text)==special('you are') and special(('you', text))==special(('you', 'are'))
 
 def test_special_tokens_in_text_slow():
     tok = ByT5Tokenizer()
-    enc = TextEncoder(tok, 64)
+    enc = raw(tok, 64)
     special = lambda t: [o for o in enc.encode([t]).arrays['input_ids'].tolist() if o in set(tok.all_special_ids)-{tok.unk_token_id}]
     assert special(' '.join(['you', *tok.all_special_tokens]))==special('you')
 
@@ -145,18 +147,18 @@ def baked(style='bert'):
 
 def test_baked_in_object():
     tok = baked()
-    ids = TextEncoder(tok, 64).encode(['you are an idiot '*10, 'you'])
+    ids = raw(tok, 64).encode(['you are an idiot '*10, 'you'])
     assert ids.lengths[0]>8 and ids.lengths[1]==3
     assert tok.backend_tokenizer.truncation['max_length']==8 and tok.backend_tokenizer.padding['length']==8
 
 def test_baked_in_folder(tmp_path):
     baked().save_pretrained(tmp_path)
-    ids = TextEncoder(tmp_path, 64).encode(['you are an idiot '*10, 'you'])
+    ids = raw(tmp_path, 64).encode(['you are an idiot '*10, 'you'])
     assert ids.lengths[0]>8 and ids.lengths[1]==3
 
 @pytest.mark.slow
 def test_packaged_not_cut_at_128():
-    enc = TextEncoder(packaged_encoder())
+    enc = raw(packaged_encoder())
     ids = enc.encode(['you '*1000, 'you'])
     assert ids.lengths.tolist()==[enc.max_length,3] and enc.max_length>128 and ids.full[0]==1002
 
@@ -166,7 +168,7 @@ def test_own_tokenizer_unchanged(style):
     tok = AutoTokenizer.from_pretrained(tiny_checkpoint(by_style[style]))
     tok.padding_side,tok.truncation_side = 'left','left'
     before = (tok.pad_token, tok.padding_side, tok.truncation_side, len(tok), tok.backend_tokenizer.to_str())
-    enc = TextEncoder(tok, 16)
+    enc = raw(tok, 16)
     enc.encode(random_texts(n=5))
     assert before==(tok.pad_token, tok.padding_side, tok.truncation_side, len(tok), tok.backend_tokenizer.to_str())
     assert enc.tok is not tok and enc.tok.pad_token is not None
@@ -174,7 +176,7 @@ def test_own_tokenizer_unchanged(style):
 @pytest.mark.parametrize('arch', archs)
 def test_default_max_length(arch):
     "Every architecture has a usable default that its network can do"
-    enc = TextEncoder(tiny_checkpoint(arch))
+    enc = raw(tiny_checkpoint(arch))
     assert 64<=enc.max_length<=512
 
 # Slow tokenizers
@@ -193,7 +195,7 @@ def test_slow_single(name, tmp_path):
     assert not tok.is_fast
     for cut,side in (('head','right'), ('tail','left')):
         tok.truncation_side = side
-        check_same(TextEncoder(tok, 24, cut), tok, ['', 'you are', *random_texts(n=20)])
+        check_same(raw(tok, 24, cut), tok, ['', 'you are', *random_texts(n=20)])
 
 @pytest.mark.parametrize('name', ['byt5','canine'])
 def test_slow_pairs(name, tmp_path):
@@ -202,9 +204,9 @@ def test_slow_pairs(name, tmp_path):
     tok = slow_toks[name](tmp_path)
     n_special = 2 if name=='byt5' else 3
     for i,j in ((0,3), (3,0), (5,30), (30,5), (30,30), (8,9), (9,8)):
-        enc = TextEncoder(tok, 16+n_special)
+        enc = raw(tok, 16+n_special)
         check_same(enc, tok, [('a'*i, 'b'*j)])
-        odd = rows_of(TextEncoder(tok, 15+n_special).encode([('a'*i, 'b'*j)]), enc)[0]['input_ids']
+        odd = rows_of(raw(tok, 15+n_special).encode([('a'*i, 'b'*j)]), enc)[0]['input_ids']
         expected = tok('a'*i, 'b'*j, truncation=True, max_length=15+n_special, verbose=False)['input_ids']
         a,b = (tok.convert_tokens_to_ids(o) for o in 'ab')
         assert len(odd)==len(expected) and abs(odd.count(a)-expected.count(a))<=1 and abs(odd.count(b)-expected.count(b))<=1
@@ -213,7 +215,7 @@ def test_slow_pairs(name, tmp_path):
 def test_slow_unchanged(name, tmp_path):
     tok = slow_toks[name](tmp_path)
     tok.padding_side = 'left'
-    enc = TextEncoder(tok, 24)
+    enc = raw(tok, 24)
     assert enc.tok is not tok and tok.padding_side=='left' and enc.encode(['\ud83d you', '']).lengths.min()>0
 
 def test_slow_trains():
@@ -232,7 +234,7 @@ def test_slow_trains():
 def test_decode(style):
     "Special tokens and padding are gone; pairs come back as two"
     tok = own_tokenizer(style)
-    enc = TextEncoder(tok, 64)
+    enc = raw(tok, 64)
     ids = enc.encode(['thank you', 'you are an idiot, thank you'])
     first,second = [enc.decode(o) for o in ids.batch([0,1], enc)]
     assert first=='thank you' and second=='you are an idiot, thank you'
@@ -443,7 +445,7 @@ def test_input_ids(df, pad, style):
     tok = own_tokenizer(style)
     ds = tokenised(df, tok, pad).remove_columns('text')
     ck = tiny_checkpoint(by_style[style])
-    raw = quiet(ToxicityDataLoaders.from_df, df, ck, bs=16, max_length=64)
+    raw = quiet(ToxicityDataLoaders.from_df, df, ck, bs=16, max_length=64, rules=())
     ready = ToxicityDataLoaders.from_dataset(ds, ck, bs=16, max_length=64)
     learn = quiet_learner(raw)
     probs,targs = learn.get_preds()
@@ -466,7 +468,7 @@ id_errors = {'of another tokenizer': (lambda r: [5000], ValueError, 'token id 50
 @pytest.mark.parametrize('name', id_errors)
 def test_bad_input_ids(name):
     ids,error,message = id_errors[name]
-    with pytest.raises(error, match=message): TextEncoder(tiny_checkpoint(), 64).encode([{'input_ids':ids(None)}])
+    with pytest.raises(error, match=message): raw(tiny_checkpoint(), 64).encode([{'input_ids':ids(None)}])
 
 # Hugging Face data sets
 
@@ -559,8 +561,8 @@ def test_pairs_in_a_block(df, x):
 def test_titled_and_numpy_strings(df):
     "Subclasses of `str` are text, also among plain strings"
     texts = [np.str_(t) if i%3==0 else TitledStr(t) if i%3==1 else t for i,t in enumerate(df.text)]
-    ids = TextEncoder(tiny_checkpoint(), 64).encode(texts)
-    np.testing.assert_array_equal(ids.arrays['input_ids'], TextEncoder(tiny_checkpoint(), 64).encode(df.text.tolist()).arrays['input_ids'])
+    ids = raw(tiny_checkpoint(), 64).encode(texts)
+    np.testing.assert_array_equal(ids.arrays['input_ids'], raw(tiny_checkpoint(), 64).encode(df.text.tolist()).arrays['input_ids'])
 
 def test_lists_as_items():
     "A `DataBlock` over a list, without a frame"
@@ -644,7 +646,7 @@ def test_nothing_cut():
 
 def test_compact():
     "Ids in 4 bytes, types in 1, no mask"
-    ids = TextEncoder(tiny_checkpoint(), 64).encode(random_texts())
+    ids = raw(tiny_checkpoint(), 64).encode(random_texts())
     assert {k: v.dtype for k,v in ids.arrays.items()}=={'input_ids': np.int32, 'token_type_ids': np.int8}
     assert ids.nbytes==5*ids.lengths.sum()
 

@@ -242,7 +242,7 @@ def TransformerTextBlock(
     max_length:int=None, # Tokens kept of a text; by default 512 or the tokenizer's own limit
     cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
     lazy:bool=False, # Tokenise batch by batch, for data that do not fit the memory?
-    rules=(), # Functions `str -> str`, applied before the tokenizer and stored with it
+    rules='auto', # `Rules`, the name of a preset ('none', 'light', 'social', 'strict'), functions `str -> str`; by default what suits the checkpoint
     token:str=None, # Access token for a private model; not stored
     **hub, # `revision`, `cache_dir`, `trust_remote_code` for `from_pretrained`
 ) -> TransformBlock: # For `DataBlock(blocks=(here, CategoryBlock), ...)`

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cuts', 'load_pretrained', 'load_tokenizer', 'packaged_encoder', 'is_pair', 'check_texts', 'mend_surrogates',
-           'TokenIds', 'default_max_length', 'TextEncoder']
+           'TokenIds', 'default_max_length', 'as_rules', 'TextEncoder']
 
 # %% ../nbs/01_text.ipynb #b7322405
 import copy,importlib.util
@@ -17,6 +17,8 @@ from fastcore.basics import patch
 from safetensors import SafetensorError
 from tqdm.auto import tqdm
 from transformers import AutoConfig,AutoTokenizer,PreTrainedTokenizerBase
+from .attacks import *
+from .rules import *
 
 # %% ../nbs/01_text.ipynb #e3c027ef
 def _installed(lib):
@@ -192,23 +194,33 @@ def default_max_length(
     return min(512, tok.model_max_length, n-n%8)
 
 # %% ../nbs/01_text.ipynb #d19127a3
+def as_rules(
+    rules, # 'auto', the name of a preset, `Rules`, a function `str -> str`, or a list of names and functions
+    checkpoint='', # What 'auto' looks at
+) -> Rules:
+    "The rules that `rules` stands for"
+    if isinstance(rules, Rules): return rules
+    if isinstance(rules, str) and rules=='auto': return Rules(rules_for(checkpoint))
+    return Rules([rules] if callable(rules) else rules)
+
+# %% ../nbs/01_text.ipynb #936d8096
 class TextEncoder:
     "Normalisation rules and a tokenizer: text in, token ids out, and back"
     def __init__(self,
         checkpoint, # Name on the Hub, a local folder, or a tokenizer
         max_length:int=None, # Tokens kept of a text, special tokens included; see `default_max_length`
         cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
-        rules=(), # Functions `str -> str`, applied in order before the tokenizer
+        rules='auto', # `Rules`, the name of a preset, functions `str -> str`, or () for none; by default the preset that suits the checkpoint
         **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`
     ):
         self.tok,self.cut = load_tokenizer(checkpoint, **kwargs),cut
-        self.rules = [rules] if callable(rules) else list(rules)
+        self.rules = as_rules(rules, checkpoint if isinstance(checkpoint, (str,Path)) else self.tok.name_or_path)
         self.max_length = default_max_length(self.tok, checkpoint, **kwargs) if max_length is None else max_length
         self.fields = list(self.tok.model_input_names)
         self.pads = [dict(input_ids=self.tok.pad_token_id, token_type_ids=self.tok.pad_token_type_id).get(o, 0) for o in self.fields]
         self._check()
 
-    def __repr__(self): return f"TextEncoder({self.tok.name_or_path or type(self.tok).__name__!r}, max_length={self.max_length}, cut={self.cut!r})"
+    def __repr__(self): return f"TextEncoder({self.tok.name_or_path or type(self.tok).__name__!r}, max_length={self.max_length}, cut={self.cut!r}, rules={self.rules!r})"
 
     def _check(self):
         n_special = len(self.tok('').input_ids)
@@ -216,15 +228,11 @@ class TextEncoder:
         if not isinstance(self.max_length, (int,np.integer)) or self.max_length<=n_special:
             raise ValueError(f"`max_length` is {self.max_length!r}: expected a number of tokens above the {n_special} that frame a text")
 
-# %% ../nbs/01_text.ipynb #c3561776
+# %% ../nbs/01_text.ipynb #5a219934
 def _apply_rules(enc, texts):
     "`texts` as tuples or strings after the rules of `enc`"
     if is_pair(texts[0]): texts = [tuple(o) for o in texts]
-    if not enc.rules: return texts
-    def _one(o):
-        for f in enc.rules: o = f(o)
-        return o
-    return [_one(o) if isinstance(o, str) else tuple(map(_one, o)) for o in texts]
+    return [enc.rules(o) if isinstance(o, str) else tuple(map(enc.rules, o)) for o in texts] if enc.rules.names else texts
 
 # %% ../nbs/01_text.ipynb #eb45ce8a
 def _cut_one(enc, ids, types, mark):
