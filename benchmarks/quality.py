@@ -98,7 +98,7 @@ class Task:
     n_seeds: int = 1
     weighted: bool = False # Class weights in our loss?
 
-tasks = dict(davidson=Task(davidson, n_seeds=3), davidson_weighted=Task(davidson, n_seeds=3, weighted=True), jigsaw=Task(jigsaw, epochs=1), sst2=Task(sst2), mrpc=Task(mrpc, n_seeds=3))
+tasks = dict(davidson=Task(davidson, epochs=1, n_seeds=3), davidson_weighted=Task(davidson, n_seeds=3, weighted=True), jigsaw=Task(jigsaw, epochs=1), sst2=Task(sst2), mrpc=Task(mrpc, n_seeds=3))
 
 def _timed(name, f, targs, figures):
     start = time.perf_counter()
