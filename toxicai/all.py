@@ -1,5 +1,8 @@
 "Everything a notebook needs, in the order of the layers; made for `from toxicai.all import *`"
 from toxicai.labels import *
+from toxicai.evasion import *
+from toxicai.rules import *
+from toxicai.attacks import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.data import *

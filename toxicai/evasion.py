@@ -6,14 +6,14 @@
 __all__ = ['languages', 'swear_words', 'apply_edits', 'word_frequency', 'leet', 'censored', 'spaced', 'split_words',
            'joined_words', 'stretched', 'case_games', 'lookalike', 'lookalikes', 'disguised']
 
-# %% ../nbs/00a_evasion.ipynb #42bc386d
+# %% ../nbs/00a_evasion.ipynb #061fcc5c
 import math,re,unicodedata
 from functools import lru_cache
 from itertools import islice,product
 
 import regex
 
-# %% ../nbs/00a_evasion.ipynb #cfdcab77
+# %% ../nbs/00a_evasion.ipynb #a21748a0
 def apply_edits(
     text:str, # Any text
     edits, # Tuples `(start, end, new)` in order, not overlapping; offsets in characters of `text`
@@ -26,7 +26,7 @@ def apply_edits(
         at = end
     return ''.join(out)+text[at:]
 
-# %% ../nbs/00a_evasion.ipynb #e063db71
+# %% ../nbs/00a_evasion.ipynb #fbca2030
 languages = ('en','es')
 
 @lru_cache
@@ -40,7 +40,7 @@ def word_frequency(
     total = sum(counts.values())
     return {k:v*1e6/total for k,v in counts.items()}
 
-# %% ../nbs/00a_evasion.ipynb #04724357
+# %% ../nbs/00a_evasion.ipynb #e170ccbb
 # Those before the bar are never part of an innocent word in one piece, so they may also be cut out of `fuckyou`.
 _stems = ('fuck motherfuck shit bullshit bitch cunt asshole nigger nigga faggot retard idiot stupid whore slut bastard moron pendejo gilipollas mierda maricón cabrón | '
           'ass dick cock pussy dumbass dickhead cocksucker fag kike twat wank prick piss crap damn porn rape puta puto coño joder zorra')
@@ -55,7 +55,7 @@ swear_words = tuple(dict.fromkeys(o for stem in _glued+_apart for o in _forms(st
 _core = re.compile('|'.join(_glued), re.I)
 _swears,_swear_lines = frozenset(swear_words),'\n'.join(swear_words)
 
-# %% ../nbs/00a_evasion.ipynb #bed518f3
+# %% ../nbs/00a_evasion.ipynb #f5fd363c
 def _score(word, lang):
     "How likely `word` was meant: infinite for a hidden swear word, 0 for none"
     return float('inf') if word in _swears else word_frequency(lang).get(word, 0)
@@ -69,14 +69,14 @@ def _is_word(word, lang):
     "Whether `word` in lower case needs no repair"
     return word in ('a','i') if len(word)==1 else word in _swears or word_frequency(lang).get(word, 0)>=1
 
-# %% ../nbs/00a_evasion.ipynb #10b20c2b
+# %% ../nbs/00a_evasion.ipynb #f6ad4bfd
 def _shorter(word, least=3):
     "`word` and its forms with runs of `least` or more letters cut to one or two, at most 64"
     runs = [m[0] for m in re.finditer(r'(.)\1*', word)]
     forms = product(*[(o[:2],o[0]) if len(o)>=least else (o,) for o in runs])
     return list(map(''.join, islice(forms, 64)))
 
-# %% ../nbs/00a_evasion.ipynb #37762d77
+# %% ../nbs/00a_evasion.ipynb #eae6ea97
 _outer = '()[]{}<>"\'“”‘’«»,;:?…'
 _address = re.compile(r'''://|^www\.|[\w.+-]@[\w-]+\.\w|[=(){}\[\]<>\\`]|^[/~.][\w.]|\w\.(?:com|org|net|edu|gov|info|io|co|uk|de|es|fr|ru
     |py|js|ts|md|txt|csv|pdf|json|xml|html?|exe|zip|jpe?g|png|gif|mp\d|docx?|xlsx?)(?:[/:?.]|$)''', re.X|re.I)
@@ -87,14 +87,14 @@ def _chunks(text, wanted):
         core = m[0].strip(_outer)
         if core and wanted.search(core) and not _address.search(core): yield m.start()+m[0].index(core),core
 
-# %% ../nbs/00a_evasion.ipynb #749d9d85
+# %% ../nbs/00a_evasion.ipynb #175c5b05
 def _in_address(text, m):
     "Whether the match `m` of `text` is part of an address or of code"
     a,b = max(0, m.start()-200),m.end()+200
     around = re.search(r'\S*$', text[a:m.start()])[0] + m[0] + re.match(r'\S*', text[m.end():b])[0]
     return ' ' not in m[0] and _address.search(around) is not None
 
-# %% ../nbs/00a_evasion.ipynb #2f32a9cf
+# %% ../nbs/00a_evasion.ipynb #b1123e16
 _leet = {'0':'o','1':'il','3':'e','4':'a','5':'s','6':'gb','7':'t','8':'b','9':'g','@':'a','$':'s','!':'i','|':'il','+':'t','€':'e','£':'l','¢':'c','¡':'i'}
 _leet_word = re.compile(r'[A-Za-z0-9@$!|+€£¢¡]{3,20}')
 _leet_mix = re.compile(r'[A-Za-z][0-9@$!|+€£¢¡]|[0-9@$!|+€£¢¡][A-Za-z]')
@@ -131,7 +131,7 @@ def leet(
             if word: edits += [(i,i+1,_like(n, token)) for i,(o,n) in enumerate(zip(token, word), at+m.start()) if o.lower()!=n]
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #27a348a1
+# %% ../nbs/00a_evasion.ipynb #58e2e0dd
 _mask = re.compile(r'(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w)')
 _masks = re.compile(r'[A-Za-z][-_.*#@$%!^&~]|[*#@$%!^&~][A-Za-z]')
 
@@ -160,7 +160,7 @@ def censored(
             if word: edits += [(i,i+1,_like(n, re.sub(r'[^A-Za-z]', '', token))) for i,(o,n) in enumerate(zip(token, word), at+m.start()) if not o.isalpha()]
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #bc011182
+# %% ../nbs/00a_evasion.ipynb #2f20f1b8
 _single = re.compile(r'(?<![\w.])[^\W\d_]( ?[._*/|~•·-] ?| {1,3})(?:[^\W\d_]\1)+[^\W\d_](?![^\W_])')
 
 def _cut_out(letters, dotted, lang):
@@ -183,7 +183,7 @@ def spaced(
         if span: edits += [(m.start()+i*step+1, m.start()+(i+1)*step, '') for i in range(span[0], span[1]-1)]
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #40420431
+# %% ../nbs/00a_evasion.ipynb #4eec4088
 _contraction = ('s','t','d','m')
 _halves = frozenset((o[:i],o[i:]) for o in swear_words if len(o)>3 for i in range(1, len(o)))
 
@@ -202,7 +202,7 @@ def split_words(
         last = m.end(2)
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #19a64268
+# %% ../nbs/00a_evasion.ipynb #48578aee
 _joined = re.compile(rf'(?<![\w@#])(?=[^\W\d_]*?(?:{_core.pattern}))[^\W\d_]{{6,30}}(?!\w)', re.I)
 
 def _segments(word, lang):
@@ -234,7 +234,7 @@ def joined_words(
             edits.append((at,at,' '))
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #526c6b83
+# %% ../nbs/00a_evasion.ipynb #cf098f2d
 _roman = re.compile('[IVXLCDM]+')
 
 def _unstretch(word, lang):
@@ -242,7 +242,7 @@ def _unstretch(word, lang):
     low = word.lower()
     if len(set(low))==1 or low in word_frequency(lang) or low in _swears: return word
     swear = next((o for o in _shorter(low, 2) if o in _swears), None)
-    if swear or not re.search(r'(.)\1\1', low): return swear or word
+    if swear or not re.search(r'(.)\1\1', low) or (word.isupper() and len(word)<6): return swear or word
     return _best(_shorter(low), lang) or re.sub(r'(.)\1{3,}', r'\1\1\1', low)
 
 def _drops(old, new, at):
@@ -261,7 +261,7 @@ def stretched(
         if len(m[0])<=64 and not _roman.fullmatch(m[0]): edits += _drops(m[0].lower(), _unstretch(m[0], lang).lower(), m.start())
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #052b7959
+# %% ../nbs/00a_evasion.ipynb #a97f634d
 def case_games(
     text:str, # Any text
     lang:str='en', # One of `languages`
@@ -273,7 +273,7 @@ def case_games(
         if len(m[0])<=64 and _score(m[0].lower(), lang)>=(1 if ups>2 and len(m[0])>3 else float('inf')): edits.append((*m.span(),m[0].lower()))
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #a2d6ad2e
+# %% ../nbs/00a_evasion.ipynb #a881585d
 @lru_cache(maxsize=4096)
 def lookalike(
     char:str, # One letter
@@ -286,7 +286,7 @@ def lookalike(
     if found: return found[0]
     return lookalike(char.upper()).lower() if len(char.upper())==1 and char.upper()!=char else ''
 
-# %% ../nbs/00a_evasion.ipynb #0105e54b
+# %% ../nbs/00a_evasion.ipynb #fc331812
 _mixed = regex.compile(r'(?<!\p{L})(?=\p{L}*\p{Latin})(?=\p{L}*[^\P{L}\p{Latin}])\p{L}{2,64}(?!\p{L})')
 _greek_edge = regex.compile(r'(?<!\p{Latin})\p{Greek}|\p{Greek}(?!\p{Latin})')
 _ending = regex.compile(r'[A-Z]{2,}[^\P{L}\p{Latin}]+') # a Russian ending of a Latin abbreviation
@@ -306,7 +306,7 @@ def lookalikes(
         if not _greek_edge.search(m[0]) and not _ending.fullmatch(m[0]): edits += _swap(m[0], m.start())
     return edits
 
-# %% ../nbs/00a_evasion.ipynb #09e51a03
+# %% ../nbs/00a_evasion.ipynb #a1154275
 def _bare(word):
     "`word` without accents, its letters Latin where they look so"
     plain = ''.join(o for o in unicodedata.normalize('NFD', word) if not unicodedata.combining(o))
