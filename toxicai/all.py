@@ -5,6 +5,9 @@ from toxicai.rules import *
 from toxicai.attacks import *
 from toxicai.text import *
 from toxicai.datasets import *
+from toxicai.duplicates import *
+from toxicai.splits import *
+from toxicai.describe import *
 from toxicai.data import *
 from toxicai.models import *
 from toxicai.losses import *

@@ -15,7 +15,9 @@ from itertools import takewhile
 from fastai.data.all import *
 from fastai.text.data import TitledStr
 from .text import *
+from .loading import split_of
 from .datasets import *
+from .splits import *
 
 # %% ../nbs/03_data.ipynb #11f27722
 class EncodedText(TensorBase):
@@ -292,9 +294,10 @@ def _kept_rows(splits, rows):
     at = {o:i for i,o in enumerate(rows)}
     return [[at[int(i)] for i in s if int(i) in at] for s in splits]
 
-def _splits(source, df, labels, valid_pct, valid_col, splitter, seed):
+def _splits(source, df, labels, text_col, valid_pct, valid_col, splitter, seed):
     "Training and validation rows of the tidy frame `df`; a splitter sees the rows of `source`"
     if splitter is not None: res = _kept_rows(splitter(source), range(len(source)) if labels.rows is None else labels.rows)
+    elif valid_col is None and isinstance(source, Comments): res = grouped_split(df, text_col, labels.cols, valid_pct, thresh=None, seed=seed)
     elif valid_col is None: res = stratified_split(df, labels, valid_pct, seed)
     else:
         check_columns(df, [valid_col])
@@ -304,10 +307,38 @@ def _splits(source, df, labels, valid_pct, valid_col, splitter, seed):
     return res
 
 # %% ../nbs/03_data.ipynb #b5c2a877
+def _trainable(comments):
+    "`comments` without the rows that are for tests, and the column that splits them, if it does"
+    if comments.split_col is None: return comments,None
+    sides = {o:split_of(o) for o in comments.splits()}
+    other = [o for o,s in sides.items() if s not in ('train','validation')]
+    if len(other)==len(sides): return comments,None
+    if other:
+        warnings.warn(f"{sum(comments.splits()[o] for o in other)} rows of {', '.join(map(repr, other))} are left out: training uses 'train' and 'validation'; `test_dl(comments.part({other[0]!r}), with_labels=True)` evaluates on them")
+        comments = comments.part('+'.join(o for o in sides if o not in other))
+    return comments,comments.split_col if {'train','validation'}<=set(sides.values()) else None
+
+def _from_comments(comments, valid_col):
+    "Source, tidy frame, text columns, labels and splitting column of `comments`"
+    if comments.labels is None: raise ValueError(f"{comments.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
+    comments,own = _trainable(comments)
+    df,text_col = comments.to_frame(),comments.text_cols[0] if len(comments.text_cols)==1 else comments.text_cols
+    names,kind = list(comments.labels.names),comments.labels.kind
+    if kind in ('single','ordinal'): df,labels = tidy_frame(df, text_col, comments.label_cols, names)
+    else: labels = LabelColumns(kind, names, comments.label_cols)
+    return comments,df,text_col,labels,own if valid_col is None else valid_col
+
+def _from_table(source, text_col, label_cols, vocab, valid_col):
+    "The same of any other table"
+    source,names = _named(source, label_cols)
+    df,labels = tidy_frame(source, text_col, label_cols, names if vocab is None else vocab)
+    return source,df,text_col,labels,valid_col
+
+# %% ../nbs/03_data.ipynb #ff8e3196
 @patch(cls_method=True)
 @delegates(TransformerTextBlock)
 def from_df(cls:ToxicityDataLoaders,
-    df, # A frame (pandas or polars), a Hugging Face `Dataset`, or a list of dicts
+    df, # `Comments`, which know their columns and classes, a frame (pandas or polars), a Hugging Face `Dataset`, or a list of dicts
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
     label_cols='label', # One column: single label (names) or tags (lists); several: a float for each class
@@ -323,15 +354,17 @@ def from_df(cls:ToxicityDataLoaders,
     **kwargs, # For `TransformerTextBlock`
 ) -> ToxicityDataLoaders: # With a training and a validation loader
     "Loaders from a table with a text column and label columns"
-    source,names = _named(df, label_cols)
-    df,labels = tidy_frame(source, text_col, label_cols, names if vocab is None else vocab)
+    known = df.labels if isinstance(df, Comments) else None
+    source,df,text_col,labels,valid_col = _from_comments(df, valid_col) if isinstance(df, Comments) else _from_table(df, text_col, label_cols, vocab, valid_col)
     block = TransformerTextBlock(checkpoint, **kwargs)
     get_x = ColReader(text_col) if text_col is not None else TokenizedRow(block.type_tfms[0].encoder.fields)
-    splits = _splits(source, df, labels, valid_pct, valid_col, splitter, seed)
+    splits = _splits(source, df, labels, text_col, valid_pct, valid_col, splitter, seed)
     dblock = DataBlock(blocks=(block, _label_block(labels)), get_x=get_x, splitter=lambda o: splits,
                        get_y=ColReader(labels.cols[0] if labels.kind=='single' else labels.cols))
     dls = dblock.dataloaders(df, bs=bs, val_bs=val_bs, path=path, device=device)
-    return cls(*dls.loaders, path=path, device=dls.device)
+    res = cls(*dls.loaders, path=path, device=dls.device)
+    if known is not None: res.labels = known
+    return res
 
 # %% ../nbs/03_data.ipynb #a2def5f0
 _gaps = ['','NA','N/A','nan','NaN','null','NULL','None','<NA>']

@@ -117,7 +117,7 @@ def __repr__(self:LabelSet):
 @patch
 def _repr_html_(self:LabelSet):
     dot = '<span style="color:{}">&#9632;</span>'
-    rows = [[dot.format(c)+' '+html.escape(k), f'{t:g}', html.escape(d)] for k,t,d,c in zip(self.names, self.thresholds, self.descriptions, self.colours)]
+    rows = [[dot.format(c)+' '+html.escape(k), '' if self.kind in ('single','ordinal') else f'{t:g}', html.escape(d)] for k,t,d,c in zip(self.names, self.thresholds, self.descriptions, self.colours)]
     rows = [''.join(f'<td style="text-align:left">{o}</td>' for o in row) for row in rows]
     return f"<table><caption>{self.kind}, {len(self)} classes</caption><tr><th>class<th>threshold<th>description</tr>{''.join(f'<tr>{o}</tr>' for o in rows)}</table>"
 

@@ -1,0 +1,89 @@
+"`LabelSet`: any names survive JSON, bad JSON does not pass, decisions agree with NumPy"
+import json,subprocess,sys
+from dataclasses import FrozenInstanceError
+
+import numpy as np,pytest
+from hypothesis import given,strategies as st
+from toxicai.labels import *
+
+names = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=12, unique=True)
+unit = st.floats(0, 1)
+
+@given(names, st.sampled_from(label_kinds), st.data())
+def test_json(names, kind, data):
+    labels = LabelSet(names, kind, data.draw(st.lists(unit, min_size=len(names), max_size=len(names))))
+    assert LabelSet.from_json(labels.to_json())==labels
+    assert json.loads(json.dumps(labels.to_dict()))==labels.to_dict()
+    repr(labels),labels._repr_html_()
+
+good = LabelSet(['a','b']).to_dict()
+def changed(i=0, **kwargs): return {**good, 'classes': [{**o, **kwargs} if j==i else o for j,o in enumerate(good['classes'])]}
+
+bad_json = {
+    'a list': ([], TypeError, 'is a list'), 'no kind': (dict(classes=[]), ValueError, "no ['kind']"), 'unknown key': ({**good, 'x':1}, ValueError, "unknown ['x']"),
+    'classes by name': ({**good, 'classes':{}}, TypeError, 'expected a list'), 'class is text': ({**good, 'classes':['a']}, TypeError, 'class 0 is a str'),
+    'no class': ({**good, 'classes':[]}, ValueError, 'at least 1'), 'unknown kind': ({**good, 'kind':'binary'}, ValueError, 'expected one of'),
+    'text threshold': (changed(threshold='0.5'), ValueError, "threshold of 'a' is '0.5'"), 'threshold 2': (changed(1, threshold=2), ValueError, "threshold of 'b' is 2"),
+    'no threshold': (changed(threshold=None), ValueError, "threshold of 'a' is None"), 'NaN threshold': (changed(threshold=float('nan')), ValueError, 'expected a number in [0,1]'),
+    'flag as threshold': (changed(threshold=True), ValueError, 'is True'),
+    'colour word': (changed(colour='red'), ValueError, "colour of 'a' is 'red'"), 'description number': (changed(description=3), ValueError, "description of 'a' is 3"),
+    'same names': (changed(name='b'), ValueError, 'more than once'), 'empty name': (changed(name=' '), ValueError, 'is empty'), 'no name': (changed(name=None), TypeError, 'class name None')}
+
+@pytest.mark.parametrize('name', bad_json)
+def test_bad_json(name):
+    d,err,msg = bad_json[name]
+    with pytest.raises(err) as e: LabelSet.from_dict(d)
+    assert msg in str(e.value)
+
+@given(st.integers(1, 9), st.integers(0, 20), st.data())
+def test_flags(n_classes, n, data):
+    seed = data.draw(st.integers(0, 1000))
+    rng = np.random.default_rng(seed)
+    probs,thresh = rng.random((n,n_classes)),rng.random(n_classes)
+    labels = LabelSet(range(n_classes), 'multi', thresh)
+    np.testing.assert_array_equal(labels.flags(probs), probs>=thresh)
+    np.testing.assert_array_equal(labels.flags(probs.tolist() if n else probs), probs>=thresh)
+    if n_classes>1:
+        res = LabelSet(range(n_classes), 'single', thresh).flags(probs)
+        assert (res.sum(1)==1).all() and (res.argmax(1)==probs.argmax(1)).all()
+
+@pytest.mark.parametrize('dtype', ['float16','float32','float64'])
+def test_reaches(dtype):
+    "A probability that equals its threshold in its own precision counts"
+    for o in np.linspace(0, 1, 101): assert LabelSet(['a'], thresholds=float(o)).flags(np.array([[o]], dtype=dtype)).all()
+
+def test_shapes():
+    labels = LabelSet('a b'.split())
+    assert labels.flags([0.5,0.4]).tolist()==[True,False]
+    for o in (0.5, [[0.5]], np.zeros((2,3))):
+        with pytest.raises(ValueError, match='columns'): labels.flags(o)
+    for o in ([[0.1,float('nan')]], [[0.1,-0.1]], [[2.,0.]]):
+        with pytest.raises(ValueError, match='row 0'): labels.flags(o)
+    with pytest.raises(TypeError): labels.flags([['x','y']])
+
+def test_frozen():
+    labels = LabelSet(names := ['a','b'])
+    names.append('c')
+    assert len(labels)==2
+    with pytest.raises(FrozenInstanceError): labels.thresholds = (1.,1.)
+    assert labels.with_thresholds([0.1,0.2]).thresholds==(0.1,0.2) and labels.thresholds==(0.5,0.5)
+    assert {labels: 1}[LabelSet(['a','b'])]==1 and labels!=LabelSet(['b','a'])
+
+def test_aliases():
+    "No alias stands for two classes, and a canonical name is its own"
+    seen = {}
+    for k,(about,aliases) in known_classes.items():
+        assert about and canonical(k)==k
+        for o in (k, *aliases.split()): assert seen.setdefault(o, k)==k, o
+    for a,b in (('identity_attack','identity_hate'), ('profanity','obscene'), ('toxicity','toxic'), ('is_offensive','toxic'), ('target','toxic')): assert canonical(a)==b
+
+def test_match():
+    a,b = LabelSet('toxic insult profanity'.split()),LabelSet('obscene toxicity spam'.split())
+    assert a.match(b)=={'toxic':'toxicity', 'profanity':'obscene'} and b.match(a)=={'obscene':'profanity', 'toxicity':'toxic'}
+    assert LabelSet(['toxic','toxicity']).match(LabelSet(['toxicity','toxic']))=={'toxic':'toxic', 'toxicity':'toxicity'}
+    with pytest.raises(ValueError, match='say which|rename'): a.match(LabelSet(['toxicity','is_toxic']))
+
+def test_light():
+    "Serving imports this module without the training side"
+    code = "import sys, toxicai.labels; print([o for o in 'torch fastai transformers pandas datasets'.split() if o in sys.modules])"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
