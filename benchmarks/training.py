@@ -22,10 +22,11 @@ BS = 32
 # The same texts and the same network for everybody
 
 def sample(
-    n:int, # Rows
+    n:int, # Rows for training
     seed:int, # Of the sample
 ) -> pd.DataFrame: # Columns `text`, `label`
-    "Jigsaw comments whose `toxic` is known: median 60 tokens, and a long tail"
+    "Jigsaw comments whose `toxic` is known: median 60 tokens, and a long tail; full batches, so that everybody trains on all of them, and one for validation"
+    n = n//BS*BS+BS
     df = data_file('jigsaw_train_part')[['comment_text','toxic']].dropna().sample(n, random_state=seed)
     return pd.DataFrame({'text':df.comment_text.to_numpy(), 'label':df.toxic.astype(int).to_numpy()})
 
@@ -52,7 +53,7 @@ def _now():
 
 def ours(df, max_length, kind, frozen=False, epochs=1):
     "Our learner with its defaults"
-    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, valid_pct=0.02)
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, splitter=lambda o: (range(len(o)-BS), range(len(o)-BS, len(o))))
     learn,clock = toxicity_learner(dls),_Clock()
     learn.model = network(kind).to(dls.device)
     if frozen: learn.freeze()
@@ -145,7 +146,7 @@ def compare(
 ):
     "Print one table of tokens per second as ratios"
     run_ours,dls = ours(df, max_length, kind)
-    train = df.iloc[dls.train_ds.splits[0]].reset_index(drop=True)
+    train = df[:-BS]
     runs = {'Trainer, defaults': trainer(train, max_length, kind),
             'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best_settings(dls.device)),
             'toxicai, defaults': run_ours, 'plain loop, ready batches': plain(dls, kind)}
@@ -167,7 +168,7 @@ def compare_frozen(
 ):
     "Print one table of seconds for training the head alone"
     run_ours,dls = ours(df, max_length, kind, True, epochs)
-    train = df.iloc[dls.train_ds.splits[0]].reset_index(drop=True)
+    train = df[:-BS]
     runs = {'Trainer, group_by_length and bf16, body frozen': trainer(train, max_length, kind, True, epochs, **best_settings(dls.device)),
             'toxicai, body frozen': run_ours}
     secs = interleaved(runs, rounds)
