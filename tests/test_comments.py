@@ -486,3 +486,14 @@ print(len(c), len(half), n, c.data.data.nbytes, peak-base, private()-base)
     print(f'{rows:,} rows, {size>>20} MiB of Arrow: peak {peak>>20} MiB, after {stays>>20} MiB of private memory')
     assert (rows,half,known)==(n,n//2,n//2)
     assert size>150<<20 and peak<size/2 and stays<size/4
+
+def test_long_first_row(tmp_path):
+    "The first row is there although it does not end within the first block that is read"
+    path = tmp_path/'a.csv'
+    path.write_text('text,label\n'+'word '*30_000+',rude\nshort,kind\n')
+    assert load_comments(path, text_col='text', label_cols='label').to_frame().label.tolist()==['rude','kind']
+
+def test_surrogates_in_lists(tmp_path):
+    path = tmp_path/'a.jsonl'
+    path.write_text('{"text": "a", "label": "x", "tokens": ["\\ud83d"]}\n{"text": "b", "label": "y", "tokens": ["b"]}\n')
+    assert load_comments(path, text_col='text', label_cols='label').to_frame().text.tolist()==['a','b']

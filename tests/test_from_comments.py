@@ -54,6 +54,45 @@ def test_duplicates_on_one_side():
     train,valid = [set(o.items.text.str.lower()) for o in (dls.train_ds,dls.valid_ds)]
     assert train and valid and not train & valid
 
+def test_rows_of_the_users_own():
+    "A splitter numbers the rows as they came, test rows included"
+    df = table(label=['rude','kind']*30, split=['train']*20+['test']*20+['dev']*20)
+    data = load_comments(df, text_col='text', label_cols='label', split_col='split')
+    dls = loaders(data, splitter=lambda o: (list(range(30)), list(range(30, 60))))
+    assert {int(o.split()[-1]) for o in dls.valid_ds.items.text}==set(range(30, 60))
+
+@pytest.mark.parametrize('flags', [[True,False], [1,0], ['True','False']])
+def test_is_valid(flags):
+    df = table(label=['rude','kind']*30, is_valid=[flags[1]]*45+[flags[0]]*15)
+    dls = loaders(load_comments(df, text_col='text', label_cols='label'))
+    assert {int(o.split()[-1]) for o in dls.valid_ds.items.text}==set(range(45, 60))
+
+def test_split_that_is_none():
+    df = table(label=['rude','kind']*30, fold=['a','b','c']*20)
+    with pytest.warns(UserWarning, match="'fold' holds .* does not split"): loaders(load_comments(df, text_col='text', label_cols='label', split_col='fold'))
+
+def test_named_twice():
+    with pytest.raises(ValueError, match='leave out `text_col`'): loaders(load_comments(table(toxic=[0,1]*30), text_col='text', label_cols='toxic', kind='multi'), label_cols='toxic')
+
+def test_predict_for_comments():
+    "Comments are new data too"
+    data = load_comments(table(toxic=[0,1]*30, insult=[1,0]*30), text_col='text', label_cols=['toxic','insult'])
+    learn = toxicity_learner(loaders(data), precision='fp32')
+    assert len(learn.classify(data[:5]))==5
+    probs,targs = learn.get_preds(dl=learn.dls.test_dl(data[:5], with_labels=True))
+    assert targs.tolist()==[[0,1],[1,0]]*2+[[0,1]]
+
+def test_thresholds_of_the_labels():
+    "Loss, metrics and labels agree when the thresholds come with the data, and other metrics stay as they are"
+    from fastai.metrics import F1ScoreMulti
+    labels = LabelSet(['toxic','insult'], thresholds=[0.3,0.6])
+    dls = loaders(load_comments(table(toxic=[0,1]*30, insult=[1,0]*30), text_col='text', label_cols=['toxic','insult'], classes=labels))
+    learn = toxicity_learner(dls)
+    assert learn.loss_func.thresh==learn.metrics[1].thresh==learn.labels.thresholds==(0.3,0.6)
+    learn = toxicity_learner(dls, metrics=F1ScoreMulti())
+    learn.labels = learn.labels.with_thresholds(0.4)
+    with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-3)
+
 def test_no_labels():
     with pytest.raises(ValueError, match='has no labels'): loaders(load_comments(table(), text_col='text', label_cols=[]))
 

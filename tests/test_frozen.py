@@ -86,6 +86,28 @@ def test_unfrozen_keeps_nothing():
     *_,calls = trained(learn, 2)
     assert calls==2*(len(learn.dls.train)+len(learn.dls.valid))
 
+def test_trained_embeddings():
+    "A body whose embeddings are trained is not answered for"
+    learn = frozen_learner()
+    for p in learn.model.bert.embeddings.parameters(): p.requires_grad_(True)
+    before = learn.model.bert.embeddings.word_embeddings.weight.detach().clone()
+    *_,calls = trained(learn, 2)
+    assert calls==2*(len(learn.dls.train)+len(learn.dls.valid))
+    assert not torch.equal(before, learn.model.bert.embeddings.word_embeddings.weight)
+
+class Thaw(Callback):
+    "Unfreezes after the first epoch"
+    def before_epoch(self):
+        if self.epoch==1: self.learn.unfreeze()
+
+def test_thawed_within_a_fit():
+    learn = frozen_learner()
+    learn.add_cb(Thaw())
+    before = learn.model.bert.encoder.layer[0].output.dense.weight.detach().clone()
+    *_,calls = trained(learn, 2)
+    assert calls==2*(len(learn.dls.train)+len(learn.dls.valid))
+    assert not torch.equal(before, learn.model.bert.encoder.layer[0].output.dense.weight)
+
 def test_batch_in_parts():
     "A batch that is computed in parts finds its own vectors"
     learn,whole = frozen_learner(),frozen_learner()

@@ -197,3 +197,9 @@ def test_own_function_runs_once():
     "Rules of the library are repeated until nothing changes; a function that never settles is not"
     rules = Rules(['spaces', lambda o: o+'!'])
     assert rules('a\xa0b')=='a b!' and rules.mapped('a\xa0b')==('a b!', [0,1,2,3,3])
+
+@pytest.mark.parametrize('preset', ['light','social','strict'])
+@pytest.mark.parametrize('text', ['&'+'amp;'*200_000+'lt;', 'a'*100_000+'1', 'aA'*50_000+'1', '#'+'1'*50_000+'g', 'aÃ©'*3000], ids=['entity','run','case','tag','mojibake'])
+def test_odd_end(preset, text):
+    "A long run whose last character spoils the match takes no more than a moment: quadratic time would take minutes"
+    assert isinstance(Rules(preset)(text), str)

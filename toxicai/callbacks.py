@@ -123,9 +123,12 @@ def frozen_modules(
 def frozen_trunk(
     model:nn.Module, # A transformer with a head
 ): # A module, or None where there is no such module
-    "The one frozen module of `model` that holds its blocks"
+    "The one frozen module of `model` that holds its blocks, if all but the head is frozen"
     res = [m for m in frozen_modules(model) if any(isinstance(o, nn.ModuleList) for o in m.modules())]
-    return res[0] if len(res)==1 and not isinstance(res[0], nn.ModuleList) and res[0] is not model else None
+    if len(res)!=1 or isinstance(res[0], nn.ModuleList) or res[0] is model: return None
+    ds = depths(model)
+    head = max(d for *_,d in ds)
+    return None if any(p.requires_grad for _,p,d in ds if d<head) else res[0]
 
 # %% ../nbs/07_callbacks.ipynb #229f3729
 def _keys(ids, mask):
@@ -178,13 +181,14 @@ class FrozenBody(Callback):
     def close(self):
         "Give the network its own forward back, and forget the vectors"
         self._restore()
-        self.trunk,self.stores = None,{}
+        self.trunk,self.stores,self.keys,self.mask,self.kind = None,{},None,None,None
 
     def _keeps(self):
         "Whether the vectors of all texts are worth keeping and fit the memory"
         dls,dim = self.dls.loaders,getattr(getattr(self.model, 'config', None), 'hidden_size', None)
         if self.n_epoch<2 or dim is None or not all(getattr(o, 'bulk', False) for o in dls): return False
-        gib = sum(int(o._text_lengths().sum()) for o in dls if o.n)*dim*4/2**30
+        self.n_left = sum(int(o._text_lengths().sum()) for o in dls if o.n)
+        gib = self.n_left*dim*4/2**30
         return 'attention_mask' in text_tfm(self.dls).encoder.fields and gib<=min(self.max_gib, _room(next(self.model.parameters()).device))
 
     def before_fit(self):
@@ -193,7 +197,9 @@ class FrozenBody(Callback):
         if self._keeps(): self.trunk = frozen_trunk(self.model)
 
     def before_train(self):
+        "No dropout in what is frozen now; nothing is kept of a body that another callback has unfrozen"
         for o in frozen_modules(self.model): o.eval()
+        if self.trunk is not None and frozen_trunk(self.model) is not self.trunk: self.close()
 
     def before_batch(self):
         "Let the trunk answer from what is kept"
@@ -214,11 +220,12 @@ class FrozenBody(Callback):
         h = store.get(self.keys, self.mask)
         if h is not None: return self.kind(last_hidden_state=h)
         res = forward(*args, **kwargs)
-        if isinstance(res, ModelOutput) and list(res)==['last_hidden_state'] and res.last_hidden_state.shape[:2]==self.mask.shape:
+        fits = isinstance(res, ModelOutput) and list(res)==['last_hidden_state'] and res.last_hidden_state.shape[:2]==self.mask.shape
+        if fits and self.n_left>0: # Texts that change from epoch to epoch do not fill the memory
             store.add(self.keys, self.mask, res.last_hidden_state)
-            self.kind = type(res)
+            self.kind,self.n_left = type(res),self.n_left-int(self.mask.sum())
         return res
 
     def after_batch(self): self._restore()
-    def after_cancel_batch(self): self.close()
+    def after_cancel_batch(self): self._restore()
     def after_fit(self): self.close()

@@ -24,7 +24,7 @@ class Layout:
     rename:tuple = () # (column of the release, tidy column) pairs
     values:tuple = () # (tidy column, ((value as text, tidy value), ...)) pairs
     labels:tuple = () # Tidy label columns; those of the corpus by default
-    prepare:object = None # Function of (file, first row, batch) triples and a report to such triples, applied first
+    prepare:object = field(default=None, repr=False) # Function of (file, first row, batch) triples and a report to such triples, applied first
 
 @dataclass(frozen=True)
 class Corpus:

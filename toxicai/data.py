@@ -307,26 +307,35 @@ def _splits(source, df, labels, text_col, valid_pct, valid_col, splitter, seed):
     return res
 
 # %% ../nbs/03_data.ipynb #b5c2a877
-def _trainable(comments):
-    "`comments` without the rows that are for tests, and the column that splits them, if it does"
-    if comments.split_col is None: return comments,None
-    sides = {o:split_of(o) for o in comments.splits()}
-    other = [o for o,s in sides.items() if s not in ('train','validation')]
-    if len(other)==len(sides): return comments,None
-    if other:
-        warnings.warn(f"{sum(comments.splits()[o] for o in other)} rows of {', '.join(map(repr, other))} are left out: training uses 'train' and 'validation'; `test_dl(comments.part({other[0]!r}), with_labels=True)` evaluates on them")
-        comments = comments.part('+'.join(o for o in sides if o not in other))
-    return comments,comments.split_col if {'train','validation'}<=set(sides.values()) else None
+_flags = {'true':'validation', '1':'validation', '1.0':'validation', 'false':'train', '0':'train', '0.0':'train'}
 
-def _from_comments(comments, valid_col):
-    "Source, tidy frame, text columns, labels and splitting column of `comments`"
+def _sides(comments):
+    "'train', 'validation', 'test' or None for each row; None when the splits are not of that kind"
+    words = comments.to_frame()[comments.split_col].astype(str).str.lower()
+    res = words.map(_flags if set(words)<=set(_flags) else split_of)
+    if res.notna().any(): return res
+    warnings.warn(f"the column {comments.split_col!r} holds {sorted(set(words))[:5]} and does not split the data: pass `splitter`, or rows are drawn at random")
+
+def _trainable(comments):
+    "`comments` without the rows that are for tests, and the side of each row, if they say so"
+    sides = None if comments.split_col is None else _sides(comments)
+    if sides is None: return comments,None
+    used = sides.isin(['train','validation']).to_numpy()
+    if not used.all():
+        warnings.warn(f"{(~used).sum()} rows of {', '.join(map(repr, sorted(set(comments.to_frame()[comments.split_col].astype(str)[~used]))))} are left out: "
+                      "training uses 'train' and 'validation'; `test_dl(comments.part(...), with_labels=True)` evaluates on others")
+    return comments.select(used),sides[used].to_numpy() if sides[used].nunique()==2 else None
+
+def _from_comments(comments, own_split):
+    "Source, tidy frame, text columns, labels and splitting column of `comments`; rows and split are the user's with `own_split`"
     if comments.labels is None: raise ValueError(f"{comments.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
-    comments,own = _trainable(comments)
+    comments,sides = (comments,None) if own_split else _trainable(comments)
     df,text_col = comments.to_frame(),comments.text_cols[0] if len(comments.text_cols)==1 else comments.text_cols
+    if sides is not None: df['side of the split'] = sides
     names,kind = list(comments.labels.names),comments.labels.kind
     if kind in ('single','ordinal'): df,labels = tidy_frame(df, text_col, comments.label_cols, names)
     else: labels = LabelColumns(kind, names, comments.label_cols)
-    return comments,df,text_col,labels,own if valid_col is None else valid_col
+    return comments,df,text_col,labels,None if sides is None else 'side of the split'
 
 def _from_table(source, text_col, label_cols, vocab, valid_col):
     "The same of any other table"
@@ -355,7 +364,11 @@ def from_df(cls:ToxicityDataLoaders,
 ) -> ToxicityDataLoaders: # With a training and a validation loader
     "Loaders from a table with a text column and label columns"
     known = df.labels if isinstance(df, Comments) else None
-    source,df,text_col,labels,valid_col = _from_comments(df, valid_col) if isinstance(df, Comments) else _from_table(df, text_col, label_cols, vocab, valid_col)
+    if isinstance(df, Comments):
+        if (text_col,label_cols,vocab)!=('text','label',None): raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols` and `vocab`, or pass them to `load_comments`")
+        source,df,text_col,labels,own = _from_comments(df, splitter is not None or valid_col is not None)
+        valid_col = own if valid_col is None else valid_col
+    else: source,df,text_col,labels,valid_col = _from_table(df, text_col, label_cols, vocab, valid_col)
     block = TransformerTextBlock(checkpoint, **kwargs)
     get_x = ColReader(text_col) if text_col is not None else TokenizedRow(block.type_tfms[0].encoder.fields)
     splits = _splits(source, df, labels, text_col, valid_pct, valid_col, splitter, seed)
@@ -446,6 +459,7 @@ def _as_items(reader, items):
     "`items` as a frame with the columns that `reader` reads"
     cols = list(getattr(reader, 'cols', ['text']))
     is_row = isinstance(items, Mapping) or (isinstance(items, pd.Series) and set(cols)<=set(items.index))
+    if hasattr(items, 'to_pandas') and not isinstance(items, pd.Series): return as_frame(items)
     if isinstance(items, (str,bytes)) or is_row or not is_iter(items) or (isinstance(items, tuple) and is_pair(items)): items = [items]
     if hasattr(items, 'columns') or (hasattr(items, 'to_pandas') and not isinstance(items, pd.Series)): return as_frame(items)
     items = list(items)

@@ -153,9 +153,11 @@ def label_values(
     df:pd.DataFrame, # n rows
     cols:list, # Names of label columns
 ) -> pd.DataFrame: # Objects; None where a label is missing; rows numbered from 0
-    "Labels of `df` as values that can be compared: shares rounded to 0 or 1, lists of names sorted"
-    round_ = lambda s: s.round() if pd.api.types.is_float_dtype(s) else s
-    return pd.DataFrame({o:pd.Series([_value(v) for v in round_(df[o])], dtype=object) for o in cols}, index=range(len(df)))
+    "Labels of `df` as values that can be compared: shares as 1 from one half on, else 0, lists of names sorted"
+    def _whole(s):
+        if not pd.api.types.is_float_dtype(s): return s
+        return (s>=0.5).astype(float).where(s.notna()) if s.dropna().between(0, 1).all() else s.round()
+    return pd.DataFrame({o:pd.Series([_value(v) for v in _whole(df[o])], dtype=object) for o in cols}, index=range(len(df)))
 
 # %% ../nbs/02a_duplicates.ipynb #abdb9ec1
 def contradicting(

@@ -257,7 +257,7 @@ def stretched(
 ) -> list: # Edits that delete repeated letters
     "Bring stretched words back to their length"
     edits = []
-    for m in re.finditer(r'(?<![\w@#/.])[^\W\d_]*?([^\W\d_])\1[^\W\d_]*(?![\w@/]|\.\w)', text, re.I):
+    for m in re.finditer(r'(?<![\w@#/.])[^\W\d_]{0,62}?([^\W\d_])\1[^\W\d_]{0,62}(?![\w@/]|\.\w)', text, re.I):
         if len(m[0])<=64 and not _roman.fullmatch(m[0]): edits += _drops(m[0].lower(), _unstretch(m[0], lang).lower(), m.start())
     return edits
 
@@ -268,7 +268,7 @@ def case_games(
 ) -> list: # Edits of one word each
     "Small letters for words whose capitals come and go"
     edits = []
-    for m in re.finditer(r'(?<![\w@#/.])[A-Za-z]*[a-z][A-Z][A-Za-z]*(?![\w@/]|\.\w)', text):
+    for m in re.finditer(r'(?<![\w@#/.])[A-Za-z]{0,62}[a-z][A-Z][A-Za-z]{0,62}(?![\w@/]|\.\w)', text):
         ups = len(re.findall('[a-z][A-Z]', m[0]))
         if len(m[0])<=64 and _score(m[0].lower(), lang)>=(1 if ups>2 and len(m[0])>3 else float('inf')): edits.append((*m.span(),m[0].lower()))
     return edits

@@ -102,7 +102,7 @@ class TransformerLearner(Learner):
         if self._labels is None or labels.names!=self._labels.names: raise ValueError(f"`labels` is {labels!r}, the network gives {self._labels!r}: expected the same classes in the same order")
         self._labels = labels
         for o in [self.loss_func, *self.metrics]:
-            if getattr(o, 'thresh', None) is not None: o.thresh = labels.thresholds
+            if isinstance(o, (MaskedBCELoss,MaskedMetric)) and o.thresh is not None: o.thresh = labels.thresholds
 
     def _bn_bias_state(self, with_bias):
         return super()._bn_bias_state(with_bias) if not with_bias else L(no_decay_params(self.model)).map(self.opt.state)
@@ -149,10 +149,10 @@ def default_loss(
 
 def default_metrics(
     dls, # Loaders
-    thresh=0.5, # Probability from which a class of several counts as predicted: a number, or one for each class
+    thresh=None, # Probability from which a class of several counts as predicted: a number, or one for each class; those of the labels by default
 ) -> list: # Metrics for the Recorder
     "Accuracy and macro F1 for one label, mean ROC-AUC and F1 over the classes for several, errors for numbers"
-    return dict(single=lambda: [accuracy, F1Score(average='macro')], multi=lambda: [MaskedRocAuc(), MaskedF1(thresh)],
+    return dict(single=lambda: [accuracy, F1Score(average='macro')], multi=lambda: [MaskedRocAuc(), MaskedF1(labels_of(dls).thresholds if thresh is None else thresh)],
                 regression=lambda: [rmse, mae])[label_kind(dls)]()
 
 def class_names(
@@ -218,7 +218,7 @@ def toxicity_learner(
                              pooling, dropout, gradient_checkpointing, **hub)
     match_tokenizer(model, tfm.encoder)
     own = [FrozenBody()] + ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
-    return TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', 0.5)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
+    return TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
 
 # %% ../nbs/08_learner.ipynb #1da2e091
 @patch
@@ -352,7 +352,8 @@ def one_batch(self:TransformerLearner, i, b):
     "fastai's batch, with hooks and autocast ended when it fails"
     try: super(TransformerLearner, self).one_batch(i, b)
     except BaseException:
-        for o in self._grab_cbs((HFInputs,AutoPrecision,FrozenBody)): o.after_cancel_batch()
+        for o in self._grab_cbs((HFInputs,AutoPrecision)): o.after_cancel_batch()
+        for o in self._grab_cbs(FrozenBody): o.close()
         raise
 
 # %% ../nbs/08_learner.ipynb #4b4e4029
@@ -391,7 +392,7 @@ def classify(self:TransformerLearner,
     texts, # A text, a pair, a list of them, a frame or a `Dataset`
 ) -> pd.DataFrame: # The texts, and a probability in [0,1] for each class (a number for regression)
     "Probabilities of every class for `texts`, as a table"
-    if isinstance(texts, (str,bytes,dict)) or not is_iter(texts) or (isinstance(texts, tuple) and is_pair(texts)): texts = [texts]
+    if isinstance(texts, (str,bytes,dict)) or not (is_iter(texts) or hasattr(texts, 'to_pandas')) or (isinstance(texts, tuple) and is_pair(texts)): texts = [texts]
     if not hasattr(texts, '__len__'): texts = list(texts)
     dl,names = None if len(texts)==0 else self.dls.test_dl(texts),class_names(self.dls)
     if dl is None: return pd.DataFrame(columns=text_cols(self.dls)+names)

@@ -187,7 +187,7 @@ def _refuse_swallowed(path, stream, last, row):
 def _csv_batches(columns, path, delimiter=None, encoding='utf-8', report=None):
     "Batches of the CSV file `path`"
     delimiter,names = _header(path, delimiter, encoding, Counter())
-    bad,row,last = [],0,None
+    bad,row,last,header = [],0,None,True
     with TextBytes(path, encoding, report) as stream:
         reader = _open_csv(path, stream, delimiter, names, bad)
         while True:
@@ -195,7 +195,7 @@ def _csv_batches(columns, path, delimiter=None, encoding='utf-8', report=None):
             except StopIteration: break
             except pa.ArrowInvalid as e: raise _csv_error(path, row, e) from e
             _refuse_ragged(path, bad, len(names))
-            if row==0 and last is None: batch = batch.slice(1)
+            if header and batch.num_rows: batch,header = batch.slice(1),False
             if batch.num_rows: last = batch
             yield path.name,row,batch if columns is None else batch.select(columns)
             row += batch.num_rows
@@ -205,6 +205,12 @@ def _csv_batches(columns, path, delimiter=None, encoding='utf-8', report=None):
 # %% ../nbs/01g_loading.ipynb #a6121c04
 def _is_missing(o): return o is None or (isinstance(o, float) and o!=o) or o is pd.NA or o is pd.NaT
 
+def _mended(o):
+    "`o` with broken surrogate pairs mended, inside lists and records too"
+    if isinstance(o, str): return mend_surrogates(o)
+    if isinstance(o, Mapping): return {_mended(k):_mended(v) for k,v in o.items()}
+    return [_mended(v) for v in o] if isinstance(o, (list,tuple)) else o
+
 def as_array(
     values, # Python values of one column
     name:str, # Name of the column
@@ -213,8 +219,8 @@ def as_array(
     "`values` in Arrow"
     try: return pa.array(values, from_pandas=True)
     except UnicodeEncodeError:
-        report[f"texts of column {name!r} with broken surrogate pairs mended"] += sum(isinstance(o, str) and mend_surrogates(o)!=o for o in values)
-        return as_array([mend_surrogates(o) if isinstance(o, str) else o for o in values], name, report)
+        report[f"texts of column {name!r} with broken surrogate pairs mended"] += sum(_mended(o)!=o for o in values if isinstance(o, (str,list,Mapping)))
+        return as_array([_mended(o) for o in values], name, report)
     except (pa.ArrowInvalid,pa.ArrowTypeError,pa.ArrowNotImplementedError,OverflowError): pass
     nested = next((o for o in values if isinstance(o, (Mapping,list,tuple,set))), None)
     if nested is not None: raise ValueError(f"column {name!r} mixes {nested!r:.60} with other types: give every row the same type")

@@ -52,7 +52,7 @@ def align_edits(
     a = next((i for i in range(shorter) if old[i]!=new[i]), shorter)
     b = next((i for i in range(shorter-a) if old[-1-i]!=new[-1-i]), shorter-a)
     mid,new = old[a:len(old)-b],new[a:len(new)-b]
-    if len(mid)+len(new)>2000: return [(at+a,at+a+len(mid),new)]
+    if len(mid)+len(new)>400: return [(at+a,at+a+len(mid),new)]
     ops = difflib.SequenceMatcher(None, mid, new, autojunk=False).get_opcodes()
     return [(at+a+i,at+a+j,new[k:l]) for op,i,j,k,l in ops if op!='equal']
 
@@ -92,10 +92,10 @@ def _mojibake(text):
 # Only with a semicolon, so that `?a=1&copy=2` stays; `&amp;amp;` was escaped twice.
 _entity = re.compile(r'&(?:amp;|#38;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
 
+_escaped_twice = re.compile('^&(?:amp;|#38;)+(?=[#A-Za-z])')
+
 def _unescape(m):
-    old,new = m[0],html.unescape(m[0])
-    while old!=new: old,new = new,html.unescape(new)
-    return new
+    return html.unescape(_escaped_twice.sub('&', m[0]))
 
 def _entities(text): return _by_piece(_entity, _unescape, text)
 
@@ -178,7 +178,7 @@ _user = re.compile(r'(?<![\w@.+/-])@[A-Za-z0-9_]{1,30}(?![\w@])')
 _path = r'''[^\s<>"“”]*[^\s<>"“”.,;:!?)\]'’…]'''
 _url = re.compile(rf'''(?<![\w@])(?:https?://|www\.){_path}
     |(?<![\w@./-])[a-z0-9-]{{1,63}}(?:\.[a-z0-9-]{{1,63}}){{0,4}}\.(?:(?:com|org|net|edu|gov|info|io|co\.uk)/?(?![\w@/-]|\.\w)|[a-z]{{2,6}}/{_path})''', re.I|re.X)
-_hashtag = regex.compile(r'(?<![\w&#/])#(?![0-9a-fA-F]*\d[0-9a-fA-F]*\b)(\w*?\p{L}\w*)')
+_hashtag = regex.compile(r'(?<![\w&#/])#(?![0-9a-fA-F]{0,8}\d[0-9a-fA-F]{0,8}\b)(\w*?\p{L}\w*)')
 _humps = regex.compile(r'(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})')
 
 def _users(text, arg): return _by_piece(_user, lambda m: arg, text)
