@@ -1,6 +1,7 @@
 """Speed of training: our learner with its defaults, transformers' Trainer with its defaults and its best setting, and a plain
-loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds. A second table
-trains the head alone for several epochs.
+loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds. On a CPU our learner
+trains without dropout of attention weights; so does the plain loop, and Trainer's best setting is shown with and without it.
+A second table trains the head alone for several epochs.
 
     python -m benchmarks.training [--max_length 128 256] [--rows 1024] [--rounds 3] [--model packaged|bert-base] [--frozen_epochs 3]
 """
@@ -32,10 +33,11 @@ def sample(
 
 def network(
     kind:str, # 'packaged' or 'bert-base'
+    attn_dropout:float=0.1, # Dropout of attention weights; 0.1 is what both come with
 ) -> torch.nn.Module: # Two classes; on the GPU where there is one
     "The packaged encoder, or a BERT-base with random weights"
-    if kind=='packaged': model = load_transformer(packaged_encoder(), ['no','yes'])
-    else: model = transformers.BertForSequenceClassification(BertConfig(num_labels=2))
+    if kind=='packaged': model = load_transformer(packaged_encoder(), ['no','yes'], attn_dropout=attn_dropout)
+    else: model = transformers.BertForSequenceClassification(BertConfig(num_labels=2, attention_probs_dropout_prob=attn_dropout))
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
 
 # The contestants: each trains one epoch and returns seconds
@@ -51,17 +53,19 @@ def _now():
     if torch.cuda.is_available(): torch.cuda.synchronize()
     return time.perf_counter()
 
+def own_dropout(learn): return learn.model.config.attention_probs_dropout_prob
+
 def ours(df, max_length, kind, frozen=False, epochs=1):
     "Our learner with its defaults"
     dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, splitter=lambda o: (range(len(o)-BS), range(len(o)-BS, len(o))))
     learn,clock = toxicity_learner(dls),_Clock()
-    learn.model = network(kind).to(dls.device)
+    if kind!='packaged': learn.model = network(kind, own_dropout(learn))
     if frozen: learn.freeze()
     def _run():
         with learn.no_bar(),learn.no_logging(): learn.fit(epochs, 1e-4, cbs=clock)
         if not frozen: learn.opt = None
         return clock.seconds
-    return _run,dls
+    return _run,learn
 
 def _tokens(dl):
     "Real and padded tokens of one epoch of `dl`"
@@ -73,11 +77,11 @@ class _TrainerClock(TrainerCallback):
     def on_epoch_begin(self, *args, **kwargs): self.start = _now()
     def on_epoch_end(self, *args, **kwargs): self.seconds += _now()-self.start
 
-def trainer(df, max_length, kind, frozen=False, epochs=1, **settings):
+def trainer(df, max_length, kind, frozen=False, epochs=1, attn_dropout=0.1, **settings):
     "transformers' Trainer on texts that are tokenised beforehand"
     tok,clock = AutoTokenizer.from_pretrained(packaged_encoder()),_TrainerClock()
     ds = Dataset.from_pandas(df).map(lambda b: tok(b['text'], truncation=True, max_length=max_length), batched=True, remove_columns=['text'])
-    model = network(kind)
+    model = network(kind, attn_dropout)
     if frozen:
         for p in [p for o in transformer_splitter(model)[:-1] for p in o]: p.requires_grad_(False)
     def _run():
@@ -97,9 +101,10 @@ def best_settings(
     precision = {o:True for o in ('bf16','fp16') if best_precision(device)==o}
     return dict(train_sampling_strategy='group_by_length', **precision)
 
-def plain(dls, kind):
-    "The limit: batches of `dls` ready made, the bare network, torch's fused AdamW, the same precision and clipping"
-    model,fields = network(kind),text_tfm(dls).encoder.fields
+def plain(learn, kind):
+    "The limit: batches of `learn` ready made, the same network bare, torch's fused AdamW, the same precision and clipping"
+    dls = learn.dls
+    model,fields = network(kind, own_dropout(learn)),text_tfm(dls).encoder.fields
     batches = [({f:x[:,i].contiguous().as_subclass(torch.Tensor) for i,f in enumerate(fields)}, y.as_subclass(torch.Tensor)) for x,y in dls.train]
     device = next(model.parameters()).device.type
     dtype = dict(bf16=torch.bfloat16, fp16=torch.float16).get(best_precision(device))
@@ -145,11 +150,13 @@ def compare(
     kind:str, # Network
 ):
     "Print one table of tokens per second as ratios"
-    run_ours,dls = ours(df, max_length, kind)
-    train = df[:-BS]
+    run_ours,learn = ours(df, max_length, kind)
+    train,dls = df[:-BS],learn.dls
+    best = best_settings(dls.device)
     runs = {'Trainer, defaults': trainer(train, max_length, kind),
-            'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best_settings(dls.device)),
-            'toxicai, defaults': run_ours, 'plain loop, ready batches': plain(dls, kind)}
+            'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best)}
+    if not own_dropout(learn): runs['the same without attention dropout'] = trainer(train, max_length, kind, attn_dropout=0., **best)
+    runs.update({'toxicai, defaults': run_ours, 'plain loop, ready batches': plain(learn, kind)})
     secs = interleaved(runs, rounds)
     real,padded = _tokens(dls.train)
     base,best,limit = [secs[o] for o in ('Trainer, defaults','Trainer, group_by_length and bf16','plain loop, ready batches')]
@@ -167,9 +174,9 @@ def compare_frozen(
     epochs:int, # Epochs with the head alone
 ):
     "Print one table of seconds for training the head alone"
-    run_ours,dls = ours(df, max_length, kind, True, epochs)
+    run_ours,learn = ours(df, max_length, kind, True, epochs)
     train = df[:-BS]
-    runs = {'Trainer, group_by_length and bf16, body frozen': trainer(train, max_length, kind, True, epochs, **best_settings(dls.device)),
+    runs = {'Trainer, group_by_length and bf16, body frozen': trainer(train, max_length, kind, True, epochs, **best_settings(learn.dls.device)),
             'toxicai, body frozen': run_ours}
     secs = interleaved(runs, rounds)
     base = secs['Trainer, group_by_length and bf16, body frozen']

@@ -197,7 +197,8 @@ def toxicity_learner(
     dls, # Loaders made with `TransformerTextBlock` or `ToxicityDataLoaders`
     checkpoint=None, # Name on the Hub or a local folder; by default the one that the texts were encoded for
     pooling:str='own', # 'own': the head of the architecture; 'mean': mean of the token vectors
-    dropout:float=None, # Dropout of the head; the checkpoint's own by default
+    dropout:float=None, # Dropout of the head, in [0,1]; the checkpoint's own by default
+    attn_dropout='auto', # Dropout of the attention weights, in [0,1]; None: the checkpoint's own; 'auto': the checkpoint's own, but none on a CPU, where it makes long texts several times slower
     gradient_checkpointing:bool=False, # Compute activations twice to save memory?
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
@@ -214,8 +215,9 @@ def toxicity_learner(
         raise ValueError("the texts were encoded by a tokenizer that does not say where it came from: pass the `checkpoint` of the network")
     same = checkpoint is None or str(checkpoint)==tfm.checkpoint
     hub = {**(tfm.hub if same else {}), **(hub or {}), **({} if token is None else {'token':token})}
+    if attn_dropout=='auto': attn_dropout = 0. if getattr(dls.device, 'type', 'cpu')=='cpu' else None
     model = load_transformer(tfm.checkpoint if checkpoint is None else checkpoint, class_names(dls), _problems[label_kind(dls)],
-                             pooling, dropout, gradient_checkpointing, **hub)
+                             pooling, dropout, attn_dropout, gradient_checkpointing, **hub)
     match_tokenizer(model, tfm.encoder)
     own = [FrozenBody()] + ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
     return TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)

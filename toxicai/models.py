@@ -58,12 +58,14 @@ class MeanPoolClassifier(nn.Module):
         return SequenceClassifierOutput(logits=self.classifier(self.dropout((h*m).sum(1)/m.sum(1).clamp(min=1))))
 
 # %% ../nbs/04_models.ipynb #cd11c8ba
-_dropouts = ('classifier_dropout','classifier_dropout_prob','cls_dropout','seq_classif_dropout','summary_last_dropout','classifier_dropout_rate')
+_head_dropouts = ('classifier_dropout','classifier_dropout_prob','cls_dropout','seq_classif_dropout','summary_last_dropout','classifier_dropout_rate')
+_attn_dropouts = ('attention_probs_dropout_prob','attention_dropout','attn_pdrop')
 
-def _set_dropout(config, dropout):
-    names = [o for o in _dropouts if hasattr(config, o)]
-    if not names: raise ValueError(f"the classification head of {config.model_type!r} has no dropout to set: leave `dropout` out, or use `pooling='mean'`")
-    for o in names: setattr(config, o, dropout)
+def _set_dropout(config, names, dropout, err):
+    "Set the names that `config` has; the error `err` when it has none"
+    own = [o for o in names if hasattr(config, o)]
+    if not own and err: raise ValueError(err)
+    for o in own: setattr(config, o, dropout)
 
 def _has_head(config): return type(config) in AutoModelForSequenceClassification._model_mapping.keys()
 
@@ -71,7 +73,8 @@ def _has_head(config): return type(config) in AutoModelForSequenceClassification
 def _with_own_head(checkpoint, config, dropout, hub):
     if not _has_head(config) and not hub.get('trust_remote_code'):
         raise ValueError(f"transformers has no classification head for {config.model_type!r}: pass `pooling='mean'` to use its encoder")
-    if dropout is not None: _set_dropout(config, dropout)
+    err = f"the classification head of {config.model_type!r} has no dropout to set: leave `dropout` out, or use `pooling='mean'`"
+    if dropout is not None: _set_dropout(config, _head_dropouts, dropout, err)
     return load_pretrained(AutoModelForSequenceClassification, checkpoint, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, **hub)
 
 def _with_mean_pooling(checkpoint, config, dropout, hub):
@@ -85,7 +88,8 @@ def load_transformer(
     vocab, # Class names in order
     problem:str='single_label_classification', # 'single_label_classification', 'multi_label_classification' or 'regression'
     pooling:str='own', # 'own': the head of the architecture; 'mean': mean of the token vectors and a linear layer
-    dropout:float=None, # Dropout of the head; the checkpoint's own by default
+    dropout:float=None, # Dropout of the head, in [0,1]; the checkpoint's own by default
+    attn_dropout:float=None, # Dropout of the attention weights, in [0,1]; the checkpoint's own by default. 0 changes nothing where one number rules all dropouts (T5, XLNet)
     gradient_checkpointing:bool=False, # Compute activations twice to save memory?
     **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
 ) -> nn.Module: # With `config`; returns an object with `logits`, shape (bs, n_classes)
@@ -94,6 +98,8 @@ def load_transformer(
     config = load_pretrained(AutoConfig, checkpoint, id2label=names, label2id={v:k for k,v in names.items()}, problem_type=problem, **hub)
     heads = dict(own=_with_own_head, mean=_with_mean_pooling)
     if pooling not in heads: raise ValueError(f"`pooling` is {pooling!r}: expected one of {list(heads)}")
+    if attn_dropout is not None:
+        _set_dropout(config, _attn_dropouts, attn_dropout, attn_dropout and f"{config.model_type!r} has no dropout of attention weights to set: leave `attn_dropout` out")
     model = heads[pooling](checkpoint, config, dropout, hub)
     if gradient_checkpointing: model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=dict(use_reentrant=False))
     return model
