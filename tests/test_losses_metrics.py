@@ -178,10 +178,10 @@ def test_metric_bs(name):
 
 @pytest.mark.parametrize('name', sk_metrics)
 def test_metric_all_missing(name, recwarn):
-    "Nothing annotated: NaN, and no warning of NumPy in every epoch"
+    "Nothing annotated: NaN, one warning that names the classes, and none of NumPy in every epoch"
     metric = accumulated(sk_metrics[name][0](), torch.zeros(4,2), torch.full((4,2), nan))
-    assert math.isnan(metric.value) and np.isnan(metric.per_class()).all()
-    assert not recwarn.list
+    assert math.isnan(metric.value) and math.isnan(metric.value) and np.isnan(metric.per_class()).all()
+    assert ['the class 0, 1 has one side only, or no label' in str(o.message) for o in recwarn.list]==[True]
 
 def test_metric_reset():
     "One epoch leaves nothing for the next"

@@ -11,6 +11,7 @@ from toxicai.describe import *
 from toxicai.data import *
 from toxicai.models import *
 from toxicai.losses import *
+from toxicai.measures import *
 from toxicai.metrics import *
 from toxicai.callbacks import *
 from toxicai.learner import *

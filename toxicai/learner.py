@@ -151,8 +151,9 @@ def default_metrics(
     dls, # Loaders
     thresh=None, # Probability from which a class of several counts as predicted: a number, or one for each class; those of the labels by default
 ) -> list: # Metrics for the Recorder
-    "Accuracy and macro F1 for one label, mean ROC-AUC and F1 over the classes for several, errors for numbers"
-    return dict(single=lambda: [accuracy, F1Score(average='macro')], multi=lambda: [MaskedRocAuc(), MaskedF1(labels_of(dls).thresholds if thresh is None else thresh)],
+    "Accuracy and macro F1 for one label or grade, mean ROC-AUC and F1 over the classes for several, errors for numbers"
+    ordinal = getattr(labels_of(dls), 'kind', None)=='ordinal' # decided by its loss, not by the largest output
+    return dict(single=lambda: label_metrics('accuracy, f1') if ordinal else [accuracy, F1Score(average='macro')], multi=lambda: [MaskedRocAuc(), MaskedF1(labels_of(dls).thresholds if thresh is None else thresh)],
                 regression=lambda: [rmse, mae])[label_kind(dls)]()
 
 def class_names(
