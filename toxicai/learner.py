@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['NoDecayOptim', 'adamw', 'default_lr', 'TransformerLearner', 'label_tfm', 'label_kind', 'labels_of', 'default_loss',
-           'default_metrics', 'class_names', 'check_dls', 'toxicity_learner', 'wandb_process']
+           'fitting_loss', 'default_metrics', 'class_names', 'check_dls', 'toxicity_learner', 'wandb_process']
 
 # %% ../nbs/08_learner.ipynb #c2ef5fbc
 import math,os,sys,tempfile,warnings
@@ -19,7 +19,7 @@ from fastai.callback.training import GradientAccumulation,GradientClip
 from fastai.data.all import *
 from fastai.interpret import ClassificationInterpretation
 from fastai.learner import *
-from fastai.losses import CrossEntropyLossFlat,MSELossFlat
+from fastai.losses import MSELossFlat
 from fastai.metrics import F1Score,accuracy,mae,rmse
 from fastai.optimizer import OptimWrapper
 from torch.utils.checkpoint import checkpoint as recomputed
@@ -78,7 +78,7 @@ class TransformerLearner(Learner):
     def __init__(self,
         dls, # Loaders with encoded texts
         model, # A network that takes named inputs
-        loss_func=None, # Loss with `activation` and `decodes`; chosen from the labels by default
+        loss_func=None, # Loss with `activation` and `decodes`, or its name in `loss_classes`; chosen from the labels by default
         opt_func=adamw, # Optimizer
         splitter=transformer_splitter, # Parameter groups from input to output
         lr=None, # Default learning rate; `default_lr` by default
@@ -87,7 +87,7 @@ class TransformerLearner(Learner):
         train_bn:bool=False, # Train the norms of frozen groups? It would send gradients through the whole body
         **kwargs, # For `Learner`
     ):
-        if loss_func is None: loss_func = default_loss(dls)
+        loss_func = fitting_loss(dls, loss_func)
         if lr is None: lr = default_lr(model)
         super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd, moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
@@ -140,13 +140,46 @@ def labels_of(
     own = getattr(dls, 'labels', None)
     return LabelSet([str(o) for o in label_tfm(dls).vocab], label_kind(dls)) if own is None else own
 
+# %% ../nbs/08_learner.ipynb #84d53741
 def default_loss(
     dls, # Loaders
 ): # A loss with `activation` and `decodes`
-    "Cross entropy for one label, masked binary cross entropy for several, squared error for numbers"
-    if label_kind(dls)=='multi': return MaskedBCELoss(thresh=labels_of(dls).thresholds)
-    return CrossEntropyLossFlat() if label_kind(dls)=='single' else MSELossFlat()
+    "Cross entropy for one label, earth mover's distance for levels, masked binary cross entropy for several labels, squared error for numbers"
+    labels = labels_of(dls)
+    return MSELossFlat() if labels is None else _named_loss(dls, dict(single='ce', ordinal='ordinal').get(labels.kind, 'bce'))
 
+def _named_loss(dls, name):
+    "The loss called `name`, with the thresholds of the labels"
+    labels = labels_of(dls)
+    cls = loss_class(name, 'regression' if labels is None else labels.kind)
+    return cls(thresh=labels.thresholds) if issubclass(cls, MaskedBCELoss) else cls()
+
+# %% ../nbs/08_learner.ipynb #44e82c64
+def fitting_loss(
+    dls, # Loaders
+    loss_func=None, # A loss or its name in `loss_classes`; chosen from the labels by default
+): # A loss that has seen the training targets where it needs them
+    "`loss_func` for `dls`, checked against labels and sample weights"
+    if loss_func is None: loss_func = default_loss(dls)
+    elif isinstance(loss_func, str): loss_func = _named_loss(dls, loss_func)
+    if isinstance(loss_func, MaskedLoss): return _set_up(dls, loss_func)
+    if getattr(dls.train, 'row_weights', None) is not None:
+        raise ValueError(f"the loaders have sample weights, which {type(loss_func).__name__} would ignore: use a loss of `toxicai.losses`, or leave `weight_col` out")
+    return loss_func
+
+# %% ../nbs/08_learner.ipynb #53bc8949
+def _set_up(dls, loss):
+    "`loss`, checked against the kind of the labels, with balanced factors from the training targets"
+    labels = None if label_tfm(dls) is None else labels_of(dls)
+    kind = None if label_tfm(dls) is None else 'regression' if labels is None else labels.kind
+    if kind is not None and kind not in loss.kinds:
+        raise ValueError(f"{type(loss).__name__} does not suit labels of the kind {kind!r}: it is for {' and '.join(map(repr, loss.kinds))}")
+    if not loss.balanced: return loss
+    targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
+    if targs is None: raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets differ in shape: pass numbers")
+    return loss.setup(targs, None if labels is None else len(labels))
+
+# %% ../nbs/08_learner.ipynb #661dbfc4
 def default_metrics(
     dls, # Loaders
     thresh=None, # Probability from which a class of several counts as predicted: a number, or one for each class; those of the labels by default
