@@ -11,8 +11,8 @@ cfg = cfg['DEFAULT']
 def lines(key): return [o for o in cfg[key].splitlines() if o]
 
 pythons = range(int(cfg['min_python'].split('.')[1]), int(cfg['before_python'].split('.')[1]))
-extras = {o:lines(f'{o}_requirements') for o in ('encoder','evaluate')}
-extras['dev'] = sum(extras.values(), lines('dev_requirements'))
+extras = {o:lines(f'{o}_requirements') for o in ('encoder','evaluate','errors')}
+extras['dev'] = [r for o in extras.values() for r in o] + lines('dev_requirements')
 
 setup(
     name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),

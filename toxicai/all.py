@@ -3,6 +3,7 @@ from toxicai.labels import *
 from toxicai.evasion import *
 from toxicai.rules import *
 from toxicai.attacks import *
+from toxicai.masking import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.duplicates import *
@@ -13,5 +14,11 @@ from toxicai.models import *
 from toxicai.losses import *
 from toxicai.measures import *
 from toxicai.metrics import *
+from toxicai.judged import *
+from toxicai.scores import *
+from toxicai.figures import *
 from toxicai.callbacks import *
 from toxicai.learner import *
+from toxicai.interpret import *
+from toxicai.report import *
+from toxicai.errors import *
