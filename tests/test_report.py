@@ -72,7 +72,7 @@ def test_each_label(kind, seed):
     got,expected = per.value.to_numpy().reshape(-1, 9),by_sklearn(judged)
     assert np.isnan(expected).all(1).sum()>=1
     np.testing.assert_allclose(got, expected, atol=1e-9, rtol=0)
-    assert list(per.label[::9])==list(judged.labels) and tuple(per.metric[:9])==score_names
+    assert list(per.label[::9])==list(judged.labels) and tuple(per.metric[:9])==class_score_names
 
 @pytest.mark.parametrize('seed', range(3))
 @pytest.mark.parametrize('soft', [False,True])
@@ -81,7 +81,7 @@ def test_all_labels(seed, soft):
     got,each = values(score_tables(judged, n_boot=0)[1]),by_sklearn(judged)
     t,f = hard_targets(judged),judged.flags()
     known = ~np.isnan(t)
-    for name,v in zip(score_names, each.T): assert got[f'{name}_macro' if name in ('precision','recall','f1','mcc') else name]==pytest.approx(np.nanmean(v), abs=1e-9)
+    for name,v in zip(class_score_names, each.T): assert got[f'{name}_macro' if name in ('precision','recall','f1','mcc') else name]==pytest.approx(np.nanmean(v), abs=1e-9)
     assert got['f1_micro']==pytest.approx(skm.f1_score(t[known], f[known]), abs=1e-9)
     assert got['f1_weighted']==pytest.approx(np.average(each[:2,7], weights=np.nansum(t[:,:2], 0)), abs=1e-9)
     assert math.isnan(got['exact_match']) and not known.all(1).any()
@@ -117,7 +117,7 @@ def test_weights_are_copies():
     judged = multi(3)
     rows = np.random.default_rng(5).integers(0, judged.n, judged.n)
     got,_ = Scorer(judged)(np.bincount(rows, minlength=judged.n))
-    others = [i for i,o in enumerate(score_names) if o!='ece']
+    others = [i for i,o in enumerate(class_score_names) if o!='ece']
     np.testing.assert_allclose(got[:,others], by_sklearn(judged, rows)[:,others], atol=1e-9, rtol=0)
 
 def test_intervals():

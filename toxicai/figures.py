@@ -82,7 +82,7 @@ def curves_figure(
     for i,dash in zip(drawn, cycle(_dashes)):
         one,style = scorer.ranked[i],dict(color=judged.labels.colours[i], linestyle=dash, linewidth=1.8)
         w = np.ones(len(one.rows))
-        (fpr,tpr,prec),s,(tn,fp,fn,tp) = roc_points(one),dict(zip(score_names, one.scores(w))),one.cells(w)
+        (fpr,tpr,prec),s,(tn,fp,fn,tp) = roc_points(one),dict(zip(class_score_names, one.scores(w))),one.cells(w)
         a.plot(np.r_[0,fpr], np.r_[0,tpr], label=f'{judged.labels.names[i]}  {s["roc_auc"]:.3f}', **style)
         b.plot(tpr, prec, label=f'{judged.labels.names[i]}  {s["average_precision"]:.3f}', **style)
         for ax,xy in ((a,(fp/(fp+tn),tp/(tp+fn))), (b,(s['recall'],s['precision'] if tp+fp else np.nan))): ax.plot(*xy, 'o', color=style['color'], markeredgecolor='white', markersize=7)
@@ -106,7 +106,7 @@ def _reliability(ax, one, name, colour):
     top = min(1.02, 1.08*max(prob.max(), ends.max()))
     ax.plot([0,1], [0,1], color='#999999', linewidth=0.8)
     ax.errorbar(prob, share, yerr=np.maximum(0, [share-ends[:,0],ends[:,1]-share]), fmt='o-', color=colour, ecolor='#999999', elinewidth=1, markersize=4, linewidth=1.2)
-    _bare(ax, f'{name}  ECE {one.scores(np.ones(len(one.rows)))[score_names.index("ece")]:.3f}', xlabel='mean probability', ylabel='share of positives', xlim=(0,top), ylim=(0,top))
+    _bare(ax, f'{name}  ECE {one.scores(np.ones(len(one.rows)))[class_score_names.index("ece")]:.3f}', xlabel='mean probability', ylabel='share of positives', xlim=(0,top), ylim=(0,top))
 
 def reliability_figure(
     judged:Judged, # n texts

@@ -223,7 +223,7 @@ def judge(
     worst,slices = worst_errors(judged, n_errors),_all_slices(judged, by)
     if mask: worst,slices = {k:_masked(o) for k,o in worst.items()},[_masked(o) for o in slices]
     tables = {'What was judged':_summary(judged, n_boot, seed, level), 'All labels':pd.DataFrame(dict(figure=whole.metric, value=_with_ends(whole))),
-              'Each label: scores':_wide(per, score_names[:5], judged.labels), 'Each label: decisions':_wide(per, score_names[5:], judged.labels), 'Thresholds and counts':decisions}
+              'Each label: scores':_wide(per, class_score_names[:5], judged.labels), 'Each label: decisions':_wide(per, class_score_names[5:], judged.labels), 'Thresholds and counts':decisions}
     frames = dict(all_labels=whole, each_label=per, decisions=decisions)
     if judged.labels.kind in ('single','ordinal'): tables['Confusion: annotated in rows, predicted in columns'] = frames['confusion'] = confusion_table(judged).rename_axis(None, axis=1).reset_index()
     tables.update({f'Worst {k}' if k!='errors' else 'Worst errors':o for k,o in worst.items()})
