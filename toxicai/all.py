@@ -12,5 +12,9 @@ from toxicai.data import *
 from toxicai.models import *
 from toxicai.losses import *
 from toxicai.metrics import *
+from toxicai.judged import *
+from toxicai.thresholds import *
+from toxicai.calibration import *
 from toxicai.callbacks import *
 from toxicai.learner import *
+from toxicai.interpret import *

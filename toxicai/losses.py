@@ -37,7 +37,8 @@ class MaskedBCELoss:
         dim = 1 if self.reduction=='none' else (0,1)
         return loss.sum(dim)/known.sum(dim).clamp(min=1)
 
-    def activation(self, x): return x.sigmoid()
+    calibration = None
+    def activation(self, x): return x.sigmoid() if self.calibration is None else torch.from_numpy(self.calibration((x if x.dtype==torch.float64 else x.float()).cpu().numpy())).to(x.device)
     def decodes(self, x): return x>=torch.as_tensor(self.thresh, dtype=x.dtype, device=x.device)
     def to(self, device):
         self.weight,self.pos_weight = [None if o is None else o.to(device) for o in (self.weight, self.pos_weight)]

@@ -22,9 +22,9 @@ class MaskedMetric(Metric):
     ):
         self.func,self._name,self.thresh = func,name,thresh
 
-    def reset(self): self.logits,self.targs = [],[]
+    def reset(self): self.probs,self.targs = [],[]
     def accumulate(self, learn):
-        self.logits.append(learn.to_detach(learn.pred))
+        self.probs.append(getattr(getattr(learn, 'loss_func', None), 'activation', torch.sigmoid)(learn.to_detach(learn.pred).double()))
         self.targs.append(learn.to_detach(learn.y))
 
     @property
@@ -32,9 +32,9 @@ class MaskedMetric(Metric):
 
     def per_class(self):
         "The metric of each class, NaN where it is not defined; shape (n_classes,)"
-        probs = torch.cat(self.logits).double().sigmoid().numpy()
+        probs = torch.cat(self.probs).numpy()
         targs = torch.cat(self.targs).float().numpy()
-        if self.thresh is not None: probs = probs>=np.asarray(self.thresh, dtype=float)
+        if self.thresh is not None: probs = probs>=np.asarray(self.thresh, dtype=probs.dtype)
         return np.array([self._one(t, p) for t,p in zip(targs.T, probs.T)])
 
     def _one(self, t, p):
