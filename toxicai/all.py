@@ -15,6 +15,8 @@ from toxicai.losses import *
 from toxicai.measures import *
 from toxicai.metrics import *
 from toxicai.judged import *
+from toxicai.thresholds import *
+from toxicai.calibration import *
 from toxicai.scores import *
 from toxicai.figures import *
 from toxicai.callbacks import *

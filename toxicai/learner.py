@@ -100,9 +100,12 @@ class TransformerLearner(Learner):
     @labels.setter
     def labels(self, labels):
         if self._labels is None or labels.names!=self._labels.names: raise ValueError(f"`labels` is {labels!r}, the network gives {self._labels!r}: expected the same classes in the same order")
+        if labels.calibration is not None and not hasattr(self.loss_func, 'calibration'):
+            raise ValueError(f"the loss {type(self.loss_func).__name__} cannot calibrate its probabilities: use a loss of `toxicai.losses`, or one whose `activation` applies its attribute `calibration`")
         self._labels = labels
+        if hasattr(self.loss_func, 'calibration'): self.loss_func.calibration = labels.calibration
         for o in [self.loss_func, *self.metrics]:
-            if isinstance(o, (MaskedBCELoss,MaskedMetric)) and o.thresh is not None: o.thresh = labels.thresholds
+            if (isinstance(o, MaskedMetric) or hasattr(o, 'calibration')) and getattr(o, 'thresh', None) is not None: o.thresh = labels.thresholds
 
     def _bn_bias_state(self, with_bias):
         return super()._bn_bias_state(with_bias) if not with_bias else L(no_decay_params(self.model)).map(self.opt.state)
@@ -138,7 +141,7 @@ def labels_of(
     "Names, order and kind of the classes of `dls`"
     if label_kind(dls)=='regression': return None
     own = getattr(dls, 'labels', None)
-    return LabelSet([str(o) for o in label_tfm(dls).vocab], label_kind(dls)) if own is None else own
+    return LabelSet([str(o) for o in label_tfm(dls).vocab], label_kind(dls)) if own is None else own.with_calibration(None)
 
 # %% ../nbs/08_learner.ipynb #84d53741
 def default_loss(

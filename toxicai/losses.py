@@ -130,8 +130,7 @@ def activation(self:MaskedLoss,
 ) -> Tensor: # In [0,1]; shape (n, n_classes)
     "Probabilities for `logits`, calibrated where `calibration` is set"
     if self.calibration is None: return self.probs(_wide(logits))
-    probs = self.calibration(logits.detach().float().cpu().numpy())
-    return torch.as_tensor(np.asarray(probs), dtype=torch.float32, device=logits.device)
+    return torch.as_tensor(self.calibration(_wide(logits).detach().cpu().numpy()), device=logits.device)
 
 # %% ../nbs/05_losses.ipynb #0be88647
 class MaskedBCELoss(MaskedLoss):
