@@ -3,6 +3,8 @@ from toxicai.labels import *
 from toxicai.evasion import *
 from toxicai.rules import *
 from toxicai.attacks import *
+from toxicai.identities import *
+from toxicai.cases import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.duplicates import *
@@ -12,5 +14,8 @@ from toxicai.data import *
 from toxicai.models import *
 from toxicai.losses import *
 from toxicai.metrics import *
+from toxicai.bias import *
 from toxicai.callbacks import *
 from toxicai.learner import *
+from toxicai.bias_report import *
+from toxicai.behaviour import *
