@@ -4,6 +4,8 @@ from toxicai.evasion import *
 from toxicai.rules import *
 from toxicai.attacks import *
 from toxicai.masking import *
+from toxicai.identities import *
+from toxicai.cases import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.duplicates import *
@@ -14,6 +16,7 @@ from toxicai.models import *
 from toxicai.losses import *
 from toxicai.measures import *
 from toxicai.metrics import *
+from toxicai.bias import *
 from toxicai.judged import *
 from toxicai.thresholds import *
 from toxicai.calibration import *
@@ -23,4 +26,6 @@ from toxicai.callbacks import *
 from toxicai.learner import *
 from toxicai.interpret import *
 from toxicai.report import *
+from toxicai.bias_report import *
+from toxicai.behaviour import *
 from toxicai.errors import *
