@@ -3,6 +3,7 @@ from toxicai.labels import *
 from toxicai.evasion import *
 from toxicai.rules import *
 from toxicai.attacks import *
+from toxicai.masking import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.duplicates import *
@@ -14,3 +15,4 @@ from toxicai.losses import *
 from toxicai.metrics import *
 from toxicai.callbacks import *
 from toxicai.learner import *
+from toxicai.explain import *
