@@ -28,4 +28,5 @@ from toxicai.interpret import *
 from toxicai.report import *
 from toxicai.bias_report import *
 from toxicai.behaviour import *
+from toxicai.explain import *
 from toxicai.errors import *

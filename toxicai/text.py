@@ -156,13 +156,14 @@ def _kept(part, max_length, how):
     return np.sort(np.concatenate(keep))
 
 # %% ../nbs/01_text.ipynb #77c9940e
-def _encode_fast(tok, texts):
+def _encode_fast(tok, texts, offsets=False):
     "Ids, type ids and parts of each text by a Rust tokenizer"
     tok.backend_tokenizer.encode_special_tokens = True # '</s>' in a comment is text; the tokenizer file does not store this
-    try: encs = tok.backend_tokenizer.encode_batch_fast(texts)
+    encode = tok.backend_tokenizer.encode_batch if offsets else tok.backend_tokenizer.encode_batch_fast
+    try: encs = encode(texts)
     except (TypeError,UnicodeError):
         mend = lambda o: mend_surrogates(o) if isinstance(o, str) else tuple(map(mend_surrogates, o))
-        encs = tok.backend_tokenizer.encode_batch_fast([mend(o) for o in texts])
+        encs = encode([mend(o) for o in texts])
     return [(o.ids, o.type_ids, o) for o in encs]
 
 def _encode_slow(tok, texts):
@@ -313,3 +314,25 @@ def decode(self:TextEncoder,
     runs = [list(g) for special,g in groupby(ids.tolist(), key=lambda o: o in frame) if not special]
     texts = [self.tok.decode(o, clean_up_tokenization_spaces=True).strip() for o in runs]
     return tuple(texts) if len(texts)==2 else ' '.join(texts)
+
+# %% ../nbs/01_text.ipynb #2e703e9a
+@patch
+def origins(self:TextEncoder,
+    text:str, # One text
+) -> tuple: # (normalised text, offset in `text` of each of its characters and of the end)
+    "What the tokenizer sees of `text`, and where its characters came from"
+    norm,starts = self.rules.mapped(text)
+    mended = mend_surrogates(norm)
+    return mended,[starts[i] for i in edit_starts(len(norm), align_edits(norm, mended))]
+
+# %% ../nbs/01_text.ipynb #23d6e79e
+@patch
+def token_spans(self:TextEncoder,
+    text, # A text or a text pair
+) -> tuple: # Number of the text (-1 for a special token), start and end of every token before the cut, shape (n_tokens, 3); places of the tokens that stay, shape (seq_len,)
+    "Characters of the normalised text that each token came from"
+    if not self.tok.is_fast: raise ValueError(f"{type(self.tok).__name__} does not say where its tokens came from: expected a fast tokenizer, one with `is_fast`")
+    enc = _encode_fast(self.tok, _apply_rules(self, [text]), offsets=True)[0][2]
+    if not len(enc.ids): return np.array([[-1,0,0]]),np.array([0])
+    spans = np.column_stack([_parts(enc), np.array(enc.offsets)])
+    return spans,_kept(spans[:,0], self.max_length, self.cut) if len(spans)>self.max_length else np.arange(len(spans))
