@@ -1,5 +1,5 @@
 "Every kind of source gives the same tidy comments; whatever is odd about one is an error with its row, or a repair with its count"
-import bz2,gzip,json,lzma,os,subprocess,sys
+import bz2,csv,gzip,json,lzma,os,subprocess,sys
 from pathlib import Path
 
 import datasets as hf
@@ -65,6 +65,22 @@ def test_source_stays(tmp_path):
     df = frame()
     load_comments(df)
     pd.testing.assert_frame_equal(df, frame())
+
+nested = {'Sequence':hf.Sequence(hf.ClassLabel(names=['spam','rude'])), 'List':hf.List(hf.ClassLabel(names=['spam','rude'])), 'LargeList':hf.LargeList(hf.ClassLabel(names=['spam','rude']))}
+
+@pytest.mark.parametrize('stream', [False,True])
+@pytest.mark.parametrize('name', nested)
+def test_lists_of_class_labels(name, stream):
+    "Numbers in lists have names too; -1 and a missing list say nothing"
+    features = hf.Features(text=hf.Value('string'), tags=nested[name])
+    ds = hf.Dataset.from_dict(dict(text=list('abcd'), tags=[[1],[],None,[0,1,-1]]), features=features)
+    c = load_comments(ds.to_iterable_dataset() if stream else ds)
+    assert list(c.labels)==['rude','spam'] and c['rude'][:]==[1.,0.,None,1.] and c['spam'][:]==[0.,0.,None,1.]
+
+def test_lists_of_lists():
+    features = hf.Features(text=hf.Value('string'), toxic=hf.Value('int64'), spans=hf.List(hf.List(hf.ClassLabel(names=['spam','rude']))))
+    c = load_comments(hf.Dataset.from_dict(dict(text=list('ab'), toxic=[0,1], spans=[[[0],[1,0]],[None]]), features=features))
+    assert c['spans'][:]==[[['spam'],['rude','spam']],[None]]
 
 # Formats and compression
 
@@ -136,6 +152,28 @@ def test_round_trip(tmp_path, rows):
 
 # The cache
 
+def test_facts_are_written_whole(tmp_path, monkeypatch):
+    "A process that ends while it writes leaves no half of a file"
+    write(tmp_path/'a.csv', 'csv')
+    whole,folder = Path.write_text,Path(hf.config.HF_DATASETS_CACHE)
+    def _dies(self, data, *args, **kwargs):
+        whole(self, data[:len(data)//2])
+        raise KeyboardInterrupt
+    monkeypatch.setattr(Path, 'write_text', _dies)
+    with pytest.raises(KeyboardInterrupt): load_comments(tmp_path/'a.csv')
+    assert [*folder.rglob('*.arrow')] and not [*folder.rglob('*.json'), *folder.rglob('*.part')]
+
+def test_clear_cache(tmp_path, monkeypatch):
+    "Tables and facts go, other data sets stay, and tables come back"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    assert clear_cache()==0
+    write(tmp_path/'a.csv', 'csv')
+    check(load_comments(tmp_path/'a.csv'))
+    (tmp_path/'cache/other.arrow').write_bytes(b'x')
+    size = sum(o.stat().st_size for o in cache_folder().iterdir())
+    assert clear_cache()==size>0 and not [*cache_folder().iterdir()] and (tmp_path/'cache/other.arrow').exists()
+    check(load_comments(tmp_path/'a.csv'))
+
 def test_cache(tmp_path):
     write(tmp_path/'a.csv', 'csv')
     one,two = load_comments(tmp_path/'a.csv'),load_comments(tmp_path/'a.csv')
@@ -160,7 +198,28 @@ def test_slices(split):
             'test[50%:]':lambda t,v: v[20:], 'train[:3]+test[:2]':lambda t,v: t[:3]+v[:2], 'all':lambda t,v: t+v}[split]
     assert found==want(ds['train']['text'][:], ds['test']['text'][:])
 
-@pytest.mark.parametrize('split', ['nope','train[','train[:5%','train[a:b]','',' '])
+def numbered(*names): return load_comments(pd.DataFrame(dict(text=list('abcdef'), toxic=[0,1]*3, split=[names[i%len(names)] for i in range(6)])))
+
+@pytest.mark.parametrize('names, split, want', [
+    (['train_1','train_2','test_1'], 'train', 'adbe'), (['train_1','train_2','test_1'], 'test', 'cf'), (['train_1','train_2','test_1'], 'train_2', 'be'),
+    (['train_1','train_2','test_1'], 'test[:50%]', 'c'), (['train-00','dev-00'], 'train-00', 'ace'), (['train-00','dev-00'], 'validation[1:]', 'df'),
+    (['train-00','dev-00'], 'dev-00[:1]+train-00[:1]', 'ba'), (['train 1','dev 1'], 'train 1[:2]', 'ac'), (['train-00','dev-00'], 'all', 'abcdef')])
+def test_numbered_splits(names, split, want): assert ''.join(numbered(*names).part(split)['text'][:])==want
+
+def test_slice_of_several():
+    with pytest.raises(ValueError, match=r"'train' stands for \['train_1', 'train_2'\]"): numbered('train_1','train_2').part('train[:1]')
+    with pytest.raises(ValueError, match="no split 'constraint'"): numbered('train_1','train_2').part('constraint')
+
+@pytest.mark.parametrize('word, side', [('train',0), ('Training',0), ('train_1',0), ('train-00',0), ('0',0), ('FALSE',0), ('valid',1), ('dev_2',1), ('val 3',1), ('True',1), ('1.0',1)])
+def test_column_split_words(word, side):
+    res = column_split(pd.Series(['train',word,'dev']))
+    assert res==([0,1],[2]) if side==0 else res==([0],[1,2])
+
+@pytest.mark.parametrize('word', ['test','test_2','not valid','constraint','2','train dev'])
+def test_column_split_odd_words(word):
+    with pytest.raises(ValueError, match=f"holds \\['{word}'\\].*training, dev.*'train-00'"): column_split(pd.Series(['train',word,'dev'], name='s'))
+
+@pytest.mark.parametrize('split', ['nope','train[','train[:5%','train-00[','[:5%]','train[a:b]','',' '])
 def test_bad_slices(split):
     with pytest.raises(ValueError, match='expected|no split'): load_comments(frame(), split=split)
 
@@ -279,6 +338,12 @@ bad = {
     'long json line': (in_file('a.jsonl', b'{"text":"a","toxic":0}\n{"text":"'+b'x'*(100<<20)+b'"}\n'), ValueError, 'line 2 has more than 8 MiB'),
     'cut json line': (in_file('a.jsonl', '{"text":"a","toxic":0}\n{"text":"b","to'), ValueError, 'line 2 is not JSON'), 'json numbers': (in_file('a.jsonl', '1\n2\n'), ValueError, 'line 1 holds a int'),
     'pretty json': (in_file('a.json', '{\n "text": "a"\n}'), ValueError, 'line 1 is not JSON'), 'cut json list': (in_file('a.json', '[{"text":"a"},'), ValueError, 'cut off'),
+    'empty json list': (in_file('a.json', ' [ ]\n'), ValueError, "'a.json' has no rows"), 'empty stream': (lambda p: hf.IterableDataset.from_generator(lambda: iter(()), features=hf.Features(text=hf.Value('string'), toxic=hf.Value('int64'))), ValueError, 'the data set has no rows'),
+    'stream of nothing': (lambda p: hf.IterableDataset.from_generator(lambda: iter(())), ValueError, 'the data set has no rows'), 'empty reader': (lambda p: arrow()[:0].to_reader(), ValueError, 'the reader has no rows'),
+    'no comma': (in_file('a.json', '[{"text":"a"} {"text":"b"}]'), ValueError, "item 1 is not JSON", "',' delimiter"), 'comma before the end': (in_file('a.json', '[{"text":"a"},]'), ValueError, 'item 1 is not JSON'),
+    'two lists': (in_file('a.json', '[{"text":"a","toxic":0}]\n[{"text":"b","toxic":0}]'), ValueError, 'goes on after the end'), 'null in a list': (in_file('a.json', '[{"text":"a"},null]'), ValueError, 'item 1 is a NoneType'),
+    'long item': (in_file('a.json', b'[{"text":"a"},{"text":"'+b'x'*(20<<20)+b'"}]'), ValueError, 'item 1', 'more than 8 MiB'),
+    'two rows in one': (in_file('a.tsv', 'text\ttoxic\n"so\t0\nfool\t1\n"bye\t0\n'), ValueError, "'a.tsv' row 0: the cell 'so", 'hold 3 rows', 'csv.QUOTE_NONE', 'csv.QUOTE_MINIMAL'),
     'json list of numbers': (in_file('a.json', '[1,2]'), ValueError, 'item 0 is a int'), 'nested json': (in_file('a.jsonl', '{"text":{"en":"a","es":"b"},"toxic":0}\n'), TypeError, "struct", "['en', 'es']"),
     'sometimes nested': (in_file('a.jsonl', '{"text":"a","toxic":0}\n{"text":{"en":"a"},"toxic":0}\n'), ValueError, "column 'text' mixes {'en': 'a'}"),
     'two text columns': (of(text=['a'], comment=['b'], toxic=[0]), ValueError, "['text', 'comment'] all look like text", 'text_col='),
@@ -347,6 +412,88 @@ def test_repairs(name, tmp_path):
     c = load_comments(tmp_path/file, **how)
     assert c['text'][:]==want and c.report==report
     for k,n in report.items(): assert f'{k}: {n}' in repr(c)
+
+# Quotes that are text
+
+raw = ['"well" done', '"so what', 'say "you fool"', 'so "bye', '"and on', 'no quote', '"', '""', "'x'"]
+
+@pytest.mark.parametrize('first', [True,False])
+@pytest.mark.parametrize('ending, sep', [('tsv','\t'), ('csv',','), ('csv',';'), ('csv','|')])
+def test_no_quoting(tmp_path, ending, sep, first):
+    "As pandas and `csv` read it, whichever column holds the text"
+    df = pd.DataFrame(dict(text=raw, toxic=[0,1,0]*3))[['text','toxic'] if first else ['toxic','text']]
+    path = tmp_path/f'a.{ending}'
+    path.write_text('\n'.join(sep.join(map(str, o)) for o in [list(df.columns), *df.values.tolist()])+'\n')
+    c = load_comments(path, quoting=csv.QUOTE_NONE)
+    assert c['text'][:]==raw==pd.read_csv(path, sep=sep, quoting=csv.QUOTE_NONE, keep_default_na=False).text.tolist()
+    with pytest.raises(ValueError, match='csv.QUOTE_NONE'): load_comments(path)
+
+@pytest.mark.parametrize('ends', ['\n','\r\n','\r'])
+@pytest.mark.parametrize('n', [1,2,5])
+@pytest.mark.parametrize('k', [0,1,2])
+def test_merged_rows(tmp_path, k, n, ends):
+    "A quote in any column, over one row or several; the second quote also at the end of its cell"
+    rows = [[f'a{i}', f'b{i%2}', f'c{i%2}'] for i in range(20)]
+    rows[3][k],rows[3+n][k] = '"'+rows[3][k],'"'+rows[3+n][k] if n<5 else rows[3+n][k]+'"'
+    (tmp_path/'a.csv').write_bytes(ends.join(','.join(o) for o in [['text','label','more'], *rows, []]).encode())
+    with pytest.raises(ValueError, match=f"row 3: the cell '{rows[3][k][1:]}.*hold {n+1} rows"): load_comments(tmp_path/'a.csv')
+    assert len(load_comments(tmp_path/'a.csv', quoting=csv.QUOTE_MINIMAL))==20-n and len(load_comments(tmp_path/'a.csv', quoting=csv.QUOTE_NONE))==20
+
+@pytest.mark.parametrize('text', ['Well, hello\nyou', 'a,\nb', '1,000\nor more', 'one\n\ntwo, three', 'a, 0\nb', '\n,0', 'x\n0,1,0'])
+def test_line_ends_and_delimiters(tmp_path, text):
+    "Comments of several lines with commas are no rows"
+    pd.DataFrame(dict(text=[text,'b','c',''], toxic=[0,1,None,0])).to_csv(tmp_path/'a.csv', index=False)
+    assert load_comments(tmp_path/'a.csv')['text'][0]==text
+
+def test_quoting_and_cache(tmp_path):
+    "The choice is part of the key, and other constants are refused"
+    (tmp_path/'a.csv').write_text('text,toxic\n"a",0\nb,1\n')
+    assert load_comments(tmp_path/'a.csv')['text'][0]=='a' and load_comments(tmp_path/'a.csv', quoting=csv.QUOTE_NONE)['text'][0]=='"a"'
+    with pytest.raises(ValueError, match='`quoting` is 2: expected `csv.QUOTE_MINIMAL`'): load_comments(tmp_path/'a.csv', quoting=csv.QUOTE_NONNUMERIC)
+    with pytest.raises(ValueError, match="leave out \\['quoting'\\]"): load_comments('davidson', quoting=csv.QUOTE_NONE)
+
+# JSON lists
+
+@pytest.mark.parametrize('how', [dict(), dict(indent=1), dict(separators=(',',':')), dict(ensure_ascii=False)])
+@pytest.mark.parametrize('encoding', ['utf-8','utf-8-sig','utf-16'])
+def test_long_json_list(tmp_path, how, encoding):
+    "A list of any length, in one line or several, cut into pieces anywhere"
+    rows = [dict(text=f'{i} ü😀" , ] [ \\ '+'x'*(i%700), toxic=i%2) for i in range(30_000)]
+    path = tmp_path/'a.json'
+    path.write_bytes(('\n '+json.dumps(rows, **how)+' \n').encode(encoding))
+    assert path.stat().st_size>max_line
+    c = load_comments(path)
+    assert c['text'][:]==[o['text'] for o in rows] and c['toxic'][:]==[float(o['toxic']) for o in rows]
+
+def test_memory_of_json_list(tmp_path):
+    "A list is never in memory as a whole"
+    import tracemalloc
+    from toxicai.loading import file_rows
+    (tmp_path/'a.json').write_bytes(b'['+b','.join(b'{"text":"'+b'x'*1000+b'","toxic":1}' for _ in range(60_000))+b']')
+    rows = file_rows(tmp_path/'a.json')
+    tracemalloc.start()
+    n = sum(o.num_rows for _,_,o in rows.read(['toxic']))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert n==60_000 and peak<40<<20
+
+# Columns whose values do not go together
+
+mixed = [dict(text='a', toxic=0, meta=dict(x=1)), dict(text='b', toxic=1, meta='none'), dict(text='c', toxic=0, meta=[1])]
+
+@pytest.mark.parametrize('make', [lambda p: in_file('a.jsonl', '\n'.join(map(json.dumps, mixed)))(p), lambda p: in_file('a.json', json.dumps(mixed))(p), lambda p: mixed, lambda p: pd.DataFrame(mixed)])
+def test_mixed_column(tmp_path, make):
+    "An error where it is wanted, none where it is not"
+    source = make(tmp_path)
+    with pytest.raises(ValueError, match=r"column 'meta' mixes .* leave the column out with `keep=\[...\]`"): load_comments(source)
+    c = load_comments(source, keep=[])
+    assert c['text'][:]==list('abc') and c.data.column_names==['text','toxic'] and c.report=={}
+
+def test_mixed_label_or_text(tmp_path):
+    for o in ('text','toxic'):
+        rows = [{**r, o:r['meta']} for r in mixed]
+        with pytest.raises(ValueError, match=f"column '{o}' mixes"): load_comments(rows, 'text', 'toxic', keep=[])
+    with pytest.raises(ValueError, match="column 'meta' mixes"): load_comments([dict(meta=o['meta']) for o in mixed], 'meta', [])
 
 def test_late_key(tmp_path):
     rows = [dict(text=str(i), toxic=i%2) for i in range(batch_rows+5)]

@@ -1,5 +1,6 @@
 "Normalisation rules: what presets do to ordinary sentences and to evasions, any string at all, agreement with other libraries"
 import pickle,sys,unicodedata
+from pathlib import Path
 
 import pytest,regex
 from hypothesis import example,given,settings
@@ -203,3 +204,19 @@ def test_own_function_runs_once():
 def test_odd_end(preset, text):
     "A long run whose last character spoils the match takes no more than a moment: quadratic time would take minutes"
     assert isinstance(Rules(preset)(text), str)
+
+@pytest.mark.parametrize('checkpoint, preset', [
+    ('vinai/bertweet-base','bertweet'), ('bertweet-base','bertweet'), ('/models/BERTweet-base/','bertweet'), ('/home/me/bertweet/distilbert','light'), ('bertweet-data/distilbert','light'),
+    ('../robertuito/out','light'), ('out/my-robertuito-2','robertuito'), ('cardiffnlp/twitter-roberta-base','twitter_roberta'), ('/models/cardiffnlp/twitter-xlm-roberta-base','twitter_roberta'),
+    ('cardiffnlp/tweet-topic','light'), ('/data/cardiffnlp/twitter-x/distilbert','light'), ('mycardiffnlp/twitter-x','light'), ('C:\\\\models\\\\bertweet\\\\out','light'), ('',  'light'),
+    ('/c/models--vinai--bertweet-base/snapshots/0123abc','bertweet'), ('/c/models--cardiffnlp--twitter-roberta-base/snapshots/0123abc','twitter_roberta'), ('/c/models--me--bertweet/files/out','light')])
+def test_family(checkpoint, preset):
+    "The family shows in the name, not in the folders above"
+    assert rules_for(checkpoint)==rules_for(Path(checkpoint))==preset if checkpoint else rules_for(checkpoint)==preset
+
+@pytest.mark.parametrize('config, preset', [('{"_name_or_path": "vinai/bertweet-base"}','bertweet'), ('{"_name_or_path": "/tmp/bertweet/out"}','light'), ('{"model_type": "roberta"}','light'),
+    ('{"_name_or_path": null}','light'), ('{','light'), ('[]','light'), ('\xff','light')])
+def test_family_of_a_folder(config, preset, tmp_path):
+    (tmp_path/'model').mkdir()
+    (tmp_path/'model/config.json').write_bytes(config.encode('latin-1'))
+    assert rules_for(tmp_path/'model')==preset

@@ -1,5 +1,5 @@
 "Duplicates are found as brute force finds them, what belongs together stays together, labels keep their share, odd data end in words"
-import os,string,unicodedata,warnings
+import functools,os,string,unicodedata,warnings
 from itertools import combinations
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from fastai.data.all import CategoryBlock,ColReader,ColSplitter,DataBlock,IndexS
 from hypothesis import given,settings,strategies as st
 from toxicai import duplicates,splits
 from toxicai.data import TransformerTextBlock
-from toxicai.datasets import stratified_split,read_labels
+from toxicai.datasets import load_comments,stratified_split,read_labels
 from toxicai.describe import *
 from toxicai.duplicates import *
 from toxicai.splits import *
@@ -331,3 +331,49 @@ def test_real_files(name, text, labels):
     train,valid = grouped_split(df, text, labels)
     assert abs(len(valid)/len(df)-0.2)<0.03 and not len(leakage_report(df.iloc[train], df.iloc[valid], text).pairs)
     assert describe(df, text, labels, n_languages=20).summary.rows[0]==len(df)
+
+# Tables that call their columns differently
+
+def loaded(text='text', **labels): return load_comments(pd.DataFrame({text:['get lost, you fool','thank you for the map','see you there'], **labels}), text, list(labels))
+
+def test_leakage_of_other_columns():
+    "Each side has its own names; labels that only one has are not compared"
+    train,test = loaded('comment', toxic=[1,0,0], insult=[0,0,0]),loaded('tweet', insult=[1,0,0], threat=[0,0,0])
+    report = leakage_report(train, test)
+    assert len(report.pairs)==3 and report.pairs.set_index('test_row').conflict.to_dict()=={0:True, 1:False, 2:False}
+    assert report.pairs.set_index('test_row').test_labels[0]=='1.0'
+
+def test_leakage_without_common_labels():
+    report = leakage_report(loaded('comment', toxic=[1,0,0]), loaded('tweet', label=['x','y','y']))
+    assert len(report.pairs)==3 and 'conflict' not in report.pairs and 'other labels' not in report.counts
+
+def test_leakage_of_pairs():
+    pairs = load_comments(pd.DataFrame(dict(sentence1=['a','b'], sentence2=['c','d'], toxic=[0,1])))
+    with pytest.raises(ValueError, match=r"`train` has its text in \['comment'\] and `test` in \['sentence1', 'sentence2'\].*`text_col`"): leakage_report(loaded('comment', toxic=[1,0,0]), pairs)
+
+def test_leakage_of_named_columns():
+    "Names that are given must be there on both sides"
+    for o in ({'text_col':'comment'}, {'label_cols':'toxic'}):
+        with pytest.raises(KeyError, match='in the data'): leakage_report(loaded('comment', toxic=[1,0,0]), loaded('tweet', label=['x','y','y']), **o)
+
+def test_comparisons_are_bounded(monkeypatch):
+    "Texts of one template are compared by the million: few of the results are kept, and the groups stay the same"
+    keys = [f'the same long words of one template, again and again, and then {i*i} and {i*7} and {i**3} of it' for i in range(120)]
+    want = duplicates.key_groups(keys)
+    assert duplicates._compare(keys, 0.8).cache_info().maxsize==duplicates._pairs
+    sizes = []
+    def _small(n):
+        sizes.append(n)
+        return functools.lru_cache(n)
+    monkeypatch.setattr(duplicates, '_pairs', 10)
+    monkeypatch.setattr(duplicates, 'lru_cache', _small)
+    assert (duplicates.key_groups(keys)==want).all() and None not in sizes and 10 in sizes
+
+def test_described_once(monkeypatch):
+    "Keys and label values are made once"
+    from toxicai import describe as module
+    calls = []
+    for o in ('text_keys','label_values'): monkeypatch.setattr(module, o, lambda *args, f=getattr(duplicates, o), o=o: (calls.append(o), f(*args))[1])
+    df = pd.DataFrame(dict(text=['you fool','you fool',None,'thanks'], toxic=[1,0,1,0]))
+    res = module.describe(df, 'text', 'toxic', n_languages=0).summary.set_index('figure').rows
+    assert sorted(calls)==['label_values','text_keys'] and res['rows with duplicates of other labels']==2 and res['missing texts']==1

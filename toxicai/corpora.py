@@ -204,7 +204,7 @@ _corpora += (
 known_corpora = {o.name:o for o in _corpora}
 
 # %% ../nbs/01i_corpora.ipynb #8d526f2d
-def _translated(array, values, col, where, row):
+def _translated(array, values):
     "`array` with its values as in the table `values`; a value that is not in it is left as it is"
     table = dict(values)
     if pa.types.is_floating(array.type): array = array.cast(pa.int64())
@@ -216,7 +216,7 @@ def _laid_out(columns=None, rows=None, layout=None):
     batches = rows.read(None)
     for where,n,batch in layout.prepare(batches, rows.report) if layout.prepare else batches:
         batch = batch.rename_columns([new.get(o, o) for o in batch.schema.names])
-        batch = _rebuild(batch, **{k:_translated(batch[k], v, k, where, n) for k,v in layout.values})
+        batch = _rebuild(batch, **{k:_translated(batch[k], v) for k,v in layout.values})
         yield where,n,batch if columns is None else batch.select(columns)
 
 def lay_out(

@@ -42,9 +42,12 @@ def label_table(
     cols:list, # Names of label columns
 ) -> pd.DataFrame: # One column for each class: 1, 0, or NaN where nobody annotated; rows numbered from 0
     "Labels of `df` as yes/no columns; a share counts as yes from one half"
-    values = label_values(df, cols)
-    if len(cols)!=1 or _is_flag(values[cols[0]]): return values.astype(float)
-    one = values[cols[0]]
+    return _flag_table(label_values(df, cols))
+
+def _flag_table(values):
+    "The same of the label `values`"
+    one = values.iloc[:,0] if values.shape[1]==1 else None
+    if one is None or _is_flag(one): return values.astype(float)
     names = sorted({t for o in one if o is not None for t in (o if isinstance(o, tuple) else (o,))}-{'–'}, key=str)
     has = lambda o,n: np.nan if o is None else float(n in o if isinstance(o, tuple) else n==o)
     return pd.DataFrame({n:[has(o, n) for o in one] for n in names}, index=values.index)
@@ -101,14 +104,15 @@ def describe(
 ) -> Description: # Tables, and a figure by `plot`
     "What is in `data`: labels, gaps, lengths, languages, duplicates, contradictions"
     df,text,labels = open_table(data, text_col, label_cols, need=['text_col'])
-    flags = label_table(df, labels) if labels else pd.DataFrame(index=range(len(df)))
-    has = df[text].notna().all(axis=1).to_numpy()
+    values = label_values(df, labels)
+    flags,has = _flag_table(values),df[text].notna().all(axis=1).to_numpy()
     texts = column_texts(df[has], text)
     n_tokens,unit = text_lengths(texts, encoder)
     lengths = pd.Series(n_tokens, np.flatnonzero(has), dtype=float, name=unit).reindex(range(len(df)))
     empty = sum(not (o if isinstance(o, str) else ''.join(o)).strip() for o in texts)
-    exact,near = near_duplicates(texts, None),near_duplicates(texts, thresh)
-    conflicts = int(contradicting(label_values(df[has], labels), near).sum())
+    keys = text_keys(texts)
+    exact,near = key_groups(keys, None),key_groups(keys, thresh)
+    conflicts = int(contradicting(values[has], near).sum())
     gaps = int(flags.isna().all(axis=1).sum())
     summary = _summary(len(df), int((~has).sum()), empty, gaps, exact, near, conflicts, lengths)
     yes = (flags==1).astype(int)

@@ -118,6 +118,10 @@ def _like(new, old):
     "`new` in capitals where `old` has no small letters"
     return new.upper() if old.isupper() else new
 
+def _respelt(token, word, at):
+    "Edits of single characters that turn `token`, which begins at `at`, into `word`"
+    return [(i,i+1,_like(n, token)) for i,(o,n) in enumerate(zip(token, word), at) if o.lower()!=n]
+
 def leet(
     text:str, # Any text
     lang:str='en', # One of `languages`
@@ -128,7 +132,7 @@ def leet(
         for m in re.finditer(r'(?<![\w#&])'+_leet_word.pattern+r'(?!\w)', core):
             token = m[0].rstrip('!|+')
             word = _unleet(token, lang) if _leet_mix.search(token) else None
-            if word: edits += [(i,i+1,_like(n, token)) for i,(o,n) in enumerate(zip(token, word), at+m.start()) if o.lower()!=n]
+            if word: edits += _respelt(token, word, at+m.start())
     return edits
 
 # %% ../nbs/00a_evasion.ipynb #58e2e0dd
@@ -157,7 +161,7 @@ def censored(
         for m in _mask.finditer(core[:64]):
             token = m[0].rstrip('!')
             word = _unmask(token) if _hidden(token, lang) else None
-            if word: edits += [(i,i+1,_like(n, re.sub(r'[^A-Za-z]', '', token))) for i,(o,n) in enumerate(zip(token, word), at+m.start()) if not o.isalpha()]
+            if word: edits += _respelt(token, word, at+m.start())
     return edits
 
 # %% ../nbs/00a_evasion.ipynb #2f20f1b8
@@ -247,7 +251,6 @@ def _unstretch(word, lang):
 
 def _drops(old, new, at):
     "Edits that drop the letters of `old` that `new` lacks; both differ in the length of runs only"
-    edits,i = [],0
     runs = zip(re.finditer(r'(.)\1*', old), re.finditer(r'(.)\1*', new))
     return [(at+o.start()+len(n[0]), at+o.end(), '') for o,n in runs if len(o[0])>len(n[0])]
 

@@ -6,11 +6,12 @@
 __all__ = ['rule_names', 'presets', 'edit_starts', 'back_span', 'align_edits', 'Rule', 'rule', 'rules_for', 'Rules']
 
 # %% ../nbs/00b_rules.ipynb #87eebb28
-import difflib,html,re,unicodedata
+import difflib,html,json,re,unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass,field
 from functools import lru_cache,partial
 from html.entities import html5
+from pathlib import Path
 
 import emoji,regex
 from fastcore.basics import patch
@@ -291,13 +292,21 @@ presets = dict(
     # https://huggingface.co/cardiffnlp/twitter-roberta-base, "Preprocess Text"
     twitter_roberta=_light+('users:@user','urls:http'))
 
-_families = {'robertuito':'robertuito', 'bertweet':'bertweet', 'cardiffnlp/twitter-':'twitter_roberta'}
+_families = {'robertuito':'robertuito', 'bertweet':'bertweet', '(?:^|/)cardiffnlp/twitter-':'twitter_roberta'}
+
+def _model_names(checkpoint):
+    "What `checkpoint` is called: its own name, for a download that of the model on the Hub, and the one that its `config.json` states"
+    path = str(checkpoint).replace('\\', '/').rstrip('/')
+    config = Path(checkpoint)/'config.json'
+    try: own = json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') if config.is_file() else None
+    except (OSError,ValueError,AttributeError): own = None
+    return [re.sub(r'.*\bmodels--(.+)/snapshots/[^/]+$', lambda m: m[1].replace('--', '/'), path), own or '']
 
 def rules_for(
     checkpoint, # Name on the Hub or a folder
 ) -> str: # Name of a preset
     "The preset that suits a checkpoint: that of its family, else 'light'"
-    return next((v for k,v in _families.items() if k in str(checkpoint).lower()), 'light')
+    return next((v for o in _model_names(checkpoint) for k,v in _families.items() if re.search(f'{k}[^/]*/?$', o.lower())), 'light')
 
 # %% ../nbs/00b_rules.ipynb #a83a3f69
 _rounds = 5

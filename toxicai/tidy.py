@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['text_names', 'text_pairs', 'label_names', 'split_names', 'yes_no', 'gaps', 'max_classes', 'find_text', 'as_numbers',
            'find_labels', 'find_split', 'Seen', 'as_classes', 'scan_labels', 'label_set', 'clean_text', 'Plan',
-           'tidy_batches', 'Comments', 'as_names', 'tidy_comments']
+           'tidy_batches', 'Comments', 'html_table', 'as_names', 'cache_folder', 'clear_cache', 'tidy_comments']
 
 # %% ../nbs/01h_tidy.ipynb #9194880d
 import hashlib,html,json,re
@@ -28,6 +28,7 @@ split_names = tuple('split subset partition fold is_valid'.split())
 
 def _is_text(t): return pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t) or (pa.types.is_dictionary(t) and _is_text(t.value_type))
 def _is_number(t): return pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_boolean(t) or pa.types.is_decimal(t)
+def _one_each(kind): return kind in ('single','ordinal') # one class for each text, in a column of names
 def _is_list(t): return pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t)
 
 # %% ../nbs/01h_tidy.ipynb #cf5abf57
@@ -83,9 +84,9 @@ def _number(word):
     return float(word) if re.fullmatch(r'[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?', word) else False
 
 # %% ../nbs/01h_tidy.ipynb #fadaec7d
-def _sample(rows, cols):
-    "The first batch of `rows` that has any"
-    return next((o for _,_,o in rows.read(cols) if o.num_rows), None)
+def _sample(rows):
+    "The columns that can be read of the first batch of `rows` that has any"
+    return next((o for _,_,o in rows.read([o for o in rows.columns if o not in rows.mixed] or None) if o.num_rows), None)
 
 def _looks_like_flags(array):
     x,odd = as_numbers(array)
@@ -97,9 +98,9 @@ def find_labels(
     text_cols, # Its text columns
 ) -> list: # Names of label columns
     "The label columns of `rows`, by their names and by what is in them"
-    first = _sample(rows, None)
+    first = _sample(rows)
     rest = [o for o in rows.columns if o not in text_cols]
-    known = [o for o in rest if canonical(o) in known_classes and _looks_like_flags(first[o])]
+    known = [o for o in rest if canonical(o) in known_classes and o not in rows.mixed and _looks_like_flags(first[o])]
     if known: return known
     found = [o for o in rest if o.strip().lower() in label_names]
     if len(found)==1: return found
@@ -217,9 +218,9 @@ def label_set(
     labels = classes if isinstance(classes, LabelSet) else None
     tags,kind = seen[0].is_list,kind or (labels.kind if labels else None) or _guess_kind(seen)
     kind = 'multi' if kind=='tags' else kind
-    if kind in ('single','ordinal') and len(seen)>1: raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
+    if _one_each(kind) and len(seen)>1: raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
     if kind in ('multi','soft') and not tags: _check_numbers(seen)
-    by_value = tags or kind in ('single','ordinal')
+    by_value = tags or _one_each(kind)
     found = _sorted(seen[0].values) if by_value else [o.name for o in seen]
     if len(found)>max_classes: raise ValueError(f"label column {seen[0].name!r} has more than {max_classes} different values, such as {found[:3]}: expected class names; is it a text or an id?")
     if by_value and not tags and classes is None: _refuse_mixed(seen[0], found)
@@ -280,7 +281,7 @@ class Plan:
     drop_missing:bool = False # Leave out rows without a text?
 
     @property
-    def by_name(self): return self.labels is not None and self.labels.kind in ('single','ordinal')
+    def by_name(self): return self.labels is not None and _one_each(self.labels.kind)
     @property
     def label_cols(self): return [] if self.labels is None else self.cols if self.by_name else list(self.labels)
 
@@ -290,7 +291,7 @@ def _label_arrays(plan, batch):
     first = _plain(batch[plan.cols[0]])
     if plan.by_name: return [as_classes(first)]
     if not _is_list(first.type) and len(plan.cols)==len(plan.labels): return [as_numbers(batch[o])[0].cast(pa.float32()) for o in plan.labels]
-    tags = [None if o is None else {str(t).strip() for t in o} for o in first.to_pylist()]
+    tags = [None if o is None else {str(t).strip() for t in o if t is not None} for o in first.to_pylist()]
     return [pa.array([None if o is None else float(c in o) for o in tags], pa.float32()) for c in plan.labels]
 
 # %% ../nbs/01h_tidy.ipynb #ba1ec82b
@@ -374,15 +375,16 @@ def to_pandas(self:Comments) -> pd.DataFrame:
 # %% ../nbs/01h_tidy.ipynb #c4412a92
 def _column(data, name):
     "Arrow arrays of a column, batch by batch"
-    return (o[name] for o in data.select_columns([name]).with_format('arrow').iter(batch_size=100_000))
+    cols = (o[name] for o in data.select_columns([name]).with_format('arrow').iter(batch_size=100_000))
+    return (o.combine_chunks() if isinstance(o, pa.ChunkedArray) else o for o in cols)
 
 @patch
 def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known); from 0.5 on a share counts as true
     "How often each class occurs"
     if self.labels is None: return {}
-    if self.labels.kind in ('single','ordinal'):
+    if _one_each(self.labels.kind):
         found = Counter()
-        for o in _column(self.data, self.label_cols[0]): found.update(dict(zip(*_counts(o.combine_chunks() if isinstance(o, pa.ChunkedArray) else o))))
+        for o in _column(self.data, self.label_cols[0]): found.update(dict(zip(*_counts(o))))
         return {o:(found[o], len(self)-found[None]) for o in self.labels}
     def _one(col):
         x = [(pc.sum(pc.greater_equal(o, 0.5)).as_py() or 0, len(o)-o.null_count) for o in _column(self.data, col)]
@@ -398,7 +400,7 @@ def splits(self:Comments) -> dict: # Name -> rows
     if self.split_col is None: return {'train':len(self)}
     found = Counter()
     for o in _column(self.data, self.split_col):
-        for k,n in zip(*_counts(o.combine_chunks() if isinstance(o, pa.ChunkedArray) else o)): found[_split_name(k)] += n
+        for k,n in zip(*_counts(o)): found[_split_name(k)] += n
     return dict(found)
 
 @patch
@@ -408,21 +410,28 @@ def _split_rows(self:Comments, name):
     mask = [_split_name(k)==name for o in _column(self.data, self.split_col) for k in o.to_pylist()]
     return np.flatnonzero(mask)
 
+def _terms(term, sizes, name):
+    "(split, slice) of each split that a `term` of an expression stands for"
+    m = re.fullmatch(r'\s*([^\[]*?)\s*(\[.*\])?\s*', term)
+    if not m: raise ValueError(f"{term!r} is no split: expected one such as 'train', 'test[:5%]' or 'train[1000:2000]'")
+    split,cut = m.groups('')
+    found = [split] if split in sizes or split=='all' else [k for k in sizes if split_of(k) and split_of(k)==split_of(split)]
+    if not found: raise ValueError(f"no split {split!r} in {name}, which has {sizes}: pass one of them, 'all', or a slice such as 'train[:5%]'")
+    if cut and len(found)>1: raise ValueError(f"{split!r} stands for {found} in {name}: expected the name of one of them before a slice")
+    return [(o,cut) for o in found]
+
 @patch
 def part(self:Comments,
     split:str, # Such as 'train', 'test[:5%]', 'train[1000:2000]+validation'
 ) -> Comments:
     "The rows that `split` names"
     sizes = self.splits()
-    def _known(o):
-        if o[0] in sizes or o[0]=='all': return o[0]+o[1]
-        found = [k for k in sizes if split_of(k) and split_of(k)==split_of(o[0])]
-        if len(found)==1: return found[0]+o[1]
-        raise ValueError(f"no split {o[0]!r} in {self.name}, which has {sizes}: pass one of them, 'all', or a slice such as 'train[:5%]'")
-    parts = [_known(re.fullmatch(r'\s*([^\[\s]+)\s*(\[.*\])?\s*', o).groups('')) if re.fullmatch(r'\s*([^\[\s]+)\s*(\[.*\])?\s*', o) else o for o in split.split('+')]
-    try: found = hf.ReadInstruction.from_spec('+'.join(parts)).to_absolute({**sizes, 'all':len(self)})
+    spelt = {k:k if re.fullmatch(r'\w+', k) else f'split__{i}' for i,k in enumerate([*sizes,'all'])} # `datasets` knows no other names
+    terms = [spelt[k]+cut for o in split.split('+') for k,cut in _terms(o, sizes, self.name)]
+    try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute({**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)})
     except (ValueError,AssertionError) as e: raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or 'train[1000:2000]' ({e})") from e
-    rows = [self._split_rows(o.splitname)[o.from_:o.to] for o in found]
+    names = {v:k for k,v in spelt.items()}
+    rows = [self._split_rows(names[o.splitname])[o.from_:o.to] for o in found]
     return self.select(rows[0] if len(rows)==1 else np.concatenate(rows))
 
 # %% ../nbs/01h_tidy.ipynb #90a65011
@@ -430,7 +439,7 @@ def _class_lines(comments):
     "One line per class"
     lines = []
     for k,(n,known) in comments.counts().items():
-        gap = f", {len(comments)-known:,} not known" if known<len(comments) and comments.labels.kind in ('multi','soft') else ''
+        gap = f", {len(comments)-known:,} not known" if known<len(comments) and not _one_each(comments.labels.kind) else ''
         lines.append((k, f"{n:,} of {known:,} ({n/max(known, 1):.1%}){gap}"))
     return lines
 
@@ -452,15 +461,22 @@ def __repr__(self:Comments):
     return '\n'.join(lines)
 
 # %% ../nbs/01h_tidy.ipynb #dcbae5ba
-def _cell(o): return html.escape('' if o is None else f'{o:g}' if isinstance(o, float) else str(o) if len(str(o))<=160 else str(o)[:159]+'…')
-def _row(cells, tag='td'): return '<tr>'+''.join(f'<{tag} style="text-align:left">{_cell(o)}</{tag}>' for o in cells)+'</tr>'
+def html_table(
+    rows, # Lists of cells
+    head=(), # Cells of the first line
+) -> str: # HTML in which every cell is escaped
+    "A table to look at"
+    side = 'style="text-align:left;vertical-align:top;padding:4px 8px"'
+    line = lambda r,tag: '<tr>'+''.join(f'<{tag} {side}>{html.escape(str(o))}</{tag}>' for o in r)+'</tr>'
+    return f"<table><thead>{line(head, 'th') if head else ''}</thead><tbody>{''.join(line(o, 'td') for o in rows)}</tbody></table>"
+
+def _cell(o): return '' if o is None else f'{o:g}' if isinstance(o, float) else str(o) if len(str(o))<=160 else str(o)[:159]+'…'
 
 @patch
 def _repr_html_(self:Comments):
-    facts = ''.join(_row(o) for o in [*_facts(self), *_class_lines(self)])
-    cols = [*self.text_cols, *self.label_cols]
-    rows = ''.join(_row([self.data[i][o] for o in cols]) for i in range(min(3, len(self))))
-    return f"<b>{len(self):,} comments from {html.escape(self.name)}</b><table>{facts}</table><table>{_row(cols, 'th')}{rows}</table>"
+    facts,cols = [*_facts(self), *_class_lines(self)],[*self.text_cols, *self.label_cols]
+    rows = [[_cell(self.data[i][o]) for o in cols] for i in range(min(3, len(self)))]
+    return f"<b>{len(self):,} comments from {html.escape(self.name)}</b>{html_table([map(_cell, o) for o in facts])}{html_table(rows, cols)}"
 
 # %% ../nbs/01h_tidy.ipynb #054f04cf
 def as_names(
@@ -496,7 +512,7 @@ def _other_columns(rows, keep, taken, split_col):
     need_columns(keep, rows.columns, rows.name)
     return keep if split_col is None or split_col in keep else [*keep, split_col]
 
-def _make_plan(rows, text, cols, labels, rest, drop_missing):
+def _make_plan(text, cols, labels, rest, drop_missing):
     plan = Plan(text, cols, labels, rest, drop_missing)
     clash = [o for o in plan.label_cols if o in rest+text]
     if clash: raise ValueError(f"classes {clash} have the names of other columns: rename those columns, or leave them out with `keep=[...]`")
@@ -504,25 +520,55 @@ def _make_plan(rows, text, cols, labels, rest, drop_missing):
 
 def _say_words(seen, kind, report):
     "Count the words that were read as numbers"
-    if kind in ('multi','soft'):
+    if not _one_each(kind):
         for o in seen:
             for k,n in o.words.items(): report[f"{k!r} in {o.name!r} read as {'a gap' if k in gaps else f'{yes_no[k]:g}'}"] += n
     for o in seen:
-        n = o.n_unknown if kind in ('multi','soft') and not o.is_list else o.n_gaps
+        n = o.n_gaps if _one_each(kind) or o.is_list else o.n_unknown
         if n: report[f"rows without a label in {o.name!r}"] += n
 
 # %% ../nbs/01h_tidy.ipynb #f8c51572
+def cache_folder() -> Path: # In the cache folder of `datasets`, which the environment variable `HF_DATASETS_CACHE` names
+    "Where the tidy tables of files are kept"
+    return Path(hf.config.HF_DATASETS_CACHE)/'toxicai'
+
+def clear_cache() -> int: # Bytes that they took
+    "Delete the tidy tables of files, which are made anew when they are needed; not while another process makes one"
+    files = [o for o in cache_folder().glob('*') if o.suffix in ('.arrow','.json','.part')]
+    size = sum(o.stat().st_size for o in files)
+    for o in files: o.unlink()
+    return size
+
 def _cache_file(rows, options):
     "Where the tidy table of `rows` is kept"
     if rows.key is None: return scratch_file()
-    key = hashlib.sha256(repr((1, rows.key, options)).encode()).hexdigest()[:24]
-    return Path(hf.config.HF_DATASETS_CACHE)/'toxicai'/f'{key}.arrow'
+    key = hashlib.sha256(repr((2, rows.key, options)).encode()).hexdigest()[:24]
+    return cache_folder()/f'{key}.arrow'
 
 def _write(rows, plan, path):
     "Tidy table of `rows` as a data set: in memory where the source is, else memory-mapped"
     schema = _tidy_schema(plan, rows.columns)
     if rows.in_memory: return hf.Dataset(hf.table.InMemoryTable(pa.Table.from_batches(tidy_batches(rows, plan, rows.report), schema)))
     return hf.Dataset.from_file(str(write_arrow(tidy_batches(rows, plan, rows.report), path, schema)))
+
+def _facts_file(path): return path.with_suffix('.json')
+
+def _made(rows, seen, plan, path):
+    "Tidy table of `rows`, its labels and what was repaired, kept at `path` for sources that can be recognised"
+    rows.report.clear() # what the passes before have counted is counted again
+    data = _write(rows, plan, path)
+    if len(data)==0: raise ValueError(f"{rows.name} has no row with a text in {plan.text}: expected comments")
+    if plan.labels: _say_words(seen, plan.labels.kind, rows.report)
+    report = {**rows.notes, **rows.report}
+    if rows.key:
+        with whole_file(_facts_file(path)) as part: part.write_text(json.dumps(dict(report=report, labels=plan.labels and plan.labels.to_dict())))
+    return data,plan.labels,report
+
+def _kept(path):
+    "What `_made` kept at `path`, None where there is nothing"
+    if not (_facts_file(path).exists() and path.exists()): return None
+    facts = json.loads(_facts_file(path).read_text())
+    return hf.Dataset.from_file(str(path)),facts['labels'] and LabelSet.from_dict(facts['labels']),facts['report']
 
 # %% ../nbs/01h_tidy.ipynb #c2774673
 def tidy_comments(
@@ -536,25 +582,14 @@ def tidy_comments(
     drop_missing:bool=False, # Leave out rows without a text, instead of stopping? They are counted
 ) -> Comments:
     "Read and check all of `rows`"
-    if _sample(rows, None) is None: raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    if _sample(rows) is None: raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
     text,cols,split_col,said = _find_columns(rows, text_col, label_cols, split_col)
     rest = _other_columns(rows, keep, text+cols, split_col)
     options = (text, cols, kind, classes.to_json() if isinstance(classes, LabelSet) else classes, rest, drop_missing)
     path = _cache_file(rows, options)
-    facts = path.with_suffix('.json')
-    if facts.exists() and path.exists(): data,labels,report = _read_cache(path, facts)
-    else:
+    found = _kept(path)
+    if found is None:
         seen = scan_labels(rows, cols)
-        labels = label_set(seen, kind, classes)
-        rows.report.clear() # what the passes before have counted is counted again
-        data = _write(rows, _make_plan(rows, text, cols, labels, rest, drop_missing), path)
-        if len(data)==0: raise ValueError(f"{rows.name} has no row with a text in {text}: expected comments")
-        if labels: _say_words(seen, labels.kind, rows.report)
-        report = {**rows.notes, **rows.report}
-        if rows.key: facts.write_text(json.dumps(dict(report=report, labels=labels and labels.to_dict())))
-    label_cols = [] if labels is None else cols if labels.kind in ('single','ordinal') else list(labels)
-    return Comments(data, labels, text, label_cols, split_col, rows.name, said, report)
-
-def _read_cache(path, facts):
-    facts = json.loads(facts.read_text())
-    return hf.Dataset.from_file(str(path)),facts['labels'] and LabelSet.from_dict(facts['labels']),facts['report']
+        found = _made(rows, seen, _make_plan(text, cols, label_set(seen, kind, classes), rest, drop_missing), path)
+    data,labels,report = found
+    return Comments(data, labels, text, Plan(text, cols, labels, rest).label_cols, split_col, rows.name, said, report)
