@@ -6,6 +6,7 @@ from toxicai.attacks import *
 from toxicai.masking import *
 from toxicai.identities import *
 from toxicai.cases import *
+from toxicai.tables import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.duplicates import *
