@@ -489,6 +489,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'toxicai.judged.Judged.__len__': ('judged.html#judged.__len__', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.__post_init__': ('judged.html#judged.__post_init__', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.__repr__': ('judged.html#judged.__repr__', 'toxicai/judged.py'),
+                                'toxicai.judged.Judged.decided': ('judged.html#judged.decided', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.flags': ('judged.html#judged.flags', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.known': ('judged.html#judged.known', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.n': ('judged.html#judged.n', 'toxicai/judged.py'),

@@ -69,6 +69,12 @@ def flags(self:Judged) -> np.ndarray: # True where a class counts; shape (n, n_c
     "Yes/no decisions at the thresholds of the labels"
     return self.labels.flags(self.probs)
 
+@patch
+def decided(self:Judged) -> np.ndarray: # Number of a class; shape (n,)
+    "The class that counts for each text, of classes that exclude each other: the most probable one, the median of ordered ones"
+    if not exclusive(self.labels.kind): raise ValueError(f"labels of the kind {self.labels.kind!r} can have several classes for a text: use `flags`")
+    return self.flags().argmax(1)
+
 # %% ../nbs/06c_judged.ipynb #26201f05
 @patch
 def known(self:Judged,

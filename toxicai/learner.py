@@ -452,7 +452,7 @@ def _right(targs, decoded):
 def _marks(kind, probs, targs, decoded, names):
     "Probability and correctness of each row for `show_results`"
     if kind=='regression': return dict(correct=[None]*len(probs))
-    if kind=='single': return dict(probability=[f'{p.max():.2f}' for p in probs], correct=_right(targs, decoded))
+    if kind=='single': return dict(probability=[f'{p[int(o)]:.2f}' for p,o in zip(probs, decoded)], correct=_right(targs, decoded))
     shown = decoded.bool() | (targs>=0.5)
     return dict(probability=[_chance(*o, names) for o in zip(probs, shown)], correct=_right(targs, decoded))
 
