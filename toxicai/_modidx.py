@@ -495,6 +495,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'toxicai.judged.Judged.n': ('judged.html#judged.n', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.onehot': ('judged.html#judged.onehot', 'toxicai/judged.py'),
                                 'toxicai.judged.Judged.take': ('judged.html#judged.take', 'toxicai/judged.py'),
+                                'toxicai.judged.Judged.with_labels': ('judged.html#judged.with_labels', 'toxicai/judged.py'),
                                 'toxicai.judged._check_len': ('judged.html#_check_len', 'toxicai/judged.py'),
                                 'toxicai.judged._check_rows': ('judged.html#_check_rows', 'toxicai/judged.py'),
                                 'toxicai.judged._check_shares': ('judged.html#_check_shares', 'toxicai/judged.py'),

@@ -96,6 +96,16 @@ def take(self:Judged,
     if self.frame is not None: part['frame'] = self.frame.iloc[rows].reset_index(drop=True)
     return replace(self, **part)
 
+@patch
+def with_labels(self:Judged,
+    labels:LabelSet, # The same classes, with other thresholds or another calibration
+) -> Judged: # A copy
+    "The same predictions under other `labels`, without asking the network again"
+    if labels.names!=self.labels.names or labels.kind!=self.labels.kind: raise ValueError(f"`labels` is {labels!r}, the predictions are for {self.labels!r}: expected the same classes and kind")
+    if labels.calibration==self.labels.calibration: return replace(self, labels=labels)
+    if self.logits is None: raise ValueError("another calibration needs the logits, and these predictions came without: pass `logits` to `Judged`")
+    return replace(self, labels=labels, probs=labels.probs(self.logits))
+
 # %% ../nbs/06c_judged.ipynb #4701e3f8
 def percentiles(
     values, # One result for each draw, along the first axis; NaN where it is not defined
