@@ -96,7 +96,9 @@ class TransformerLearner(Learner):
         if thresh is not None and self._labels is not None: self._labels = self._labels.with_thresholds(thresh)
 
     @property
-    def labels(self): return self._labels
+    def labels(self):
+        "`LabelSet` of the classes, with thresholds and calibration; None for regression. What is set here is what loss, metrics and tables use"
+        return self._labels
     @labels.setter
     def labels(self, labels):
         if self._labels is None or labels.names!=self._labels.names: raise ValueError(f"`labels` is {labels!r}, the network gives {self._labels!r}: expected the same classes in the same order")
