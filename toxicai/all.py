@@ -13,4 +13,6 @@ from toxicai.models import *
 from toxicai.losses import *
 from toxicai.metrics import *
 from toxicai.callbacks import *
+from toxicai.repeat import *
 from toxicai.learner import *
+from toxicai.checkpoints import *
