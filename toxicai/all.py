@@ -24,7 +24,9 @@ from toxicai.calibration import *
 from toxicai.scores import *
 from toxicai.figures import *
 from toxicai.callbacks import *
+from toxicai.repeat import *
 from toxicai.learner import *
+from toxicai.checkpoints import *
 from toxicai.interpret import *
 from toxicai.report import *
 from toxicai.bias_report import *
