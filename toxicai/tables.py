@@ -37,7 +37,7 @@ def html_table(
     wide = [not pd.api.types.is_numeric_dtype(df.iloc[:,i]) for i in range(df.shape[1])]
     row = lambda r, tag: '<tr>' + ''.join(f'<{tag} style="text-align:{"left" if w else "right"};vertical-align:top;padding:3px 8px">{html.escape(o)}</{tag}>' for o,w in zip(r, wide)) + '</tr>'
     head,*rows = _grid(df, n)
-    above = f'<p><b>{html.escape(title)}</b></p>' if title else ''
+    above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
     return f'{above}<div style="overflow-x:auto"><table><thead>{row(head, "th")}</thead><tbody>{"".join(row(o, "td") for o in rows)}</tbody></table></div>'
 
 # %% ../nbs/00g_tables.ipynb #0036e67c
