@@ -7,6 +7,8 @@ from toxicai.masking import *
 from toxicai.identities import *
 from toxicai.cases import *
 from toxicai.tables import *
+from toxicai.encoding import *
+from toxicai.folder import *
 from toxicai.text import *
 from toxicai.datasets import *
 from toxicai.duplicates import *
@@ -33,3 +35,6 @@ from toxicai.bias_report import *
 from toxicai.behaviour import *
 from toxicai.explain import *
 from toxicai.errors import *
+from toxicai.backends import *
+from toxicai.export import *
+from toxicai.inference import *
