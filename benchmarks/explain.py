@@ -83,25 +83,24 @@ def span_f1(
     if not pred or not gold: return float(not pred and not gold)
     return 2*len(pred & gold)/(len(pred)+len(gold))
 
-def found_chars(
-    text:str, # The text
-    words:pd.DataFrame, # Columns `start`, `end`, `score`
-    cut:float, # Least score
-) -> set: # Characters
-    "What the spans of an `Explanation` cover at `cut`"
-    return {i for a,b in Explanation(text, '', 0., words, '', 0.).spans(cut) for i in range(a, b)}
+def explained(texts, tables): return [Explanation(t, '', 0., w, '', 0.) for t,w in zip(texts, tables)]
 
-def mean_f1(texts, tables, golds, cut): return np.mean([span_f1(found_chars(*o, cut), g) for *o,g in zip(texts, tables, golds)])
+def mean_f1(
+    found, # `Explanation` of each text
+    golds, # Marked characters of each
+    cut:float, # Least score
+) -> float: # In [0,1]
+    "Mean F1 of what the spans at `cut` cover"
+    return np.mean([span_f1({i for a,b in e.spans(cut) for i in range(a, b)}, g) for e,g in zip(found, golds)])
 
 def best_cut(
-    texts, # n of them
-    tables, # Words with scores of each
+    found, # `Explanation` of each text
     golds, # Marked characters of each
 ) -> float: # Highest of the best cuts
     "The cut with the highest mean F1 among 100 quantiles of the scores, and none"
-    scores = np.concatenate([o.score.dropna() for o in tables])
+    scores = np.concatenate([o.words.score.dropna() for o in found])
     cuts = [np.inf, *np.unique(np.quantile(scores, np.linspace(0, 1, 100)))[::-1]]
-    return max(cuts, key=lambda o: mean_f1(texts, tables, golds, o))
+    return max(cuts, key=lambda o: mean_f1(found, golds, o))
 
 # Faithfulness
 
@@ -159,9 +158,10 @@ def _tables(f, texts):
 def figures(f, score, dev, test, toxic, seed):
     "One row of the table"
     (tables,_),(found,secs) = _tables(score, dev.text),_tables(score, test.text)
-    cut = best_cut(dev.text, tables, dev.gold)
+    of_dev,of_test = explained(dev.text, tables),explained(test.text, found)
+    cut = best_cut(of_dev, dev.gold)
     comp,suff = faithfulness(f, test.text[toxic], [o for o,t in zip(found, toxic) if t], seed)
-    return {'char F1':mean_f1(test.text, found, test.gold, cut), 'cut':float(cut), 'char F1 dev':mean_f1(dev.text, tables, dev.gold, cut),
+    return {'char F1':mean_f1(of_test, test.gold, cut), 'cut':float(cut), 'char F1 dev':mean_f1(of_dev, dev.gold, cut),
             'comprehensiveness':comp, 'sufficiency':suff, 'ms per text':1000*secs}
 
 def run(

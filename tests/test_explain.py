@@ -327,10 +327,10 @@ def test_token_chars():
     assert ''.join(o if i in bench.token_chars(t.split(), [1,1,0,1]) else '.' for i,o in enumerate(t))=='ab c.....g'
 
 def test_best_cut():
-    tables = [explanation(o, s).words for o,s in (('a bb c', [0.,3,1]), ('dd e', [2.,0.5]))]
+    found = [explanation('a bb c', [0.,3,1]),explanation('dd e', [2.,0.5])]
     golds = [{2,3},{0,1}]
-    cut = bench.best_cut(['a bb c','dd e'], tables, golds)
-    assert 1<cut<=2 and bench.mean_f1(['a bb c','dd e'], tables, golds, cut)==1
+    cut = bench.best_cut(found, golds)
+    assert 1<cut<=2 and bench.mean_f1(found, golds, cut)==1
 
 def test_faithfulness():
     "A function that counts one word: all is lost without it, nothing with it alone; the reverse for the reverse ranking"
