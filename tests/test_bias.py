@@ -291,8 +291,10 @@ def test_report_of_templates(lang):
     fig = rep.plot(max_n=30)
     assert len(fig.axes[0].patches)==30 and fig.axes[0].get_xlabel() and fig.axes[1].get_xlabel()
 
-def test_two_rows():
+def test_two_rows(tmp_path):
     learn = quiet(toxicity_learner(train_dls()))
     rep = learn.bias_report(pd.DataFrame(dict(text=['a gay man','b'], toxic=[1.,nan], insult=[0,1])), groups='families')
     assert rep.table.n.max()==1 and math.isnan(rep.score) and '–' in repr(rep)
     with pytest.raises(ValueError, match='nothing to plot'): rep.plot()
+    folder = rep.save(tmp_path/'r')
+    assert not list((folder/'figures').iterdir()) and len(pd.read_csv(folder/'tables'/'groups.csv'))==len(rep.table)

@@ -6,6 +6,8 @@
 __all__ = ['BehaviourReport']
 
 # %% ../nbs/09c_behaviour.ipynb #064da664
+from functools import cached_property
+
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
@@ -32,6 +34,7 @@ def _by_expected(table, level):
 
 class BehaviourReport(Report):
     "Pass rates by kind of case: tables, and a figure by `plot`"
+    captions = dict(kinds='Pass rate of each kind of case')
     def __init__(self,
         cases:pd.DataFrame, # Columns `kind`, `text`, `expected`
         probs, # Probability of the class, in [0,1]; shape (n,)
@@ -48,7 +51,13 @@ class BehaviourReport(Report):
         shown = self.failures[:max_n].assign(expected=self.failures.expected.map(_answer), text=self.failures.text[:max_n].map(mask_words if mask else str))
         tables = {f'check list for {label!r}':_by_expected(self.table, level), f'pass rate by kind, with its {level:.0%} interval':_shown(self.table),
                   f'failures, worst first ({len(shown)} of {len(self.failures)})':shown[['kind','text','expected','prob']]}
-        super().__init__({k:o for k,o in tables.items() if len(o)})
+        frames = dict(kinds=self.table, failures=self.failures.assign(text=self.failures.text.map(mask_words if mask else str)))
+        super().__init__({k:o for k,o in tables.items() if len(o)}, frames, f'Check list for {label!r}')
+
+    @cached_property
+    def figures(self):
+        "Name -> matplotlib figure"
+        return dict(kinds=self.plot())
 
 # %% ../nbs/09c_behaviour.ipynb #b4d03b62
 _ink,_colours = '#333333',{True:'#D55E00', False:'#0072B2'} # Okabe and Ito, told apart in any colour vision: https://jfly.uni-koeln.de/color

@@ -6,6 +6,8 @@
 __all__ = ['BiasReport']
 
 # %% ../nbs/09b_bias_report.ipynb #df2d6a78
+from functools import cached_property
+
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
@@ -30,6 +32,7 @@ def _enough(table, least): return table[['positives','negatives']].min(axis=1)>=
 
 class BiasReport(Report):
     "Bias measures of one class by group: tables, and a figure by `plot`"
+    captions = dict(groups='False-positive rates and areas under the ROC curve by group')
     def __init__(self,
         table:pd.DataFrame, # As `bias_table` gives it; 'all rows' first
         score:float, # `bias_auc` of the groups with `least` rows on each side, in [0,1]
@@ -41,7 +44,12 @@ class BiasReport(Report):
         self.table,self.score,self.label,self.source,self.level,self.least = table,score,label,source,level,least
         about = pd.DataFrame([('class', label), ('groups', source), ('rows', f'{table.n[0]:,}'), ('AUC of all rows', f'{table.subgroup_auc[0]:.4f}'),
                               (f'bias AUC of {_enough(table[1:], least).sum()} groups', f'{score:.4f}'), ('intervals', f'{level:.0%}; – where a side has less than {least} rows')], columns=['figure','value'])
-        super().__init__({f'bias of {label!r}':about, 'by group, most frequent first':_shown(self.sorted)})
+        super().__init__({f'bias of {label!r}':about, 'by group, most frequent first':_shown(self.sorted)}, dict(groups=self.sorted), f'Bias of {label!r}')
+
+    @cached_property
+    def figures(self):
+        "Name -> matplotlib figure; none when no group has enough rows"
+        return dict(groups=self.plot()) if self.table.fpr[1:].notna().any() else {}
 
     @property
     def sorted(self): return pd.concat([self.table[:1], self.table[1:].sort_values('n', ascending=False, kind='stable')], ignore_index=True)

@@ -6,9 +6,7 @@
 __all__ = ['JudgementReport', 'judge']
 
 # %% ../nbs/09a_report.ipynb #b7087295
-import base64,html,os,re,shutil,uuid
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
@@ -22,10 +20,9 @@ from .learner import *
 from .interpret import *
 
 # %% ../nbs/09a_report.ipynb #05d122ae
-_css = 'body{font-family:system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}table{border-collapse:collapse;font-size:90%}td,th{border-bottom:1px solid #ddd}img{max-width:100%}h2{margin-top:1.6em}'
-
 class JudgementReport(Report):
     "Tables and figures about the decisions of a model"
+    captions = dict(curves='ROC and precision-recall curves', reliability='Reliability diagrams', scores='Histograms of probabilities', confusion='Confusion of annotated and predicted', parts='Error rate in parts of the data')
     def __init__(self,
         judged:Judged, # What was judged
         tables:dict, # Title -> frame, for reading
@@ -33,8 +30,8 @@ class JudgementReport(Report):
         slices:list, # Frames of `slice_table`
         title:str='Report', # Heading of the page
     ):
-        super().__init__(tables)
-        self.judged,self.frames,self.slices,self.title = judged,frames,slices,title
+        super().__init__(tables, frames, title)
+        self.judged,self.slices = judged,slices
 
     @cached_property
     def figures(self):
@@ -42,77 +39,16 @@ class JudgementReport(Report):
         res = {k:f(self.judged) for k,f in dict(curves=curves_figure, reliability=reliability_figure, scores=scores_figure, confusion=confusion_figure).items()}
         return {**res, 'parts':slices_figure(self.slices)} if self.slices else res
 
+    def _repr_html_(self): return self._page()
+
 # %% ../nbs/09a_report.ipynb #6a7213a6
-_alts = dict(curves='ROC and precision-recall curves', reliability='Reliability diagrams', scores='Histograms of probabilities', confusion='Confusion of annotated and predicted', parts='Error rate in parts of the data')
-
-@patch
-def pictures(self:JudgementReport) -> dict: # Name -> bytes of a PNG file
-    "The figures as pictures, drawn once"
-    if not hasattr(self, '_pngs'): self._pngs = {k:png_bytes(o) for k,o in self.figures.items()}
-    return self._pngs
-
-def _inline(name, png): return f'<img alt="{_alts[name]}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
-
-@patch
-def _body(self:JudgementReport):
-    "Tables, then figures, as HTML"
-    tables = ''.join(f'<h2>{html.escape(k)}</h2>{html_table(df)}' for k,df in self.tables.items())
-    return tables + ''.join(f'<h2>{_alts[k]}</h2>{_inline(k, o)}' for k,o in self.pictures().items())
-
-@patch
-def _repr_html_(self:JudgementReport): return f'<h1>{html.escape(self.title)}</h1>{self._body()}'
-
-@patch
-def to_html(self:JudgementReport) -> str: # A whole page; figures inside, no script runs
-    "The report as a page that stands alone"
-    return ('<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; style-src \'unsafe-inline\'">'
-            f'<title>{html.escape(self.title)}</title><style>{_css}</style></head><body>{self._repr_html_()}</body></html>')
-
 @patch
 def to_markdown(self:JudgementReport,
-    figures:str=None, # Folder to link figures in, as `save` writes them; no figures by default
+    figures:str=None, # Folder to link pictures in, as `save` writes them; none by default
 ) -> str: # Markdown
     "The report as Markdown"
-    links = [] if figures is None else [f'## {_alts[k]}\n\n![{_alts[k]}]({figures}/{k}.png)' for k in self.figures]
+    links = [] if figures is None else [f'## {self.captions[k]}\n\n![{self.captions[k]}]({figures}/{k}.png)' for k in self.figures]
     return '\n\n'.join([f'# {plain_markdown(self.title)}', *[f'## {plain_markdown(k)}\n\n{markdown_table(df)}' for k,df in self.tables.items()], *links])+'\n'
-
-# %% ../nbs/09a_report.ipynb #81cf1201
-_parts = {'report.html','report.md','figures','tables'}
-
-def _check_folder(folder):
-    "Raise when `folder` holds anything but a report"
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()): raise FileExistsError(f"{str(folder)!r} is not a folder: expected a new name, or the folder of an earlier report")
-    found = {o.name for o in folder.iterdir()} if folder.exists() else set()
-    if found and (found-_parts or 'report.html' not in found):
-        raise FileExistsError(f"the folder {str(folder)!r} is not a report, it holds {sorted(found-_parts or found)[:3]}: nothing was written; choose another folder")
-
-def _slug(name): return re.sub(r'\W+', '_', str(name)).strip('_')[:60] or 'column'
-
-@patch
-def _write(self:JudgementReport, folder):
-    for o in ('figures','tables'): (folder/o).mkdir(parents=True)
-    (folder/'report.html').write_text(self.to_html(), encoding='utf-8', errors='backslashreplace')
-    (folder/'report.md').write_text(self.to_markdown('figures'), encoding='utf-8', errors='backslashreplace')
-    for k,o in self.pictures().items(): (folder/'figures'/f'{k}.png').write_bytes(o)
-    for k,df in self.frames.items(): write_csv(df, folder/'tables'/f'{k}.csv')
-
-@patch
-def save(self:JudgementReport,
-    folder, # New folder, or that of an earlier report
-) -> Path: # The folder: report.html, report.md, figures/*.png, tables/*.csv
-    "Write the report"
-    folder = Path(folder).absolute()
-    _check_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new,old = [folder.with_name(f'.{folder.name}.{uuid.uuid4().hex[:8]}.{o}') for o in ('new','old')]
-    try:
-        self._write(new)
-        if folder.exists(): os.replace(folder, old)
-        os.replace(new, folder)
-    finally:
-        if old.exists() and not folder.exists(): os.replace(old, folder)
-        for o in (new,old): shutil.rmtree(o, ignore_errors=True)
-    return folder
 
 # %% ../nbs/09a_report.ipynb #f36bbfd9
 def _with_ends(df):
@@ -147,7 +83,7 @@ def _masked(df): return df.apply(lambda s: s if pd.api.types.is_numeric_dtype(s)
 
 def _file_names(slices):
     "A file name for each table, none twice"
-    return [f'by_{_slug(o.columns[0])}' + (f'_{i}' if i and _slug(o.columns[0]) in [_slug(p.columns[0]) for p in slices[:i]] else '') for i,o in enumerate(slices)]
+    return [f'by_{file_name(o.columns[0])}' + (f'_{i}' if i and file_name(o.columns[0]) in [file_name(p.columns[0]) for p in slices[:i]] else '') for i,o in enumerate(slices)]
 
 # %% ../nbs/09a_report.ipynb #53fcff6e
 def judge(

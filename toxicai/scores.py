@@ -140,6 +140,8 @@ def _one_of_several(self:Scorer, counts, per, cells):
                average_precision=_mean(named['average_precision']), ece=_mean(named['ece']), quadratic_kappa=1-_over((share*steps**2).sum(), chance)[()] if chance else np.nan, mean_steps=(share*steps).sum())
     return {o:res[o] for o in _class_names(self.judged.labels.kind)}
 
+_class_means = {*class_score_names, *[f'{o}_macro' for o in ('precision','recall','f1','mcc')], 'f1_weighted','balanced_accuracy'}
+
 def _class_names(kind):
     names = ['accuracy','balanced_accuracy','f1_macro','f1_weighted','mcc','log_loss','roc_auc','average_precision','ece']
     return names + ['quadratic_kappa','mean_steps']*(kind=='ordinal')
@@ -165,9 +167,12 @@ def score_tables(
     scorer,n = Scorer(judged),judged.n
     per,whole = scorer()
     flat = lambda a,b: np.r_[a.ravel(), list(b.values())]
-    stat = lambda rows: flat(*scorer(np.bincount(rows, minlength=n)))
+    def _stat(rows):
+        now,over = scorer(np.bincount(rows, minlength=n))
+        lost = (np.isnan(now)>np.isnan(per)).any() # a mean over fewer classes is another figure
+        return flat(now, {k:np.nan if lost and k in _class_means else v for k,v in over.items()})
     value = flat(per, whole)
-    low,high = bootstrap(stat, n, n_boot, seed, level) if n_boot and n else np.full((2,len(value)), np.nan)
+    low,high = bootstrap(_stat, n, n_boot, seed, level) if n_boot and n else np.full((2,len(value)), np.nan)
     df = pd.DataFrame(dict(value=value, low=low, high=high))
     df.insert(0, 'metric', [*class_score_names]*len(per)+list(whole))
     first = df[:per.size].copy()
