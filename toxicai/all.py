@@ -30,3 +30,6 @@ from toxicai.bias_report import *
 from toxicai.behaviour import *
 from toxicai.explain import *
 from toxicai.errors import *
+from toxicai.tracking import *
+from toxicai.configs import *
+from toxicai.sweeps import *
