@@ -130,7 +130,7 @@ bad_numbers = {
     'valid_pct that leaves no training': (lambda p: from_df(frame(), valid_pct=.999), ValueError, '0.999|training split is empty', 'valid_pct'),
     'valid_col without validation': (lambda p: from_df(frame(v=False), valid_col='v'), ValueError, 'validation split is empty', 'check `valid_col`'),
     'valid_col without training': (lambda p: from_df(frame(v=True), valid_col='v'), ValueError, 'training split is empty', 'check `valid_col`'),
-    'valid_col with odd words': (lambda p: from_df(frame(v=['train','maybe']*24), valid_col='v'), ValueError, r"holds \['maybe'\]", 'true/false'),
+    'valid_col with odd words': (lambda p: from_df(frame(v=['train','maybe']*24), valid_col='v'), ValueError, r"holds \['maybe'\]", 'train, training'),
     'valid_col with a gap': (lambda p: from_df(frame(v=column([True,False,None]*16)), valid_col='v'), ValueError, "'v' is empty in 16 rows", 'every row'),
     'splitter without validation': (lambda p: from_df(frame(), splitter=IndexSplitter([])), ValueError, 'validation split is empty', 'splitter'),
     'no validation, DataBlock': (lambda p: from_block(frame(), splitter=IndexSplitter([])), ValueError, 'validation set is empty', 'change the splitter'),

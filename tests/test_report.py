@@ -8,6 +8,7 @@ from sklearn.calibration import calibration_curve
 from toxicai.figures import *
 from toxicai.judged import *
 from toxicai.labels import *
+from toxicai.tables import *
 from toxicai.report import *
 from toxicai.scores import *
 
@@ -98,7 +99,7 @@ def test_one_of_several(kind, seed):
     judged = single(seed, kind=kind)
     got,ok = values(score_tables(judged, n_boot=0)[1]),judged.targs>=0
     t,p = judged.targs[ok],judged.probs[ok]
-    y = p.argmax(1)
+    y = judged.labels.flags(judged.probs).argmax(1)[ok]
     expected = dict(accuracy=skm.accuracy_score(t, y), balanced_accuracy=skm.recall_score(t, y, average=None, labels=range(3)).mean(), f1_weighted=skm.f1_score(t, y, average='weighted'), mcc=skm.matthews_corrcoef(t, y),
         f1_macro=skm.f1_score(t, y, average=None, labels=range(3)).mean(), log_loss=skm.log_loss(t, p, labels=range(4)), roc_auc=np.nanmean(by_sklearn(judged)[:,0]), average_precision=np.nanmean(by_sklearn(judged)[:,1]), ece=np.nanmean(by_sklearn(judged)[:,4]))
     if kind=='ordinal': expected |= dict(quadratic_kappa=skm.cohen_kappa_score(t, y, weights='quadratic', labels=range(4)), mean_steps=skm.mean_absolute_error(t, y))
@@ -168,7 +169,7 @@ def test_slices(kind):
     for _,r in rows.iterrows():
         part = judged.take((judged.frame.site.isna() if r.site=='missing' else judged.frame.site==r.site).to_numpy())
         t,f = hard_targets(part),part.flags()
-        if kind in ('single','ordinal'): known,wrong = part.targs>=0,part.targs!=part.probs.argmax(1)
+        if kind in ('single','ordinal'): known,wrong = part.targs>=0,part.targs!=part.labels.flags(part.probs).argmax(1)
         else: known,wrong = ~np.isnan(t),t!=f
         assert (r.texts,r.annotated,r.errors)==(part.n,known.sum(),(wrong&known).sum())
         assert r.error_rate==pytest.approx((wrong&known).sum()/known.sum())
@@ -204,9 +205,9 @@ def test_worst_errors():
 def test_worst_errors_single():
     judged = single()
     df = worst_errors(judged, 100)['errors']
-    wrong = (judged.targs>=0)&(judged.targs!=judged.probs.argmax(1))
+    wrong = (judged.targs>=0)&(judged.targs!=judged.labels.flags(judged.probs).argmax(1))
     assert len(df)==min(200, wrong.sum()) and wrong[df.row].all()
-    assert df.predicted.tolist()==[judged.labels.names[i] for i in judged.probs.argmax(1)[df.row]]
+    assert df.predicted.tolist()==[judged.labels.names[i] for i in judged.labels.flags(judged.probs).argmax(1)[df.row]]
     assert len(worst_errors(judged, 3)['errors'])==6
 
 # The object

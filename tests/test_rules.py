@@ -220,3 +220,8 @@ def test_family_of_a_folder(config, preset, tmp_path):
     (tmp_path/'model').mkdir()
     (tmp_path/'model/config.json').write_bytes(config.encode('latin-1'))
     assert rules_for(tmp_path/'model')==preset
+
+def test_micro():
+    "The micro sign is a unit, also beside letters of other scripts; letters of mathematics are letters"
+    assert rule('lookalikes')('5 µm thick, и так')=='5 µm thick, и так'
+    assert rule('lookalikes')('a fℝee word')=='a fRee word'

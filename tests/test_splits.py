@@ -119,7 +119,7 @@ def test_report_forms():
     train,test = pd.DataFrame(dict(text=["a | <b>\nc"], toxic=[1])),pd.DataFrame(dict(text=["A | <b>\nc"], toxic=[0]))
     r = leakage_report(train, test, 'text', 'toxic')
     assert r.pairs.conflict.tolist()==[True] and '1 of 1 test rows leak' in repr(r)
-    assert 'A \\| <b> c' in r.to_markdown() and '&lt;b&gt;' in r._repr_html_() and '\n\n\n' not in r.to_markdown()
+    assert 'A \\| &lt;b&gt; c' in r.to_markdown() and '&lt;b&gt;' in r._repr_html_() and '\n\n\n' not in r.to_markdown()
     empty = leakage_report(train, test[:0], 'text')
     assert '0 of 0' in repr(empty) and empty.counts['% of test'].tolist()==[0,0,0]
 

@@ -1,8 +1,11 @@
 "Hugging Face transformers for fastai: train, inspect and export classifiers of toxic comments"
 
 def __getattr__(name):
-    # Lazy, so that `import toxicai` costs nothing. The version stands in settings.ini alone; the installed metadata repeat it.
+    # Lazy, so that `import toxicai` costs nothing, and `from toxicai import Detector` no more than serving needs. The version stands in settings.ini alone; the installed metadata repeat it.
     if name=='__version__':
         from importlib.metadata import version
         return version(__name__)
+    if name=='Detector':
+        from .inference import Detector
+        return Detector
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,9 +9,10 @@ __all__ = ['BehaviourReport']
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
+from .masking import *
+from .tables import *
 from .bias import *
 from .cases import *
-from .duplicates import Report
 from .learner import *
 
 # %% ../nbs/09c_behaviour.ipynb #ec08d626
@@ -44,17 +45,10 @@ class BehaviourReport(Report):
         df = cases.assign(prob=np.asarray(probs, dtype=float), flag=np.asarray(flags, dtype=bool)).reset_index(drop=True)
         failed = df[df.flag!=df.expected]
         self.failures = failed.iloc[np.argsort(-(failed.prob-failed.expected).abs(), kind='stable')].reset_index(drop=True)
-        shown = self.failures[:max_n].assign(expected=self.failures.expected.map(_answer), text=_masked(self.failures.text[:max_n], mask))
+        shown = self.failures[:max_n].assign(expected=self.failures.expected.map(_answer), text=self.failures.text[:max_n].map(mask_words if mask else str))
         tables = {f'check list for {label!r}':_by_expected(self.table, level), f'pass rate by kind, with its {level:.0%} interval':_shown(self.table),
                   f'failures, worst first ({len(shown)} of {len(self.failures)})':shown[['kind','text','expected','prob']]}
         super().__init__({k:o for k,o in tables.items() if len(o)})
-
-# %% ../nbs/09c_behaviour.ipynb #e6f21237
-def _masked(texts, mask):
-    "`texts` with stars in swear words and slurs"
-    if not mask: return list(texts)
-    from toxicai.masking import mask_words
-    return [mask_words(o) for o in texts]
 
 # %% ../nbs/09c_behaviour.ipynb #b4d03b62
 _ink,_colours = '#333333',{True:'#D55E00', False:'#0072B2'} # Okabe and Ito, told apart in any colour vision: https://jfly.uni-koeln.de/color

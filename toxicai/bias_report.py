@@ -9,11 +9,12 @@ __all__ = ['BiasReport']
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
+from .tables import *
 from .bias import *
 from .data import *
-from .duplicates import Report
 from .identities import *
 from .learner import *
+from .interpret import *
 
 # %% ../nbs/09b_bias_report.ipynb #92ff9c6a
 _measures = dict(subgroup_auc='subgroup AUC', bpsn_auc='BPSN AUC', bnsp_auc='BNSP AUC', fpr='false-positive rate', fnr='false-negative rate')
@@ -91,18 +92,12 @@ def plot(self:BiasReport,
     return fig
 
 # %% ../nbs/09b_bias_report.ipynb #9c804434
-def _label_column(targs, i):
-    "Targets of class `i` as floats, NaN where nobody annotated; shape (n,)"
-    targs = np.asarray(targs)
-    if targs.ndim>1: return targs[:,i].astype(float)
-    return np.where(targs<0, np.nan, targs==i).astype(float)
-
 def _data_of(learn, df, i):
-    "Targets, probabilities and flags of class `i`, and the rows, of `df` or else of the validation set"
-    dl = learn.dls[1].new(shuffle=False, drop_last=False) if df is None else learn.dls.test_dl(df, with_labels=True)
+    "Predictions beside the truth, and the targets of class `i` as floats, NaN where nobody annotated, of `df` or else of the validation set"
+    dl = learn.dls[1] if df is None else learn.dls.test_dl(df, with_labels=True)
     if not len(dl.dataset): raise ValueError("there are no rows: pass `df`, a frame with texts and labels, or `groups='templates'`")
-    probs,targs = [o.numpy() for o in learn.get_preds(dl=dl)]
-    return _label_column(targs, i),probs[:,i].astype(float),learn.labels.flags(probs)[:,i],dl.dataset.items
+    judged = learn.judged(dl=dl)
+    return judged,judged.onehot()[:,i],dl.dataset.items
 
 def _template_data(learn, lang, i):
     df = identity_sentences(lang)
@@ -110,19 +105,14 @@ def _template_data(learn, lang, i):
     members = pd.DataFrame({o:df.term==o for o in df.term.unique()})
     return df.hateful.to_numpy(dtype=float),probs[:,i].astype(float),learn.labels.flags(probs)[:,i],members
 
-def _texts(learn, items):
-    if not isinstance(items, pd.DataFrame): return list(items)
-    cols = text_cols(learn.dls)
-    return items[cols[0]].tolist() if len(cols)==1 else list(zip(*[items[o] for o in cols]))
-
 # %% ../nbs/09b_bias_report.ipynb #35e6110c
 _by = dict(terms='term', families='family')
 
-def _members(learn, items, groups, lang):
+def _members(texts, items, groups, lang):
     "Groups of the rows `items`, and where they come from"
     if isinstance(groups, pd.DataFrame): return groups.reset_index(drop=True),'given by row'
     if isinstance(groups, str) and groups in _by:
-        return identity_groups(_texts(learn, items), lang, _by[groups]),f'{groups} found in the texts ({lang})'
+        return identity_groups(texts, lang, _by[groups]),f'{groups} found in the texts ({lang})'
     if not isinstance(items, pd.DataFrame): raise TypeError(f"`groups` is {groups!r}, and the data have no columns: expected 'terms', 'families', 'templates' or a frame")
     return group_columns(items, groups),f"column {', '.join([groups] if isinstance(groups, str) else groups)}"
 
@@ -143,8 +133,9 @@ def bias_report(self:TransformerLearner,
     if templates and df is not None: raise ValueError("`groups='templates'` brings its own texts: leave out `df`")
     if templates: (targs,probs,flags,members),source = _template_data(self, lang, i),f'terms in made-up sentences ({lang})'
     else:
-        targs,probs,flags,items = _data_of(self, df, i)
-        members,source = _members(self, items, groups, lang)
+        judged,targs,items = _data_of(self, df, i)
+        probs,flags = judged.probs[:,i].astype(float),judged.flags()[:,i]
+        members,source = _members(judged.texts, items, groups, lang)
     table = bias_table(targs, probs, members, flags, least, n_boot, seed, level)
     kept = members.loc[:,_enough(table[1:], least).to_numpy()]
     score = bias_auc(targs, probs, kept) if kept.shape[1] else np.nan

@@ -15,6 +15,7 @@ from scipy.optimize import minimize,minimize_scalar
 from scipy.sparse import csr_array
 from scipy.special import expit,logsumexp
 from sklearn.isotonic import IsotonicRegression
+from .tables import *
 from .judged import *
 from .labels import *
 from .thresholds import *
@@ -202,8 +203,8 @@ class CalibrationReport:
     def title(self):
         how = 'measured on rows that were not fitted (cross-fitted)' if self.cross_fitted else 'optimistic: measured on the rows that were fitted'
         return f"Calibration by {self.calibration.method}; {how}"
-    def __repr__(self): return f'{self.title}\n{self.table.map(shown_figure).to_string()}'
-    def _repr_html_(self): return table_html(self.table, self.title)
+    def __repr__(self): return f'{self.title}\n{self.table.map(cell_text).to_string()}'
+    def _repr_html_(self): return html_table(self.table.reset_index(), self.title)
 
 # %% ../nbs/06e_calibration.ipynb #c90b808d
 def calibrated(
@@ -234,7 +235,7 @@ def _plot_reliability(ax, name, t, before, after, row):
         o = reliability(t, p, 10, 'uniform')
         ax.plot(o.prob, o.share, style, color=colour, lw=1.3, label=k)
         ax.scatter(o.prob, o.share, 12*np.log10(o.n)+4, color=colour, marker='o' if k=='before' else 's')
-    ece = ' to '.join(shown_figure(o) for o in (row.ece,row.ece_after))
+    ece = ' to '.join(cell_text(o) for o in (row.ece,row.ece_after))
     ax.set(title=f'{name}: ECE {ece}', xlabel='mean score of the bin', ylabel='share with the label', xlim=(0,1.02), ylim=(0,1.02))
 
 @patch

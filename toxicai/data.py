@@ -456,6 +456,7 @@ def from_df(cls:ToxicityDataLoaders,
     dls = dblock.dataloaders(df, bs=bs, val_bs=val_bs, weights=weight_col, balance=balance, path=path, device=device)
     res = cls(*dls.loaders, path=path, device=dls.device)
     if known is not None: res.labels = known
+    res.split_args = dict(valid_pct=valid_pct, valid_col=valid_col, splitter=getattr(splitter, '__name__', None), seed=seed)
     return res
 
 # %% ../nbs/03_data.ipynb #a2def5f0

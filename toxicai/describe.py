@@ -9,6 +9,7 @@ __all__ = ['text_lengths', 'text_languages', 'label_table', 'Description', 'desc
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
+from .tables import *
 from .text import *
 from .datasets import *
 from .duplicates import *

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['text_key', 'text_similarity', 'key_groups', 'text_keys', 'near_duplicates', 'open_table', 'column_texts',
-           'label_values', 'contradicting', 'label_conflicts', 'Report', 'LeakageReport', 'leakage_report']
+           'label_values', 'contradicting', 'label_conflicts', 'LeakageReport', 'leakage_report']
 
 # %% ../nbs/02a_duplicates.ipynb #b726d27f
-import html,unicodedata
+import unicodedata
 from functools import lru_cache
 from os.path import commonprefix
 
@@ -15,7 +15,7 @@ import numpy as np,pandas as pd,regex
 from fastcore.basics import patch
 from tqdm.auto import tqdm
 from .text import *
-from .tidy import html_table
+from .tables import *
 from .datasets import *
 
 # %% ../nbs/02a_duplicates.ipynb #9840ddb1
@@ -192,45 +192,6 @@ def label_conflicts(
     exact,near = [contradicting(values, o) for o in (key_groups(keys, None),groups)]
     res = pd.DataFrame(dict(group=groups, row=np.arange(len(df)), exact=exact)).join(df[text+labels].set_axis(range(len(df))))
     return res[near].sort_values(['group','row'], ignore_index=True)
-
-# %% ../nbs/02a_duplicates.ipynb #798a1850
-def _cell(o, n):
-    "`o` on one line of at most `n` characters"
-    if isinstance(o, (float,np.floating)): return f'{o:,.0f}' if abs(o)>=1000 else f'{o:.3g}'
-    if isinstance(o, (int,np.integer)) and not isinstance(o, (bool,np.bool_)): return f'{o:,}'
-    o = ' '.join(str(o).split())
-    return o if len(o)<=n else o[:n-1].rstrip()+'…'
-
-def _rows(df, n=100): return [list(map(str, df.columns)), *[[_cell(o, n) for o in r] for r in df.itertuples(index=False)]]
-
-def _lines(rows):
-    widths = [max(map(len, o)) for o in zip(*rows)]
-    return ['  '.join(o.ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows]
-
-class Report:
-    "Tables with titles, for people to look at"
-    def __init__(self,
-        tables, # Title -> frame
-    ): self.tables = tables
-
-    def __repr__(self): return '\n\n'.join('\n'.join([k, *_lines(_rows(df, 40))]) for k,df in self.tables.items())
-
-# %% ../nbs/02a_duplicates.ipynb #512ee9d8
-@patch
-def to_markdown(self:Report) -> str: # Markdown
-    "The tables as Markdown"
-    line = lambda r: '| ' + ' | '.join(o.replace('|', '\\|') for o in r) + ' |'
-    def _one(title, df):
-        head,*rows = _rows(df)
-        return '\n'.join([f'**{title}**', '', line(head), '|'+'---|'*len(head), *map(line, rows)])
-    return '\n\n'.join(_one(*o) for o in self.tables.items())
-
-@patch
-def _repr_html_(self:Report):
-    def _one(title, df):
-        head,*rows = _rows(df)
-        return f'<p><b>{html.escape(title)}</b></p>{html_table(rows, head)}'
-    return ''.join(_one(*o) for o in self.tables.items())
 
 # %% ../nbs/02a_duplicates.ipynb #04349a6a
 def _apart(a, b):

@@ -12,9 +12,9 @@ import csv,hashlib,warnings
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from .masking import *
+from .tables import *
 from .text import mend_surrogates
 from .datasets import *
-from .duplicates import Report
 from .judged import *
 from .scores import *
 from .learner import *
@@ -125,11 +125,6 @@ class ErrorReport(Report):
         shown = {'Highest losses':top_losses, **{'Worst errors' if k=='errors' else f'Worst {k}':v for k,v in worst.items()},
                  f'Likely label errors ({len(label_errors):,})':label_errors.drop(columns='key', errors='ignore')}
         super().__init__({k:o.head(2*n if k=='Worst errors' else n) for k,o in shown.items()})
-
-    def _repr_html_(self): return ''.join(f'<h3>{k}</h3>{html_table(df)}' for k,df in self.tables.items())
-    def to_markdown(self) -> str: # Markdown
-        "The tables as Markdown"
-        return '\n\n'.join(f'## {k}\n\n{markdown_table(df)}' for k,df in self.tables.items())+'\n'
 
 def find_errors(
     judged:Judged, # n texts that the model was not trained on

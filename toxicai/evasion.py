@@ -306,7 +306,7 @@ def lookalikes(
     "Latin letters for those of other scripts in Latin words"
     edits = []
     for m in _mixed.finditer(text):
-        if not _greek_edge.search(m[0]) and not _ending.fullmatch(m[0]): edits += _swap(m[0], m.start())
+        if 'µ' not in m[0] and not _greek_edge.search(m[0]) and not _ending.fullmatch(m[0]): edits += _swap(m[0], m.start()) # µm is no mm
     return edits
 
 # %% ../nbs/00a_evasion.ipynb #a1154275

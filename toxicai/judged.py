@@ -69,6 +69,12 @@ def flags(self:Judged) -> np.ndarray: # True where a class counts; shape (n, n_c
     "Yes/no decisions at the thresholds of the labels"
     return self.labels.flags(self.probs)
 
+@patch
+def decided(self:Judged) -> np.ndarray: # Number of a class; shape (n,)
+    "The class that counts for each text, of classes that exclude each other: the most probable one, the median of ordered ones"
+    if not exclusive(self.labels.kind): raise ValueError(f"labels of the kind {self.labels.kind!r} can have several classes for a text: use `flags`")
+    return self.flags().argmax(1)
+
 # %% ../nbs/06c_judged.ipynb #26201f05
 @patch
 def known(self:Judged,
@@ -89,6 +95,16 @@ def take(self:Judged,
     if self.texts is not None: part['texts'] = [self.texts[i] for i in rows]
     if self.frame is not None: part['frame'] = self.frame.iloc[rows].reset_index(drop=True)
     return replace(self, **part)
+
+@patch
+def with_labels(self:Judged,
+    labels:LabelSet, # The same classes, with other thresholds or another calibration
+) -> Judged: # A copy
+    "The same predictions under other `labels`, without asking the network again"
+    if labels.names!=self.labels.names or labels.kind!=self.labels.kind: raise ValueError(f"`labels` is {labels!r}, the predictions are for {self.labels!r}: expected the same classes and kind")
+    if labels.calibration==self.labels.calibration: return replace(self, labels=labels)
+    if self.logits is None: raise ValueError("another calibration needs the logits, and these predictions came without: pass `logits` to `Judged`")
+    return replace(self, labels=labels, probs=labels.probs(self.logits))
 
 # %% ../nbs/06c_judged.ipynb #4701e3f8
 def percentiles(

@@ -29,6 +29,7 @@ from .labels import *
 from .losses import *
 from .metrics import *
 from .models import *
+from .repeat import *
 from .text import is_pair
 
 # %% ../nbs/08_learner.ipynb #d900c28f
@@ -75,6 +76,7 @@ def default_lr(
 @delegates(Learner.__init__)
 class TransformerLearner(Learner):
     "A `Learner` whose network is a transformer"
+    start = 0 # Batch that the next pass over a loader begins with
     def __init__(self,
         dls, # Loaders with encoded texts
         model, # A network that takes named inputs
@@ -96,7 +98,9 @@ class TransformerLearner(Learner):
         if thresh is not None and self._labels is not None: self._labels = self._labels.with_thresholds(thresh)
 
     @property
-    def labels(self): return self._labels
+    def labels(self):
+        "`LabelSet` of the classes, with thresholds and calibration; None for regression. What is set here is what loss, metrics and tables use"
+        return self._labels
     @labels.setter
     def labels(self, labels):
         if self._labels is None or labels.names!=self._labels.names: raise ValueError(f"`labels` is {labels!r}, the network gives {self._labels!r}: expected the same classes in the same order")
@@ -243,10 +247,13 @@ def toxicity_learner(
     hub:dict=None, # `revision`, `cache_dir`, `trust_remote_code` for `checkpoint`; those of the texts when it is theirs
     token:str=None, # Access token for a private model; not stored
     cbs=None, # Callbacks besides those that this function adds
+    seed:int=None, # Seeds everything before the head is made, so that the same script gives the same weights; see `seed_everything`
     **kwargs, # For `TransformerLearner`
 ) -> TransformerLearner:
     "A learner that fine-tunes a transformer on `dls`"
+    given = described({**{k:v for k,v in locals().items() if k not in ('dls','token')}, 'hub':{k:v for k,v in (hub or {}).items() if k!='token'}})
     check_dls(dls)
+    if seed is not None: seed_everything(seed, dls)
     tfm = text_tfm(dls)
     if checkpoint is None and not tfm.checkpoint:
         raise ValueError("the texts were encoded by a tokenizer that does not say where it came from: pass the `checkpoint` of the network")
@@ -256,8 +263,10 @@ def toxicity_learner(
     model = load_transformer(tfm.checkpoint if checkpoint is None else checkpoint, class_names(dls), _problems[label_kind(dls)],
                              pooling, dropout, attn_dropout, gradient_checkpointing, **hub)
     match_tokenizer(model, tfm.encoder)
-    own = [FrozenBody()] + ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
-    return TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
+    own = [FrozenBody()] + ([] if any(isinstance(o, FiniteLoss) for o in L(cbs)) else [FiniteLoss()]) + ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
+    learn = TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
+    learn.given = given
+    return learn
 
 # %% ../nbs/08_learner.ipynb #1da2e091
 @patch
@@ -401,9 +410,8 @@ def one_batch(self:TransformerLearner, i, b):
 # %% ../nbs/08_learner.ipynb #4b4e4029
 @patch
 def all_batches(self:TransformerLearner):
-    if not self.is_dry: return super(TransformerLearner, self).all_batches()
-    self.n_iter = 1
-    self.one_batch(0, self.dl.one_batch())
+    self.n_iter,start,self.start = 1 if self.is_dry else len(self.dl),self.start,0
+    for o in [(0, self.dl.one_batch())] if self.is_dry else enumerate(self.dl, start): self.one_batch(*o)
 
 @contextmanager
 def _dry(learn):
@@ -455,7 +463,7 @@ def _right(targs, decoded):
 def _marks(kind, probs, targs, decoded, names):
     "Probability and correctness of each row for `show_results`"
     if kind=='regression': return dict(correct=[None]*len(probs))
-    if kind=='single': return dict(probability=[f'{p.max():.2f}' for p in probs], correct=_right(targs, decoded))
+    if kind=='single': return dict(probability=[f'{p[int(o)]:.2f}' for p,o in zip(probs, decoded)], correct=_right(targs, decoded))
     shown = decoded.bool() | (targs>=0.5)
     return dict(probability=[_chance(*o, names) for o in zip(probs, shown)], correct=_right(targs, decoded))
 

@@ -244,7 +244,7 @@ def _words_apart(text):
 
 # %% ../nbs/00b_rules.ipynb #1646fe11
 _wide = '[\u0080-\U0010ffff]' # A pattern that begins beyond ASCII costs nothing on a text that is ASCII
-_marked,_foreign,_pictured = '[\u0300-\u1fff\u20d0-\u20f0\ua000-\U0010ffff]','[\u0250-\u1dff\u1f00-\u1fff\u2c00-\U0010ffff]','[\u2300-\u3299\ufe0f\u20e3\U0001f000-\U0001ffff]'
+_marked,_foreign,_pictured = '[\u0300-\u1fff\u20d0-\u20f0\ua000-\U0010ffff]','[\u0250-\u1dff\u1f00-\u1fff\u2100-\u214f\u2c00-\U0010ffff]','[\u2300-\u3299\ufe0f\u20e3\U0001f000-\U0001ffff]'
 _unseen = '[\x00-\x08\x0e-\x1b\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]'
 
 # Name -> (function that finds the edits, what the text must have, default argument: None when there is none, a language of `languages`, or text)

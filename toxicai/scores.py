@@ -104,7 +104,7 @@ class Scorer:
         else:
             k,self.whole = len(judged.labels),np.flatnonzero(judged.targs>=0)
             t,p = judged.targs[self.whole],judged.probs[self.whole].astype(float)
-            self.pair,self.nll = t*k+p.argmax(1),-np.log(np.clip(p[np.arange(len(t)),t], np.finfo(float).eps, 1))
+            self.pair,self.nll = t*k+judged.decided()[self.whole],-np.log(np.clip(p[np.arange(len(t)),t], np.finfo(float).eps, 1))
 
 # %% ../nbs/06f_scores.ipynb #112a3d77
 def _mean(x, w=None):
@@ -242,7 +242,7 @@ def slice_table(
     if len(values)!=judged.n: raise ValueError(f"{len(values)} values for {judged.n} texts: expected one for each")
     groups = values if isinstance(values, pd.Categorical) else slice_values(values)
     hard,flags,single = hard_targets(judged),judged.flags(),judged.labels.kind in ('single','ordinal')
-    if single: known,wrong = (judged.targs>=0)[:,None],(judged.targs!=judged.probs.argmax(1))[:,None]
+    if single: known,wrong = (judged.targs>=0)[:,None],(judged.targs!=judged.decided())[:,None]
     else: known,wrong = ~np.isnan(hard),hard!=flags
     count = lambda o: np.bincount(groups.codes, o.sum(1), len(groups.categories))
     n,bad = count(known),count(known&wrong)
@@ -272,7 +272,7 @@ def _label_mistakes(judged, n):
 
 def _class_mistakes(judged, n):
     "Texts of one class that were taken for another"
-    said,names = judged.probs.argmax(1),np.array(list(judged.labels), dtype=object)
+    said,names = judged.decided(),np.array(list(judged.labels), dtype=object)
     i = np.flatnonzero((judged.targs>=0)&(judged.targs!=said))
     p,own = judged.probs[i,said[i]].astype(float),judged.probs[i,judged.targs[i]].astype(float)
     df = pd.DataFrame(dict(row=i, annotated=names[judged.targs[i]], predicted=names[said[i]], prob=p, prob_annotated=own, wrong=p-own))

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['text_names', 'text_pairs', 'label_names', 'split_names', 'yes_no', 'gaps', 'max_classes', 'find_text', 'as_numbers',
            'find_labels', 'find_split', 'Seen', 'as_classes', 'scan_labels', 'label_set', 'clean_text', 'Plan',
-           'tidy_batches', 'Comments', 'html_table', 'as_names', 'cache_folder', 'clear_cache', 'tidy_comments']
+           'tidy_batches', 'Comments', 'as_names', 'cache_folder', 'clear_cache', 'tidy_comments']
 
 # %% ../nbs/01h_tidy.ipynb #9194880d
-import hashlib,html,json,re
+import hashlib,json,re
 from collections import Counter
 from dataclasses import dataclass,field,replace
 from functools import partial
@@ -18,6 +18,7 @@ import datasets as hf
 import numpy as np,pandas as pd,pyarrow as pa,pyarrow.compute as pc
 from fastcore.basics import patch
 from .labels import *
+from .tables import *
 from .loading import *
 
 # %% ../nbs/01h_tidy.ipynb #e3f9fd41
@@ -461,22 +462,13 @@ def __repr__(self:Comments):
     return '\n'.join(lines)
 
 # %% ../nbs/01h_tidy.ipynb #dcbae5ba
-def html_table(
-    rows, # Lists of cells
-    head=(), # Cells of the first line
-) -> str: # HTML in which every cell is escaped
-    "A table to look at"
-    side = 'style="text-align:left;vertical-align:top;padding:4px 8px"'
-    line = lambda r,tag: '<tr>'+''.join(f'<{tag} {side}>{html.escape(str(o))}</{tag}>' for o in r)+'</tr>'
-    return f"<table><thead>{line(head, 'th') if head else ''}</thead><tbody>{''.join(line(o, 'td') for o in rows)}</tbody></table>"
-
-def _cell(o): return '' if o is None else f'{o:g}' if isinstance(o, float) else str(o) if len(str(o))<=160 else str(o)[:159]+'…'
-
 @patch
 def _repr_html_(self:Comments):
     facts,cols = [*_facts(self), *_class_lines(self)],[*self.text_cols, *self.label_cols]
-    rows = [[_cell(self.data[i][o]) for o in cols] for i in range(min(3, len(self)))]
-    return f"<b>{len(self):,} comments from {html.escape(self.name)}</b>{html_table([map(_cell, o) for o in facts])}{html_table(rows, cols)}"
+    rows = pd.DataFrame([[self.data[i][o] for o in cols] for i in range(min(3, len(self)))], columns=cols, dtype=object)
+    return html_table(pd.DataFrame(facts, columns=['','']), f'{len(self):,} comments from {self.name}')+html_table(rows, n=160)
+
+
 
 # %% ../nbs/01h_tidy.ipynb #054f04cf
 def as_names(

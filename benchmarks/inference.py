@@ -1,0 +1,143 @@
+"""Speed of scoring: the transformers pipeline one by one and in batches, `Detector` with each backend that is installed, and the
+learner's `get_preds`, interleaved, on the same comments with a long-tailed mix of lengths. Then latency of one comment, start to first answer and
+peak memory in fresh processes, and what int8 and bf16 change: scores, flags, AUC.
+
+    python -m benchmarks.inference [--rows 5000] [--rounds 3] [--threads 2] [--train 6000] [--only throughput latency start drift]
+
+The classifier is the packaged encoder, fine-tuned for a moment on `--train` tweets (0: a random head, for speed alone).
+"""
+import argparse,itertools,subprocess,sys,tempfile,time,warnings
+from pathlib import Path
+
+import numpy as np,torch
+from fastai.torch_core import set_seed
+from sklearn.metrics import roc_auc_score
+from transformers import pipeline
+
+from benchmarks.common import *
+from toxicai.all import *
+
+PARTS = ('throughput','latency','start','drift')
+
+# Data and classifier
+
+def comments_of(
+    n:int, # Comments
+) -> list: # Jigsaw comments: mean 94 tokens, median 60, a long tail
+    "Comments as people write them"
+    return data_file('jigsaw_train_part').comment_text.dropna().sample(n, random_state=0).tolist()
+
+def tweets() -> pd.DataFrame: # Columns `text`, `label`
+    "Tweets with one of three classes"
+    df = data_file('davidson')[['text','label_name']].rename(columns={'label_name':'label'})
+    return df.sample(frac=1, random_state=0).reset_index(drop=True)
+
+def classifier(
+    n:int, # Tweets to train on
+) -> TransformerLearner:
+    "The packaged encoder with three classes"
+    df = tweets()[:max(n, 64)+1000]
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), text_col='text', label_cols='label', max_length=512, bs=32, splitter=lambda o: (range(len(o)-1000), range(len(o)-1000, len(o))))
+    learn = toxicity_learner(dls)
+    with learn.no_bar(),learn.no_logging():
+        if n: learn.fine_tune(1, freeze_epochs=0)
+    return learn
+
+# The contestants: functions that score all texts once and return seconds
+
+def timed(f, texts):
+    def _run():
+        start = time.perf_counter()
+        f(texts)
+        return time.perf_counter()-start
+    return _run
+
+def _pipe(folder, **kw): return pipeline('text-classification', str(folder), top_k=None, truncation=True, device='cuda' if torch.cuda.is_available() else 'cpu', **kw)
+
+def _preds(learn):
+    def _run(texts):
+        with learn.no_bar(): learn.get_preds(dl=learn.dls.test_dl(texts))
+    return _run
+
+def contestants(folder, learn, threads):
+    "Name -> function of a list of texts"
+    one,many = _pipe(folder),_pipe(folder)
+    res = {'pipeline, one by one': lambda texts: [one(o) for o in texts], 'pipeline, batch 32': lambda texts: many(texts, batch_size=32), 'learner, get_preds': _preds(learn)}
+    found = read_folder(folder)
+    return {**res, **{f'Detector, {o}': Detector(folder, o, threads).scores for o in backends if not why_not(found, o)}}
+
+def throughput(folder, learn, texts, rounds, threads):
+    "Table of texts per second"
+    secs = interleaved({k:timed(f, texts) for k,f in contestants(folder, learn, threads).items()}, rounds)
+    base = secs['pipeline, one by one']
+    show([{'':k, 'texts/s':len(texts)/median(v), 'speed, one by one = 1':pairwise(base, v)} for k,v in secs.items()],
+         f'{len(texts):,} Jigsaw comments, {rounds} rounds, {threads} threads')
+
+def latency(folder, learn, texts, threads):
+    "Table of the time that one comment takes"
+    runs,took = contestants(folder, learn, threads),{}
+    runs.pop('pipeline, batch 32')
+    for t in texts[:10]+texts:
+        for k,f in runs.items(): took.setdefault(k, []).append(timed(f, [t])())
+    show([{'':k, 'p50 ms':1000*np.percentile(v[10:], 50), 'p99 ms':1000*np.percentile(v[10:], 99)} for k,v in took.items()], f'One comment at a time, {len(texts)} comments')
+
+# Start: each in a process of its own
+
+_starts = {
+    'pipeline': "from transformers import pipeline; pipeline('text-classification', FOLDER)('you are an idiot')",
+    'load_learner': "from fastai.learner import load_learner; load_learner(PICKLE).predict('you are an idiot')",
+    **{f'Detector, {o}': f"from toxicai import Detector; Detector(FOLDER, {o!r}, THREADS)('you are an idiot')" for o in backends}}
+
+def _start(code):
+    "Seconds from the start of the process to its end, and its peak memory in MiB"
+    start = time.perf_counter()
+    run = [sys.executable, '-W', 'ignore', '-c', f"{code}\nprint(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"]
+    out = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    return time.perf_counter()-start,int(out.split()[-1])/1024
+
+def start(folder, pickle, rounds, threads):
+    "Table of the time from nothing to the first answer"
+    found,res = read_folder(folder),{}
+    codes = {k:v.replace('FOLDER', repr(str(folder))).replace('PICKLE', repr(str(pickle))).replace('THREADS', str(threads))
+             for k,v in _starts.items() if not (k.startswith('Detector') and why_not(found, k.split(', ')[1]))}
+    for _,(k,v) in itertools.product(range(rounds), codes.items()): res.setdefault(k, []).append(_start(v))
+    show([{'':k, 'seconds':median(s for s,_ in v), 'peak MiB':median(m for _,m in v)} for k,v in res.items()], f'Process start to first answer, {rounds} rounds')
+
+# What lower precision changes
+
+def drift(folder, n, threads):
+    "Table of differences from fp32 on tweets that were not trained on"
+    df,ref = tweets()[-n:],Detector(folder, 'torch', threads)
+    base,names = ref.scores(df.text.tolist()),list(ref.labels)
+    def _auc(p): return roc_auc_score(df.label, p/p.sum(1, keepdims=True), multi_class='ovr', average='macro', labels=names)
+    rows = []
+    for o in backends:
+        if o=='torch' or why_not(ref.folder, o): continue
+        p = Detector(folder, o, threads).scores(df.text.tolist())
+        flips = (ref.labels.flags(base)!=ref.labels.flags(p)).any(1).mean()
+        rows.append({'':o, 'largest score difference':float(np.abs(p-base).max()), 'flags flipped, %':100*float(flips), 'AUC':_auc(p), 'AUC, difference':_auc(p)-_auc(base)})
+    show(rows, f'{n:,} tweets against torch in fp32')
+
+if __name__=='__main__':
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--rows', type=int, default=5000)
+    p.add_argument('--rounds', type=int, default=3)
+    p.add_argument('--threads', type=int, default=n_threads())
+    p.add_argument('--train', type=int, default=6000)
+    p.add_argument('--only', nargs='+', choices=PARTS, default=PARTS)
+    args = p.parse_args()
+    quiet()
+    warnings.simplefilter('ignore')
+    set_seed(0)
+    torch.set_num_threads(args.threads)
+    print(machine())
+    with tempfile.TemporaryDirectory() as d:
+        learn = classifier(args.train)
+        learn.path = Path(d)
+        folder = learn.save_detector(Path(d)/'folder', onnx=True)
+        learn.export()
+        texts = comments_of(args.rows)
+        if 'throughput' in args.only: throughput(folder, learn, texts, args.rounds, args.threads)
+        if 'latency' in args.only: latency(folder, learn, texts[:max(20, args.rows//20)], args.threads)
+        if 'start' in args.only: start(folder, Path(d)/'export.pkl', args.rounds, args.threads)
+        if 'drift' in args.only: drift(folder, min(args.rows, 5000), args.threads)

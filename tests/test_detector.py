@@ -1,0 +1,380 @@
+"From learner to folder to `Detector`: the same scores, whatever the backend, the company or the order; what cannot be saved or judged says so"
+import json,os,random,shutil,subprocess,sys,time,warnings
+from pathlib import Path
+
+import numpy as np,pytest,torch
+from hypothesis import given,settings,strategies as st
+from toxicai.all import *
+from toxicai.test_utils import *
+
+texts = ['you are an idiot', 'thank you', '', ' ', 'moron '*200, 'émoji 😀 مرحبا', 'half \ud800 a pair', 'nul \x00 inside', 'a'*3000, 'see [SEP] and </s>', 'You  1d1ot!!!!']
+
+def learner(arch='bert', pooling='own', fit=True, **kw):
+    kw = {'text_col':'text', 'label_cols':['toxic','insult'], 'bs':8, **kw}
+    learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(arch), **kw), pooling=pooling)
+    with learn.no_bar(),learn.no_logging():
+        if fit: learn.fit(1, 1e-2)
+    return learn
+
+def by_learner(learn, texts):
+    with learn.no_bar(): return learn.get_preds(dl=learn.dls.test_dl(texts))[0].numpy()
+
+@pytest.fixture(scope='module')
+def learn():
+    torch.manual_seed(0)
+    return learner()
+
+@pytest.fixture(scope='module')
+def folder(learn, tmp_path_factory):
+    "With ONNX where it can be written, else for torch alone"
+    try: import onnx,onnxruntime,onnxscript; ok = True
+    except ImportError: ok = False
+    return learn.save_detector(tmp_path_factory.mktemp('detector')/'bert', onnx=ok)
+
+@pytest.fixture(scope='module', params=[1,2], ids=['alone','ahead'])
+def d(folder, request):
+    "With one thread texts are tokenised in turn, with more ahead of the network"
+    return Detector(folder, threads=request.param)
+
+def can(folder, backend): return not why_not(read_folder(folder), backend)
+
+# The same as the learner
+
+@pytest.mark.parametrize('backend', ['onnx','openvino','torch'])
+def test_same_as_learner(learn, folder, backend):
+    "1e-5 in fp32: the engines sum in another order"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    d = Detector(folder, backend)
+    assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
+    assert d.scores(texts).dtype==np.float32 and d.backend==backend
+
+@pytest.mark.parametrize('backend', ['onnx-int8','openvino-bf16','torch-bf16'])
+def test_lower_precision(learn, folder, backend):
+    "Near, and the folder says how near; an untrained network has no flags to flip"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    assert np.abs(Detector(folder, backend).scores(texts)-by_learner(learn, texts)).max()<0.02
+    drift = read_folder(folder).drift[backend]
+    assert drift['texts']==len(learn.dls.valid_ds) and drift['flags']==2*drift['texts'] and drift['largest_score_difference']<0.02
+
+@pytest.mark.slow
+@pytest.mark.parametrize('pooling', ['own','mean'])
+@pytest.mark.parametrize('arch', ['roberta','distilbert','albert','mpnet','deberta-v2','xlm-roberta','electra','camembert'])
+def test_every_family(arch, pooling, tmp_path):
+    if pooling=='mean' and arch not in ('distilbert','mpnet'): pytest.skip('two families of mean pooling are enough')
+    learn = learner(arch, pooling)
+    folder = learn.save_detector(tmp_path/'d', onnx=True)
+    for o in ('onnx','openvino','torch'):
+        if can(folder, o): assert np.abs(Detector(folder, o).scores(texts)-by_learner(learn, texts)).max()<1e-5, o
+
+@pytest.mark.parametrize('arch,pooling', [('roberta','own'),('distilbert','mean'),('xlnet','own'),('deberta-v2','own'),('gpt2','own'),('t5','mean')])
+def test_families_by_torch(arch, pooling, tmp_path):
+    learn = learner(arch, pooling, fit=False)
+    assert np.abs(Detector(learn.save_detector(tmp_path/'d'), 'torch').scores(texts)-by_learner(learn, texts)).max()<1e-5
+
+@pytest.mark.parametrize('cut', ['head','tail','head_tail'])
+def test_settings_travel(cut, tmp_path):
+    learn = learner(fit=False, max_length=12, cut=cut, rules='strict')
+    d = Detector(learn.save_detector(tmp_path/'d'), 'torch')
+    assert (d.enc.cut, d.enc.max_length, d.enc.rules)==(cut, 12, Rules('strict'))
+    assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
+
+def test_pairs(tmp_path):
+    df = comments().rename(columns=dict(text='a')).assign(b='thank you')
+    learn = toxicity_learner(ToxicityDataLoaders.from_df(df, tiny_checkpoint(), text_col=['a','b'], label_cols=['toxic'], bs=8))
+    d = Detector(learn.save_detector(tmp_path/'d'), 'torch')
+    with learn.no_bar(): ref = learn.get_preds(dl=learn.dls.test_dl(df))[0].numpy()
+    assert np.abs(d.scores(list(zip(df.a, df.b)))-ref).max()<1e-5
+    assert len(d(('one','two')))==1
+    with pytest.raises(TypeError, match='judges pairs'): d('one')
+    with pytest.raises(ValueError, match='judges pairs'): Detector(tmp_path/'d', 'torch', long='windows')
+
+def test_one_label(tmp_path):
+    "Classes that exclude each other: softmax, calibration, one flag for each text"
+    learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols='label', bs=8))
+    learn.labels = learn.labels.with_calibration(Calibration('temperature', [(2.,)]*2, 'softmax'))
+    d = Detector(learn.save_detector(tmp_path/'d'), 'torch')
+    assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
+    assert (d(texts).flags.sum(1)==1).all() and d.labels==learn.labels
+    with pytest.raises(ValueError, match='none is called'): d.flagged('a')
+    assert d.flagged('a', 'kind')!=d.flagged('a', ['rude']) and d.flagged('a', ['rude','kind'])
+    with pytest.raises(ValueError, match='exclude each other'): Detector(tmp_path/'d', 'torch', long='windows')
+
+def test_thresholds_and_calibration(learn, folder, tmp_path):
+    old = learn.labels
+    try:
+        learn.labels = old.with_calibration(Calibration('platt', [(1.5,0.2),()])).with_thresholds(dict(toxic=0., insult=1.))
+        d = Detector(learn.save_detector(tmp_path/'d'), 'torch')
+        assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
+        assert d(texts).flags.tolist()==[[True,False]]*len(texts) and d.flagged('a') and not d.flagged('a', 'insult')
+    finally: learn.labels = old
+
+# Company, order, length
+
+def test_company(d):
+    "Each text alone, all together, and in another order"
+    many = texts*3
+    order = random.Random(0).sample(range(len(many)), len(many))
+    together = d.scores(many)
+    assert np.abs(np.concatenate([d.scores(o) for o in texts])-together[:len(texts)]).max()<1e-6
+    assert np.abs(d.scores([many[i] for i in order])-together[order]).max()<1e-6
+
+def test_chunks(d, monkeypatch):
+    "More texts than are tokenised at once"
+    import toxicai.inference as module
+    many = [f'{o} {i}' for i,o in enumerate(texts*3)]
+    ref = d.scores(many)
+    monkeypatch.setattr(module, '_chunk', 7)
+    assert np.abs(d.scores(many)-ref).max()<1e-6
+    assert d(many, 'all').n_tokens.tolist()==d.enc.encode(many).full.tolist()
+
+@given(st.lists(st.integers(1, 600), max_size=60), st.integers(1, 1024))
+def test_packed(lengths, budget):
+    batches = list(packed(np.array(lengths, dtype=int), budget))
+    assert sorted(i for o in batches for i in o.tolist())==list(range(len(lengths)))
+    for o in batches: assert len(o)==1 or len(o)*max(lengths[i] for i in o)<=budget
+
+def test_same_type(d):
+    for o in ('text', ['text'], [], ('a','b'), np.array(['a','b','c']), (o for o in 'ab')):
+        res = d(o)
+        assert type(res) is Detections and res.scores.shape==(len(res),2) and res.flags.dtype==bool
+    assert len(d([]))==0 and d.scores([]).shape==(0,2) and d([], 'all').to_frame().shape[0]==0 and len(list(d.iter([])))==0
+
+def test_windows(folder):
+    "Against every window tokenised by hand: ids decoded by the plain rule"
+    d = Detector(folder, 'torch', long='windows')
+    text = ' '.join(random.Random(0).choices(['you','idiot','thank','moron','table'], k=700))
+    ids = [o for o in d.enc.rows([text])[0][0]]
+    first,last,body,room = ids[0],ids[-1],ids[1:-1],d.enc.max_length-2
+    step = room-int(room*0.25)
+    starts = [*range(0, len(body)-room, step), len(body)-room]
+    windows = [[first,*body[i:i+room],last] for i in starts]
+    assert set(range(len(body)))=={j for i in starts for j in range(i, i+room)}
+    logits = [d._run({'input_ids':np.array([o]), 'token_type_ids':np.zeros((1,len(o)), int), 'attention_mask':np.ones((1,len(o)), int)})[0] for o in windows]
+    res = d(['short', text, 'idiot'], 'all')
+    assert np.allclose(res.logits[1], np.max(logits, 0), atol=1e-5) and res.n_tokens[1]==len(ids) and not res.truncated.any()
+    assert np.allclose(res.scores[[0,2]], Detector(folder, 'torch').scores(['short','idiot']), atol=1e-6)
+
+# Streams
+
+def test_iter(d):
+    res = list(d.iter(iter(texts*5), chunk=7))
+    assert all(type(o) is Detections and len(o)==1 for o in res)
+    assert np.abs(np.concatenate([o.scores for o in res])-d.scores(texts*5)).max()<1e-6
+
+def test_iter_is_lazy(d):
+    read = []
+    def source():
+        for i in range(10**9):
+            read.append(i)
+            yield f'text {i}'
+    stream = d.iter(source(), chunk=4)
+    assert not read
+    for _ in range(3): next(stream)
+    assert len(read)<=12
+    stream.close()
+
+@pytest.mark.parametrize('n', [0,1,4,5,9])
+def test_iter_source_fails(d, n):
+    def source():
+        yield from texts[:n]
+        raise OSError('disk gone')
+    seen = []
+    with pytest.raises(OSError, match="disk gone"):
+        for o in d.iter(source(), chunk=4): seen.append(o)
+    assert len(seen)==n
+
+def test_iter_bad_item(d):
+    seen = []
+    with pytest.raises(TypeError, match='item 5 is None'):
+        for o in d.iter([*texts[:5], None, 'a'], chunk=2): seen.append(o)
+    assert len(seen)==5
+
+# Bad input
+
+@pytest.mark.parametrize('bad', [None, 3, 0.5, float('nan'), b'text', bytearray(b'a'), {'a':1}, {'a'}, [None], ['a', 3], ['a', float('nan')], [b'a'], [['a']], [('a','b')], [{'input_ids':[1]}], comments()], ids=lambda o: type(o).__name__)
+def test_not_texts(d, bad):
+    with pytest.raises(TypeError, match='expected|judges'): d(bad)
+    with pytest.raises(TypeError, match='expected|judges'): d.scores(bad)
+
+def test_options(d, folder):
+    with pytest.raises(ValueError, match='`detail`'): d('a', detail='most')
+    with pytest.raises(ValueError, match='`chunk`'): d.iter(['a'], chunk=0)
+    with pytest.raises(TypeError, match='for one text call'): d.iter('text')
+    with pytest.raises(TypeError, match='one text'): d.flagged(['a','b'])
+    with pytest.raises(KeyError, match='no class'): d.flagged('a', ['threat'])
+    with pytest.raises(ValueError, match='no backend is called'): Detector(folder, 'tensorflow')
+    with pytest.raises(ValueError, match='`threads`'): Detector(folder, threads=0)
+    with pytest.raises(ValueError, match='`long`'): Detector(folder, long='cut')
+    with pytest.raises(FileNotFoundError, match='is not a folder'): Detector(folder/'nothing')
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_categories=[]), max_size=80), min_size=1, max_size=6))
+def test_any_unicode(d, learn, texts):
+    "Every string that Python can hold, lone surrogates too: the tokens of training, and a number for each class"
+    ours,theirs = d.enc.encode(texts),text_tfm(learn.dls).encoder.encode(texts)
+    assert ours.arrays['input_ids'].tolist()==theirs.arrays['input_ids'].tolist() and ours.full.tolist()==theirs.full.tolist()
+    res = d.scores(texts)
+    assert res.shape==(len(texts),2) and np.isfinite(res).all() and (res>=0).all() and (res<=1).all()
+
+@pytest.mark.slow
+def test_extremes(d):
+    assert d.scores(['']*100_000).shape==(100_000,2)
+    long = d('x'*10**7, 'all')
+    assert long.scores.shape==(1,2) and d('word '*2*10**6, 'all').truncated.tolist()==[True]
+
+# What comes out
+
+def test_details(d):
+    flags,scores,whole = (d(texts, o) for o in ('flags','scores','all'))
+    assert flags.scores is None and set(flags.to_dict())=={'flags'} and set(scores.to_dict())=={'flags','scores'}
+    assert set(whole.to_dict())=={'flags','scores','logits','n_tokens','truncated','texts'}
+    json.dumps(whole.to_dict())
+    assert list(scores.to_frame().columns)==['toxic','insult','toxic_flag','insult_flag'] and len(whole.to_frame())==len(texts)
+    assert np.allclose(whole.scores, 1/(1+np.exp(-whole.logits)), atol=1e-6)
+    assert whole.texts==[mend_surrogates(d.enc.rules(o)) for o in texts] and whole.truncated[4] and not whole.truncated[0]
+    assert (whole.flags==d.labels.flags(whole.scores)).all()
+
+def test_parts(d):
+    res = d(texts, 'all')
+    assert res[-1].to_dict()==res[len(res)-1:].to_dict() and [o.n_tokens[0] for o in res]==res.n_tokens.tolist()
+    assert res['toxicity'].tolist()==res.scores[:,0].tolist() and d(texts,'flags')['toxic'].dtype==bool
+    with pytest.raises(IndexError, match='of 11'): res[11]
+    with pytest.raises(TypeError, match='name of a class'): res[1.5]
+    with pytest.raises(KeyError, match='no class'): res['threat']
+    assert 'and 6 more' in repr(res) and 'toxic' in repr(res)
+
+# Light
+
+def test_light(folder):
+    "Nothing that only training needs is imported"
+    if not can(folder, 'onnx'): pytest.skip(why_not(read_folder(folder), 'onnx'))
+    heavy = 'fastai torch transformers pandas matplotlib datasets sklearn IPython wandb scipy spellchecker ftfy'.split()
+    code = f"import sys; from toxicai import Detector; d = Detector({str(folder)!r}); d(['you are an idiot','thank you'], 'all').to_dict(); print(d.backend, [o for o in {heavy} if o in sys.modules])"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='onnx []'
+
+def test_auto(folder, monkeypatch):
+    import toxicai.backends as module
+    f = read_folder(folder)
+    monkeypatch.setattr(module, '_gpu', lambda: False)
+    monkeypatch.setattr(module, '_installed', lambda o: o=='torch')
+    name,why = choose_backend(f)
+    assert name=='torch' and 'toxicai[serve]' in why and 'toxicai[openvino]' in why
+    with pytest.raises(ImportError, match=r"pip install 'toxicai\[serve\]'"): Detector(folder, 'onnx')
+    monkeypatch.setattr(module, '_installed', lambda o: False)
+    with pytest.raises(ImportError, match='no backend can run'): Detector(folder)
+    monkeypatch.setattr(module, '_installed', lambda o: True)
+    if f.has('model.onnx'): assert choose_backend(f)[0]=='onnx'
+    monkeypatch.setattr(module, '_gpu', lambda: True)
+    assert choose_backend(f)[0]=='torch'
+
+def test_threads(monkeypatch):
+    monkeypatch.setenv('OMP_NUM_THREADS', '3')
+    assert n_threads()==3 and n_threads(2)==2
+    monkeypatch.delenv('OMP_NUM_THREADS')
+    assert n_threads()==len(os.sched_getaffinity(0))
+
+def test_torch_threads_restored(folder):
+    before = torch.get_num_threads()
+    Detector(folder, 'torch', threads=before+1)('a')
+    assert torch.get_num_threads()==before
+
+# The folder
+
+def test_for_transformers(learn, folder):
+    from transformers import AutoModelForSequenceClassification,AutoTokenizer,pipeline
+    model,tok = AutoModelForSequenceClassification.from_pretrained(folder),AutoTokenizer.from_pretrained(folder)
+    assert model.config.id2label=={0:'toxic',1:'insult'} and tok.model_max_length==text_tfm(learn.dls).encoder.max_length
+    got = pipeline('text-classification', str(folder), top_k=None)('you are an idiot')[0]
+    ref = dict(zip(['toxic','insult'], by_learner(learn, ['you are an idiot'])[0]))
+    assert {o['label']:pytest.approx(o['score'], abs=1e-5) for o in got}==ref
+
+def test_no_trace(folder):
+    "No path of this machine, no pickle, no code"
+    for o in folder.iterdir():
+        content = o.read_bytes()
+        assert not any(p in content for p in (str(Path.home()).encode(), str(Path(torch.__file__).parent).encode(), str(tiny_checkpoint()).encode(), b'/tmp/', b'site-packages')), o.name
+    assert not {o.suffix for o in folder.iterdir()} & {'.pkl','.bin','.pt','.py'}
+
+def test_card(folder):
+    from huggingface_hub import ModelCard
+    card = ModelCard.load(folder/'README.md')
+    assert card.data.library_name=='toxicai' and card.data.pipeline_tag=='text-classification' and card.data.base_model is None
+    assert '| toxic | 0.5 |' in card.text and 'from toxicai import Detector' in card.text
+    own = model_card(json.loads((folder/'toxicai.json').read_text()), 'owner/base', 'My *data*.', 'mit')
+    assert ModelCard(own).data.base_model=='owner/base' and ModelCard(own).data.license=='mit' and 'My *data*.' in own
+
+def test_facts(learn, folder):
+    f = read_folder(folder)
+    assert f.labels==learn.labels and f.versions['torch']==torch.__version__.split('+')[0] and f.data['train']['texts']==len(learn.dls.train_ds)
+    assert set(f.metrics)>={'valid_loss','roc_auc'}
+
+def test_replace(learn, folder, tmp_path):
+    there = Path(shutil.copytree(folder, tmp_path/'d'))
+    (there/'model.onnx').unlink(missing_ok=True)
+    (there/'leftover').touch()
+    learn.save_detector(there)
+    assert not (there/'leftover').exists() and list(tmp_path.iterdir())==[there] and oct(there.stat().st_mode)[-3:]!='700'
+
+@pytest.mark.parametrize('there', [True, False])
+def test_atomic(learn, folder, tmp_path, there, monkeypatch):
+    "What fails half-way leaves what was there, and nothing beside it"
+    import toxicai.export as module
+    path = tmp_path/'d'
+    if there: shutil.copytree(folder, path)
+    before = {o.name:o.read_bytes() for o in path.iterdir()} if there else None
+    def fail(*args): raise OSError('no space left')
+    monkeypatch.setattr(module, 'model_card', fail)
+    with pytest.raises(OSError, match='no space left'): learn.save_detector(path)
+    assert [o.name for o in tmp_path.iterdir()]==(['d'] if there else [])
+    if there: assert {o.name:o.read_bytes() for o in path.iterdir()}==before
+
+def test_refused(learn, tmp_path):
+    (tmp_path/'notes.txt').touch()
+    with pytest.raises(FileExistsError, match='not a detector folder'): learn.save_detector(tmp_path)
+    with pytest.raises(FileExistsError, match='not a detector folder'): learn.save_detector(tmp_path/'notes.txt')
+    df = comments().assign(score=[0.1,0.9]*12)
+    from fastai.data.block import DataBlock,RegressionBlock
+    from fastai.data.transforms import ColReader,RandomSplitter
+    block = DataBlock((TransformerTextBlock(tiny_checkpoint()), RegressionBlock()), get_x=ColReader('text'), get_y=ColReader('score'), splitter=RandomSplitter(seed=0))
+    with pytest.raises(ValueError, match='labels are numbers'): toxicity_learner(block.dataloaders(df, bs=8)).save_detector(tmp_path/'n')
+    own = TransformerLearner(learn.dls, torch.nn.Linear(2,2), loss_func='bce', lr=1e-3)
+    with pytest.raises(TypeError, match='network is a Linear'): own.save_detector(tmp_path/'n')
+    from fastai.losses import CrossEntropyLossFlat
+    odd = TransformerLearner(learn.dls, learn.model, loss_func=CrossEntropyLossFlat(), lr=1e-3)
+    with pytest.raises(ValueError, match='not those of labels'): odd.save_detector(tmp_path/'n')
+    assert [o.name for o in tmp_path.iterdir()]==['notes.txt']
+
+# The Hub and pickles
+
+def test_hub(learn, folder, tmp_path, monkeypatch):
+    "A fake Hub that keeps files as the cache of `huggingface_hub` does: links to blobs"
+    import huggingface_hub as hub
+    store,calls = tmp_path/'models--owner--name',[]
+    class Api:
+        def __init__(self, token=None): calls.append(token)
+        def create_repo(self, repo, private, exist_ok): calls.append((repo, private))
+        def upload_folder(self, repo_id, folder_path, commit_message):
+            (store/'blobs').mkdir(parents=True)
+            snap = store/'snapshots'/'abc'
+            snap.mkdir(parents=True)
+            for i,o in enumerate(Path(folder_path).iterdir()):
+                shutil.copy(o, store/'blobs'/str(i))
+                (snap/o.name).symlink_to(f'../../blobs/{i}')
+            return 'https://hub/commit'
+    monkeypatch.setattr(hub, 'HfApi', Api)
+    monkeypatch.setattr(hub, 'snapshot_download', lambda repo, **kw: calls.append((repo, kw['revision'])) or str(store/'snapshots'/'abc'))
+    assert learn.push_to_hub('owner/name', token='t')=='https://hub/commit' and calls==['t', ('owner/name', True)]
+    d = Detector.from_hub('owner/name', revision='abc', backend='torch')
+    assert calls[-1]==('owner/name','abc') and np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
+    (store/'snapshots'/'abc'/'config.json').unlink()
+    (tmp_path/'outside').write_text('{}')
+    (store/'snapshots'/'abc'/'config.json').symlink_to(tmp_path/'outside')
+    with pytest.raises(FolderError, match='leads out'): Detector.from_hub('owner/name')
+
+def test_from_pickle(learn, tmp_path):
+    path,learn.path = learn.path,tmp_path
+    try: learn.export()
+    finally: learn.path = path
+    with pytest.warns(UserWarning, match='is a pickle: opening it runs'): detector_from_pickle(tmp_path/'export.pkl', tmp_path/'d')
+    assert np.abs(Detector(tmp_path/'d', 'torch').scores(texts)-by_learner(learn, texts)).max()<1e-5
+    assert read_folder(tmp_path/'d').labels==learn.labels
