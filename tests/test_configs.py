@@ -51,7 +51,7 @@ def _share(learn, probe): # every word that can be changed is
 def _seed(learn, probe):
     (a,pa),(b,pb) = trained(dict(seed=7)),trained(dict(seed=8))
     weights = lambda o: torch.cat([p.flatten() for p in o.model.parameters()])
-    return torch.equal(weights(learn), weights(a)) and probe.losses==pa.losses and not torch.equal(weights(a), weights(b))
+    return learn.card()['seed']==7 and torch.equal(weights(learn), weights(a)) and probe.losses==pa.losses and not torch.equal(weights(a), weights(b))
 def _precision(learn, probe): return learn.mixed_precision.used=='bf16'
 def _warmup(learn, probe): return np.argmax([o[-1] for o in probe.lrs]) in range(int(.5*len(probe.lrs))-2, int(.5*len(probe.lrs))+2)
 def _pos_weight(learn, probe):

@@ -8,6 +8,7 @@ import numpy as np,pandas as pd,pytest,torch
 from fastcore.foundation import L
 from scipy import stats
 
+import toxicai.sweeps
 from toxicai.all import *
 from toxicai.sweeps import *
 from toxicai.test_utils import comments,tiny_checkpoint
@@ -36,13 +37,21 @@ def swept(tmp_path, plan=None, count=6, train=by_lr, **kwargs): return sweep(pla
 
 @pytest.mark.parametrize('change,err', [
     (dict(method=None), 'no method'), (dict(metric=None), 'no metric'), (dict(metric=dict(name='f1')), '`goal`, maximize or minimize'),
-    (dict(parameters={}), 'no parameters'), (dict(parameters=dict(learning_rate=dict(value=1))), 'expected some of .*label_smoothing')])
+    (dict(parameters={}), 'no parameters'), (dict(method='hill'), "`method` is 'hill': expected 'grid', 'random' or 'bayes'"), (dict(metric='f1'), "`metric` is 'f1'"),
+    (dict(parameters=['lr']), '`parameters` is a list'), (dict(parameters=dict(lr=.1)), r"'lr' is 0.1 in the plan: expected `value"), (dict(parameters=dict(lr=dict(min='a', max=1.))), "'lr' has {'min': 'a'}"),
+    (dict(parameters=dict(lr=dict(min=1., max=0.))), 'min 1.0 is not less than max 0.0'), (dict(parameters=dict(lr=dict(values=[]))), 'engine cannot carry the plan out.*lr'),
+    (dict(parameters=dict(lr=dict(vals=[1]))), 'engine cannot carry'), (dict(early_terminate=dict(type='hyper')), 'engine cannot carry'), (dict(parameters=dict(learning_rate=dict(value=1))), 'expected some of .*label_smoothing')])
 def test_bad_plans(tmp_path, change, err):
     with pytest.raises(SettingError, match=err): swept(tmp_path, {**plan_of(), **change})
 
 def test_yaml(tmp_path):
     (tmp_path/'p.yaml').write_text('name: y\nmethod: grid\nmetric: {name: valid/f1, goal: maximize}\nparameters:\n  lr: {values: [0.1, 0.3]}\n')
     assert swept(tmp_path, tmp_path/'p.yaml', None).best()==dict(lr=0.3)
+    (tmp_path/'n.yaml').write_text('parameters:\n  lr: {values: [1e-5, 1E-4, -2.e+3, .5e1, 1.5e3]}\n  rules: {value: e5}\n  bs: {value: 8}\n')
+    assert read_plan(tmp_path/'n.yaml')['parameters']==dict(lr=dict(values=[1e-5,1e-4,-2000.,5.,1500.]), rules=dict(value='e5'), bs=dict(value=8))
+    (tmp_path/'e.yaml').write_text('# later\n')
+    with pytest.raises(SettingError, match='holds nothing: expected `method`'): swept(tmp_path, tmp_path/'e.yaml')
+    with pytest.raises(FileNotFoundError): swept(tmp_path, tmp_path/'missing.yaml')
     (tmp_path/'q.yaml').write_text('a: [')
     with pytest.raises(SettingError, match='is no YAML'): swept(tmp_path, tmp_path/'q.yaml')
     (tmp_path/'r.yaml').write_text('- a')
@@ -50,11 +59,30 @@ def test_yaml(tmp_path):
 
 def test_endless(tmp_path):
     with pytest.raises(SettingError, match='pass `count`'): swept(tmp_path, count=None)
+    assert len(swept(tmp_path/'cap', {**plan_of(), 'run_cap':2}, None).runs)==2
+
+@pytest.mark.parametrize('count', [0,-1,2.5,'3',True])
+def test_bad_count(tmp_path, count):
+    for online in (False,True):
+        with pytest.raises(SettingError, match=f'`count` is {count!r}: expected how many'): swept(tmp_path, count=count, online=online)
 
 def test_other_plan_in_the_folder(tmp_path):
     swept(tmp_path, count=1)
     with pytest.raises(SettingError, match='another plan'): swept(tmp_path, plan_of(parameters=dict(lr=dict(value=1))))
     with pytest.raises(FileNotFoundError, match='no sweep'): Sweep(tmp_path/'none')
+
+def test_other_data(tmp_path):
+    "The same plan on other rows, or beside other settings, would give figures that do not compare; to look at results needs neither"
+    def s(df=None, **kw): return Sweep(tmp_path/'s', plan_of(), comments(24) if df is None else df, by_lr, **kw)
+    s(bs=8); s(bs=16) # nothing was tried yet
+    s(bs=8).go(1)
+    s(bs=8).go(2)
+    with pytest.raises(SettingError, match=r'do not compare.*bs: was 8, is 16'): s(bs=16)
+    with pytest.raises(SettingError, match=r"data: was '24 rows"): s(comments(24).assign(toxic=0), bs=8)
+    assert len(Sweep(tmp_path/'s').results())==2
+    same = load_comments(comments(24), text_col='text', label_cols=['toxic','insult'])
+    Sweep(tmp_path/'c', plan_of(), same, by_lr).go(1)
+    with pytest.raises(SettingError, match='data: was'): Sweep(tmp_path/'c', plan_of(), same[:12], by_lr)
 
 # Draws
 
@@ -171,6 +199,13 @@ def test_failures(tmp_path):
     s = Sweep(tmp_path/'s')
     assert [o['state'] for o in s.runs]==['finished','failed','finished']+['failed']*3 and s.runs[1]['error']=='RuntimeError: out of luck'
     assert s.results().state.tolist()[:2]==['finished']*2 and len(s.results())==6
+
+@pytest.mark.parametrize('method', ['random','bayes'])
+def test_not_a_number(tmp_path, method):
+    "Runs without a figure are kept, ranked last, and do not disturb the engine"
+    def train(config, data, cbs, **fixed): epochs(cbs, [.5, np.nan if cbs[0].number in (2,3) else 1-abs(config['lr']-.3)])
+    s = swept(tmp_path, plan_of(method, dict(lr=dict(min=0., max=1.)), early_terminate=dict(type='hyperband', min_iter=1)), 6, train)
+    assert len(s.runs)==6 and set(s.results().index[-2:])=={2,3} and np.isfinite(s.results()['valid/f1'].iloc[0])
 
 def test_interrupted(tmp_path):
     def train(config, data, cbs, **fixed):
@@ -302,16 +337,17 @@ def test_online(tmp_path, monkeypatch):
     "With a server, settings are those that it sends, and its own name for the sweep is used"
     import wandb
     sent,asked,init = [],[],wandb.init
-    def agent(sweep_id, function, project, count):
+    def agent(sweep_id, function, project, entity, count):
         asked.append((sweep_id,project,count))
         for lr in (1e-3,2e-3)[:count]:
             monkeypatch.setattr(wandb, 'init', lambda **kw: init(mode='offline', config=dict(lr=lr), **kw))
             function()
-    monkeypatch.setattr(wandb, 'sweep', lambda plan, project: sent.append((plan,project)) or 'abc123')
+    monkeypatch.setattr(wandb, 'sweep', lambda plan, project, entity: sent.append((plan,project,entity)) or 'abc123')
     monkeypatch.setattr(wandb, 'agent', agent)
-    plan = {**real, 'project':'mine', 'parameters':dict(lr=dict(min=1e-4, max=1e-2))}
+    plan = {**real, 'project':'mine', 'entity':'us', 'parameters':dict(lr=dict(min=1e-4, max=1e-2)), 'early_terminate':dict(type='hyperband', min_iter=1)}
+    monkeypatch.setattr(toxicai.sweeps, 'to_stop', lambda *args: pytest.fail('the server decides'))
     s = sweep(plan, comments(48), count=2, folder=tmp_path, online=True, **base)
-    assert sent==[(plan,'mine')] and asked==[('abc123','mine',2)] and [(o['config'],o['state']) for o in s.runs]==[(dict(lr=1e-3),'finished'),(dict(lr=2e-3),'finished')]
+    assert sent==[(plan,'mine','us')] and asked==[('abc123','mine',2)] and [(o['config'],o['state']) for o in s.runs]==[(dict(lr=1e-3),'finished'),(dict(lr=2e-3),'finished')]
     assert sweep(plan, comments(48), count=1, folder=tmp_path, sweep_id='xyz', **base).sweep_id=='xyz' and len(sent)==1
 
 def test_shell(tmp_path):
@@ -328,6 +364,17 @@ def test_shell(tmp_path):
 def test_no_engine(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, 'sweeps', None)
     with pytest.raises(ImportError, match=r"pip install 'toxicai\[sweeps\]'"): swept(tmp_path)
+
+def test_switched_off(tmp_path, monkeypatch):
+    "Who switches W&B off gets a sweep without its logs"
+    monkeypatch.setenv('WANDB_MODE', 'disabled')
+    s = sweep(real, comments(48), count=1, folder=tmp_path, **base)
+    assert s.runs[0]['state']=='finished' and not list(tmp_path.glob('wandb'))
+
+def test_quiet_engine():
+    "What it says of other versions when it is imported is not the user's business"
+    res = subprocess.run([sys.executable, '-W', 'error::UserWarning:pydantic', '-c', 'from toxicai.sweeps import _engine; _engine()'], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH':os.pathsep.join(sys.path)})
+    assert not res.returncode and 'UserWarning: Valid config' not in res.stderr, res.stderr
 
 def test_imported_late():
     code = "import sys; from toxicai.all import *; sys.exit(bool({'wandb','sweeps'} & set(sys.modules)))"

@@ -1,5 +1,6 @@
 "What a run of Weights & Biases really holds: the transaction log of offline runs is read back"
 import json,os,struct,subprocess,sys,time
+from pathlib import Path
 from importlib.metadata import version
 
 import numpy as np,pandas as pd,pytest,torch
@@ -100,11 +101,11 @@ def test_history(learn, tmp_path):
 
 def test_grad_norm(learn, tmp_path):
     "The norm is that of all gradients before clipping, and clipping still happens"
-    class Own(Callback):
+    class Seen(Callback):
         order,run_valid = 10.4,False
         def before_step(self): seen.append(float(torch.cat([p.grad.flatten() for p in self.model.parameters() if p.grad is not None]).norm()))
     seen = []
-    with WandbRun(dir=tmp_path, every=1) as cb: quiet(learn, 'fit', 1, 1e-3, cbs=[cb,Own()])
+    with WandbRun(dir=tmp_path, every=1) as cb: quiet(learn, 'fit', 1, 1e-3, cbs=[cb,Seen()])
     np.testing.assert_allclose(Log(tmp_path).column('train/grad_norm'), seen, rtol=1e-4)
     assert not learn._grab_cbs(GradNorm)
 
@@ -124,14 +125,15 @@ def test_every(learn, tmp_path):
     with pytest.raises(ValueError, match='`every` is 0'): WandbRun(every=0)
 
 def test_config(learn, tmp_path):
-    "Settings of learner, loaders and data; numbers are numbers; a card wins where there is one"
+    "Settings of learner, loaders and data, as `learn.card()` has them; numbers are numbers"
     with WandbRun(dir=tmp_path, config={'mine':3, 'wd':'own'}) as cb: quiet(learn, 'fine_tune', 1, 1e-3, cbs=cb)
     config = Log(tmp_path).config
     assert config['mine']==3 and config['wd']=='own' and config['classes']==['toxic','insult'] and config['lr']==learn.lr and config['loaders']['train']['bs']==8
     assert config['n_train']==len(learn.dls.train_ds) and config['checkpoint']==str(tiny_checkpoint()) and config['rules']==text_tfm(learn.dls).encoder.rules.names
-    assert config['versions']['torch']==version('torch') and config['metrics'][0]=='roc_auc'
-    learn.card = lambda: dict(lr=-1., code=dict(commit='abc'))
-    assert run_config(learn)['lr']==-1 and run_config(learn)['code']==dict(commit='abc') and run_config(learn)['kind']=='multi'
+    assert config['versions']['torch']==version('torch') and config['learner']['metrics'][0]=='roc_auc'
+    card = json.loads(json.dumps(learn.card()))
+    for k in ('data','split','seed','arguments','loaders','versions','code','learner','texts'): assert config[k]==card[k], k
+    assert config['code']['commit'] and config['split']['seed']==42 and config['arguments']['precision']=='fp32' and config['loss_args'].startswith('MaskedBCELoss(')
 
 def test_digests():
     "Other rows, other digest; the same rows, the same"
@@ -141,11 +143,9 @@ def test_digests():
         learn.create_opt()
         return run_config(learn)['data']
     a,b = digests(df),digests(df)
-    df.loc[0,'text'] = 'something else'
-    c = digests(df)
-    df.loc[40,'toxic'] = 1-df.loc[40,'toxic']
-    d = digests(df)
-    assert a==b and a['train']!=c['train'] and a['valid']==c['valid'] and c['valid']!=d['valid']
+    c = digests(df.assign(text=['something else',*df.text[1:]]))
+    d = digests(df.assign(toxic=[*df.toxic[:40],1-df.toxic[40],*df.toxic[41:]]))
+    assert a==b and a['train']!=c['train'] and a['valid']==c['valid'] and d['train']==a['train'] and d['valid']!=a['valid']
 
 def test_no_texts_by_default(learn, tmp_path):
     "Neither log nor files hold a comment, even when the program prints them"
@@ -189,6 +189,18 @@ def test_masked_text():
     assert masked_text('@Bob_1 (b.o+b@mail.co.uk): https://a.b/c?d=e www.x.org you bitch!')=='@user ([mail]): [link] [link] you b***h!'
     assert masked_text('nothing to hide')=='nothing to hide'
 
+def test_names_are_masked():
+    "Capitalised words go, common ones at the start and single letters stay, stars of swear words too"
+    hide = lambda o: masked_text(o, names=True)
+    assert hide("I think Peter O'Neil and Mary-Ann are right. You’re wrong")=='I think [name] [name] and [name] are right. You’re wrong'
+    assert hide('Élodie met @Bob_1 at www.x.org; THIS is Łukasz')=='[name] met @user at [link]; THIS is [name]'
+    assert hide('Bitch, damn you')=='B***h, d**n you' and hide('nothing to hide here')=='nothing to hide here'
+
+def test_mask_by_name(learn, tmp_path):
+    with WandbRun(dir=tmp_path, texts=3, mask='names') as cb: quiet(learn, 'fit', 1, cbs=cb)
+    assert len(table(tmp_path))==3 and cb.mask('Anna')=='[name]'
+    with pytest.raises(ValueError, match="`mask` is 'name': expected True, False, 'names' or a function"): WandbRun(mask='name')
+
 def judged_of(probs, targs): return Judged(np.array(probs), np.array(targs), LabelSet(['a','b'], 'multi'), [str(i) for i in range(len(probs))])
 
 def test_sampled_rows():
@@ -220,22 +232,30 @@ def test_labels_at_the_end(learn, tmp_path):
     assert (s['calibration/method'],s['calibration/toxic'],s['calibration/insult'])==('temperature',[2.],[])
 
 def test_model_artifact(learn, tmp_path):
-    "What was packed loads and predicts as the learner does; the learner is as it was"
+    "What was packed loads and predicts as the learner does, from the pickle and from the detector folder; the learner is as it was"
     path,cbs = learn.path,{o.name for o in learn.cbs}
     with WandbRun(dir=tmp_path/'w', model=True) as cb: quiet(learn, 'fine_tune', 1, cbs=cb)
     art, = Log(tmp_path/'w').artifacts
-    assert art.type=='model' and [o.path for o in art.manifest.contents]==['export.pkl']
+    files = {o.path:o.local_path for o in art.manifest.contents}
+    assert art.type=='model' and {'export.pkl','detector/toxicai.json','detector/model.safetensors','detector/tokenizer.json'}<=set(files)
     from fastai.learner import load_learner
-    new = load_learner(art.manifest.contents[0].local_path)
     texts = comments(6).text.tolist()
-    pd.testing.assert_frame_equal(new.classify(texts), learn.classify(texts))
+    pd.testing.assert_frame_equal(load_learner(files['export.pkl']).classify(texts), learn.classify(texts))
+    for k,v in files.items():
+        if k.startswith('detector/'):
+            (tmp_path/'d').mkdir(exist_ok=True)
+            (tmp_path/'d'/k.split('/')[1]).write_bytes(Path(v).read_bytes())
+    want = learn.classify(texts)[['toxic','insult']].to_numpy()
+    np.testing.assert_allclose(Detector(tmp_path/'d', backend='torch').scores(texts), want, atol=1e-5)
     assert learn.path==path and {o.name for o in learn.cbs}|{'progress'}==cbs|{'progress'}
 
-def test_detector_joins_the_model(learn, tmp_path):
-    learn.save_detector = lambda folder: (folder.mkdir(), (folder/'toxicai.json').write_text('{}'))
-    with WandbRun(dir=tmp_path/'w', model=True) as cb: quiet(learn, 'fit', 1, cbs=cb)
+def test_learner_without_a_detector_folder(learn, tmp_path, monkeypatch):
+    "The pickle is packed all the same, and a warning says what is missing"
+    def fail(self, folder): raise TypeError('no such head')
+    monkeypatch.setattr(TransformerLearner, 'save_detector', fail)
+    with WandbRun(dir=tmp_path/'w', model=True) as cb,pytest.warns(UserWarning, match='no detector folder, TypeError: no such head'): quiet(learn, 'fit', 1, cbs=cb)
     art, = Log(tmp_path/'w').artifacts
-    assert sorted(o.path for o in art.manifest.contents)==['detector/toxicai.json','export.pkl']
+    assert [o.path for o in art.manifest.contents]==['export.pkl']
 
 def test_data_artifact(learn, tmp_path):
     "By reference: address and digest, not the rows"
@@ -324,11 +344,19 @@ dls = ToxicityDataLoaders.from_df(comments(48), tiny_checkpoint(), bs=8)
 learn = toxicity_learner(dls)
 with learn.no_bar(),learn.no_logging(): learn.fit(1, cbs=WandbRun('p', dir={str(tmp_path)!r}, settings=dict(init_timeout=2)))
 print('trained', len(learn.recorder.values))"""
-    env = {**{k:v for k,v in os.environ.items() if k!='WANDB_API_KEY'}, 'HOME':str(tmp_path), 'NETRC':str(tmp_path/'none'), **env}
+    env = {**{k:v for k,v in os.environ.items() if k not in ('WANDB_API_KEY','WANDB_SERVICE')}, 'HOME':str(tmp_path), 'NETRC':str(tmp_path/'none'), **env}
     res = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL)
     assert 'trained 1' in res.stdout, res.stderr
-    assert res.stderr.count('UserWarning: W&B cannot be reached')==1
+    assert res.stderr.count('UserWarning: W&B cannot be reached')==1 and 'Traceback' not in res.stderr
     assert len(Log(tmp_path).column('valid/loss'))==1
+
+def test_nowhere_to_write(learn, tmp_path, monkeypatch):
+    "Where the folder cannot be made, W&B takes the temporary one, and training goes on"
+    import tempfile
+    (tmp_path/'file').write_text('')
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    with WandbRun('p', dir=tmp_path/'file'/'sub') as cb: quiet(learn, 'fit', 1, cbs=cb)
+    assert len(learn.recorder.values)==1 and len(Log(tmp_path).column('valid/loss'))==1
 
 def test_disabled(learn, tmp_path):
     with WandbRun(mode='disabled', dir=tmp_path, texts=4, figures=True, model=True) as cb: quiet(learn, 'fit', 1, cbs=cb)
@@ -351,6 +379,19 @@ def test_stock_learner(tmp_path):
     with WandbRun(dir=tmp_path) as cb: quiet(learn, 'fit', 1, cbs=cb)
     log = Log(tmp_path)
     assert log.config['network']=='BertForSequenceClassification' and len(log.column('valid/loss'))==1
+    assert log.config['data']==data_digests(dls) and log.config['versions']['torch']==version('torch')
+
+def test_mlflow(learn, tmp_path, monkeypatch):
+    "What a callback of the Recorder's figures sends is what MLflow keeps"
+    mlflow = pytest.importorskip('mlflow')
+    monkeypatch.setenv('MLFLOW_ALLOW_FILE_STORE', 'true')
+    mlflow.set_tracking_uri((tmp_path/'m').as_uri())
+    class Send(Callback):
+        order = 70
+        def after_epoch(self): mlflow.log_metrics({k.replace('/', '.'):v for k,v in epoch_figures(self.learn).items()}, step=self.epoch)
+    with mlflow.start_run() as run: quiet(learn, 'fit', 2, 1e-3, cbs=Send())
+    got = [o.value for o in mlflow.MlflowClient().get_metric_history(run.info.run_id, 'valid.f1.toxic')]
+    np.testing.assert_allclose(got, [o[list(learn.recorder.metric_names[1:-1]).index('f1 toxic')] for o in learn.recorder.values])
 
 # Other loggers
 

@@ -10,13 +10,13 @@ import difflib,inspect
 
 import pandas as pd
 from fastai.data.all import ColReader
-from fastai.torch_core import set_seed
 from .attacks import *
 from .data import *
 from .labels import *
 from .learner import *
 from .losses import *
 from .models import *
+from .repeat import *
 from .text import *
 
 # %% ../nbs/13a_configs.ipynb #0437b61a
@@ -94,7 +94,7 @@ def config_loss(
     return cls(**args, **({'thresh':labels.thresholds} if issubclass(cls, MaskedBCELoss) else {}))
 
 # %% ../nbs/13a_configs.ipynb #3a43bd04
-_learner_args = _args_of(toxicity_learner, ('dls','checkpoint','cbs','seed','kwargs'))
+_learner_args = _args_of(toxicity_learner, ('dls','checkpoint','cbs','kwargs'))
 
 def config_learner(
     settings:dict, # Settings by name; what is not for the learner is left alone
@@ -117,8 +117,8 @@ def train_config(
     "A learner, trained as `config` says"
     check_settings(config)
     check_settings(fixed, [*dict.fromkeys([*sweepable, *_loader_args, *_learner_args])])
-    settings = {**fixed, **{k:v for k,v in config.items() if v is not None}}
-    set_seed(settings.get('seed', 42))
+    settings = {'seed':42, **fixed, **{k:v for k,v in config.items() if v is not None}}
+    seed_everything(settings['seed'])
     learn = config_learner(settings, config_loaders(settings, data))
     with learn.no_bar(),learn.no_logging(): learn.fine_tune(**{'epochs':1, **_picked(settings, _places['fit'], lr='base_lr', warmup='pct_start')}, cbs=cbs)
     return learn

@@ -7,7 +7,8 @@ __all__ = ['read_plan', 'check_plan', 'read_runs', 'changed_runs', 'drawn_config
            'SweepEpoch', 'sweep', 'spread', 'run_sweep']
 
 # %% ../nbs/13b_sweeps.ipynb #bcd44ddb
-import json,os,random,time,warnings
+import json,os,random,re,time,warnings
+from hashlib import sha256
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,37 +22,66 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student,ttest_ind
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
-from .configs import *
+from .repeat import *
 from .tracking import *
+from .configs import *
 
 # %% ../nbs/13b_sweeps.ipynb #58ffb5bc
 def _engine():
-    try: import sweeps
+    try:
+        with warnings.catch_warnings(action='ignore'): import sweeps, sweeps.config # it was written for another pydantic
     except ImportError as e: raise ImportError("a sweep without a server needs W&B's engine: `pip install 'toxicai[sweeps]'`, or pass `online=True`") from e
     return sweeps
+
+def _yaml(text):
+    "YAML whose numbers are those of version 1.2"
+    import yaml
+    class Loader(yaml.SafeLoader): pass
+    Loader.add_implicit_resolver('tag:yaml.org,2002:float', re.compile(r'[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$'), list('-+.0123456789')) # https://yaml.org/spec/1.2.2/#1032-tag-resolution
+    try: return yaml.load(text, Loader)
+    except yaml.YAMLError as e: raise SettingError(f"no YAML: {e}") from e
 
 def read_plan(
     plan, # A dict, or the path of a YAML file
 ) -> dict:
     "The plan of a sweep"
     if isinstance(plan, dict): return json.loads(json.dumps(plan))
-    import yaml
-    try: res = yaml.safe_load(Path(plan).read_text(encoding='utf-8'))
-    except yaml.YAMLError as e: raise SettingError(f"{str(plan)!r} is no YAML: {e}") from e
-    if not isinstance(res, dict): raise SettingError(f"{str(plan)!r} holds a {type(res).__name__}: expected `method`, `metric` and `parameters`")
+    try: res = _yaml(Path(plan).read_text(encoding='utf-8'))
+    except SettingError as e: raise SettingError(f"{str(plan)!r} is {e}") from e
+    if not isinstance(res, dict): raise SettingError(f"{str(plan)!r} holds {'nothing' if res is None else f'a {type(res).__name__}'}: expected `method`, `metric` and `parameters`")
     return res
+
+# %% ../nbs/13b_sweeps.ipynb #bde29b36
+def _check_parameter(name, spec):
+    if not isinstance(spec, dict): raise SettingError(f"the setting {name!r} is {spec!r} in the plan: expected `value: ...`, `values: [...]`, or `min: ...` and `max: ...`")
+    odd = {k:spec[k] for k in ('min','max','mu','sigma','q') if k in spec and (isinstance(spec[k], bool) or not isinstance(spec[k], (int,float)))}
+    if odd: raise SettingError(f"the setting {name!r} has {odd} in the plan: expected numbers")
+
+def _check_by_engine(plan):
+    "What W&B's engine has against `plan`; nothing where it is not installed"
+    try: check = _engine().config.schema_violations_from_proposed_config
+    except ImportError: return
+    try: odd = check({k:plan[k] for k in (*_parts,'early_terminate') if k in plan})
+    except (ValueError,TypeError) as e: odd = [str(e)]
+    if odd: raise SettingError(f"W&B's engine cannot carry the plan out: {'; '.join(dict.fromkeys(odd))}")
+
+_parts = ('method','metric','parameters')
 
 def check_plan(
     plan:dict, # Plan of a sweep
     known=None, # Names of settings; `sweepable` by default
 ):
     "Raise a `SettingError` for a plan that cannot be carried out"
-    missing = [o for o in ('method','metric','parameters') if not plan.get(o)]
+    missing = [o for o in _parts if not plan.get(o)]
     if missing: raise SettingError(f"the plan has no {', '.join(missing)}: expected `method`, `metric` (`name` and `goal`) and `parameters`")
-    metric = plan['metric']
+    if plan['method'] not in ('grid','random','bayes'): raise SettingError(f"`method` is {plan['method']!r}: expected 'grid', 'random' or 'bayes'")
+    metric,settings = plan['metric'],plan['parameters']
     if not isinstance(metric, dict) or metric.get('goal') not in ('maximize','minimize') or 'name' not in metric:
         raise SettingError(f"`metric` is {metric!r}: expected a `name`, such as valid/f1, and a `goal`, maximize or minimize")
-    check_settings(plan['parameters'], known)
+    if not isinstance(settings, dict): raise SettingError(f"`parameters` is a {type(settings).__name__}: expected names of settings with their values")
+    check_settings(settings, known)
+    for o in settings.items(): _check_parameter(*o)
+    _check_by_engine(plan)
 
 # %% ../nbs/13b_sweeps.ipynb #11d0d1a1
 def read_runs(
@@ -104,7 +134,8 @@ _states = dict(running='running', finished='finished', stopped='finished', faile
 def _as_runs(runs, part):
     "Our records as those of the engine, with their `history` or their `final` figures"
     make = _engine().SweepRun
-    more = lambda o: dict(sampledHistory=o['history']) if part=='history' else dict(summaryMetrics=o['final'])
+    real = lambda o: {k:v for k,v in o.items() if np.isfinite(v)}
+    more = lambda o: dict(sampledHistory=[real(e) for e in o['history']]) if part=='history' else dict(summaryMetrics=real(o['final']))
     return [make(name=str(o['number']), state=_states[o['state']], config={k:{'value':v} for k,v in o['config'].items()}, **more(o)) for o in runs]
 
 def _value(o): return o.item() if isinstance(o, np.generic) else o
@@ -117,7 +148,7 @@ def drawn_config(
     "Settings that nobody has tried"
     tried = [o['config'] for o in runs]
     for i in range(20):
-        with _seeded(seed, len(runs), i): res = _engine().next_run({k:v for k,v in plan.items() if k in ('method','metric','parameters')}, _as_runs(runs, 'final'))
+        with _seeded(seed, len(runs), i): res = _engine().next_run({k:plan[k] for k in _parts}, _as_runs(runs, 'final'))
         if res is None: return None
         config = {k:_value(v['value']) for k,v in res.config.items()}
         if config not in tried: return config
@@ -130,7 +161,7 @@ def to_stop(
 ) -> bool:
     "Does hyperband give up the run `number`?"
     if 'early_terminate' not in plan: return False
-    return str(number) in [o.name for o in _engine().stop_runs({k:v for k,v in plan.items() if k in ('method','metric','parameters','early_terminate')}, _as_runs(runs, 'history'))]
+    return str(number) in [o.name for o in _engine().stop_runs({k:plan[k] for k in (*_parts,'early_terminate')}, _as_runs(runs, 'history'))]
 
 def claim(
     folder, # Folder of a sweep
@@ -175,6 +206,7 @@ class Sweep:
         self.folder,self.data,self.train,self.keep,self.seed,self.wandb,self.fixed = Path(folder),data,train or train_config,keep,seed,wandb or {},fixed
         self.known = sweepable if train is None else known
         self.plan = self._settled(plan)
+        self._same_data()
         self.goal,self.metric = [self.plan['metric'][o] for o in ('goal','name')]
 
     def __repr__(self): return f"Sweep({self.plan.get('name', self.folder.name)}: {pd.Series([o['state'] for o in self.runs], dtype=object).value_counts().to_dict()}, {self.goal} {self.metric})"
@@ -194,10 +226,32 @@ def _settled(self:Sweep, plan):
     self.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(self.folder/'sweep.lock'):
         if other: _write_runs(self.folder, [])
-        part = path.with_suffix('.part')
-        part.write_text(json.dumps(plan, indent=1), encoding='utf-8')
-        os.replace(part, path)
+        _write_json(path, plan)
     return plan
+
+def _write_json(path, o):
+    part = path.with_suffix('.part')
+    part.write_text(json.dumps(o, indent=1), encoding='utf-8')
+    os.replace(part, path)
+
+def _about_data(data):
+    "What tells `data` from others"
+    if isinstance(data, (str,Path)): return str(data)
+    frame = next((getattr(data, o)() for o in ('to_frame','to_pandas') if hasattr(data, o)), data)
+    if not isinstance(frame, pd.DataFrame): return f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
+    rows = pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy()
+    return f'{len(frame)} rows, {sha256(rows.tobytes()).hexdigest()[:16]}'
+
+@patch
+def _same_data(self:Sweep):
+    "Raise where the sweep in the folder was made of other data, or with other settings beside"
+    if self.data is None: return
+    path,new = self.folder/'made_of.json',json.loads(json.dumps(dict(data=_about_data(self.data), **described(self.fixed))))
+    with FileLock(self.folder/'sweep.lock'):
+        old = json.loads(path.read_text(encoding='utf-8')) if path.exists() else None
+        odd = [] if old is None else [f'{k}: was {old.get(k)!r}, is {new.get(k)!r}' for k in {**old, **new} if old.get(k)!=new.get(k)]
+        if odd and self.runs: raise SettingError(f"runs do not compare when what does not vary changes between them ({'; '.join(odd)}): pass the same as before, or another folder than {str(self.folder)!r}")
+        _write_json(path, new)
 
 # %% ../nbs/13b_sweeps.ipynb #b1162fd2
 class SweepEpoch(Callback):
@@ -206,7 +260,8 @@ class SweepEpoch(Callback):
     def __init__(self,
         sweep:Sweep, # The sweep
         number:int, # Of the run
-    ): self.sweep,self.number = sweep,number
+        stops:bool=True, # May hyperband end it? W&B's server does that itself
+    ): self.sweep,self.number,self.stops = sweep,number,stops
 
     def before_fit(self): self.trains = False
     def before_train(self): self.trains = True
@@ -216,7 +271,7 @@ class SweepEpoch(Callback):
         if self.sweep.metric not in figures: raise SettingError(f"no metric {self.sweep.metric!r} came out of the epoch: expected one of {', '.join(figures)}")
         with changed_runs(self.sweep.folder) as runs:
             runs[self.number-1]['history'].append(figures)
-            stop = to_stop(self.sweep.plan, runs, self.number)
+            stop = self.stops and to_stop(self.sweep.plan, runs, self.number)
         if stop: raise SweepStop
 
 # %% ../nbs/13b_sweeps.ipynb #5b849fae
@@ -228,8 +283,9 @@ def _ended(self:Sweep, number, **what):
 
 @patch
 def _callbacks(self:Sweep, rec, run=None):
-    own = dict(project=self.plan.get('project', 'toxicai'), name=f"run-{rec['number']}", group=self.plan.get('name', self.folder.name), dir=self.folder, config=rec['config'], mode='offline')
-    return SweepEpoch(self, rec['number']),WandbRun(run=run, **{**({} if run is not None else own), **self.wandb})
+    own = dict(project=self.plan.get('project', 'toxicai'), name=f"run-{rec['number']}", group=self.plan.get('name', self.folder.name), dir=self.folder, config=rec['config'],
+               mode='disabled' if os.environ.get('WANDB_MODE')=='disabled' else 'offline')
+    return SweepEpoch(self, rec['number'], run is None),WandbRun(run=run, **{**({} if run is not None else own), **self.wandb})
 
 @patch
 def _train_one(self:Sweep, rec, run=None):
@@ -257,12 +313,17 @@ def _check_failures(self:Sweep):
     last = [o for o in self.runs if o['state'] in ('finished','stopped','failed')][-3:]
     if len(last)==3 and all(o['state']=='failed' for o in last): raise RuntimeError(f"three runs on end failed, the last with {last[-1]['error']}: mend it, and call again to go on")
 
+def _check_count(count):
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count<1): raise SettingError(f"`count` is {count!r}: expected how many runs, 1 or more")
+
 @patch
 def go(self:Sweep,
-    count:int=None, # Runs of the whole sweep, those that are there included; for a grid all by default
+    count:int=None, # Runs of the whole sweep, those that are there included; by default `run_cap` of the plan, or all of a grid
 ) -> Sweep: # Itself
     "Train what is missing, offline"
+    if count is None: count = self.plan.get('run_cap')
     if count is None and self.plan['method']!='grid': raise SettingError(f"a sweep by {self.plan['method']!r} has no end: pass `count`, how many runs")
+    _check_count(count)
     _engine()
     while (got := claim(self.folder, self.plan, count, self.seed)) is not None:
         rec,lock = got
@@ -293,9 +354,10 @@ def go_online(self:Sweep,
 ) -> Sweep: # Itself
     "Train what the server asks for"
     import wandb
-    project = self.plan.get('project', 'toxicai')
-    self.sweep_id = sweep_id or wandb.sweep(self.plan, project=project)
-    wandb.agent(self.sweep_id, function=self._agent_run, project=project, count=count)
+    _check_count(count)
+    where = dict(project=self.plan.get('project', 'toxicai'), entity=self.plan.get('entity'))
+    self.sweep_id = sweep_id or wandb.sweep(self.plan, **where)
+    wandb.agent(self.sweep_id, function=self._agent_run, count=count, **where)
     return self
 
 # %% ../nbs/13b_sweeps.ipynb #5cfb3393
@@ -303,7 +365,7 @@ def sweep(
     plan, # Dict or YAML file
     data, # What `ToxicityDataLoaders.from_df` takes
     train=None, # Function `(config, data, cbs, **fixed) -> learner`; `train_config` by default
-    count:int=None, # Runs of the whole sweep; online, of this agent
+    count:int=None, # Runs of the whole sweep, `run_cap` of the plan by default; online, of this agent
     folder=None, # Where it is kept; `sweeps/` and the name of the plan by default
     online:bool=False, # With W&B's server?
     sweep_id:str=None, # Of a sweep on the server to join
@@ -405,7 +467,7 @@ def plot(self:Sweep): # A matplotlib `Figure`
         ax.plot(range(len(cols)), line, color=_cividis(s), linewidth=1.6, marker='o', markersize=3)
     for i,(_,ticks,shown) in enumerate(cols):
         ax.axvline(i, color='#999999', linewidth=0.8, zorder=0)
-        for t,s in zip(ticks, shown): ax.text(i+0.04, t, s, fontsize=8, va='center', color='#333333')
+        for t,s in zip(ticks, shown): ax.text(i+0.04, t, s, fontsize=8, va='center', color='#333333', bbox=dict(facecolor='white', alpha=0.75, edgecolor='none', pad=0.8))
     ax.set_xticks(range(len(cols)), [*names, self.metric])
     ax.set(yticks=[], xlim=(-0.2, len(cols)-0.6))
     ax.spines[['top','right','left']].set_visible(False)
@@ -413,7 +475,7 @@ def plot(self:Sweep): # A matplotlib `Figure`
 
 def _cividis(s):
     from matplotlib import colormaps
-    return colormaps['cividis'](float(s))
+    return colormaps['cividis'](0.9*float(s)) # its last tenth is hard to see on white
 
 # %% ../nbs/13b_sweeps.ipynb #2b14d3b1
 @patch
@@ -474,9 +536,7 @@ def _figure(self:Sweep, config):
     if self.data is None: raise SettingError("there are no data to train on: pass `data`, and the settings that do not vary, to `Sweep`")
     value = epoch_figures(self.train(config, self.data, cbs=None, **self.fixed))[self.metric]
     with FileLock(self.folder/'sweep.lock'):
-        part = path.with_suffix('.part')
-        part.write_text(json.dumps({**known(), key:value}), encoding='utf-8')
-        os.replace(part, path)
+        _write_json(path, {**known(), key:value})
     return value
 
 # %% ../nbs/13b_sweeps.ipynb #5edb4a26
@@ -486,7 +546,7 @@ def run_sweep(
     data:str, # File or name of a corpus, as `load_comments` reads it
     text_col:str=None, # Name of the text column; recognised by default
     label_cols:str=None, # Names of label columns, separated by commas; recognised by default
-    count:int=None, # Runs of the whole sweep
+    count:int=None, # Runs of the whole sweep; `run_cap` of the plan by default
     folder:str=None, # Where it is kept
     checkpoint:str=None, # Name on the Hub or a folder; the packaged encoder by default
     online:bool=False, # With W&B's server?

@@ -9,8 +9,7 @@ __all__ = ['GradNorm', 'TokenCount', 'metric_key', 'epoch_figures', 'run_config'
 # %% ../nbs/13_tracking.ipynb #4479d280
 import re,tempfile,time,warnings
 from contextlib import contextmanager
-from hashlib import sha256
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 
 import numpy as np,pandas as pd,torch
@@ -18,14 +17,18 @@ from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.data.all import dispatch
 from fastcore.basics import patch
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import nn
+from .checkpoints import *
 from .data import *
+from .export import *
 from .figures import *
 from .interpret import *
 from .judged import *
 from .labels import *
 from .learner import *
 from .masking import *
+from .repeat import *
 from .rules import *
 from .text import *
 
@@ -73,41 +76,37 @@ def epoch_figures(
     return {metric_key(k):float(v) for k,v in cols if k not in ('epoch','time') and v is not None}
 
 # %% ../nbs/13_tracking.ipynb #a0bab408
-def _digest(items):
-    "Of the rows of a frame or a list, 16 hexadecimal digits"
-    rows = items if isinstance(items, pd.DataFrame) else pd.DataFrame({'item':[str(o) for o in items]})
-    return sha256(pd.util.hash_pandas_object(rows.astype(str), index=False).to_numpy().tobytes()).hexdigest()[:16]
-
 def _plain(o): return o.item() if isinstance(o, np.generic) else str(o) if isinstance(o, str) else o
 
-def _of_loader(dl): return {k:getattr(dl, k, None) for k in ('bs','pool','balance','drop_last','in_order')}
-
-def _own_facts(learn):
-    "What this module finds out itself"
-    enc,labels = text_tfm(learn.dls),learn.labels
-    sides = dict(train=learn.dls.train_ds, valid=learn.dls.valid_ds)
-    return dict({k:_plain(v) for k,v in learn.gather_args().items()}, classes=class_names(learn.dls), labels=None if labels is None else labels.kind,
-                rules=list(enc.encoder.rules.names), lazy=enc.lazy, loaders=dict(train=_of_loader(learn.dls.train), valid=_of_loader(learn.dls.valid)),
-                moms=list(learn.moms), optimizer=getattr(learn.opt_func, '__name__', str(learn.opt_func)), splitter=learn.splitter.__name__,
-                loss_args=repr(learn.loss_func), metrics=list(learn.metrics.attrgot('name')), data={k:_digest(getattr(o, 'items', range(len(o)))) for k,o in sides.items()},
-                versions={o:version(o) for o in ('toxicai','torch','transformers','fastai')})
+def _called(o): return getattr(o, '__name__', type(o).__name__)
 
 def run_config(
     learn, # A learner with an optimizer
 ) -> dict: # Numbers, strings, and lists and dicts of them
     "Settings of `learn`, for the configuration of a run"
-    facts = _own_facts(learn) if isinstance(learn, TransformerLearner) else dict(network=type(learn.model).__name__, loss=type(learn.loss_func).__name__)
-    card = getattr(learn, 'card', None)
-    return {**facts, **(card() if callable(card) else {})}
+    facts = dict(network=type(learn.model).__name__, loss=type(learn.loss_func).__name__, loss_args=repr(learn.loss_func), optimizer=_called(learn.opt_func))
+    if not isinstance(learn, TransformerLearner): return dict(facts, data=data_digests(learn.dls), versions=versions(), code=git_state())
+    flat = {k:_plain(v) for k,v in learn.gather_args().items()}
+    more = dict(labels=getattr(learn.labels, 'kind', None), rules=list(text_tfm(learn.dls).encoder.rules.names), balance=getattr(learn.dls.train, 'balance', 0.))
+    return {**flat, **facts, **more, **learn.card()}
 
 # %% ../nbs/13_tracking.ipynb #b48f93b5
 def masked_text(
     text:str, # A comment
+    names:bool=False, # Hide capitalised words as well?
 ) -> str: # For other eyes
     "`text` without users, mail addresses and links, swear words with stars inside"
-    return mask_words(_hidden(_mail.sub('[mail]', text)))
+    text = mask_words(_hidden(_mail.sub('[mail]', text)))
+    return _capital.sub(_no_name, text) if names else text
 
 _mail,_hidden = re.compile(r'[\w.+-]+@[\w-]+(?:\.[\w-]+)+'),Rules(['urls:[link]','users:@user'])
+_capital = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\*)")
+_common = ENGLISH_STOP_WORDS | {"i'm","i'd","i'll","i've","don't","can't","won't","it's","that's","you're","what's","thank","thanks","please","yes","hi","hello"}
+
+def _no_name(m):
+    "The word `m`, unless it may be a name"
+    word = m[0]
+    return word if len(word)==1 or not word[0].isupper() or word.lower().replace('’', "'") in _common else '[name]'
 
 def _wrongness(judged):
     "How far the scores are from the truth, in [0,1], NaN where nobody annotated; and whether the row is wrong; shapes (n,)"
@@ -166,7 +165,7 @@ class WandbRun(Callback):
         project:str=None, # Project of a new run; by default the run that is active, or else a new one
         run=None, # A `wandb.Run` of yours to log to
         texts=False, # Texts of the validation set in a table: True for 50, or how many. Comments are personal data
-        mask=True, # Swear words, users and links in those texts: True to hide them, False to leave them, or a function `str -> str`
+        mask=True, # What to hide in those texts: True for swear words, users and links, 'names' for capitalised words too, False for nothing, or a function `str -> str`
         figures:bool=False, # Confusion, curves and reliability of the validation set as pictures?
         model:bool=False, # The exported learner as an Artifact?
         data=None, # Path or address of the data: an Artifact by reference, with its digest
@@ -175,13 +174,14 @@ class WandbRun(Callback):
         **kwargs, # For `start_run`: `name`, `group`, `mode`, `dir`, `config`, `tags`, ...
     ):
         if not isinstance(every, int) or every<1: raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
+        if mask not in (True,False,'names') and not callable(mask): raise ValueError(f"`mask` is {mask!r}: expected True, False, 'names' or a function")
         self.project,self.texts,self.figures,self.model_,self.data,self.every,self.seed,self.kwargs = project,texts,figures,model,data,every,seed,kwargs
-        self.mask = {True:masked_text, False:None}.get(mask, mask) if isinstance(mask, bool) else mask
-        self.wandb,self.own,self.fitted,self.given = run,False,None,None
+        self.mask = mask if callable(mask) else {True:masked_text, False:None, 'names':partial(masked_text, names=True)}[mask]
+        self.wandb,self.opened,self.fitted,self.preset = run,False,None,None
         self._begin()
 
     def _begin(self): self.step,self.n_epochs,self.n_fits,self.trained,self.count = 0,0.,0,False,TokenCount()
-    def __getstate__(self): return {**self.__dict__, 'wandb':None, 'own':False, 'fitted':None, 'learn':None}
+    def __getstate__(self): return {**self.__dict__, 'wandb':None, 'opened':False, 'fitted':None, 'learn':None}
     def __enter__(self): return self
     def __exit__(self, kind, *args): self.finish(0 if kind is None else 1)
 
@@ -193,8 +193,8 @@ def _open(self:WandbRun):
     if self.wandb is None and self.project is None and not self.kwargs: self.wandb = wandb.run
     if self.wandb is None:
         self._begin()
-        self.wandb,self.own = start_run(project=self.project, **self.kwargs),True
-    if self.given is None: self.given = set(self.wandb.config.keys())
+        self.wandb,self.opened = start_run(project=self.project, **self.kwargs),True
+    if self.preset is None: self.preset = set(self.wandb.config.keys())
     self.wandb.define_metric('step')
     for o in ('train/*','valid/*','lr/*','epoch'): self.wandb.define_metric(o, step_metric='step')
 
@@ -212,7 +212,7 @@ def before_train(self:WandbRun):
     if not self.logs: return
     if not self.trained:
         self._open()
-        self.wandb.config.update({k:v for k,v in run_config(self.learn).items() if k not in self.given}, allow_val_change=True)
+        self.wandb.config.update({k:v for k,v in run_config(self.learn).items() if k not in self.preset}, allow_val_change=True)
         self.own_norm = not self.learn._grab_cbs(GradNorm)
         if self.own_norm: self.learn.add_cb(GradNorm())
         self.trained,self.n_fits,self.epochs_before = True,self.n_fits+1,self.n_epochs
@@ -293,12 +293,13 @@ def _elsewhere(learn, cbs):
 
 @patch
 def _log_model(self:WandbRun):
-    "The learner as `load_learner` reads it, and as a detector where the learner can write one"
+    "The learner as `load_learner` reads it, and where it can be one the detector folder"
     import wandb
     artifact,learn = wandb.Artifact(f'learner-{self.wandb.id}', 'model'),self.learn
     with _elsewhere(learn, [self]) as folder:
         learn.export()
-        if hasattr(learn, 'save_detector'): learn.save_detector(folder/'detector')
+        if isinstance(learn, TransformerLearner):
+            with _or_warn('detector folder'): learn.save_detector(folder/'detector')
         artifact.add_dir(str(folder))
     self.wandb.log_artifact(artifact)
 
@@ -307,7 +308,7 @@ def _log_data(self:WandbRun):
     "Where the data are, not what they are; files here get a digest"
     import wandb
     where = str(self.data) if '://' in str(self.data) else Path(self.data).resolve().as_uri()
-    artifact = wandb.Artifact(f'data-{self.wandb.id}', 'dataset', metadata={'rows':{k:_digest(o.items) for k,o in dict(train=self.dls.train_ds, valid=self.dls.valid_ds).items()}})
+    artifact = wandb.Artifact(f'data-{self.wandb.id}', 'dataset', metadata={'rows':data_digests(self.dls)})
     artifact.add_reference(where)
     self.wandb.log_artifact(artifact)
 
@@ -340,8 +341,8 @@ def finish(self:WandbRun,
     "End the run, with the thresholds and the calibration that the learner has now"
     if self.wandb is None: return
     self._sum_up()
-    if self.own: self.wandb.finish(exit_code)
-    self.wandb,self.own,self.fitted,self.given = None,False,None,None
+    if self.opened: self.wandb.finish(exit_code)
+    self.wandb,self.opened,self.fitted,self.preset = None,False,None,None
 
 # %% ../nbs/13_tracking.ipynb #33030665
 @dispatch
