@@ -38,3 +38,6 @@ from toxicai.errors import *
 from toxicai.backends import *
 from toxicai.export import *
 from toxicai.inference import *
+from toxicai.tracking import *
+from toxicai.configs import *
+from toxicai.sweeps import *

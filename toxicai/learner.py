@@ -50,7 +50,7 @@ class NoDecayOptim(OptimWrapper):
     @property
     def param_lists(self): return L(L(self.opt.param_groups[i]['params'] + self.opt.param_groups[i+self.n_groups]['params']) for i in range(self.n_groups))
     @property
-    def hypers(self): return super().hypers[:self.n_groups]
+    def hypers(self): return L({k:v for k,v in o.items() if v is not None} for o in super().hypers[:self.n_groups]) # loggers take no None
 
     def _set_hyper(self, k, v):
         v = list(v)
@@ -294,14 +294,17 @@ def fine_tune(self:TransformerLearner,
     pct_start:float=0.1, # Share of warm-up
     div:float=25., # The warm-up starts at the rate over `div`
     decay:float=None, # Factor from each group to the one before it, instead of `lr_mult`; for `layerwise_splitter`
+    frozen:int=0, # Parameter groups, counted from the input, that are never trained
     **kwargs, # For `fit_one_cycle`
 ):
     "Train the head alone, then the whole network with discriminative learning rates"
     if base_lr is None: base_lr = self.lr
     if freeze_epochs:
         self.freeze()
-        self.fit_one_cycle(freeze_epochs, slice(4*base_lr), pct_start=pct_start, div=div, **kwargs)
-    self.unfreeze()
+        self.more_fits = True # for callbacks that report when all is done
+        try: self.fit_one_cycle(freeze_epochs, slice(4*base_lr), pct_start=pct_start, div=div, **kwargs)
+        finally: self.more_fits = False
+    self.freeze_to(frozen)
     lrs = slice(base_lr/lr_mult, base_lr) if decay is None else decayed_lrs(base_lr, len(self.opt.param_lists), decay)
     self.fit_one_cycle(epochs, lrs, pct_start=pct_start, div=div, **kwargs)
 
