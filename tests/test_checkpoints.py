@@ -270,9 +270,16 @@ def stopped(folder, stop=6, **kwargs):
     with pytest.raises(KeyboardInterrupt): call(learner(**kwargs), 'fit', 2, cbs=[Checkpoint(folder, every=2), StopAt(stop)])
     return folder
 
+@pytest.fixture
+def signals():
+    "What a terminal gives: a process that was started in the background ignores SIGINT"
+    old = {k:signal.signal(k, v) for k,v in {signal.SIGINT:signal.default_int_handler, signal.SIGTERM:signal.SIG_DFL}.items()}
+    yield
+    for o in old.items(): signal.signal(*o)
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize('event', ['before_backward','before_validate'])
-def test_signals(number, event, tmp_path):
+def test_signals(signals, number, event, tmp_path):
     "They wait for the end of the batch; nothing of it is lost, and the handlers are the old ones afterwards"
     whole,learn,old = learner(),None,signal.getsignal(number)
     call(whole, 'fit', 2)
@@ -292,7 +299,7 @@ def test_signals(number, event, tmp_path):
     call(again, 'resume', tmp_path, cbs=Ask())
     assert_same(whole, again)
 
-def test_second_signal(tmp_path):
+def test_second_signal(signals, tmp_path):
     "A second Ctrl-C does not wait"
     class Ask(Callback):
         def before_backward(self):
