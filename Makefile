@@ -19,7 +19,7 @@ PY_CHECK = import sys; num = lambda s: [*map(int, s.split("."))]; \
   sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}, but toxicai needs $(PY_MIN) or later, before $(PY_END): make PYTHON=/path/to/python")
 CUDA = $(shell nvidia-smi >/dev/null 2>&1 && echo cuda)
 
-.PHONY: help demo test test-all test-min readme clean
+.PHONY: help demo test test-all test-min readme dist clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile
@@ -45,6 +45,13 @@ test-min: .venv-min/constraints.txt ## `make test` with the lowest versions that
 readme: $(VENV)/.installed-dev ## README.md from nbs/index.ipynb
 	$(BIN)/python docs/readme.py
 
+dist: $(VENV)/.installed-dev ## The wheels toxicai-core and toxicai, and the source archive both are built from, in dist/
+	rm -rf dist build/dist
+	$(BIN)/python -m build --sdist
+	mkdir -p build/dist
+	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
+	for o in core training; do rm -rf build/dist/build; TOXICAI_DIST=$$o $(BIN)/python -m build --wheel --outdir dist build/dist || exit; done
+
 clean: ## What builds and tests left behind; the environments stay (rm -rf .venv .venv-min)
 	rm -rf build dist *.egg-info .pytest_cache .hypothesis
 	find toxicai tests docs nbs -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
@@ -60,4 +67,4 @@ $(VENV)/.installed-%: settings.ini setup.py pyproject.toml | $(BIN)/pip
 
 .venv-min/constraints.txt: settings.ini
 	@mkdir -p $(@D)
-	sed -nE '/^requirements/,/^$$/s/^ +([^>]+)>=([^,]+),.*/\1==\2/p' $< > $@
+	sed -nE '/^(core_)?requirements/,/^$$/s/^ +([^>]+)>=([^,]+),.*/\1==\2/p' $< > $@

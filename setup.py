@@ -1,4 +1,5 @@
-"Builds the package from the facts in settings.ini"
+"Builds the package from the facts in settings.ini: complete, or as the two wheels that `make dist` writes"
+import os,re
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import find_packages,setup
@@ -9,17 +10,29 @@ cfg.read(root/'settings.ini', encoding='utf-8')
 cfg = cfg['DEFAULT']
 
 def lines(key): return [o for o in cfg[key].splitlines() if o]
+def name_of(req): return re.match(r'[\w.-]+', req)[0]
 
 pythons = range(int(cfg['min_python'].split('.')[1]), int(cfg['before_python'].split('.')[1]))
-extras = {o:lines(f'{o}_requirements') for o in ('encoder','evaluate','errors','sweeps','serve','openvino','onnx')}
+core,training = lines('core_requirements'),lines('requirements')
+core_extras = {o:lines(f'{o}_requirements') for o in ('serve','openvino')}
+extras = {**core_extras, **{o:lines(f'{o}_requirements') for o in ('encoder','evaluate','errors','sweeps','onnx')}}
 extras['dev'] = [r for o in extras.values() for r in o] + lines('dev_requirements')
+core_extras['torch'] = [o for o in training if name_of(o) in cfg['torch_needs'].split()]
+
+files = dict(packages=find_packages(include=['toxicai', 'toxicai.*']), package_data={'toxicai': ['*.csv']},
+             entry_points={'nbdev': ['toxicai=toxicai._modidx:d']})
+# pip cannot leave requirements out, so what serving needs is a wheel of its own. It has all the modules, which are small: two wheels that
+# shared a folder would delete each other's files when a module moves from one to the other. The wheel `toxicai` brings requirements alone.
+dists = dict(
+    whole=dict(name=cfg['lib_name'], install_requires=core+training, extras_require=extras, **files), # `pip install .` and `-e .`
+    core=dict(name=cfg['core_name'], install_requires=core, extras_require=core_extras, **files),
+    training=dict(name=cfg['lib_name'], install_requires=[f"{cfg['core_name']}=={cfg['version']}", *training], extras_require=extras, packages=[], py_modules=[]))
+part = os.environ.get('TOXICAI_DIST', 'whole')
+if part not in dists: raise ValueError(f"TOXICAI_DIST is {part!r}: expected one of {list(dists)}, or nothing for a complete package")
 
 setup(
-    name=cfg['lib_name'], version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),
+    version=cfg['version'], description=cfg['description'], keywords=cfg['keywords'].split(),
     author=cfg['author'], license_expression=cfg['license'],
     long_description=(root/'README.md').read_text(encoding='utf-8'), long_description_content_type='text/markdown',
     classifiers=lines('classifiers') + [f'Programming Language :: Python :: 3.{o}' for o in pythons],
-    python_requires=f">={cfg['min_python']},<{cfg['before_python']}",
-    install_requires=lines('requirements'), extras_require=extras,
-    packages=find_packages(include=['toxicai', 'toxicai.*']), package_data={'toxicai': ['*.csv']},
-    entry_points={'nbdev': ['toxicai=toxicai._modidx:d']}, zip_safe=False)
+    python_requires=f">={cfg['min_python']},<{cfg['before_python']}", zip_safe=False, **dists[part])

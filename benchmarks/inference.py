@@ -1,23 +1,25 @@
 """Speed of scoring: the transformers pipeline one by one and in batches, `Detector` with each backend that is installed, and the
 learner's `get_preds`, interleaved, on the same comments with a long-tailed mix of lengths. Then latency of one comment, start to first answer and
-peak memory in fresh processes, and what int8 and bf16 change: scores, flags, AUC.
+peak memory in fresh processes, two processes at once, and what int8 and bf16 change: scores, flags, AUC. Where there is a GPU, also as many comments
+as Jigsaw has through a network of the size of BERT base, from strings to probabilities.
 
-    python -m benchmarks.inference [--rows 5000] [--rounds 3] [--threads 2] [--train 6000] [--only throughput latency start drift]
+    python -m benchmarks.inference [--rows 5000] [--rounds 3] [--threads 2] [--train 6000] [--only throughput latency start together drift large]
 
 The classifier is the packaged encoder, fine-tuned for a moment on `--train` tweets (0: a random head, for speed alone).
 """
-import argparse,itertools,subprocess,sys,tempfile,time,warnings
+import argparse,itertools,json,subprocess,sys,tempfile,time,warnings
 from pathlib import Path
 
 import numpy as np,torch
 from fastai.torch_core import set_seed
 from sklearn.metrics import roc_auc_score
-from transformers import pipeline
+from transformers import AutoTokenizer,BertConfig,BertModel,pipeline
 
 from benchmarks.common import *
 from toxicai.all import *
 
-PARTS = ('throughput','latency','start','drift')
+PARTS = ('throughput','latency','start','together','drift','large')
+JIGSAW = 159571 # comments in the whole training file of Jigsaw's first challenge
 
 # Data and classifier
 
@@ -103,6 +105,45 @@ def start(folder, pickle, rounds, threads):
     for _,(k,v) in itertools.product(range(rounds), codes.items()): res.setdefault(k, []).append(_start(v))
     show([{'':k, 'seconds':median(s for s,_ in v), 'peak MiB':median(m for _,m in v)} for k,v in res.items()], f'Process start to first answer, {rounds} rounds')
 
+# Two processes at once
+
+_scoring = ("import json,time; from toxicai import Detector; d,texts = Detector(FOLDER, BACKEND, THREADS),json.load(open(TEXTS)); d.scores(texts[:64]); "
+            "time.sleep(max(0, AT-time.time())); start = time.perf_counter(); d.scores(texts); print(time.perf_counter()-start)")
+
+def _at_once(k, folder, backend, texts, threads, wait=20):
+    "Texts per second of `k` processes that begin at the same time, all together"
+    with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
+        json.dump(texts, f)
+        f.flush()
+        code = _scoring
+        for o,v in dict(FOLDER=str(folder), BACKEND=backend, THREADS=threads, TEXTS=f.name, AT=time.time()+wait).items(): code = code.replace(o, repr(v))
+        runs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, text=True) for _ in range(k)]
+        return sum(len(texts)/float(o.communicate()[0]) for o in runs)
+
+def together(folder, texts, threads):
+    "Table of what two processes do on the cores of one"
+    found,rows = read_folder(folder),[]
+    for o in backends:
+        if why_not(found, o): continue
+        one,two = (_at_once(k, folder, o, texts, threads) for k in (1,2))
+        rows.append({'':f'Detector, {o}', 'one process, texts/s':one, 'two, texts/s together':two, 'ratio':two/one})
+    show(rows, f'One process and two at once, {threads} threads each, on the same cores')
+
+# A large network
+
+def large(n, threads, compiled):
+    "Table of the time from strings to probabilities through a network of the size of BERT base, with random weights"
+    texts = list(itertools.islice(itertools.cycle(comments_of(min(n, 20000))), n))
+    with tempfile.TemporaryDirectory() as d:
+        tok = AutoTokenizer.from_pretrained(packaged_encoder())
+        BertModel(BertConfig(vocab_size=len(tok))).save_pretrained(Path(d)/'bert')
+        tok.save_pretrained(Path(d)/'bert')
+        dls = ToxicityDataLoaders.from_df(pd.DataFrame(dict(text=texts[:64], label=['a','b']*32)), Path(d)/'bert', text_col='text', label_cols='label', max_length=512, bs=8)
+        det = Detector(toxicity_learner(dls).save_detector(Path(d)/'folder'), 'torch-bf16', threads, compiled=compiled)
+        det.scores(texts[:64])
+        whole,tokenising = (timed(f, texts)() for f in (det.scores, det.enc.encode))
+    show([{'comments':n, 'seconds':whole, 'texts/s':n/whole, 'of these tokenising, were it alone, seconds':tokenising, 'share':tokenising/whole, 'compiled':compiled}], 'BERT base in bf16, from strings to probabilities')
+
 # What lower precision changes
 
 def drift(folder, n, threads):
@@ -124,20 +165,24 @@ if __name__=='__main__':
     p.add_argument('--rounds', type=int, default=3)
     p.add_argument('--threads', type=int, default=n_threads())
     p.add_argument('--train', type=int, default=6000)
-    p.add_argument('--only', nargs='+', choices=PARTS, default=PARTS)
+    p.add_argument('--only', nargs='+', choices=PARTS, default=PARTS if torch.cuda.is_available() else PARTS[:-1])
+    p.add_argument('--compiled', action='store_true', help='for the part `large`, on a GPU')
     args = p.parse_args()
     quiet()
     warnings.simplefilter('ignore')
     set_seed(0)
     torch.set_num_threads(args.threads)
     print(machine())
-    with tempfile.TemporaryDirectory() as d:
-        learn = classifier(args.train)
-        learn.path = Path(d)
-        folder = learn.save_detector(Path(d)/'folder', onnx=True)
-        learn.export()
-        texts = comments_of(args.rows)
-        if 'throughput' in args.only: throughput(folder, learn, texts, args.rounds, args.threads)
-        if 'latency' in args.only: latency(folder, learn, texts[:max(20, args.rows//20)], args.threads)
-        if 'start' in args.only: start(folder, Path(d)/'export.pkl', args.rounds, args.threads)
-        if 'drift' in args.only: drift(folder, min(args.rows, 5000), args.threads)
+    if set(args.only)-{'large'}:
+        with tempfile.TemporaryDirectory() as d:
+            learn = classifier(args.train)
+            learn.path = Path(d)
+            folder = learn.save_detector(Path(d)/'folder', onnx=True)
+            learn.export()
+            texts = comments_of(args.rows)
+            if 'throughput' in args.only: throughput(folder, learn, texts, args.rounds, args.threads)
+            if 'latency' in args.only: latency(folder, learn, texts[:max(20, args.rows//20)], args.threads)
+            if 'start' in args.only: start(folder, Path(d)/'export.pkl', args.rounds, args.threads)
+            if 'together' in args.only: together(folder, texts[:max(100, args.rows//5)], args.threads)
+            if 'drift' in args.only: drift(folder, min(args.rows, 5000), args.threads)
+    if 'large' in args.only: large(JIGSAW if torch.cuda.is_available() else args.rows, args.threads, args.compiled)

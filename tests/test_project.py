@@ -1,7 +1,7 @@
 "The project's own facts: metadata in one place, layers, names, light import, derived files"
-import ast,importlib,re,subprocess,sys,tomllib
+import ast,importlib,re,runpy,subprocess,sys
 from configparser import ConfigParser
-from importlib.metadata import requires,version
+from importlib.metadata import PackageNotFoundError,requires,version
 from pathlib import Path
 
 import pytest
@@ -12,19 +12,24 @@ root = Path(__file__).resolve().parent.parent
 cfg = ConfigParser(delimiters='=', interpolation=None)
 cfg.read(root/'settings.ini', encoding='utf-8')
 cfg = cfg['DEFAULT']
-reqs = [Requirement(o) for o in cfg['requirements'].splitlines() if o]
+def required(key): return [Requirement(o) for o in cfg[key].splitlines() if o]
+
+core,training = required('core_requirements'),required('requirements')
 
 # Metadata
 
-def test_name():
-    pyproject = tomllib.loads((root/'pyproject.toml').read_text(encoding='utf-8'))
-    assert pyproject['project']['name']==cfg['lib_name']
+def is_installed(name):
+    try: return bool(version(name))
+    except PackageNotFoundError: return False
+
+# A source install is one package, wheels are two
+owner = cfg['core_name'] if is_installed(cfg['core_name']) else cfg['lib_name']
 
 def test_version():
     toxicai = importlib.import_module('toxicai')
-    assert toxicai.__version__==version('toxicai')==cfg['version'], "settings.ini has changed: `pip install -e .` again"
+    assert toxicai.__version__==version(owner)==cfg['version'], "settings.ini has changed: `pip install -e .` again"
 
-@pytest.mark.parametrize('req', reqs, ids=lambda o: o.name)
+@pytest.mark.parametrize('req', core+training, ids=lambda o: o.name)
 def test_bounds(req):
     "Each requirement has both bounds, and what runs here lies between them"
     assert {o.operator for o in req.specifier}=={'>=', '<'}
@@ -32,7 +37,41 @@ def test_bounds(req):
 
 def test_installed_requirements():
     "The installed metadata ask for what settings.ini says"
-    assert {str(o) for o in map(Requirement, requires('toxicai')) if not o.marker}=={str(o) for o in reqs}
+    assert {str(o) for o in map(Requirement, requires(owner)) if not o.marker}=={str(o) for o in (core if owner==cfg['core_name'] else core+training)}
+
+# The wheels: `setup.py` as it is, with a `setup` that only notes what it is given
+
+@pytest.fixture
+def built(monkeypatch):
+    def _built(part=None):
+        seen = {}
+        monkeypatch.chdir(root)
+        monkeypatch.setattr('setuptools.setup', lambda **kw: seen.update(kw))
+        monkeypatch.delenv('TOXICAI_DIST', raising=False) if part is None else monkeypatch.setenv('TOXICAI_DIST', part)
+        runpy.run_path(str(root/'setup.py'))
+        return seen
+    return _built
+
+def names(reqs): return [Requirement(str(o)).name for o in reqs]
+
+def test_whole(built):
+    "What `pip install .` and `-e .` give: everything, and no second package"
+    d = built()
+    assert d['name']==cfg['lib_name'] and 'toxicai' in d['packages'] and d['install_requires']==[*cfg['core_requirements'].split(), *cfg['requirements'].split()]
+
+def test_two_wheels(built):
+    "Together they are the whole; no file is in both"
+    whole,small,rest = built(),built('core'),built('training')
+    assert (small['name'],rest['name'])==(cfg['core_name'],cfg['lib_name'])
+    assert small['packages']==whole['packages'] and small['package_data']==whole['package_data'] and not rest['packages'] and not rest['py_modules']
+    assert rest['install_requires'][0]==f"{cfg['core_name']}=={cfg['version']}"
+    assert small['install_requires']+rest['install_requires'][1:]==whole['install_requires'] and rest['extras_require']==whole['extras_require']
+    assert set(small['extras_require'])=={'serve','openvino','torch'} and names(small['extras_require']['torch'])==['torch','transformers']
+
+def test_small_wheel(built): assert not {'fastai','torch','transformers','pandas','datasets'} & set(names(built('core')['install_requires']))
+
+def test_no_such_wheel(built):
+    with pytest.raises(ValueError, match="TOXICAI_DIST is 'all'"): built('all')
 
 # Layers
 
@@ -81,6 +120,25 @@ def test_layers(name):
     lessons -= lower|{name, 'test_utils'}
     assert not lessons, f"lessons of {name} import {sorted(lessons)}"
 
+def third_party(src): # Top-level names that `src` imports from outside the package and the standard library
+    found = [a.name for o in ast.walk(ast.parse(src)) if isinstance(o, ast.Import) for a in o.names]
+    found += [o.module for o in ast.walk(ast.parse(src)) if isinstance(o, ast.ImportFrom) and not o.level]
+    return {o.split('.')[0] for o in found} - {'toxicai'} - sys.stdlib_module_names
+
+def with_what_it_imports(name): # `name` and the modules of the package below it, imports inside functions left out
+    src = (root/f'toxicai/{name}.py').read_text(encoding='utf-8')
+    top = '\n'.join(ast.unparse(o) for o in ast.parse(src).body if isinstance(o, (ast.Import,ast.ImportFrom)))
+    return {name}.union(*[with_what_it_imports(o) for o in imported(top)])
+
+def test_serving_is_required():
+    "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
+    own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
+    modules = with_what_it_imports('inference')
+    assert modules=={'inference','backends','folder','encoding','rules','evasion','labels'}
+    found = set().union(*[third_party((root/f'toxicai/{o}.py').read_text(encoding='utf-8')) for o in modules])
+    assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
+    assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
+
 def test_all_in_order():
     "toxicai/all.py star-imports in the order of the notebooks"
     body = ast.parse((root/'toxicai/all.py').read_text(encoding='utf-8')).body
@@ -115,6 +173,11 @@ def test_light_import():
     heavy = 'torch fastai transformers datasets pandas numpy'.split()
     code = f'import sys, toxicai; print([o for o in {heavy} if o in sys.modules])'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
+
+def test_all_without_training():
+    code = "import sys; sys.modules['fastai'] = None; import toxicai.all"
+    err = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stderr
+    assert 'ImportError: `toxicai.all` is for training' in err and 'pip install toxicai`' in err
 
 # Derived files
 

@@ -9,6 +9,7 @@ __all__ = ['backends', 'why_not', 'choose_backend', 'n_threads', 'run_onnx', 'ru
 # %% ../nbs/09g_backends.ipynb #11cd976e
 import importlib.util,os
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,16 @@ from .folder import *
 # Name -> (package, extra that installs it, file that it needs or None for the weights)
 backends = {'onnx':('onnxruntime','serve','model.onnx'), 'onnx-int8':('onnxruntime','serve','model.int8.onnx'),
             'openvino':('openvino','openvino','model.onnx'), 'openvino-bf16':('openvino','openvino','model.onnx'),
-            'torch':('torch',None,None), 'torch-bf16':('torch',None,None)}
+            'torch':('torch','torch',None), 'torch-bf16':('torch','torch',None)}
 _by_speed = ('onnx','openvino','torch')
 
 def _installed(lib): return importlib.util.find_spec(lib) is not None
+
+@lru_cache(1)
+def _openvino_bf16():
+    "Does the processor multiply bf16, as OpenVINO sees it?"
+    import openvino as ov
+    return 'BF16' in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 def why_not(
     folder:DetectorFolder, # A detector folder
@@ -32,10 +39,15 @@ def why_not(
     if backend not in backends: return f"no backend is called {backend!r}: expected 'auto' or one of {list(backends)}"
     lib,extra,file = backends[backend]
     file = weight_files[folder.head] if file is None else file
-    if not _installed(lib): return f"the backend {backend!r} needs {lib}: `pip install 'toxicai{f'[{extra}]' if extra else ''}'`"
+    if not _installed(lib): return f"the backend {backend!r} needs {lib}: `pip install 'toxicai-core[{extra}]'`"
+    if backend=='openvino-bf16' and not _openvino_bf16(): return f"the backend {backend!r} needs a processor that multiplies bf16, which this one does not: take 'openvino'"
     return '' if folder.has(file) else f"the backend {backend!r} needs {file!r}, which {str(folder.path)!r} does not have: write it with `learn.save_detector(folder, onnx=True)`"
 
-def _gpu(): return Path('/proc/driver/nvidia').exists() or Path('/dev/nvidia0').exists()
+def _gpu():
+    "Is there a GPU that torch can compute on?"
+    if not _installed('torch') or not any(Path(o).exists() for o in ('/proc/driver/nvidia','/dev/nvidia0')): return False
+    import torch
+    return torch.cuda.is_available()
 
 def choose_backend(
     folder:DetectorFolder, # A detector folder
@@ -177,18 +189,29 @@ def _torch_threads(n):
     finally:
         if n!=old: torch.set_num_threads(old)
 
+def _on_device(model, bf16, compiled):
+    "`model` where it will run, and the device"
+    import torch
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    if compiled and device.type!='cuda': raise ValueError("`compiled=True` is for a GPU, and torch finds none: on a CPU it is slower; leave it out")
+    model = model.to(device, torch.bfloat16 if bf16 else torch.float32)
+    return (torch.compile(model, dynamic=True) if compiled else model),device
+
 def run_torch(
     model, # An `nn.Module`
     threads:int, # That it may take on a CPU
     bf16:bool=False, # Compute in bf16?
+    compiled:bool=False, # Compile it for the GPU first?
 ): # Function from a dict of arrays to logits
     "A network run by torch, on the GPU where there is one"
     import torch
-    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    model = model.to(device, torch.bfloat16 if bf16 else torch.float32)
+    model,device = _on_device(model, bf16, compiled)
+    def _there(o):
+        o = torch.from_numpy(o)
+        return o.pin_memory().to(device, non_blocking=True) if device.type=='cuda' else o
     def _run(x):
         with _torch_threads(threads),torch.inference_mode():
-            return model(**{k:torch.from_numpy(v).to(device) for k,v in x.items()}).logits.float().cpu().numpy()
+            return model(**{k:_there(v) for k,v in x.items()}).logits.float().cpu().numpy()
     return _run
 
 # %% ../nbs/09g_backends.ipynb #c0fadb32
@@ -196,14 +219,16 @@ def open_backend(
     folder:DetectorFolder, # A detector folder
     backend:str, # A key of `backends`
     threads:int, # That it may take
+    compiled:bool=False, # Compile it for the GPU first? For torch alone
 ): # Function from a dict of arrays, shape (bs, seq_len), to logits, shape (bs, n_classes)
     "The network of `folder`, ready to run"
     fields,n = folder.text['fields'],len(folder.labels)
+    if compiled and not backend.startswith('torch'): raise ValueError(f"`compiled=True` is for the backends of torch on a GPU, not for {backend!r}: leave it out")
     if backend.startswith('torch'):
         from toxicai.models import forward_names
         model = load_network(folder)
         takes = forward_names(model)&set(fields)
-        run = run_torch(model, threads, backend.endswith('bf16'))
+        run = run_torch(model, threads, backend.endswith('bf16'), compiled)
         return lambda x: run({k:v for k,v in x.items() if k in takes})
     path = folder.file(backends[backend][2])
     if backend.startswith('openvino'): return run_openvino(path, fields, n, threads, 'bf16' if backend.endswith('bf16') else 'f32')

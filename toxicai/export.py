@@ -6,7 +6,7 @@
 __all__ = ['new_folder', 'save_onnx', 'save_int8', 'score_drift', 'model_card', 'push_folder', 'detector_from_pickle']
 
 # %% ../nbs/10_export.ipynb #1ecd75b3
-import hashlib,json,os,shutil,tempfile,warnings
+import hashlib,json,logging,os,shutil,tempfile,warnings
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib.metadata import PackageNotFoundError,version
@@ -25,6 +25,7 @@ from .encoding import *
 from .folder import *
 from .labels import *
 from .learner import *
+from .measures import *
 from .models import *
 from .rules import *
 from .text import *
@@ -170,13 +171,18 @@ def _example(enc):
     rows = [[enc.empty_id]*n for n in (7,5)]
     return [torch.from_numpy(o) for o in pack_ids([(o, [0]*len(o), len(o)) for o in rows], enc.fields).batch([0,1], enc).transpose(1, 0, 2).copy()]
 
+def _no_onnx(model, why):
+    kind = type(getattr(model, 'encoder', model)).__name__
+    return f"{kind} cannot be exported to ONNX ({type(why).__name__}, shown above): leave `onnx=True` out; the backend 'torch' runs it"
+
 def _trace(model, fields, xs):
     "The ONNX program of `model`"
     free = {0:torch.export.Dim.DYNAMIC, 1:torch.export.Dim.DYNAMIC}
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        return torch.onnx.export(_Logits(model, fields).eval(), tuple(xs), dynamo=True, input_names=fields, output_names=['logits'],
-                                 dynamic_shapes=(tuple(free for _ in fields),), external_data=False, verbose=False)
+        try: return torch.onnx.export(_Logits(model, fields).eval(), tuple(xs), dynamo=True, input_names=fields, output_names=['logits'],
+                                      dynamic_shapes=(tuple(free for _ in fields),), external_data=False, verbose=False)
+        except Exception as e: raise ValueError(_no_onnx(model, e)) from e # the exporter's errors have no common class
 
 def save_onnx(
     model:nn.Module, # A network on the CPU, in eval mode; its attention is made plain
@@ -197,6 +203,14 @@ def save_onnx(
     onnx.save(proto, path)
     check_onnx(path)
 
+@contextmanager
+def _few_logs():
+    "No advice of the quantiser's, which logs it under no name of its own"
+    old = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try: yield
+    finally: logging.root.setLevel(old)
+
 def save_int8(
     source, # An ONNX file in fp32
     path, # File to write
@@ -204,42 +218,53 @@ def save_int8(
     "Write the network of `source` with weights in int8, one scale for each channel"
     _need('onnx', 'onnxruntime')
     from onnxruntime.quantization import QuantType,quantize_dynamic
-    quantize_dynamic(source, path, per_channel=True, weight_type=QuantType.QInt8)
+    with _few_logs(): quantize_dynamic(source, path, per_channel=True, weight_type=QuantType.QInt8)
     check_onnx(path)
 
 # %% ../nbs/10_export.ipynb #79ab79e1
-def _some(ids, n, enc):
-    "Up to `n` texts of `ids`, evenly spread"
-    at = np.unique(np.linspace(0, len(ids)-1, min(n, len(ids))).astype(int))
+def _some(ids, at, enc):
+    "The texts `at` of `ids`"
     types = ids.arrays.get('token_type_ids', np.zeros(0, np.int8))
     rows = [slice(ids.starts[i], ids.starts[i]+ids.lengths[i]) for i in at]
     return pack_ids([(ids.arrays['input_ids'][o], types[o] if len(types) else [0]*int(o.stop-o.start), o.stop-o.start) for o in rows], enc.fields)
 
-def _sample_ids(learn, n):
-    enc,ids = text_tfm(learn.dls).encoder,_cached_ids(learn.dls.valid_ds)
-    if ids is None or not len(ids): ids = enc.encode([o or k for k,o in zip(learn.labels, learn.labels.descriptions)])
-    return _some(ids, n, enc)
+def _known_targets(ds, n):
+    "Targets of the `n` texts of `ds` as an array, or None"
+    tls = getattr(ds, 'tls', [])
+    targs = all_targets(tls[-1]) if len(tls)==2 else None
+    return None if targs is None or len(targs)!=n else np.asarray(targs.cpu(), dtype=float)
+
+def _sample(learn, n):
+    "Token ids of up to `n` validation texts, evenly spread, and their targets; without such texts the descriptions of the classes, and None"
+    enc,ds = text_tfm(learn.dls).encoder,learn.dls.valid_ds
+    ids = _cached_ids(ds)
+    if ids is None or not len(ids): return enc.encode([o or k for k,o in zip(learn.labels, learn.labels.descriptions)]),None
+    at,targs = np.unique(np.linspace(0, len(ids)-1, min(n, len(ids))).astype(int)),_known_targets(ds, len(ids))
+    return _some(ids, at, enc),None if targs is None else targs[at]
 
 def score_drift(
     labels:LabelSet, # Classes with thresholds
     a, # Logits; shape (n, n_classes)
     b, # Logits of the same texts by another backend; shape (n, n_classes)
-) -> dict: # `texts`, `largest_score_difference`, `flags_flipped`, `flags`
+    targs=None, # In [0,1], NaN where nobody annotated; shape (n, n_classes). For exclusive classes: class numbers; shape (n,)
+) -> dict: # `texts`, `largest_score_difference`, `flags_flipped`, `flags`; with `targs` also `auc` of `b`, and `auc_change` from `a`
     "How far the decisions of two backends are apart"
     p,q = labels.probs(a),labels.probs(b)
     flipped = labels.flags(p)!=labels.flags(q)
-    return dict(texts=len(p), largest_score_difference=round(float(np.abs(p-q).max()), 6), flags_flipped=int(flipped.sum()), flags=int(flipped.size))
+    res = dict(texts=len(p), largest_score_difference=round(float(np.abs(p-q).max()), 6), flags_flipped=int(flipped.sum()), flags=int(flipped.size))
+    aucs = [np.nan]*2 if targs is None else [masked_score('roc_auc', targs, o) for o in (p,q)]
+    return res if np.isnan(aucs).any() else {**res, 'auc':round(aucs[1], 6), 'auc_change':round(aucs[1]-aucs[0], 6)}
 
 def _drift(folder, learn, model, n):
     "Drift of every backend that runs on this machine; fp32 that is not that of torch is an error"
-    enc,ids,labels = folder.encoder(),_sample_ids(learn, n),learn.labels
+    enc,(ids,targs),labels = folder.encoder(),_sample(learn, n),learn.labels
     takes = forward_names(model)
     run = run_torch(model, n_threads())
     base,res = run_all(lambda x: run({k:v for k,v in x.items() if k in takes}), ids, enc, len(labels), 1024),{}
     for o in backends:
         if why_not(folder, o) or o=='torch': continue
         logits = run_all(open_backend(folder, o, n_threads()), ids, enc, len(labels), 1024)
-        res[o] = score_drift(labels, base, logits)
+        res[o] = score_drift(labels, base, logits, targs)
         if o in ('onnx','openvino') and not np.allclose(base, logits, atol=1e-3, rtol=1e-3):
             raise ValueError(f"{o!r} gives other logits than torch, by up to {np.abs(base-logits).max():.2g}: this architecture cannot be exported; leave `onnx=True` out")
     return res
@@ -249,6 +274,12 @@ def _table(header, rows):
     cell = lambda o: f'{o:.4g}' if isinstance(o, float) else str(o).replace('|', '\\|').replace('\n', ' ')
     line = lambda os: '| '+' | '.join(map(cell, os))+' |'
     return '\n'.join([line(header), '|'+'---|'*len(header), *map(line, rows)])
+
+def _drift_table(drift):
+    if not drift: return ''
+    auc = lambda o: f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
+    rows = [(k, o['texts'], o['largest_score_difference'], f"{o['flags_flipped']} of {o['flags']}", auc(o)) for k,o in drift.items()]
+    return 'Against torch in fp32, on validation texts.\n\n'+_table(['backend','texts','largest score difference','flags flipped','AUC (change)'], rows)
 
 def _use(meta, head):
     hf = '' if head!='own' else ("\n\ntransformers reads it too, without the rules, the calibration and the thresholds:\n\n```python\nfrom transformers import pipeline\n"
@@ -263,6 +294,7 @@ def model_card(
     base:str=None, # Checkpoint on the Hub that the training began with
     about:str='', # Markdown about data, licence and limits that the folder cannot know
     license:str=None, # Licence identifier of the Hub, such as 'apache-2.0'
+    reports=(), # Such as those of `learn.report()` and `learn.bias_report()`
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
     from huggingface_hub import ModelCardData
@@ -270,9 +302,9 @@ def model_card(
     data = ModelCardData(library_name='toxicai', pipeline_tag='text-classification', tags=['toxicity','text-classification'], base_model=base, license=license)
     rows = [(k, f'{t:g}' if not exclusive(labels.kind) else '–', d) for k,t,d in zip(labels, labels.thresholds, labels.descriptions)]
     parts = [('Classes', _table(['class','flagged from','meaning'], rows)), ('Figures', _table(['measure','value'], meta['metrics'].items()) if meta['metrics'] else 'None were stored.'),
-             ('Drift of faster backends', _table(['backend','texts','largest score difference','flags flipped'], [(k, o['texts'], o['largest_score_difference'], f"{o['flags_flipped']} of {o['flags']}") for k,o in meta['drift'].items()]) if meta['drift'] else ''),
+             ('Drift of faster backends', _drift_table(meta['drift'])),
              ('Data', _table(['part','texts','SHA-256 of the token ids'], [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]) if meta['data'] else 'Not stored.'),
-             ('About', about), ('Limits', _limits), ('Use', _use(meta, meta['head']))]
+             ('Reports', '\n'.join(o.to_markdown() for o in reports).strip()), ('About', about), ('Limits', _limits), ('Use', _use(meta, meta['head']))]
     kind = {'multi':'any number of classes','soft':'any number of classes','single':'one class','ordinal':'one level'}[labels.kind]
     head = f"---\n{data.to_yaml()}\n---\n\n# Comment classifier: {', '.join(labels)}\n\nGives each text {kind}. Written by toxicai {meta['versions'].get('toxicai', '')}.".rstrip()
     return '\n\n'.join([head, *[f'## {k}\n\n{v}' for k,v in parts if v]])+'\n'
@@ -296,8 +328,9 @@ def save_detector(self:TransformerLearner,
     folder, # Where to write; replaced only when it is a detector folder already
     onnx:bool=False, # Write `model.onnx` and `model.int8.onnx` as well? Needs the extra `onnx`
     metrics:dict=None, # Name -> number; those of the last epoch by default
-    about:str='', # Markdown for the model card: data, licence, limits, bias report
+    about:str='', # Markdown for the model card: data, licence, limits
     license:str=None, # Licence identifier of the Hub
+    reports=(), # For the model card, such as those of `learn.report()` and `learn.bias_report()`
 ) -> Path: # `folder`
     "Write a folder that `Detector` and transformers read; it holds data, no code"
     if rank_distrib(): return Path(folder)
@@ -311,7 +344,7 @@ def save_detector(self:TransformerLearner,
         _write_json(new/'toxicai.json', meta)
         if onnx: _add_onnx(self, model, meta, new)
         _write_json(new/'toxicai.json', meta)
-        (new/'README.md').write_text(model_card(meta, _hub_name(text_tfm(self.dls).checkpoint), about, license), encoding='utf-8')
+        (new/'README.md').write_text(model_card(meta, _hub_name(text_tfm(self.dls).checkpoint), about, license, reports), encoding='utf-8')
         read_folder(new).encoder()
     return Path(folder)
 

@@ -63,7 +63,8 @@ def to_dict(self:Detections) -> dict: # 'flags' and what else is there -> class 
 @patch
 def to_frame(self:Detections): # A frame with one row for each text
     "A pandas table: a score and a flag of each class, and what else is there"
-    import pandas as pd
+    try: import pandas as pd
+    except ImportError as e: raise ImportError("a frame needs pandas, which serving does without: `pip install pandas`, or take `.to_dict()`") from e
     name = dict(scores='{}', flags='{}_flag', logits='{}_logit')
     cols = {name[o].format(k):v for o in ('scores','flags','logits') if getattr(self, o) is not None for k,v in zip(self.labels, getattr(self, o).T)}
     return pd.DataFrame({**cols, **{o:getattr(self, o) for o in _rows if getattr(self, o) is not None}}, index=range(len(self)))
@@ -105,13 +106,14 @@ class Detector:
         backend:str='auto', # A key of `backends`; 'auto' takes the fastest in fp32 that can run
         threads:int=None, # Of the network; by default all that the process may use
         long:str='truncate', # Texts beyond `max_length`: 'truncate', or 'windows' whose largest score counts
+        compiled:bool=False, # With torch on a GPU: compile the network first? For millions of texts
     ):
         self.folder = folder if isinstance(folder, DetectorFolder) else read_folder(folder)
         self.backend,self.why = choose_backend(self.folder, backend)
         self.labels,self.threads,self.long = self.folder.labels,n_threads(threads),long
         _check_long(self, long)
-        self.enc = self.folder.encoder(self.threads>1)
-        self._run,self._budget = open_backend(self.folder, self.backend, self.threads),token_budget(self.backend)
+        self.enc = self.folder.encoder(1<n_threads()<=self.threads) # the tokenizer knows one core or all
+        self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
         _with_probe(self._run, self.enc, len(self.labels), self._budget, self.folder.text['pairs'])
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
