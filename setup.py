@@ -11,7 +11,7 @@ cfg = cfg['DEFAULT']
 def lines(key): return [o for o in cfg[key].splitlines() if o]
 
 pythons = range(int(cfg['min_python'].split('.')[1]), int(cfg['before_python'].split('.')[1]))
-extras = {o:lines(f'{o}_requirements') for o in ('encoder','evaluate','errors','sweeps','serve','openvino','onnx')}
+extras = {o:lines(f'{o}_requirements') for o in ('encoder','evaluate','errors','lora','sweeps','serve','openvino','onnx')}
 extras['dev'] = [r for o in extras.values() for r in o] + lines('dev_requirements')
 
 setup(
