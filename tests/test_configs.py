@@ -14,7 +14,9 @@ class Probe(Callback):
     "What a fit really did"
     order = 69
     def __init__(self): self.lrs,self.wds,self.shapes,self.norms,self.trained,self.epochs,self.losses = [],[],[],[],[],[],[]
-    def before_fit(self): self.epochs.append(self.n_epoch)
+    def before_fit(self):
+        self.epochs.append(self.n_epoch)
+        self.made = {type(o).__name__:o for o in self.learn.cbs}
     def after_batch(self):
         if not self.training: return
         self.lrs.append([h['lr'] for h in self.opt.hypers]); self.wds.append(self.opt.hypers[-1]['wd'])
@@ -52,6 +54,12 @@ def _seed(learn, probe):
     (a,pa),(b,pb) = trained(dict(seed=7)),trained(dict(seed=8))
     weights = lambda o: torch.cat([p.flatten() for p in o.model.parameters()])
     return learn.card()['seed']==7 and torch.equal(weights(learn), weights(a)) and probe.losses==pa.losses and not torch.equal(weights(a), weights(b))
+def _linear(learn, probe): # down in a straight line
+    lrs = np.array(probe.lrs)[:,-1]
+    return np.ptp(np.diff(lrs[lrs.argmax():]))<1e-9
+def _ema(learn, probe): return probe.made.get('EMA').decay==0.9
+def _soup(learn, probe): return probe.made.get('Soup').k==2 and len(probe.made['Soup'].table)==2
+def _unfreezing(learn, probe): return [sum(o) for o in (probe.trained[0],probe.trained[-1])]==[1,4]
 def _precision(learn, probe): return learn.mixed_precision.used=='bf16'
 def _warmup(learn, probe): return np.argmax([o[-1] for o in probe.lrs]) in range(int(.5*len(probe.lrs))-2, int(.5*len(probe.lrs))+2)
 def _pos_weight(learn, probe):
@@ -73,8 +81,10 @@ cases = dict( # name -> (value, what must then be true)
     lr_mult=(10., lambda l,p: np.isclose(rates(p)[-1]/rates(p)[0], 10)),
     decay=(0.5, lambda l,p: len(rates(p))==4 and np.allclose(rates(p)[1:]/rates(p)[:-1], 2)), # embeddings, two layers, head
     freeze_epochs=(2, lambda l,p: p.epochs==[2,1] and p.trained[0]==[False,False,True] and p.trained[-1]==[True]*3),
+    schedule=('linear', _linear), ema=(0.9, _ema), soup=(2, _soup), unfreezing=(0.5, _unfreezing),
+    lora=(3, lambda l,p: {v.shape[0] for k,v in l.model.named_parameters() if 'lora_A' in k}=={3} and all('lora_' in k or 'bert.enc' not in k for k,v in l.model.named_parameters() if v.requires_grad)),
     frozen=(2, lambda l,p: {tuple(o) for o in p.trained}=={(False,False,True)}), warmup=(0.5, _warmup), seed=(7, _seed))
-beside = dict(attack_share=dict(augment=1.), gamma=dict(loss='focal'), alpha=dict(loss='focal'), gamma_neg=dict(loss='asymmetric'), gamma_pos=dict(loss='asymmetric'), neg_clip=dict(loss='asymmetric'), warmup=dict(epochs=4))
+beside = dict(attack_share=dict(augment=1.), gamma=dict(loss='focal'), alpha=dict(loss='focal'), gamma_neg=dict(loss='asymmetric'), gamma_pos=dict(loss='asymmetric'), neg_clip=dict(loss='asymmetric'), warmup=dict(epochs=4), schedule=dict(epochs=2), soup=dict(epochs=2))
 
 def test_every_name_has_a_case(): assert set(cases)==set(sweepable)
 

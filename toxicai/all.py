@@ -18,6 +18,7 @@ from toxicai.splits import *
 from toxicai.describe import *
 from toxicai.data import *
 from toxicai.models import *
+from toxicai.lora import *
 from toxicai.losses import *
 from toxicai.measures import *
 from toxicai.metrics import *
@@ -29,6 +30,7 @@ from toxicai.scores import *
 from toxicai.figures import *
 from toxicai.callbacks import *
 from toxicai.repeat import *
+from toxicai.fits import *
 from toxicai.learner import *
 from toxicai.checkpoints import *
 from toxicai.interpret import *

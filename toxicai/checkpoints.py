@@ -138,7 +138,7 @@ def resumable(
         return res
     return _f
 
-for o in ('fit_one_cycle','fit_flat_cos','fit_sgdr','fine_tune'): setattr(TransformerLearner, o, resumable(getattr(TransformerLearner, o)))
+for o in ('fit_one_cycle','fit_linear','fit_flat_cos','fit_sgdr','fine_tune'): setattr(TransformerLearner, o, resumable(getattr(TransformerLearner, o)))
 
 # %% ../nbs/08a_checkpoints.ipynb #7c3871af
 def _to_json(o):

@@ -25,6 +25,7 @@ from .encoding import *
 from .folder import *
 from .labels import *
 from .learner import *
+from .lora import *
 from .measures import *
 from .models import *
 from .rules import *
@@ -59,7 +60,7 @@ def new_folder(
 # %% ../nbs/10_export.ipynb #72053de7
 def _exportable(learn):
     "The bare network of `learn`, checked together with its labels and texts"
-    model,enc = unwrapped(learn.model),text_tfm(learn.dls).encoder
+    model,enc = without_lora(unwrapped(learn.model)),text_tfm(learn.dls).encoder
     if learn.labels is None: raise ValueError("the labels are numbers: a detector folder is for classes; use `learn.export()`")
     if not isinstance(model, (PreTrainedModel,MeanPoolClassifier)): raise TypeError(f"the network is a {type(model).__name__}: expected one of transformers or `MeanPoolClassifier`; use `learn.export()` for others")
     if getattr(model.config, 'auto_map', None): raise ValueError(f"{type(model).__name__} brings its own code (`auto_map`), which a detector folder never does: use `learn.export()`")

@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from .callbacks import *
 from .data import *
 from .labels import *
+from .lora import *
 from .losses import *
 from .metrics import *
 from .models import *
@@ -244,6 +245,7 @@ def toxicity_learner(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
     metrics=None, # Chosen from the labels by default
+    lora=None, # Rank of low-rank adapters, which are trained instead of the body; or a dict for `add_lora`. Needs the extra `lora`
     hub:dict=None, # `revision`, `cache_dir`, `trust_remote_code` for `checkpoint`; those of the texts when it is theirs
     token:str=None, # Access token for a private model; not stored
     cbs=None, # Callbacks besides those that this function adds
@@ -263,6 +265,7 @@ def toxicity_learner(
     model = load_transformer(tfm.checkpoint if checkpoint is None else checkpoint, class_names(dls), _problems[label_kind(dls)],
                              pooling, dropout, attn_dropout, gradient_checkpointing, **hub)
     match_tokenizer(model, tfm.encoder)
+    if lora is not None: add_lora(model, **(lora if isinstance(lora, dict) else dict(r=lora)))
     own = [FrozenBody()] + ([] if any(isinstance(o, FiniteLoss) for o in L(cbs)) else [FiniteLoss()]) + ([] if precision=='fp32' else [AutoPrecision(precision)]) + ([] if clip is None else [GradientClip(clip)])
     learn = TransformerLearner(dls, model, metrics=default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None)) if metrics is None else metrics, cbs=own+L(cbs), **kwargs)
     learn.given = given
@@ -285,6 +288,28 @@ def groups(self:TransformerLearner,
 
 # %% ../nbs/08_learner.ipynb #66d3cf6a
 @patch
+def fit_linear(self:TransformerLearner,
+    n_epoch:int, # Epochs
+    lr_max=None, # Highest rates, as for `fit`: a number, a slice, or one for each group; that of the learner by default
+    pct_start:float=0.1, # Share of warm-up
+    div:float=math.inf, # The warm-up starts at the rate over `div`; at zero by default
+    wd=None, # Weight decay; that of the learner by default
+    cbs=None, # Callbacks
+    reset_opt:bool=False, # Make the optimizer anew?
+    start_epoch:int=0, # Epochs to skip
+):
+    "Fit with a learning rate that rises and falls in straight lines, as most papers on transformers do"
+    if not 0<=pct_start<1: raise ValueError(f"`pct_start` is {pct_start}: expected the share of the steps in which the rate rises, in [0,1)")
+    if self.opt is None: self.create_opt()
+    self.opt.set_hyper('lr', self.lr if lr_max is None else lr_max)
+    top = np.array([h['lr'] for h in self.opt.hypers])
+    lrs = combine_scheds([pct_start,1-pct_start], [SchedLin(top/div, top), SchedLin(top, 0*top)])
+    self.fit(n_epoch, wd=wd, cbs=L(cbs)+ParamScheduler({'lr':lrs}), reset_opt=reset_opt, start_epoch=start_epoch)
+
+# %% ../nbs/08_learner.ipynb #c8ded1bc
+_schedules = dict(one_cycle='fit_one_cycle', linear='fit_linear')
+
+@patch
 @delegates(Learner.fit_one_cycle)
 def fine_tune(self:TransformerLearner,
     epochs:int, # Epochs with the whole network
@@ -295,18 +320,21 @@ def fine_tune(self:TransformerLearner,
     div:float=25., # The warm-up starts at the rate over `div`
     decay:float=None, # Factor from each group to the one before it, instead of `lr_mult`; for `layerwise_splitter`
     frozen:int=0, # Parameter groups, counted from the input, that are never trained
-    **kwargs, # For `fit_one_cycle`
+    schedule:str='one_cycle', # How the rates rise and fall: 'one_cycle' (in cosines) or 'linear'
+    **kwargs, # For `fit_one_cycle` or `fit_linear`
 ):
     "Train the head alone, then the whole network with discriminative learning rates"
+    if schedule not in _schedules: raise ValueError(f"`schedule` is {schedule!r}: expected one of {list(_schedules)}")
     if base_lr is None: base_lr = self.lr
+    fit = getattr(self, _schedules[schedule])
     if freeze_epochs:
         self.freeze()
         self.more_fits = True # for callbacks that report when all is done
-        try: self.fit_one_cycle(freeze_epochs, slice(4*base_lr), pct_start=pct_start, div=div, **kwargs)
+        try: fit(freeze_epochs, slice(4*base_lr), pct_start=pct_start, div=div, **kwargs)
         finally: self.more_fits = False
     self.freeze_to(frozen)
     lrs = slice(base_lr/lr_mult, base_lr) if decay is None else decayed_lrs(base_lr, len(self.opt.param_lists), decay)
-    self.fit_one_cycle(epochs, lrs, pct_start=pct_start, div=div, **kwargs)
+    fit(epochs, lrs, pct_start=pct_start, div=div, **kwargs)
 
 # %% ../nbs/08_learner.ipynb #a9e79494
 @patch
@@ -509,16 +537,17 @@ def export(self:TransformerLearner,
 ):
     "Write the learner without data to `path/fname`, for `load_learner`"
     if rank_distrib(): return
-    dls,opt,part = self.dls,self.opt,f'{fname}.part'
+    dls,opt,model,part = self.dls,self.opt,self.model,f'{fname}.part'
     for o in self._grab_cbs((HFInputs,FrozenBody)): o.close()
     Path(self.path/fname).parent.mkdir(parents=True, exist_ok=True)
+    if has_lora(model): self.model,self.opt = without_lora(model),None
     try:
         super(TransformerLearner, self).export(part, **kwargs)
         os.replace(self.path/part, self.path/fname)
     except BaseException:
         Path(self.path/part).unlink(missing_ok=True)
         raise
-    finally: self.dls,self.opt = dls,opt
+    finally: self.dls,self.opt,self.model = dls,opt,model
 
 # %% ../nbs/08_learner.ipynb #31991302
 class _Text(str): "A string with a `__dict__`, which fastai's formatter asks for"

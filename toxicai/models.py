@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['unwrapped', 'forward_names', 'MeanPoolClassifier', 'load_transformer', 'max_positions', 'match_tokenizer', 'depths',
-           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
+           'leave_out', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
 
 # %% ../nbs/04_models.ipynb #e4df7d00
 import inspect
@@ -183,9 +183,19 @@ def depths(
     return res
 
 # %% ../nbs/04_models.ipynb #377c614c
+def leave_out(
+    model:nn.Module, # A network
+    names, # Names of parameters
+) -> nn.Module: # `model`
+    "Leave parameters out of the groups of `model`, so that no optimizer has them and no `unfreeze` trains them"
+    model._left_out = frozenset(names)
+    return model
+
 def _grouped(model, of_depth):
+    "Parameters by group, without those that are left out"
     groups = {}
-    for _,p,d in depths(model): groups.setdefault(of_depth(d), []).append(p)
+    for n,p,d in depths(model):
+        if n not in getattr(model, '_left_out', ()): groups.setdefault(of_depth(d), []).append(p)
     return [groups[o] for o in sorted(groups)]
 
 def transformer_splitter(
