@@ -82,6 +82,13 @@ def _check_outputs(shape, n_classes, name):
 def _check_inputs(names, fields, name):
     if not set(names)<=set(fields): raise FolderError(f"the network in {name!r} takes {list(names)}, the folder gives {fields}: they do not belong together")
 
+_spin = 50 # microseconds; longer, and two processes on the same cores keep each other waiting
+
+def _waiting(version):
+    "How threads of ONNX Runtime wait for work within a call: briefly awake, where they can be told how briefly, and asleep after it"
+    if [int(o) for o in version.split('.')[:2]]<[1,26]: return {'session.intra_op.allow_spinning':'0'} # https://github.com/microsoft/onnxruntime/pull/27916
+    return {'session.intra_op.allow_spinning':'1', 'session.intra_op.spin_duration_us':str(_spin), 'session.force_spinning_stop':'1'}
+
 def run_onnx(
     path:Path, # An ONNX file
     fields, # Inputs that there are
@@ -92,7 +99,7 @@ def run_onnx(
     import onnxruntime as ort
     opts = ort.SessionOptions()
     opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads,1,3
-    opts.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    for o in _waiting(ort.__version__).items(): opts.add_session_config_entry(*o)
     try: session = ort.InferenceSession(str(check_onnx(path)), opts, providers=['CPUExecutionProvider'])
     except FolderError: raise
     except Exception as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e # its errors have no common class
@@ -239,7 +246,7 @@ def token_budget(
     backend:str, # A key of `backends`
 ) -> int: # Tokens of a padded batch
     "How many tokens `backend` computes at once"
-    return 2**16 if backend.startswith('torch') and _gpu() else 512 if backend=='onnx-int8' else 1024
+    return 2**16 if backend.startswith('torch') and _gpu() else 512 if backend.startswith('onnx') else 1024
 
 def packed(
     lengths, # Tokens of each text; shape (n,)
