@@ -441,7 +441,7 @@ def _axis(values):
         at = {o:i/max(1, len(levels)-1) for i,o in enumerate(levels)}
         return [at[o if number else str(o)] for o in values],list(at.values()),[f'{o:.4g}' if number else o for o in levels]
     x = np.array(given, dtype=float)
-    x = np.log10(x) if x.min()>0 and x.max()/x.min()>=20 else x
+    x = np.log10(x) if x.min()>0 and x.max()/x.min()>=10 else x
     ticks = sorted({float(given[i]) for i in (x.argmin(), np.argsort(x)[len(x)//2], x.argmax())})
     place = dict(zip(map(float, given), (x-x.min())/(x.max()-x.min())))
     return [place[float(o)] for o in values],[place[o] for o in ticks],[f'{o:.3g}' for o in ticks]
@@ -463,7 +463,8 @@ def plot(self:Sweep): # A matplotlib `Figure`
     ax = fig.subplots()
     cols = [_axis(o) for o in (*zip(*rows), y.tolist())]
     shade = (y-y.min())/(np.ptp(y) or 1)
-    for line,s in sorted(zip(np.transpose([o[0] for o in cols]), shade), key=lambda o: o[1] if self.goal=='maximize' else -o[1]):
+    apart = [0.06*(shade-0.5) if len(set(o[0]))==len(o[1]) else 0 for o in cols[:-1]]+[0] # lines through the same value lie beside each other
+    for line,s in sorted(zip(np.transpose([np.add(o[0], d) for o,d in zip(cols, apart)]), shade), key=lambda o: o[1] if self.goal=='maximize' else -o[1]):
         ax.plot(range(len(cols)), line, color=_cividis(s), linewidth=1.6, marker='o', markersize=3)
     for i,(_,ticks,shown) in enumerate(cols):
         ax.axvline(i, color='#999999', linewidth=0.8, zorder=0)
