@@ -10,7 +10,7 @@ import atexit,shutil,tempfile
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np,pandas as pd
+import numpy as np,pandas as pd,torch
 from tokenizers import Tokenizer,decoders,models,normalizers,pre_tokenizers,processors,trainers
 from transformers import AutoConfig,AutoModel,PreTrainedTokenizerFast
 
@@ -125,6 +125,8 @@ def tiny_checkpoint(
     "Folder with a tiny randomly initialised encoder of the family `arch` and its tokenizer"
     path = Path(tempfile.mkdtemp(prefix='toxicai-'))/arch
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
-    AutoModel.from_config(_config(arch)).save_pretrained(path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0) # the same weights in every process
+        AutoModel.from_config(_config(arch)).save_pretrained(path)
     tiny_tokenizer(archs[arch][0]).save_pretrained(path)
     return path
