@@ -163,8 +163,6 @@ def _logits(self:Detector, texts):
     parts = [_judged(self, *o) for _,o in _ahead(lambda o: _encoded(self, o), _chunks(texts, _chunk), self.threads>1)]
     return tuple(np.concatenate(o) for o in zip(*parts))
 
-def _mended(o): return mend_surrogates(o) if isinstance(o, str) else tuple(map(mend_surrogates, o))
-
 @patch
 def _detections(self:Detector, texts, logits, full, detail):
     scores = self.labels.probs(logits)
@@ -173,7 +171,7 @@ def _detections(self:Detector, texts, logits, full, detail):
     res.scores = scores
     if detail=='scores': return res
     cut = full>self.enc.max_length if self.long=='truncate' else np.zeros(len(full), dtype=bool)
-    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=[_mended(o) for o in apply_rules(self.enc.rules, texts)])
+    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=list(map(mend_surrogates, apply_rules(self.enc.rules, texts))))
 
 # %% ../nbs/11_inference.ipynb #cb924858
 def _check_detail(detail):
