@@ -107,17 +107,19 @@ def start(folder, pickle, rounds, threads):
 
 # Two processes at once
 
-_scoring = ("import json,time; from toxicai import Detector; d,texts = Detector(FOLDER, BACKEND, THREADS),json.load(open(TEXTS)); d.scores(texts[:64]); "
-            "time.sleep(max(0, AT-time.time())); start = time.perf_counter(); d.scores(texts); print(time.perf_counter()-start)")
+_scoring = ("import json,sys,time; from toxicai import Detector; d,texts = Detector(FOLDER, BACKEND, THREADS),json.load(open(TEXTS)); d.scores(texts); "
+            "print('ready', flush=True); sys.stdin.readline(); start = time.perf_counter(); d.scores(texts); print(time.perf_counter()-start)")
 
-def _at_once(k, folder, backend, texts, threads, wait=20):
-    "Texts per second of `k` processes that begin at the same time, all together"
+def _at_once(k, folder, backend, texts, threads):
+    "Texts per second of `k` processes that begin at the same time, all together; each has scored the texts once before"
     with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
         json.dump(texts, f)
         f.flush()
         code = _scoring
-        for o,v in dict(FOLDER=str(folder), BACKEND=backend, THREADS=threads, TEXTS=f.name, AT=time.time()+wait).items(): code = code.replace(o, repr(v))
-        runs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, text=True) for _ in range(k)]
+        for o,v in dict(FOLDER=str(folder), BACKEND=backend, THREADS=threads, TEXTS=f.name).items(): code = code.replace(o, repr(v))
+        runs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(k)]
+        for o in runs: o.stdout.readline()
+        for o in runs: print(file=o.stdin, flush=True)
         return sum(len(texts)/float(o.communicate()[0]) for o in runs)
 
 def together(folder, texts, threads):

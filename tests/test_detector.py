@@ -1,5 +1,6 @@
 "From learner to folder to `Detector`: the same scores, whatever the backend, the company or the order; what cannot be saved or judged says so"
 import json,os,random,shutil,subprocess,sys,time,warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np,pytest,torch
@@ -136,6 +137,49 @@ def test_thresholds_and_calibration(learn, folder, tmp_path):
         assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
         assert d(texts).flags.tolist()==[[True,False]]*len(texts) and d.flagged('a') and not d.flagged('a', 'insult')
     finally: learn.labels = old
+
+# Many at once
+
+engines = pytest.mark.parametrize('backend', ['onnx','onnx-int8','openvino','openvino-bf16','torch'])
+
+@engines
+def test_called_from_threads(folder, backend):
+    "As a web server does: each call has its own answer"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    d,calls = Detector(folder, backend, threads=2),[texts[i:]+texts[:i] for i in range(len(texts))]*3
+    alone = [d.scores(o) for o in calls]
+    with ThreadPoolExecutor(4) as pool: together = list(pool.map(d.scores, calls))
+    assert all(np.abs(a-b).max()<1e-6 for a,b in zip(alone, together))
+
+@engines
+def test_a_batch_for_each_thread(folder, backend, monkeypatch):
+    "Beyond some tokens each thread has batches of its own, with the same scores; the network is opened for that once, and only where it is needed"
+    import toxicai.inference as module
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    d,many,opened = Detector(folder, backend, threads=3),[f'{o} {i}' for i,o in enumerate(texts*9)],[]
+    ref,tokens = d.scores(many),int(d.enc.encode(many).lengths.sum())
+    monkeypatch.setattr(module, 'open_backend', lambda *args, **kw: opened.append(kw) or open_backend(*args, **kw))
+    monkeypatch.setattr(module, '_many', tokens+1)
+    d.scores(many)
+    assert not opened
+    monkeypatch.setattr(module, '_many', tokens)
+    assert np.abs(d.scores(many)-ref).max()<1e-6 and np.abs(np.concatenate([o.scores for o in d.iter(many)])-ref).max()<1e-6
+    assert opened==([] if backend=='torch' else [{'at_once':3}])
+    one = Detector(folder, backend, threads=1)
+    del opened[:]
+    assert np.abs(one.scores(many)-ref).max()<1e-6 and not opened
+
+@pytest.mark.parametrize('at_once', [1,3])
+def test_a_batch_fails(d, at_once):
+    "The error comes out, and the batches behind it are not run"
+    ids,seen = d.enc.encode(['text']*400),[]
+    def run(x):
+        seen.append(len(x))
+        if len(seen)==5: raise FolderError('broken')
+        time.sleep(0.001)
+        return np.zeros((len(x['input_ids']), 2))
+    with pytest.raises(FolderError, match='broken'): run_all(run, ids, d.enc, 2, 3, at_once)
+    assert 5<=len(seen)<100
 
 # Company, order, length
 

@@ -775,6 +775,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'toxicai.inference._in_words': ('inference.html#_in_words', 'toxicai/inference.py'),
                                    'toxicai.inference._judged': ('inference.html#_judged', 'toxicai/inference.py'),
                                    'toxicai.inference._part': ('inference.html#_part', 'toxicai/inference.py'),
+                                   'toxicai.inference._runner': ('inference.html#_runner', 'toxicai/inference.py'),
                                    'toxicai.inference._stream': ('inference.html#_stream', 'toxicai/inference.py'),
                                    'toxicai.inference._with_probe': ('inference.html#_with_probe', 'toxicai/inference.py'),
                                    'toxicai.inference.as_texts': ('inference.html#as_texts', 'toxicai/inference.py')},

@@ -8,9 +8,11 @@ __all__ = ['backends', 'why_not', 'choose_backend', 'n_threads', 'run_onnx', 'ru
 
 # %% ../nbs/09g_backends.ipynb #11cd976e
 import importlib.util,os
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager,nullcontext
 from functools import lru_cache
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from .encoding import *
@@ -89,18 +91,21 @@ def _waiting(version):
     if [int(o) for o in version.split('.')[:2]]<[1,26]: return {'session.intra_op.allow_spinning':'0'} # https://github.com/microsoft/onnxruntime/pull/27916
     return {'session.intra_op.allow_spinning':'1', 'session.intra_op.spin_duration_us':str(_spin), 'session.force_spinning_stop':'1'}
 
+_slower = ['SkipLayerNormFusion'] # takes three times as long on a CPU as the addition and the norm that it fuses
+
 def run_onnx(
     path:Path, # An ONNX file
     fields, # Inputs that there are
     n_classes:int, # Columns of the logits
     threads:int, # That it may take
+    at_once:int=1, # Calls at the same time, which share the threads
 ): # Function from a dict of arrays to logits
     "A network run by ONNX Runtime on the CPU"
     import onnxruntime as ort
     opts = ort.SessionOptions()
-    opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads,1,3
+    opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads//at_once,1,3
     for o in _waiting(ort.__version__).items(): opts.add_session_config_entry(*o)
-    try: session = ort.InferenceSession(str(check_onnx(path)), opts, providers=['CPUExecutionProvider'])
+    try: session = ort.InferenceSession(str(check_onnx(path)), opts, providers=['CPUExecutionProvider'], disabled_optimizers=_slower)
     except FolderError: raise
     except Exception as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e # its errors have no common class
     names = [o.name for o in session.get_inputs()]
@@ -109,10 +114,11 @@ def run_onnx(
     return lambda x: session.run(None, {o:x[o] for o in names})[0]
 
 # %% ../nbs/09g_backends.ipynb #6506543f
-def run_openvino(path, fields, n_classes, threads, precision='f32'):
+def run_openvino(path, fields, n_classes, threads, at_once=1, precision='f32'):
     "A network run by OpenVINO on the CPU, in 'f32' or 'bf16'; else as `run_onnx`"
     import openvino as ov
-    settings = {'INFERENCE_PRECISION_HINT':precision, 'INFERENCE_NUM_THREADS':threads, 'NUM_STREAMS':1, 'PERFORMANCE_HINT':'LATENCY', 'ENABLE_CPU_PINNING':False}
+    settings = {'INFERENCE_PRECISION_HINT':precision, 'INFERENCE_NUM_THREADS':threads, 'NUM_STREAMS':at_once, 'ENABLE_CPU_PINNING':False,
+                'PERFORMANCE_HINT':'LATENCY' if at_once==1 else 'THROUGHPUT'}
     try:
         core = ov.Core()
         compiled = core.compile_model(core.read_model(str(check_onnx(path))), 'CPU', settings)
@@ -121,8 +127,13 @@ def run_openvino(path, fields, n_classes, threads, precision='f32'):
     _check_inputs(names, fields, path.name)
     shape = compiled.outputs[0].partial_shape
     _check_outputs([o.get_length() if o.is_static else None for o in shape] if shape.rank.is_static else [], n_classes, path.name)
-    request = compiled.create_infer_request()
-    return lambda x: np.array(request.infer({o:x[o] for o in names})[0], dtype=np.float32)
+    requests = SimpleQueue() # each serves one call at a time
+    for _ in range(at_once): requests.put(compiled.create_infer_request())
+    def _run(x):
+        request = requests.get()
+        try: return np.array(request.infer({o:x[o] for o in names})[0], dtype=np.float32)
+        finally: requests.put(request)
+    return _run
 
 # %% ../nbs/09g_backends.ipynb #e0be825a
 def empty_network(
@@ -227,6 +238,7 @@ def open_backend(
     backend:str, # A key of `backends`
     threads:int, # That it may take
     compiled:bool=False, # Compile it for the GPU first? For torch alone
+    at_once:int=1, # Calls at the same time, which share the threads; not for torch
 ): # Function from a dict of arrays, shape (bs, seq_len), to logits, shape (bs, n_classes)
     "The network of `folder`, ready to run"
     fields,n = folder.text['fields'],len(folder.labels)
@@ -238,8 +250,8 @@ def open_backend(
         run = run_torch(model, threads, backend.endswith('bf16'), compiled)
         return lambda x: run({k:v for k,v in x.items() if k in takes})
     path = folder.file(backends[backend][2])
-    if backend.startswith('openvino'): return run_openvino(path, fields, n, threads, 'bf16' if backend.endswith('bf16') else 'f32')
-    return run_onnx(path, fields, n, threads)
+    if backend.startswith('openvino'): return run_openvino(path, fields, n, threads, at_once, 'bf16' if backend.endswith('bf16') else 'f32')
+    return run_onnx(path, fields, n, threads, at_once)
 
 # %% ../nbs/09g_backends.ipynb #f55ac41c
 def token_budget(
@@ -266,13 +278,16 @@ def run_all(
     enc:FileEncoder, # Knows the inputs
     n_classes:int, # Columns
     budget:int, # Tokens of a padded batch
+    at_once:int=1, # Batches at the same time
 ) -> np.ndarray: # float32; shape (n, n_classes)
     "Logits of all texts, in their order"
     res = np.zeros((len(ids), n_classes), dtype=np.float32)
-    for idxs in packed(ids.lengths, budget):
+    def _judge(idxs):
         batch = ids.batch(idxs, enc)
         logits = np.asarray(run({k:np.ascontiguousarray(batch[:,i]) for i,k in enumerate(enc.fields)}))
         if logits.shape!=(len(idxs), n_classes): raise FolderError(f"the network gave the shape {logits.shape} for {len(idxs)} texts and {n_classes} classes: it does not belong to this folder")
         if not np.isfinite(logits).all(): raise FolderError("the network gave values that are not finite: its weights are broken, or the training went wrong")
         res[idxs] = logits
+    with ThreadPoolExecutor(at_once) if at_once>1 else nullcontext() as pool:
+        for _ in (pool.map if pool else map)(_judge, packed(ids.lengths, budget)): pass
     return res

@@ -244,7 +244,7 @@ def _drift(folder, learn, model, n):
     base,res = run_all(lambda x: run({k:v for k,v in x.items() if k in takes}), ids, enc, len(labels), 1024),{}
     for o in backends:
         if why_not(folder, o) or o=='torch': continue
-        logits = run_all(open_backend(folder, o, n_threads()), ids, enc, len(labels), 1024)
+        logits = run_all(open_backend(folder, o, n_threads()), ids, enc, len(labels), token_budget(o))
         res[o] = score_drift(labels, base, logits, targs)
         if o in ('onnx','openvino') and not np.allclose(base, logits, atol=1e-3, rtol=1e-3):
             raise ValueError(f"{o!r} gives other logits than torch, by up to {np.abs(base-logits).max():.2g}: this architecture cannot be exported; leave `onnx=True` out")

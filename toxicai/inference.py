@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass,field,replace
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from fastcore.basics import patch
@@ -114,6 +115,7 @@ class Detector:
         _check_long(self, long)
         self.enc = self.folder.encoder(1<n_threads()<=self.threads) # the tokenizer knows one core or all
         self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
+        self._run_each,self._opening = None,Lock()
         _with_probe(self._run, self.enc, len(self.labels), self._budget, self.folder.text['pairs'])
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
@@ -128,9 +130,18 @@ def _encoded(d, texts):
     "Token ids of `texts`; with windows also the number of the text of each"
     return d.enc.windows(texts) if d.long=='windows' else (d.enc.encode(texts), None)
 
+_many = 2**16 # tokens; for fewer it does not pay to open the network once more
+
+def _runner(d, n_tokens):
+    "The network, and how many batches it runs at once: one by all threads, or where there are many, each thread its own"
+    if d.threads==1 or n_tokens<_many or d.backend.startswith('torch'): return d._run,1
+    with d._opening: d._run_each = d._run_each or open_backend(d.folder, d.backend, d.threads, at_once=d.threads)
+    return d._run_each,d.threads
+
 def _judged(d, ids, owner):
     "Logits and full lengths of one chunk of texts"
-    logits = run_all(d._run, ids, d.enc, len(d.labels), d._budget)
+    run,at_once = _runner(d, ids.lengths.sum())
+    logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
     if owner is None or not len(owner): return logits,ids.full
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     return np.maximum.reduceat(logits, first),ids.full[first]
