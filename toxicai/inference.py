@@ -113,8 +113,10 @@ class Detector:
         self.backend,self.why = choose_backend(self.folder, backend)
         self.labels,self.threads,self.long = self.folder.labels,n_threads(threads),long
         _check_long(self, long)
-        self.enc = self.folder.encoder(1<n_threads()<=self.threads) # the tokenizer knows one core or all
-        self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
+        with ThreadPoolExecutor(1) as pool:
+            enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
+            self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
+            self.enc = enc.result()
         self._run_each,self._opening = None,Lock()
         _with_probe(self._run, self.enc, len(self.labels), self._budget, self.folder.text['pairs'])
 
