@@ -1,5 +1,5 @@
 "From learner to folder to `Detector`: the same scores, whatever the backend, the company or the order; what cannot be saved or judged says so"
-import json,os,random,shutil,subprocess,sys,time,warnings
+import json,os,random,shutil,subprocess,sys,threading,time,warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -395,6 +395,22 @@ def test_compiled(folder, monkeypatch):
 def test_no_pandas(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pandas', None)
     with pytest.raises(ImportError, match='pip install pandas'): Detector(folder, 'torch')('a').to_frame()
+
+def test_torch_threads_of_batches(folder, monkeypatch):
+    "One thread for each batch while several run, all again afterwards; two torches that wait awake for their threads would keep each other from the cores"
+    import toxicai.inference as module
+    monkeypatch.setattr(module, '_many', 2000)
+    before,d,seen = torch.get_num_threads(),Detector(folder, 'torch', threads=2),[]
+    try:
+        torch.set_num_threads(2)
+        run = d._run
+        d._run = lambda x: seen.append((torch.get_num_threads(), threading.get_ident())) or run(x)
+        d.scores(texts*60)
+        assert {n for n,_ in seen}=={1} and threading.get_ident() not in {o for _,o in seen} and torch.get_num_threads()==2
+        del seen[:]
+        d.scores('text')
+        assert seen==[(2, threading.get_ident())]
+    finally: torch.set_num_threads(before)
 
 def test_torch_threads_restored(folder):
     before = torch.get_num_threads()

@@ -34,6 +34,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'toxicai.backends._torch_threads': ('backends.html#_torch_threads', 'toxicai/backends.py'),
                                   'toxicai.backends._waiting': ('backends.html#_waiting', 'toxicai/backends.py'),
                                   'toxicai.backends.choose_backend': ('backends.html#choose_backend', 'toxicai/backends.py'),
+                                  'toxicai.backends.each_alone': ('backends.html#each_alone', 'toxicai/backends.py'),
                                   'toxicai.backends.empty_network': ('backends.html#empty_network', 'toxicai/backends.py'),
                                   'toxicai.backends.load_network': ('backends.html#load_network', 'toxicai/backends.py'),
                                   'toxicai.backends.n_threads': ('backends.html#n_threads', 'toxicai/backends.py'),

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['backends', 'why_not', 'choose_backend', 'n_threads', 'run_onnx', 'run_openvino', 'empty_network', 'load_network',
-           'run_torch', 'open_backend', 'token_budget', 'packed', 'run_all']
+           'each_alone', 'run_torch', 'open_backend', 'token_budget', 'packed', 'run_all']
 
 # %% ../nbs/09g_backends.ipynb #11cd976e
 import importlib.util,os
@@ -202,10 +202,14 @@ def _torch_threads(n):
     "At most `n` threads, and afterwards as many as before: the number is one for the whole process"
     import torch
     old = torch.get_num_threads()
-    if n!=old: torch.set_num_threads(n)
+    if n<old: torch.set_num_threads(n)
     try: yield
     finally:
-        if n!=old: torch.set_num_threads(old)
+        if n<old: torch.set_num_threads(old)
+
+def each_alone(backend):
+    "A context in which calls of `backend` at the same time have one thread each; what it starts within it inherits that"
+    return _torch_threads(1) if backend.startswith('torch') else nullcontext()
 
 def _on_device(model, bf16, compiled):
     "`model` where it will run, and the device"
@@ -238,7 +242,7 @@ def open_backend(
     backend:str, # A key of `backends`
     threads:int, # That it may take
     compiled:bool=False, # Compile it for the GPU first? For torch alone
-    at_once:int=1, # Calls at the same time, which share the threads; not for torch
+    at_once:int=1, # Calls at the same time, which share the threads; for torch `each_alone` sees to that
 ): # Function from a dict of arrays, shape (bs, seq_len), to logits, shape (bs, n_classes)
     "The network of `folder`, ready to run"
     fields,n = folder.text['fields'],len(folder.labels)

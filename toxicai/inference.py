@@ -8,6 +8,7 @@ __all__ = ['details', 'Detections', 'as_texts', 'Detector']
 # %% ../nbs/11_inference.ipynb #b0721ad6
 from collections.abc import Mapping,Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass,field,replace
 from itertools import islice
 from pathlib import Path
@@ -136,14 +137,15 @@ _many = 2**16 # tokens; for fewer it does not pay to open the network once more
 
 def _runner(d, n_tokens):
     "The network, and how many batches it runs at once: one by all threads, or where there are many, each thread its own"
-    if d.threads==1 or n_tokens<_many or d.backend.startswith('torch'): return d._run,1
+    if d.threads==1 or n_tokens<_many or d._budget>=_many: return d._run,1 # such a budget is that of a GPU
+    if d.backend.startswith('torch'): return d._run,d.threads
     with d._opening: d._run_each = d._run_each or open_backend(d.folder, d.backend, d.threads, at_once=d.threads)
     return d._run_each,d.threads
 
 def _judged(d, ids, owner):
     "Logits and full lengths of one chunk of texts"
     run,at_once = _runner(d, ids.lengths.sum())
-    logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
+    with each_alone(d.backend) if at_once>1 else nullcontext(): logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
     if owner is None or not len(owner): return logits,ids.full
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     return np.maximum.reduceat(logits, first),ids.full[first]
