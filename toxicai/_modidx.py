@@ -29,6 +29,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                   'toxicai.backends._installed': ('backends.html#_installed', 'toxicai/backends.py'),
                                   'toxicai.backends._mean_network': ('backends.html#_mean_network', 'toxicai/backends.py'),
                                   'toxicai.backends._on_device': ('backends.html#_on_device', 'toxicai/backends.py'),
+                                  'toxicai.backends._openvino': ('backends.html#_openvino', 'toxicai/backends.py'),
                                   'toxicai.backends._openvino_bf16': ('backends.html#_openvino_bf16', 'toxicai/backends.py'),
                                   'toxicai.backends._own_network': ('backends.html#_own_network', 'toxicai/backends.py'),
                                   'toxicai.backends._torch_threads': ('backends.html#_torch_threads', 'toxicai/backends.py'),

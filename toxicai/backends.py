@@ -28,10 +28,14 @@ _by_speed = ('onnx','openvino','torch')
 def _installed(lib): return importlib.util.find_spec(lib) is not None
 
 @lru_cache(1)
+def _openvino():
+    "The one Core of this process: its CPU plugin changes the signal stack of the thread that loads it, and another thread that unloads it would leave that stack gone"
+    import openvino as ov
+    return ov.Core()
+
 def _openvino_bf16():
     "Does the processor multiply bf16, as OpenVINO sees it?"
-    import openvino as ov
-    return 'BF16' in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    return 'BF16' in _openvino().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 def why_not(
     folder:DetectorFolder, # A detector folder
@@ -116,11 +120,10 @@ def run_onnx(
 # %% ../nbs/09g_backends.ipynb #6506543f
 def run_openvino(path, fields, n_classes, threads, at_once=1, precision='f32'):
     "A network run by OpenVINO on the CPU, in 'f32' or 'bf16'; else as `run_onnx`"
-    import openvino as ov
     settings = {'INFERENCE_PRECISION_HINT':precision, 'INFERENCE_NUM_THREADS':threads, 'NUM_STREAMS':at_once, 'ENABLE_CPU_PINNING':False,
                 'PERFORMANCE_HINT':'LATENCY' if at_once==1 else 'THROUGHPUT'}
     try:
-        core = ov.Core()
+        core = _openvino()
         compiled = core.compile_model(core.read_model(str(check_onnx(path))), 'CPU', settings)
     except RuntimeError as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e
     names = [o.any_name for o in compiled.inputs]
