@@ -399,6 +399,7 @@ def finish(self:Checkpoint):
 # %% ../nbs/08a_checkpoints.ipynb #7b95bf4d
 @patch
 def before_train(self:Checkpoint):
+    "Go on with the run that was found, or write where this one begins"
     if not self.active: return
     if self.found is not None: return self._go_on()
     self.start_rng = rng_state(self.dls)
@@ -418,6 +419,7 @@ def _go_on(self:Checkpoint):
 
 @patch
 def after_batch(self:Checkpoint):
+    "Write a checkpoint when one is due, and stop when a signal asked for it"
     if not self.active: return
     done = self.iter+1
     if self.training and (self.train_iter%self.every==0 or done==self.n_iter or self.asked is not None): self._save(done)

@@ -266,6 +266,7 @@ class SweepEpoch(Callback):
     def before_fit(self): self.trains = False
     def before_train(self): self.trains = True
     def after_epoch(self):
+        "Note the figures; end the run where it is given up"
         if not self.trains: return
         figures = epoch_figures(self.learn)
         if self.sweep.metric not in figures: raise SettingError(f"no metric {self.sweep.metric!r} came out of the epoch: expected one of {', '.join(figures)}")

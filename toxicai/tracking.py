@@ -328,6 +328,7 @@ def _report(self:WandbRun):
 
 @patch
 def after_fit(self:WandbRun):
+    "Sum up, and report what was asked for after the last fit of a call"
     if not self.trained: return
     if self.own_norm: self.learn.remove_cb(GradNorm)
     self.trained,self.fitted = False,self.learn
