@@ -218,6 +218,7 @@ class BiasAuc(Metric):
         return group_columns(items, self.groups)
 
     def accumulate(self, learn):
+        "Keep the probabilities and targets of this batch, shape (bs,) each, and on the first batch the order of its rows"
         if self.members is None: self.members,self.rows = self._members(learn.dl),learn.dl._DataLoader__idxs # the order of this pass; `get_idxs` would shuffle anew
         act = getattr(learn.loss_func, 'activation', lambda o: o.sigmoid())
         probs = act(learn.to_detach(learn.pred, gather=False).double()).numpy()
@@ -228,6 +229,7 @@ class BiasAuc(Metric):
 
     @property
     def value(self):
+        "`bias_auc` in [0,1] of all batches so far; None before the first, NaN where no group can be compared"
         if not self.targs: return None
         targs,probs = np.concatenate(self.targs),np.concatenate(self.probs)
         res = bias_auc(targs, probs, self.members.iloc[self.rows[:len(targs)]], self.p, self.weights)
