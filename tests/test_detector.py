@@ -361,6 +361,33 @@ def test_waiting_costs_nothing(folder, backend):
     out = subprocess.run([sys.executable, '-c', idle, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout
     assert float(out)<0.05
 
+forks = """import os,signal,sys; sys.path.insert(0, sys.argv[3]); from toxicai import Detector; import numpy as np
+d,texts = Detector(sys.argv[1], sys.argv[2], threads=2),['you are an idiot '*9,'thank you '*9]
+ref,ref_many = d.scores(texts),d.scores(texts*2000)
+pid = os.fork()
+if not pid:
+    signal.alarm(60)
+    os._exit(not (np.abs(d.scores(texts)-ref).max()<1e-5 and np.abs(d.scores(texts*2000)-ref_many).max()<1e-5))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"""
+
+@engines
+def test_after_a_fork(folder, backend):
+    "A server that loads and then forks: each worker answers, few texts and many, and the same"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    assert subprocess.run([sys.executable, '-c', forks, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout.split()[-1]=='0'
+
+dropped = """import os,signal,subprocess,sys,threading; sys.path.insert(0, sys.argv[2]); from toxicai import Detector
+box = [Detector(sys.argv[1], 'openvino')]
+signal.signal(signal.SIGCHLD, lambda *a: None)
+thread = threading.Thread(target=box.clear); thread.start(); thread.join()
+subprocess.run([sys.executable, '-c', ''])
+print('alive')"""
+
+def test_dropped_by_a_thread(folder):
+    "OpenVINO's plugin, unloaded by another thread than had loaded it, would take away the stack on which that one handles signals"
+    if not can(folder, 'openvino'): pytest.skip(why_not(read_folder(folder), 'openvino'))
+    assert subprocess.run([sys.executable, '-c', dropped, folder, os.getcwd()], capture_output=True, text=True, check=True).stdout.strip()=='alive'
+
 def test_tokenizer_threads(folder, monkeypatch):
     "All cores only where the network may have them"
     monkeypatch.setenv('OMP_NUM_THREADS', '4')

@@ -13,6 +13,7 @@ from contextlib import contextmanager,nullcontext
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 from .encoding import *
@@ -27,11 +28,16 @@ _by_speed = ('onnx','openvino','torch')
 
 def _installed(lib): return importlib.util.find_spec(lib) is not None
 
+_loading = Lock()
+
 @lru_cache(1)
-def _openvino():
-    "The one Core of this process: its CPU plugin changes the signal stack of the thread that loads it, and another thread that unloads it would leave that stack gone"
+def _new_core():
     import openvino as ov
     return ov.Core()
+
+def _openvino():
+    "The one Core of this process. Its CPU plugin gives the thread that loads it another signal stack, and takes that stack away when it is unloaded, if need be from another thread: so it never is"
+    with _loading: return _new_core()
 
 def _openvino_bf16():
     "Does the processor multiply bf16, as OpenVINO sees it?"

@@ -6,6 +6,7 @@
 __all__ = ['details', 'Detections', 'as_texts', 'Detector']
 
 # %% ../nbs/11_inference.ipynb #b0721ad6
+import os
 from collections.abc import Mapping,Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -118,7 +119,7 @@ class Detector:
             enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
             self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
             self.enc = enc.result()
-        self._run_each,self._opening = None,Lock()
+        self._run_each,self._opening,self._opened_by = None,Lock(),os.getpid()
         _with_probe(self._run, self.enc, len(self.labels), self._budget, self.folder.text['pairs'])
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
@@ -135,9 +136,13 @@ def _encoded(d, texts):
 
 _many = 2**16 # tokens; for fewer it does not pay to open the network once more
 
+def _forked(d):
+    "Was the process forked since `d` was opened, as servers that load before they fork do? An engine's threads do not survive that, and some engines would wait for them forever"
+    return os.getpid()!=d._opened_by
+
 def _runner(d, n_tokens):
     "The network, and how many batches it runs at once: one by all threads, or where there are many, each thread its own"
-    if d.threads==1 or n_tokens<_many or d._budget>=_many: return d._run,1 # such a budget is that of a GPU
+    if d.threads==1 or n_tokens<_many or d._budget>=_many or _forked(d): return d._run,1 # such a budget is that of a GPU
     if d.backend.startswith('torch'): return d._run,d.threads
     with d._opening: d._run_each = d._run_each or open_backend(d.folder, d.backend, d.threads, at_once=d.threads)
     return d._run_each,d.threads
@@ -145,7 +150,7 @@ def _runner(d, n_tokens):
 def _judged(d, ids, owner):
     "Logits and full lengths of one chunk of texts"
     run,at_once = _runner(d, ids.lengths.sum())
-    with each_alone(d.backend) if at_once>1 else nullcontext(): logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
+    with each_alone(d.backend) if at_once>1 or _forked(d) else nullcontext(): logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
     if owner is None or not len(owner): return logits,ids.full
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     return np.maximum.reduceat(logits, first),ids.full[first]
