@@ -75,13 +75,15 @@ def throughput(folder, learn, texts, rounds, threads):
     show([{'':k, 'texts/s':len(texts)/median(v), 'speed, one by one = 1':pairwise(base, v)} for k,v in secs.items()],
          f'{len(texts):,} Jigsaw comments, {rounds} rounds, {threads} threads')
 
-def latency(folder, learn, texts, threads):
-    "Table of the time that one comment takes"
+def latency(folder, learn, texts, threads, block=10):
+    "Table of the time that one comment takes; each contestant in turn answers a block of comments one after another, as a service does"
     runs,took = contestants(folder, learn, threads),{}
     runs.pop('pipeline, batch 32')
-    for t in texts[:10]+texts:
-        for k,f in runs.items(): took.setdefault(k, []).append(timed(f, [t])())
-    show([{'':k, 'p50 ms':1000*np.percentile(v[10:], 50), 'p99 ms':1000*np.percentile(v[10:], 99)} for k,v in took.items()], f'One comment at a time, {len(texts)} comments')
+    for i in range(0, len(texts), block):
+        for k,f in runs.items():
+            f([texts[i]])
+            took.setdefault(k, []).extend(timed(f, [t])() for t in texts[i:i+block])
+    show([{'':k, 'p50 ms':1000*np.percentile(v, 50), 'p99 ms':1000*np.percentile(v, 99)} for k,v in took.items()], f'One comment at a time, {len(texts)} comments')
 
 # Start: each in a process of its own
 
@@ -107,17 +109,19 @@ def start(folder, pickle, rounds, threads):
 
 # Two processes at once
 
-_scoring = ("import json,time; from toxicai import Detector; d,texts = Detector(FOLDER, BACKEND, THREADS),json.load(open(TEXTS)); d.scores(texts[:64]); "
-            "time.sleep(max(0, AT-time.time())); start = time.perf_counter(); d.scores(texts); print(time.perf_counter()-start)")
+_scoring = ("import json,sys,time; from toxicai import Detector; d,texts = Detector(FOLDER, BACKEND, THREADS),json.load(open(TEXTS)); d.scores(texts); "
+            "print('ready', flush=True); sys.stdin.readline(); start = time.perf_counter(); d.scores(texts); print(time.perf_counter()-start)")
 
-def _at_once(k, folder, backend, texts, threads, wait=20):
-    "Texts per second of `k` processes that begin at the same time, all together"
+def _at_once(k, folder, backend, texts, threads):
+    "Texts per second of `k` processes that begin at the same time, all together; each has scored the texts once before"
     with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
         json.dump(texts, f)
         f.flush()
         code = _scoring
-        for o,v in dict(FOLDER=str(folder), BACKEND=backend, THREADS=threads, TEXTS=f.name, AT=time.time()+wait).items(): code = code.replace(o, repr(v))
-        runs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, text=True) for _ in range(k)]
+        for o,v in dict(FOLDER=str(folder), BACKEND=backend, THREADS=threads, TEXTS=f.name).items(): code = code.replace(o, repr(v))
+        runs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(k)]
+        for o in runs: o.stdout.readline()
+        for o in runs: print(file=o.stdin, flush=True)
         return sum(len(texts)/float(o.communicate()[0]) for o in runs)
 
 def together(folder, texts, threads):

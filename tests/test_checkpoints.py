@@ -14,7 +14,7 @@ from fastai.data.transforms import ColReader,RandomSplitter
 from fastai.data.all import ItemTransform
 
 from toxicai.all import *
-from toxicai import checkpoints
+from toxicai import files
 from toxicai.callbacks import FiniteLoss,rows_of_batch
 from toxicai.test_utils import comments,tiny_checkpoint
 
@@ -175,7 +175,7 @@ class Trace(Callback):
 
 def kill_in_write(k, fd):
     "Kill this process in the `k`-th piece that is written of the checkpoints from here on"
-    left,write = [k],checkpoints._Hashed.write
+    left,write = [k],files._Hashed.write
     def _write(self, b):
         left[0] -= 1
         if left[0]>0: return write(self, b)
@@ -183,7 +183,7 @@ def kill_in_write(k, fd):
         self.f.write(b[:len(b)//2])
         self.f.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-    checkpoints._Hashed.write = _write
+    files._Hashed.write = _write
 
 def train(path, folder, out, ready, trace, k, checkpoint):
     "A process that begins a run or goes on with it, and stores the weights at its end"
@@ -348,7 +348,7 @@ def test_read_only(tmp_path, monkeypatch):
     def _open(path, mode='r', *args, **kwargs):
         if 'w' in mode and str(path).endswith('.part'): raise PermissionError(13, 'Permission denied')
         return open(path, mode, *args, **kwargs)
-    monkeypatch.setattr(checkpoints, 'open', _open, raising=False)
+    monkeypatch.setattr(files, 'open', _open, raising=False)
     with pytest.raises(OSError, match='Permission denied.*nothing has been written'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
     (tmp_path/'file').write_text('')
     with pytest.raises(OSError, match='no checkpoint could be written'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path/'file'))

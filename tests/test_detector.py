@@ -1,5 +1,6 @@
 "From learner to folder to `Detector`: the same scores, whatever the backend, the company or the order; what cannot be saved or judged says so"
-import json,os,random,shutil,subprocess,sys,time,warnings
+import json,os,random,shutil,subprocess,sys,threading,time,warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np,pytest,torch
@@ -136,6 +137,49 @@ def test_thresholds_and_calibration(learn, folder, tmp_path):
         assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
         assert d(texts).flags.tolist()==[[True,False]]*len(texts) and d.flagged('a') and not d.flagged('a', 'insult')
     finally: learn.labels = old
+
+# Many at once
+
+engines = pytest.mark.parametrize('backend', ['onnx','onnx-int8','openvino','openvino-bf16','torch'])
+
+@engines
+def test_called_from_threads(folder, backend):
+    "As a web server does: each call has its own answer"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    d,calls = Detector(folder, backend, threads=2),[texts[i:]+texts[:i] for i in range(len(texts))]*3
+    alone = [d.scores(o) for o in calls]
+    with ThreadPoolExecutor(4) as pool: together = list(pool.map(d.scores, calls))
+    assert all(np.abs(a-b).max()<1e-6 for a,b in zip(alone, together))
+
+@engines
+def test_a_batch_for_each_thread(folder, backend, monkeypatch):
+    "Beyond some tokens each thread has batches of its own, with the same scores; the network is opened for that once, and only where it is needed"
+    import toxicai.inference as module
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    d,many,opened = Detector(folder, backend, threads=3),[f'{o} {i}' for i,o in enumerate(texts*9)],[]
+    ref,tokens = d.scores(many),int(d.enc.encode(many).lengths.sum())
+    monkeypatch.setattr(module, 'open_backend', lambda *args, **kw: opened.append(kw) or open_backend(*args, **kw))
+    monkeypatch.setattr(module, '_many', tokens+1)
+    d.scores(many)
+    assert not opened
+    monkeypatch.setattr(module, '_many', tokens)
+    assert np.abs(d.scores(many)-ref).max()<1e-6 and np.abs(np.concatenate([o.scores for o in d.iter(many)])-ref).max()<1e-6
+    assert opened==([] if backend=='torch' else [{'at_once':3}])
+    one = Detector(folder, backend, threads=1)
+    del opened[:]
+    assert np.abs(one.scores(many)-ref).max()<1e-6 and not opened
+
+@pytest.mark.parametrize('at_once', [1,3])
+def test_a_batch_fails(d, at_once):
+    "The error comes out, and the batches behind it are not run"
+    ids,seen = d.enc.encode(['text']*400),[]
+    def run(x):
+        seen.append(len(x))
+        if len(seen)==5: raise FolderError('broken')
+        time.sleep(0.001)
+        return np.zeros((len(x['input_ids']), 2))
+    with pytest.raises(FolderError, match='broken'): run_all(run, ids, d.enc, 2, 3, at_once)
+    assert 5<=len(seen)<100
 
 # Company, order, length
 
@@ -317,6 +361,33 @@ def test_waiting_costs_nothing(folder, backend):
     out = subprocess.run([sys.executable, '-c', idle, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout
     assert float(out)<0.05
 
+forks = """import os,signal,sys; sys.path.insert(0, sys.argv[3]); from toxicai import Detector; import numpy as np
+d,texts = Detector(sys.argv[1], sys.argv[2], threads=2),['you are an idiot '*9,'thank you '*9]
+ref,ref_many = d.scores(texts),d.scores(texts*2000)
+pid = os.fork()
+if not pid:
+    signal.alarm(60)
+    os._exit(not (np.abs(d.scores(texts)-ref).max()<1e-5 and np.abs(d.scores(texts*2000)-ref_many).max()<1e-5))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"""
+
+@engines
+def test_after_a_fork(folder, backend):
+    "A server that loads and then forks: each worker answers, few texts and many, and the same"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    assert subprocess.run([sys.executable, '-c', forks, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout.split()[-1]=='0'
+
+dropped = """import os,signal,subprocess,sys,threading; sys.path.insert(0, sys.argv[2]); from toxicai import Detector
+box = [Detector(sys.argv[1], 'openvino')]
+signal.signal(signal.SIGCHLD, lambda *a: None)
+thread = threading.Thread(target=box.clear); thread.start(); thread.join()
+subprocess.run([sys.executable, '-c', ''])
+print('alive')"""
+
+def test_dropped_by_a_thread(folder):
+    "OpenVINO's plugin, unloaded by another thread than had loaded it, would take away the stack on which that one handles signals"
+    if not can(folder, 'openvino'): pytest.skip(why_not(read_folder(folder), 'openvino'))
+    assert subprocess.run([sys.executable, '-c', dropped, folder, os.getcwd()], capture_output=True, text=True, check=True).stdout.strip()=='alive'
+
 def test_tokenizer_threads(folder, monkeypatch):
     "All cores only where the network may have them"
     monkeypatch.setenv('OMP_NUM_THREADS', '4')
@@ -351,6 +422,22 @@ def test_compiled(folder, monkeypatch):
 def test_no_pandas(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, 'pandas', None)
     with pytest.raises(ImportError, match='pip install pandas'): Detector(folder, 'torch')('a').to_frame()
+
+def test_torch_threads_of_batches(folder, monkeypatch):
+    "One thread for each batch while several run, all again afterwards; two torches that wait awake for their threads would keep each other from the cores"
+    import toxicai.inference as module
+    monkeypatch.setattr(module, '_many', 2000)
+    before,d,seen = torch.get_num_threads(),Detector(folder, 'torch', threads=2),[]
+    try:
+        torch.set_num_threads(2)
+        run = d._run
+        d._run = lambda x: seen.append((torch.get_num_threads(), threading.get_ident())) or run(x)
+        d.scores(texts*60)
+        assert {n for n,_ in seen}=={1} and threading.get_ident() not in {o for _,o in seen} and torch.get_num_threads()==2
+        del seen[:]
+        d.scores('text')
+        assert seen==[(2, threading.get_ident())]
+    finally: torch.set_num_threads(before)
 
 def test_torch_threads_restored(folder):
     before = torch.get_num_threads()

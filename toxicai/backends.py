@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['backends', 'why_not', 'choose_backend', 'n_threads', 'run_onnx', 'run_openvino', 'empty_network', 'load_network',
-           'run_torch', 'open_backend', 'token_budget', 'packed', 'run_all']
+           'each_alone', 'run_torch', 'open_backend', 'token_budget', 'packed', 'run_all']
 
 # %% ../nbs/09g_backends.ipynb #11cd976e
 import importlib.util,os
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager,nullcontext
 from functools import lru_cache
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
 
 import numpy as np
 from .encoding import *
@@ -25,11 +28,20 @@ _by_speed = ('onnx','openvino','torch')
 
 def _installed(lib): return importlib.util.find_spec(lib) is not None
 
+_loading = Lock()
+
 @lru_cache(1)
+def _new_core():
+    import openvino as ov
+    return ov.Core()
+
+def _openvino():
+    "The one Core of this process. Its CPU plugin gives the thread that loads it another signal stack, and takes that stack away when it is unloaded, if need be from another thread: so it never is"
+    with _loading: return _new_core()
+
 def _openvino_bf16():
     "Does the processor multiply bf16, as OpenVINO sees it?"
-    import openvino as ov
-    return 'BF16' in ov.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    return 'BF16' in _openvino().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
 
 def why_not(
     folder:DetectorFolder, # A detector folder
@@ -89,18 +101,21 @@ def _waiting(version):
     if [int(o) for o in version.split('.')[:2]]<[1,26]: return {'session.intra_op.allow_spinning':'0'} # https://github.com/microsoft/onnxruntime/pull/27916
     return {'session.intra_op.allow_spinning':'1', 'session.intra_op.spin_duration_us':str(_spin), 'session.force_spinning_stop':'1'}
 
+_slower = ['SkipLayerNormFusion'] # takes three times as long on a CPU as the addition and the norm that it fuses
+
 def run_onnx(
     path:Path, # An ONNX file
     fields, # Inputs that there are
     n_classes:int, # Columns of the logits
     threads:int, # That it may take
+    at_once:int=1, # Calls at the same time, which share the threads
 ): # Function from a dict of arrays to logits
     "A network run by ONNX Runtime on the CPU"
     import onnxruntime as ort
     opts = ort.SessionOptions()
-    opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads,1,3
+    opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads//at_once,1,3
     for o in _waiting(ort.__version__).items(): opts.add_session_config_entry(*o)
-    try: session = ort.InferenceSession(str(check_onnx(path)), opts, providers=['CPUExecutionProvider'])
+    try: session = ort.InferenceSession(str(check_onnx(path)), opts, providers=['CPUExecutionProvider'], disabled_optimizers=_slower)
     except FolderError: raise
     except Exception as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e # its errors have no common class
     names = [o.name for o in session.get_inputs()]
@@ -109,20 +124,25 @@ def run_onnx(
     return lambda x: session.run(None, {o:x[o] for o in names})[0]
 
 # %% ../nbs/09g_backends.ipynb #6506543f
-def run_openvino(path, fields, n_classes, threads, precision='f32'):
+def run_openvino(path, fields, n_classes, threads, at_once=1, precision='f32'):
     "A network run by OpenVINO on the CPU, in 'f32' or 'bf16'; else as `run_onnx`"
-    import openvino as ov
-    settings = {'INFERENCE_PRECISION_HINT':precision, 'INFERENCE_NUM_THREADS':threads, 'NUM_STREAMS':1, 'PERFORMANCE_HINT':'LATENCY', 'ENABLE_CPU_PINNING':False}
+    settings = {'INFERENCE_PRECISION_HINT':precision, 'INFERENCE_NUM_THREADS':threads, 'NUM_STREAMS':at_once, 'ENABLE_CPU_PINNING':False,
+                'PERFORMANCE_HINT':'LATENCY' if at_once==1 else 'THROUGHPUT'}
     try:
-        core = ov.Core()
+        core = _openvino()
         compiled = core.compile_model(core.read_model(str(check_onnx(path))), 'CPU', settings)
     except RuntimeError as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e
     names = [o.any_name for o in compiled.inputs]
     _check_inputs(names, fields, path.name)
     shape = compiled.outputs[0].partial_shape
     _check_outputs([o.get_length() if o.is_static else None for o in shape] if shape.rank.is_static else [], n_classes, path.name)
-    request = compiled.create_infer_request()
-    return lambda x: np.array(request.infer({o:x[o] for o in names})[0], dtype=np.float32)
+    requests = SimpleQueue() # each serves one call at a time
+    for _ in range(at_once): requests.put(compiled.create_infer_request())
+    def _run(x):
+        request = requests.get()
+        try: return np.array(request.infer({o:x[o] for o in names})[0], dtype=np.float32)
+        finally: requests.put(request)
+    return _run
 
 # %% ../nbs/09g_backends.ipynb #e0be825a
 def empty_network(
@@ -191,10 +211,14 @@ def _torch_threads(n):
     "At most `n` threads, and afterwards as many as before: the number is one for the whole process"
     import torch
     old = torch.get_num_threads()
-    if n!=old: torch.set_num_threads(n)
+    if n<old: torch.set_num_threads(n)
     try: yield
     finally:
-        if n!=old: torch.set_num_threads(old)
+        if n<old: torch.set_num_threads(old)
+
+def each_alone(backend):
+    "A context in which calls of `backend` at the same time have one thread each; what it starts within it inherits that"
+    return _torch_threads(1) if backend.startswith('torch') else nullcontext()
 
 def _on_device(model, bf16, compiled):
     "`model` where it will run, and the device"
@@ -227,6 +251,7 @@ def open_backend(
     backend:str, # A key of `backends`
     threads:int, # That it may take
     compiled:bool=False, # Compile it for the GPU first? For torch alone
+    at_once:int=1, # Calls at the same time, which share the threads; for torch `each_alone` sees to that
 ): # Function from a dict of arrays, shape (bs, seq_len), to logits, shape (bs, n_classes)
     "The network of `folder`, ready to run"
     fields,n = folder.text['fields'],len(folder.labels)
@@ -238,8 +263,8 @@ def open_backend(
         run = run_torch(model, threads, backend.endswith('bf16'), compiled)
         return lambda x: run({k:v for k,v in x.items() if k in takes})
     path = folder.file(backends[backend][2])
-    if backend.startswith('openvino'): return run_openvino(path, fields, n, threads, 'bf16' if backend.endswith('bf16') else 'f32')
-    return run_onnx(path, fields, n, threads)
+    if backend.startswith('openvino'): return run_openvino(path, fields, n, threads, at_once, 'bf16' if backend.endswith('bf16') else 'f32')
+    return run_onnx(path, fields, n, threads, at_once)
 
 # %% ../nbs/09g_backends.ipynb #f55ac41c
 def token_budget(
@@ -266,13 +291,16 @@ def run_all(
     enc:FileEncoder, # Knows the inputs
     n_classes:int, # Columns
     budget:int, # Tokens of a padded batch
+    at_once:int=1, # Batches at the same time
 ) -> np.ndarray: # float32; shape (n, n_classes)
     "Logits of all texts, in their order"
     res = np.zeros((len(ids), n_classes), dtype=np.float32)
-    for idxs in packed(ids.lengths, budget):
+    def _judge(idxs):
         batch = ids.batch(idxs, enc)
         logits = np.asarray(run({k:np.ascontiguousarray(batch[:,i]) for i,k in enumerate(enc.fields)}))
         if logits.shape!=(len(idxs), n_classes): raise FolderError(f"the network gave the shape {logits.shape} for {len(idxs)} texts and {n_classes} classes: it does not belong to this folder")
         if not np.isfinite(logits).all(): raise FolderError("the network gave values that are not finite: its weights are broken, or the training went wrong")
         res[idxs] = logits
+    with ThreadPoolExecutor(at_once) if at_once>1 else nullcontext() as pool:
+        for _ in (pool.map if pool else map)(_judge, packed(ids.lengths, budget)): pass
     return res

@@ -36,9 +36,10 @@ def check_texts(
 
 # %% ../nbs/00g_encoding.ipynb #44c7e87e
 def mend_surrogates(
-    text:str, # Any string that Python can hold
-) -> str: # Valid Unicode of the same characters
+    text, # Any string that Python can hold, or a pair of them
+): # Valid Unicode of the same characters: a string, or a tuple
     "`text` with split surrogate pairs joined and lone ones replaced by U+FFFD"
+    if not isinstance(text, str): return tuple(map(mend_surrogates, text))
     return text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')
 
 # %% ../nbs/00g_encoding.ipynb #e419b9c3
@@ -103,9 +104,7 @@ def encode_fast(
     encode = tok.encode_batch if offsets else tok.encode_batch_fast
     run = encode if parallel else (lambda os: [e for o in os for e in encode([o])])
     try: encs = run(texts)
-    except (TypeError,UnicodeError):
-        mend = lambda o: mend_surrogates(o) if isinstance(o, str) else tuple(map(mend_surrogates, o))
-        encs = run([mend(o) for o in texts])
+    except (TypeError,UnicodeError): encs = run(list(map(mend_surrogates, texts)))
     return [(o.ids, o.type_ids, o) for o in encs]
 
 def token_parts(

@@ -6,11 +6,14 @@
 __all__ = ['details', 'Detections', 'as_texts', 'Detector']
 
 # %% ../nbs/11_inference.ipynb #b0721ad6
+import os
 from collections.abc import Mapping,Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass,field,replace
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from fastcore.basics import patch
@@ -112,8 +115,11 @@ class Detector:
         self.backend,self.why = choose_backend(self.folder, backend)
         self.labels,self.threads,self.long = self.folder.labels,n_threads(threads),long
         _check_long(self, long)
-        self.enc = self.folder.encoder(1<n_threads()<=self.threads) # the tokenizer knows one core or all
-        self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
+        with ThreadPoolExecutor(1) as pool:
+            enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
+            self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
+            self.enc = enc.result()
+        self._run_each,self._opening,self._opened_by = None,Lock(),os.getpid()
         _with_probe(self._run, self.enc, len(self.labels), self._budget, self.folder.text['pairs'])
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
@@ -128,9 +134,23 @@ def _encoded(d, texts):
     "Token ids of `texts`; with windows also the number of the text of each"
     return d.enc.windows(texts) if d.long=='windows' else (d.enc.encode(texts), None)
 
+_many = 2**16 # tokens; for fewer it does not pay to open the network once more
+
+def _forked(d):
+    "Was the process forked since `d` was opened, as servers that load before they fork do? An engine's threads do not survive that, and some engines would wait for them forever"
+    return os.getpid()!=d._opened_by
+
+def _runner(d, n_tokens):
+    "The network, and how many batches it runs at once: one by all threads, or where there are many, each thread its own"
+    if d.threads==1 or n_tokens<_many or d._budget>=_many or _forked(d): return d._run,1 # such a budget is that of a GPU
+    if d.backend.startswith('torch'): return d._run,d.threads
+    with d._opening: d._run_each = d._run_each or open_backend(d.folder, d.backend, d.threads, at_once=d.threads)
+    return d._run_each,d.threads
+
 def _judged(d, ids, owner):
     "Logits and full lengths of one chunk of texts"
-    logits = run_all(d._run, ids, d.enc, len(d.labels), d._budget)
+    run,at_once = _runner(d, ids.lengths.sum())
+    with each_alone(d.backend) if at_once>1 or _forked(d) else nullcontext(): logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
     if owner is None or not len(owner): return logits,ids.full
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     return np.maximum.reduceat(logits, first),ids.full[first]
@@ -163,8 +183,6 @@ def _logits(self:Detector, texts):
     parts = [_judged(self, *o) for _,o in _ahead(lambda o: _encoded(self, o), _chunks(texts, _chunk), self.threads>1)]
     return tuple(np.concatenate(o) for o in zip(*parts))
 
-def _mended(o): return mend_surrogates(o) if isinstance(o, str) else tuple(map(mend_surrogates, o))
-
 @patch
 def _detections(self:Detector, texts, logits, full, detail):
     scores = self.labels.probs(logits)
@@ -173,7 +191,7 @@ def _detections(self:Detector, texts, logits, full, detail):
     res.scores = scores
     if detail=='scores': return res
     cut = full>self.enc.max_length if self.long=='truncate' else np.zeros(len(full), dtype=bool)
-    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=[_mended(o) for o in apply_rules(self.enc.rules, texts)])
+    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=list(map(mend_surrogates, apply_rules(self.enc.rules, texts))))
 
 # %% ../nbs/11_inference.ipynb #cb924858
 def _check_detail(detail):

@@ -13,7 +13,7 @@ from functools import lru_cache,partial
 from html.entities import html5
 from pathlib import Path
 
-import emoji,regex
+import regex
 from fastcore.basics import patch
 from .evasion import *
 
@@ -163,6 +163,7 @@ def _by_name(char):
 
 def _is_flags(run):
     "Whether `run` is made of flags"
+    import emoji # its table takes longer to read than all of this module, and few texts need it
     return '\U0001F1E6'<=run[0]<='\U0001F1FF' and len(run)%2==0 and all(emoji.is_emoji(run[i:i+2]) for i in range(0, len(run), 2))
 
 def _plain_style(text): return [e for m in _style.finditer(text) if not _is_flags(m[0]) for e in _each(m, _by_name)]
@@ -195,6 +196,7 @@ def _hashtags(text): return [o for m in _hashtag.finditer(text) for o in _split_
 # %% ../nbs/00b_rules.ipynb #e7b87576
 def _emoji(text, lang, form):
     "Edits that replace each emoji by `form(name)`"
+    import emoji
     found = ((o.value.start,o.value.end,o.chars) for o in emoji.analyze(text) if o.chars>='\u2300' or len(o.chars)>1)
     names = ((a,b,o,emoji.demojize(o, language=lang, delimiters=('',''))) for a,b,o in found)
     return [(a,b,form(name)) for a,b,o,name in names if name!=o]

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student,ttest_ind
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
+from .files import *
 from .repeat import *
 from .tracking import *
 from .configs import *
@@ -91,13 +92,7 @@ def read_runs(
     path = Path(folder)/'runs.jsonl'
     return [json.loads(o) for o in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []
 
-def _write_runs(folder, runs):
-    path,part = folder/'runs.jsonl',folder/'runs.jsonl.part'
-    with open(part, 'w', encoding='utf-8') as f:
-        f.writelines(json.dumps(o)+'\n' for o in runs)
-        f.flush()
-        os.fsync(f.fileno())
-    os.replace(part, path)
+def _write_runs(folder, runs): write_atomically(folder/'runs.jsonl', lambda f: f.write(''.join(json.dumps(o)+'\n' for o in runs).encode()))
 
 @contextmanager
 def changed_runs(
@@ -229,10 +224,7 @@ def _settled(self:Sweep, plan):
         _write_json(path, plan)
     return plan
 
-def _write_json(path, o):
-    part = path.with_suffix('.part')
-    part.write_text(json.dumps(o, indent=1), encoding='utf-8')
-    os.replace(part, path)
+def _write_json(path, o): write_atomically(path, lambda f: f.write(json.dumps(o, indent=1).encode()))
 
 def _about_data(data):
     "What tells `data` from others"

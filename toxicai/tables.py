@@ -6,13 +6,14 @@
 __all__ = ['cell_text', 'html_table', 'plain_markdown', 'markdown_table', 'write_csv', 'png_bytes', 'Report', 'file_name']
 
 # %% ../nbs/00g_tables.ipynb #876cf588
-import base64,html,os,re,shutil,uuid
+import base64,html,re
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
+from .files import *
 
 # %% ../nbs/00g_tables.ipynb #129c50a1
 def cell_text(
@@ -166,15 +167,5 @@ def save(self:Report,
     folder, # New folder, or that of an earlier report
 ) -> Path: # The folder: report.html, report.md, figures/*.png, tables/*.csv
     "Write the report"
-    folder = Path(folder).absolute()
-    _check_folder(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new,old = [folder.with_name(f'.{folder.name}.{uuid.uuid4().hex[:8]}.{o}') for o in ('new','old')]
-    try:
-        self._write(new)
-        if folder.exists(): os.replace(folder, old)
-        os.replace(new, folder)
-    finally:
-        if old.exists() and not folder.exists(): os.replace(old, folder)
-        for o in (new,old): shutil.rmtree(o, ignore_errors=True)
-    return folder
+    with new_folder(folder, _check_folder) as new: self._write(new)
+    return Path(folder).absolute()
