@@ -61,12 +61,20 @@ def _preds(learn):
         with learn.no_bar(): learn.get_preds(dl=learn.dls.test_dl(texts))
     return _run
 
+def variants(folder):
+    "Name -> arguments of a `Detector`: each backend that runs here, those in lower precision also with what they are not sure of judged again in fp32"
+    found,res = read_folder(folder),{}
+    for o in backends:
+        if why_not(found, o): continue
+        res[o] = dict(backend=o, recheck=False)
+        if '-' in o: res[f'{o}, rechecked'] = dict(backend=o, recheck=True)
+    return res
+
 def contestants(folder, learn, threads):
     "Name -> function of a list of texts"
     one,many = _pipe(folder),_pipe(folder)
     res = {'pipeline, one by one': lambda texts: [one(o) for o in texts], 'pipeline, batch 32': lambda texts: many(texts, batch_size=32), 'learner, get_preds': _preds(learn)}
-    found = read_folder(folder)
-    return {**res, **{f'Detector, {o}': Detector(folder, o, threads).scores for o in backends if not why_not(found, o)}}
+    return {**res, **{f'Detector, {k}': Detector(folder, threads=threads, **kw).scores for k,kw in variants(folder).items()}}
 
 def throughput(folder, learn, texts, rounds, threads):
     "Table of texts per second"
@@ -156,9 +164,9 @@ def drift(folder, n, threads):
     base,names = ref.scores(df.text.tolist()),list(ref.labels)
     def _auc(p): return roc_auc_score(df.label, p/p.sum(1, keepdims=True), multi_class='ovr', average='macro', labels=names)
     rows = []
-    for o in backends:
-        if o=='torch' or why_not(ref.folder, o): continue
-        p = Detector(folder, o, threads).scores(df.text.tolist())
+    for o,kw in variants(folder).items():
+        if o=='torch': continue
+        p = Detector(folder, threads=threads, **kw).scores(df.text.tolist())
         flips = (ref.labels.flags(base)!=ref.labels.flags(p)).any(1).mean()
         rows.append({'':o, 'largest score difference':float(np.abs(p-base).max()), 'flags flipped, %':100*float(flips), 'AUC':_auc(p), 'AUC, difference':_auc(p)-_auc(base)})
     show(rows, f'{n:,} tweets against torch in fp32')

@@ -1,11 +1,13 @@
 "From learner to folder to `Detector`: the same scores, whatever the backend, the company or the order; what cannot be saved or judged says so"
 import json,os,random,shutil,subprocess,sys,threading,time,warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np,pytest,torch
 from hypothesis import given,settings,strategies as st
 from toxicai.all import *
+from toxicai.inference import _network
 from toxicai.test_utils import *
 
 texts = ['you are an idiot', 'thank you', '', ' ', 'moron '*200, 'émoji 😀 مرحبا', 'half \ud800 a pair', 'nul \x00 inside', 'a'*3000, 'see [SEP] and </s>', 'You  1d1ot!!!!']
@@ -156,16 +158,16 @@ def test_a_batch_for_each_thread(folder, backend, monkeypatch):
     "Beyond some tokens each thread has batches of its own, with the same scores; the network is opened for that once, and only where it is needed"
     import toxicai.inference as module
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
-    d,many,opened = Detector(folder, backend, threads=3),[f'{o} {i}' for i,o in enumerate(texts*9)],[]
+    d,many,opened = Detector(folder, backend, threads=3, recheck=False),[f'{o} {i}' for i,o in enumerate(texts*9)],[]
     ref,tokens = d.scores(many),int(d.enc.encode(many).lengths.sum())
-    monkeypatch.setattr(module, 'open_backend', lambda *args, **kw: opened.append(kw) or open_backend(*args, **kw))
+    monkeypatch.setattr(module, 'open_backend', lambda *args: opened.append(args[-1]) or open_backend(*args))
     monkeypatch.setattr(module, '_many', tokens+1)
     d.scores(many)
     assert not opened
     monkeypatch.setattr(module, '_many', tokens)
     assert np.abs(d.scores(many)-ref).max()<1e-6 and np.abs(np.concatenate([o.scores for o in d.iter(many)])-ref).max()<1e-6
-    assert opened==([] if backend=='torch' else [{'at_once':3}])
-    one = Detector(folder, backend, threads=1)
+    assert opened==([] if backend=='torch' else [3])
+    one = Detector(folder, backend, threads=1, recheck=False)
     del opened[:]
     assert np.abs(one.scores(many)-ref).max()<1e-6 and not opened
 
@@ -222,10 +224,70 @@ def test_windows(folder):
     starts = [*range(0, len(body)-room, step), len(body)-room]
     windows = [[first,*body[i:i+room],last] for i in starts]
     assert set(range(len(body)))=={j for i in starts for j in range(i, i+room)}
-    logits = [d._run({'input_ids':np.array([o]), 'token_type_ids':np.zeros((1,len(o)), int), 'attention_mask':np.ones((1,len(o)), int)})[0] for o in windows]
+    logits = [_network(d, 'torch')({'input_ids':np.array([o]), 'token_type_ids':np.zeros((1,len(o)), int), 'attention_mask':np.ones((1,len(o)), int)})[0] for o in windows]
     res = d(['short', text, 'idiot'], 'all')
     assert np.allclose(res.logits[1], np.max(logits, 0), atol=1e-5) and res.n_tokens[1]==len(ids) and not res.truncated.any()
     assert np.allclose(res.scores[[0,2]], Detector(folder, 'torch').scores(['short','idiot']), atol=1e-6)
+
+# What lower precision is not sure of
+
+low = pytest.mark.parametrize('backend', ['onnx-int8','openvino-bf16','torch-bf16'])
+
+def with_drift(folder, backend, drift): return replace(read_folder(folder), drift={backend:drift})
+
+def by_drift(folder, backend, margin, **kw):
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    return Detector(with_drift(folder, backend, dict(largest_score_difference=margin)), backend, recheck=True, **kw)
+
+@low
+@pytest.mark.parametrize('long', ['truncate','windows'])
+def test_recheck(folder, backend, long):
+    "What is nearer to a threshold than the drift has the scores of fp32, the rest those of the backend, in lists and streams"
+    d = by_drift(folder, backend, 0., long=long)
+    many = texts*3
+    rough,exact = d.scores(many),Detector(folder, backend.split('-')[0], long=long).scores(many)
+    gaps = abs(rough-np.asarray(d.labels.thresholds)).min(1)
+    steps = np.unique(gaps)
+    widest = np.diff(steps).argmax()
+    margin = float(steps[widest:widest+2].mean()) # far from every gap: int8 computes a text a little differently in other company
+    near = gaps<margin
+    d = by_drift(folder, backend, margin, long=long)
+    assert 0<near.sum()<len(many) and np.abs(rough-exact)[near].max()>1e-5
+    for res in (d.scores(many), np.concatenate([o.scores for o in d.iter(many, chunk=4)])):
+        assert np.abs(res-exact)[near].max()<1e-5 and np.abs(res-rough)[~near].max()<1e-3 and np.abs(res-exact)[~near].max()>1e-5
+    assert np.abs(by_drift(folder, backend, 1., long=long).scores(many)-exact).max()<1e-5
+    assert d.scores([]).shape==(0,2)
+
+def test_recheck_opens_late(folder):
+    "The network in fp32 costs nothing before a text needs it"
+    d = by_drift(folder, 'onnx-int8', 0.)
+    d.scores(texts)
+    assert set(d._runs)=={('onnx-int8',1)} and "judged again by 'onnx'" in d.why
+    d = by_drift(folder, 'onnx-int8', 1.)
+    assert set(d._runs)=={('onnx-int8',1)}
+    d.scores('a')
+    assert set(d._runs)=={('onnx-int8',1),('onnx',1)}
+
+@low
+def test_recheck_by_default(folder, backend):
+    "In bf16; with int8 when asked; in fp32 there is nothing to judge again"
+    if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
+    again = lambda **kw: 'judged again' in Detector(folder, backend, **kw).why
+    assert again()==(backend!='onnx-int8') and again(recheck=True) and not again(recheck=False)
+    assert 'judged again' not in Detector(folder, 'torch', recheck=True).why
+
+@pytest.mark.parametrize('drift', [{}, 3, None, dict(largest_score_difference='0.1'), dict(largest_score_difference=-1), dict(largest_score_difference=10**400), dict(largest_score_difference=float('nan'))], ids=str)
+def test_recheck_without_drift(folder, drift):
+    "Nothing is guessed: by default it is left out, and asked for it says what is missing"
+    f = with_drift(folder, 'torch-bf16', drift)
+    assert 'judged again' not in Detector(f, 'torch-bf16').why
+    with pytest.raises(ValueError, match="`recheck=True` cannot be done: the folder does not say how far 'torch-bf16' is from fp32"): Detector(f, 'torch-bf16', recheck=True)
+
+def test_recheck_without_network(folder, tmp_path):
+    if not can(folder, 'onnx-int8'): pytest.skip(why_not(read_folder(folder), 'onnx-int8'))
+    small = shutil.copytree(folder, tmp_path/'small')
+    (small/'model.onnx').unlink()
+    with pytest.raises(ValueError, match="`recheck=True` cannot be done: .*'model.onnx'"): Detector(small, 'onnx-int8', recheck=True)
 
 # Streams
 
@@ -430,8 +492,8 @@ def test_torch_threads_of_batches(folder, monkeypatch):
     before,d,seen = torch.get_num_threads(),Detector(folder, 'torch', threads=2),[]
     try:
         torch.set_num_threads(2)
-        run = d._run
-        d._run = lambda x: seen.append((torch.get_num_threads(), threading.get_ident())) or run(x)
+        run = _network(d, 'torch')
+        d._runs['torch',1] = lambda x: seen.append((torch.get_num_threads(), threading.get_ident())) or run(x)
         d.scores(texts*60)
         assert {n for n,_ in seen}=={1} and threading.get_ident() not in {o for _,o in seen} and torch.get_num_threads()==2
         del seen[:]

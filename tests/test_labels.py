@@ -47,6 +47,25 @@ def test_flags(n_classes, n, data):
         res = LabelSet(range(n_classes), 'single', thresh).flags(probs)
         assert (res.sum(1)==1).all() and (res.argmax(1)==probs.argmax(1)).all()
 
+@given(st.sampled_from(label_kinds), st.integers(2, 6), st.sampled_from([1e-3,0.03,0.3]), st.integers(0, 1000))
+def test_unsure(kind, n_classes, drift, seed):
+    "Wherever probabilities that moved give another decision, the first ones were unsure by that much; without a move none is"
+    rng = np.random.default_rng(seed)
+    p = rng.dirichlet(np.ones(n_classes), 200) if exclusive(kind) else rng.random((200,n_classes))
+    q = np.clip(p+rng.choice([-drift,drift], p.shape), 1e-9, 1)
+    if exclusive(kind): q /= q.sum(1, keepdims=True)
+    labels = LabelSet(range(n_classes), kind, rng.random(n_classes))
+    by = abs(p-q).max()*(1+1e-9)
+    flipped = (labels.flags(p)!=labels.flags(q)).any(1)
+    assert labels.unsure(p, by)[flipped].all() and not labels.unsure(p, 0.).any()
+    assert drift>1e-3 or not labels.unsure(p, by).all()
+    assert labels.unsure(p[:0], by).shape==(0,)
+
+def test_unsure_ordinal():
+    "Small moves add up in the running sum"
+    labels,p,q = LabelSet(range(4), 'ordinal'),np.array([[0.2,0.25,0.3,0.25]]),np.array([[0.23,0.28,0.27,0.22]])
+    assert (labels.flags(p)!=labels.flags(q)).any() and labels.unsure(p, 0.0301).all() and not labels.unsure(p, 0.02).any()
+
 @pytest.mark.parametrize('dtype', ['float16','float32','float64'])
 def test_reaches(dtype):
     "A probability that equals its threshold in its own precision counts"

@@ -260,7 +260,7 @@ def _drift_table(drift):
     if not drift: return ''
     auc = lambda o: f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
     rows = [(k, o['texts'], o['largest_score_difference'], f"{o['flags_flipped']} of {o['flags']}", auc(o)) for k,o in drift.items()]
-    return 'Against torch in fp32, on validation texts.\n\n'+_table(['backend','texts','largest score difference','flags flipped','AUC (change)'], rows)
+    return 'Against torch in fp32, on validation texts; `Detector(..., recheck=True)` judges what is that near to another decision again in fp32, and does so in bf16 unasked.\n\n'+_table(['backend','texts','largest score difference','flags flipped','AUC (change)'], rows)
 
 def _use(meta, head):
     hf = '' if head!='own' else ("\n\ntransformers reads it too, without the rules, the calibration and the thresholds:\n\n```python\nfrom transformers import pipeline\n"

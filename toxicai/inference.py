@@ -98,9 +98,23 @@ def as_texts(
     return texts
 
 # %% ../nbs/11_inference.ipynb #a9e21c29
-def _with_probe(run, enc, n_classes, budget, pairs):
-    "Raise when the network cannot do with what the folder says"
-    run_all(run, enc.encode([('a','b') if pairs else 'a']), enc, n_classes, budget)
+def _exact_backend(folder, backend, recheck):
+    "The backend in fp32 that judges again what `backend` is not sure of, and how far scores of the two are apart; '' and 0 for none"
+    exact,_,low = backend.rpartition('-')
+    if not exact or recheck is False or recheck is None and low!='bf16': return '',0.
+    drift = folder.drift.get(backend)
+    margin,wrong = drift.get('largest_score_difference') if isinstance(drift, dict) else None,why_not(folder, exact)
+    if not isinstance(margin, (int,float)) or not 0<=margin<=1: wrong = wrong or f"the folder does not say how far {backend!r} is from fp32: save it where that backend is installed"
+    if recheck and wrong: raise ValueError(f"`recheck=True` cannot be done: {wrong}")
+    return ('',0.) if wrong else (exact,float(margin))
+
+def _network(d, backend, at_once=1):
+    "The network of `d` as `backend` runs it, opened when it is first asked for"
+    key = backend,at_once
+    if key not in d._runs:
+        with d._opening:
+            if key not in d._runs: d._runs[key] = open_backend(d.folder, backend, d.threads, d._compiled and backend==d.backend, at_once)
+    return d._runs[key]
 
 class Detector:
     "A detector folder at work"
@@ -110,17 +124,20 @@ class Detector:
         threads:int=None, # Of the network; by default all that the process may use
         long:str='truncate', # Texts beyond `max_length`: 'truncate', or 'windows' whose largest score counts
         compiled:bool=False, # With torch on a GPU: compile the network first? For millions of texts
+        recheck:bool=None, # With int8 or bf16: judge texts again in fp32 where the measured drift may have decided? By default with bf16, where they are few
     ):
         self.folder = folder if isinstance(folder, DetectorFolder) else read_folder(folder)
         self.backend,self.why = choose_backend(self.folder, backend)
         self.labels,self.threads,self.long = self.folder.labels,n_threads(threads),long
         _check_long(self, long)
+        self._exact,self._margin = _exact_backend(self.folder, self.backend, recheck)
+        if self._exact: self.why += f"; a text within {self._margin:.2g} of another decision is judged again by {self._exact!r}"
+        self._compiled,self._runs,self._opening,self._opened_by = compiled,{},Lock(),os.getpid()
         with ThreadPoolExecutor(1) as pool:
             enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
-            self._run,self._budget = open_backend(self.folder, self.backend, self.threads, compiled),token_budget(self.backend)
+            _network(self, self.backend)
             self.enc = enc.result()
-        self._run_each,self._opening,self._opened_by = None,Lock(),os.getpid()
-        _with_probe(self._run, self.enc, len(self.labels), self._budget, self.folder.text['pairs'])
+        _judged_by(self, self.backend, self.enc.encode([('a','b') if self.folder.text['pairs'] else 'a'])) # raises when the network cannot do with what the folder says
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
 
@@ -140,20 +157,26 @@ def _forked(d):
     "Was the process forked since `d` was opened, as servers that load before they fork do? An engine's threads do not survive that, and some engines would wait for them forever"
     return os.getpid()!=d._opened_by
 
-def _runner(d, n_tokens):
-    "The network, and how many batches it runs at once: one by all threads, or where there are many, each thread its own"
-    if d.threads==1 or n_tokens<_many or d._budget>=_many or _forked(d): return d._run,1 # such a budget is that of a GPU
-    if d.backend.startswith('torch'): return d._run,d.threads
-    with d._opening: d._run_each = d._run_each or open_backend(d.folder, d.backend, d.threads, at_once=d.threads)
-    return d._run_each,d.threads
+def _at_once(d, backend, n_tokens):
+    "How many batches run at once: one by all threads, or where there are many, each thread its own"
+    return 1 if d.threads==1 or n_tokens<_many or token_budget(backend)>=_many or _forked(d) else d.threads # such a budget is that of a GPU
 
-def _judged(d, ids, owner):
-    "Logits and full lengths of one chunk of texts"
-    run,at_once = _runner(d, ids.lengths.sum())
-    with each_alone(d.backend) if at_once>1 or _forked(d) else nullcontext(): logits = run_all(run, ids, d.enc, len(d.labels), d._budget, at_once)
+def _judged_by(d, backend, ids, owner=None):
+    "Logits and full lengths of texts"
+    n = _at_once(d, backend, ids.lengths.sum())
+    with each_alone(backend) if n>1 or _forked(d) else nullcontext():
+        run = _network(d, backend, 1 if backend.startswith('torch') else n)
+        logits = run_all(run, ids, d.enc, len(d.labels), token_budget(backend), n)
     if owner is None or not len(owner): return logits,ids.full
     first = np.flatnonzero(np.diff(owner, prepend=-1))
     return np.maximum.reduceat(logits, first),ids.full[first]
+
+def _judged(d, texts, ids, owner):
+    "Logits and full lengths of one chunk of texts"
+    logits,full = _judged_by(d, d.backend, ids, owner)
+    again = np.flatnonzero(d.labels.unsure(d.labels.probs(logits), d._margin)) if d._exact else []
+    if len(again): logits[again] = _judged_by(d, d._exact, *_encoded(d, [texts[i] for i in again]))[0]
+    return logits,full
 
 def _ahead(f, chunks, parallel=True):
     "Pairs of a chunk and `f` of it, which is computed in a thread while the one before is used; an error of `chunks` comes last"
@@ -179,8 +202,8 @@ def _chunks(texts, n): return (texts[i:i+n] for i in range(0, len(texts), n))
 @patch
 def _logits(self:Detector, texts):
     "Logits and full lengths of all `texts`"
-    if len(texts)<=_chunk: return _judged(self, *_encoded(self, texts))
-    parts = [_judged(self, *o) for _,o in _ahead(lambda o: _encoded(self, o), _chunks(texts, _chunk), self.threads>1)]
+    if len(texts)<=_chunk: return _judged(self, texts, *_encoded(self, texts))
+    parts = [_judged(self, some, *ids) for some,ids in _ahead(lambda o: _encoded(self, o), _chunks(texts, _chunk), self.threads>1)]
     return tuple(np.concatenate(o) for o in zip(*parts))
 
 @patch
@@ -245,7 +268,7 @@ def iter(self:Detector,
 @patch
 def _iter(self:Detector, chunks, detail):
     for texts,ids in _ahead(lambda o: _encoded(self, o), chunks, self.threads>1):
-        yield from self._detections(texts, *_judged(self, *ids), detail)
+        yield from self._detections(texts, *_judged(self, texts, *ids), detail)
 
 # %% ../nbs/11_inference.ipynb #3037e119
 @patch

@@ -320,6 +320,20 @@ def flags(self:LabelSet,
     if exclusive(self.kind): return _one_class(probs, self.kind)[...,None]==np.arange(len(self))
     return probs>=np.asarray(self.thresholds, dtype=probs.dtype if probs.dtype.kind=='f' else float)
 
+# %% ../nbs/00_labels.ipynb #5abc93e0
+@patch
+def unsure(self:LabelSet,
+    probs, # Probabilities; shape (n, n_classes)
+    by:float, # By how much each may be off, in [0,1]
+) -> np.ndarray: # bool; shape (n,)
+    "Could a decision about a text change if its `probs` were off by `by`?"
+    probs = check_probs(probs, self.names)
+    if self.kind=='single': return np.diff(np.sort(probs)[:,-2:])[:,0]<=2*by
+    if self.kind=='ordinal':
+        below = np.arange(1, len(self)) # classes in each running sum, which is off by as much as they are, or as the others are
+        return (abs(probs.astype(float).cumsum(-1)[:,:-1]-0.5)<=np.minimum(below, len(self)-below)*by).any(-1)
+    return (abs(probs-np.asarray(self.thresholds))<=by).any(-1)
+
 # %% ../nbs/00_labels.ipynb #85603406
 @patch
 def probs(self:LabelSet,
