@@ -1,5 +1,5 @@
 "From learner to folder to `Detector`: the same scores, whatever the backend, the company or the order; what cannot be saved or judged says so"
-import json,os,random,shutil,subprocess,sys,threading,time,warnings
+import json,os,pickle,random,shutil,subprocess,sys,threading,time,warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -437,6 +437,23 @@ def test_after_a_fork(folder, backend):
     "A server that loads and then forks: each worker answers, few texts and many, and the same"
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
     assert subprocess.run([sys.executable, '-c', forks, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout.split()[-1]=='0'
+
+@pytest.mark.parametrize('kw', [dict(), dict(backend='torch', threads=1, long='windows'), dict(backend='torch-bf16', recheck=False), dict(backend='onnx-int8', recheck=True)], ids=str)
+def test_pickled(folder, kw):
+    "Its settings travel, and the copy has the same scores"
+    if not can(folder, kw.get('backend', 'torch')): pytest.skip(why_not(read_folder(folder), kw['backend']))
+    d = Detector(folder, **kw)
+    copy = pickle.loads(pickle.dumps(d))
+    assert [getattr(copy, o)==getattr(d, o) for o in ('backend','threads','long','labels','_exact','_margin')]==[True]*6
+    assert np.array_equal(copy.scores(texts), d.scores(texts)) and len(pickle.dumps(d))<20_000
+
+def test_in_datasets(folder):
+    "Hugging Face datasets give it to their own processes"
+    from datasets import Dataset
+    d = Detector(folder)
+    plain = [mend_surrogates(o) for o in texts] # as Arrow has them
+    got = Dataset.from_dict(dict(text=plain)).map(lambda rows: dict(toxic=d(rows['text'])['toxic']), batched=True, batch_size=4, num_proc=2)
+    assert np.abs(np.array(got['toxic'])-d(plain)['toxic']).max()<1e-6
 
 dropped = """import os,signal,subprocess,sys,threading; sys.path.insert(0, sys.argv[2]); from toxicai import Detector
 box = [Detector(sys.argv[1], 'openvino')]

@@ -761,6 +761,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'toxicai.inference.Detector': ('inference.html#detector', 'toxicai/inference.py'),
                                    'toxicai.inference.Detector.__call__': ('inference.html#detector.__call__', 'toxicai/inference.py'),
                                    'toxicai.inference.Detector.__init__': ('inference.html#detector.__init__', 'toxicai/inference.py'),
+                                   'toxicai.inference.Detector.__reduce__': ('inference.html#detector.__reduce__', 'toxicai/inference.py'),
                                    'toxicai.inference.Detector.__repr__': ('inference.html#detector.__repr__', 'toxicai/inference.py'),
                                    'toxicai.inference.Detector._detections': ( 'inference.html#detector._detections',
                                                                                'toxicai/inference.py'),

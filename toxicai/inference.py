@@ -104,7 +104,7 @@ def _exact_backend(folder, backend, recheck):
     if not exact or recheck is False or recheck is None and low!='bf16': return '',0.
     drift = folder.drift.get(backend)
     margin,wrong = drift.get('largest_score_difference') if isinstance(drift, dict) else None,why_not(folder, exact)
-    if not isinstance(margin, (int,float)) or not 0<=margin<=1: wrong = wrong or f"the folder does not say how far {backend!r} is from fp32: save it where that backend is installed"
+    if not isinstance(margin, (int,float)) or not 0<=margin<=1: wrong = wrong or f"the folder does not say how far {backend!r} is from fp32: write it with `learn.save_detector(folder, onnx=True)` where that backend is installed"
     if recheck and wrong: raise ValueError(f"`recheck=True` cannot be done: {wrong}")
     return ('',0.) if wrong else (exact,float(margin))
 
@@ -140,6 +140,7 @@ class Detector:
         _judged_by(self, self.backend, self.enc.encode([('a','b') if self.folder.text['pairs'] else 'a'])) # raises when the network cannot do with what the folder says
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
+    def __reduce__(self): return Detector,(self.folder, self.backend, self.threads, self.long, self._compiled, bool(self._exact)) # opened anew where it is unpickled
 
 def _check_long(d, long):
     if long not in ('truncate','windows'): raise ValueError(f"`long` is {long!r}: expected 'truncate' or 'windows'")
