@@ -555,6 +555,9 @@ def test_card_has_drift_and_reports(learn, folder):
     meta = json.loads((folder/'toxicai.json').read_text())
     card = model_card(meta, reports=[Report({'bias of toxic':pd.DataFrame(dict(group=['a'], auc=[0.5]))})])
     assert '## Reports' in card and '**bias of toxic**' in card and '## Reports' not in model_card(meta)
+    labels = LabelSet(['<b>rude</b>','a|b'], descriptions=['*bold* '*60,'']).to_dict()
+    odd = model_card({**meta, 'labels':labels})
+    assert 'classifier: &lt;b&gt;rude&lt;/b&gt;, a\\|b\n' in odd and '| a\\|b | 0.5 |' in odd and odd.count('\\*bold\\*')==60
     assert 'no labels' in model_card({**meta, 'drift':{'onnx':dict(texts=1, largest_score_difference=0., flags_flipped=0, flags=2)}})
 
 def test_facts(learn, folder):

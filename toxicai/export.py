@@ -12,7 +12,7 @@ from copy import deepcopy
 from importlib.metadata import PackageNotFoundError,version
 from pathlib import Path
 
-import numpy as np,torch
+import numpy as np,pandas as pd,torch
 from fastai.learner import load_learner
 from fastai.torch_core import rank_distrib
 from fastcore.basics import patch
@@ -30,6 +30,7 @@ from .lora import *
 from .measures import *
 from .models import *
 from .rules import *
+from .tables import *
 from .text import *
 
 # %% ../nbs/10_export.ipynb #5bebbc0c
@@ -251,10 +252,7 @@ def _drift(folder, learn, model, n):
     return res
 
 # %% ../nbs/10_export.ipynb #81a47534
-def _table(header, rows):
-    cell = lambda o: f'{o:.4g}' if isinstance(o, float) else str(o).replace('|', '\\|').replace('\n', ' ')
-    line = lambda os: '| '+' | '.join(map(cell, os))+' |'
-    return '\n'.join([line(header), '|'+'---|'*len(header), *map(line, rows)])
+def _table(header, rows): return markdown_table(pd.DataFrame([[f'{o:.4g}' if isinstance(o, float) else o for o in r] for r in rows], columns=header), 10_000)
 
 def _drift_table(drift):
     if not drift: return ''
@@ -287,7 +285,7 @@ def model_card(
              ('Data', _table(['part','texts','SHA-256 of the token ids'], [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]) if meta['data'] else 'Not stored.'),
              ('Reports', '\n'.join(o.to_markdown() for o in reports).strip()), ('About', about), ('Limits', _limits), ('Use', _use(meta, meta['head']))]
     kind = {'multi':'any number of classes','soft':'any number of classes','single':'one class','ordinal':'one level'}[labels.kind]
-    head = f"---\n{data.to_yaml()}\n---\n\n# Comment classifier: {', '.join(labels)}\n\nGives each text {kind}. Written by toxicai {meta['versions'].get('toxicai', '')}.".rstrip()
+    head = f"---\n{data.to_yaml()}\n---\n\n# Comment classifier: {plain_markdown(', '.join(labels))}\n\nGives each text {kind}. Written by toxicai {meta['versions'].get('toxicai', '')}.".rstrip()
     return '\n\n'.join([head, *[f'## {k}\n\n{v}' for k,v in parts if v]])+'\n'
 
 # %% ../nbs/10_export.ipynb #523b64d0
