@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np,pytest,torch
+import numpy as np,pandas as pd,pytest,torch
 from hypothesis import given,settings,strategies as st
 from toxicai.all import *
 from toxicai.inference import _network
@@ -280,7 +280,7 @@ def test_recheck_by_default(folder, backend):
 def test_recheck_without_drift(folder, drift):
     "Nothing is guessed: by default it is left out, and asked for it says what is missing"
     f = with_drift(folder, 'torch-bf16', drift)
-    assert 'judged again' not in Detector(f, 'torch-bf16').why
+    assert 'nothing is judged again in fp32: the folder does not say' in Detector(f, 'torch-bf16').why
     with pytest.raises(ValueError, match="`recheck=True` cannot be done: the folder does not say how far 'torch-bf16' is from fp32"): Detector(f, 'torch-bf16', recheck=True)
 
 def test_recheck_without_network(folder, tmp_path):
@@ -307,6 +307,16 @@ def test_iter_is_lazy(d):
     for _ in range(3): next(stream)
     assert len(read)<=12
     stream.close()
+
+def test_iter_answers_at_once(d):
+    "With chunks of one text, before the next is read: its source may wait for the answer"
+    got = []
+    def source():
+        for i in range(3):
+            assert len(got)==i
+            yield f'text {i}'
+    for o in d.iter(source(), chunk=1): got.append(o)
+    assert len(got)==3
 
 @pytest.mark.parametrize('n', [0,1,4,5,9])
 def test_iter_source_fails(d, n):
@@ -335,7 +345,10 @@ def test_options(d, folder):
     with pytest.raises(ValueError, match='`detail`'): d('a', detail='most')
     with pytest.raises(ValueError, match='`chunk`'): d.iter(['a'], chunk=0)
     with pytest.raises(TypeError, match='for one text call'): d.iter('text')
-    with pytest.raises(TypeError, match='one text'): d.flagged(['a','b'])
+    for o in (['a','b'], ('a','b'), ()):
+        with pytest.raises(TypeError, match='one text'): d.flagged(o)
+    for o in (pd.DataFrame(dict(text=['a'])), b'a', {'a'}, 3, 'a'):
+        with pytest.raises(TypeError, match='expected an iterable'): d.iter(o)
     with pytest.raises(KeyError, match='no class'): d.flagged('a', ['threat'])
     with pytest.raises(ValueError, match='no backend is called'): Detector(folder, 'tensorflow')
     with pytest.raises(ValueError, match='`threads`'): Detector(folder, threads=0)
@@ -423,20 +436,22 @@ def test_waiting_costs_nothing(folder, backend):
     out = subprocess.run([sys.executable, '-c', idle, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout
     assert float(out)<0.05
 
-forks = """import os,signal,sys; sys.path.insert(0, sys.argv[3]); from toxicai import Detector; import numpy as np
+forks = """import os,pickle,signal,sys; sys.path.insert(0, sys.argv[3]); from toxicai import Detector; import numpy as np
 d,texts = Detector(sys.argv[1], sys.argv[2], threads=2),['you are an idiot '*9,'thank you '*9]
 ref,ref_many = d.scores(texts),d.scores(texts*2000)
 pid = os.fork()
 if not pid:
     signal.alarm(60)
-    os._exit(not (np.abs(d.scores(texts)-ref).max()<1e-5 and np.abs(d.scores(texts*2000)-ref_many).max()<1e-5))
+    own = pickle.loads(pickle.dumps(d)) if len(sys.argv)>4 else d
+    os._exit(not (np.abs(own.scores(texts)-ref).max()<1e-5 and np.abs(own.scores(texts*2000)-ref_many).max()<1e-5))
 print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))"""
 
 @engines
-def test_after_a_fork(folder, backend):
-    "A server that loads and then forks: each worker answers, few texts and many, and the same"
+@pytest.mark.parametrize('anew', [[],['anew']], ids=['shared','anew'])
+def test_after_a_fork(folder, backend, anew):
+    "A server that loads and then forks: each worker answers, few texts and many, and the same; also one that opens the folder once more, as pools of processes do"
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
-    assert subprocess.run([sys.executable, '-c', forks, folder, backend, os.getcwd()], capture_output=True, text=True, check=True).stdout.split()[-1]=='0'
+    assert subprocess.run([sys.executable, '-c', forks, folder, backend, os.getcwd(), *anew], capture_output=True, text=True, check=True).stdout.split()[-1]=='0'
 
 @pytest.mark.parametrize('kw', [dict(), dict(backend='torch', threads=1, long='windows'), dict(backend='torch-bf16', recheck=False), dict(backend='onnx-int8', recheck=True)], ids=str)
 def test_pickled(folder, kw):
@@ -446,6 +461,15 @@ def test_pickled(folder, kw):
     copy = pickle.loads(pickle.dumps(d))
     assert [getattr(copy, o)==getattr(d, o) for o in ('backend','threads','long','labels','_exact','_margin')]==[True]*6
     assert np.array_equal(copy.scores(texts), d.scores(texts)) and len(pickle.dumps(d))<20_000
+
+def test_pickled_thresholds(folder, tmp_path, monkeypatch):
+    "Thresholds of one's own travel, and a relative path is found from elsewhere"
+    monkeypatch.chdir(folder.parent)
+    d = Detector(folder.name, 'torch')
+    d.labels = d.labels.with_thresholds(0.01)
+    packed = pickle.dumps(d)
+    monkeypatch.chdir(tmp_path)
+    assert pickle.loads(packed).labels==d.labels and pickle.loads(packed)('a').flags.all()
 
 def test_in_datasets(folder):
     "Hugging Face datasets give it to their own processes"
@@ -551,7 +575,6 @@ def test_card(folder):
 def test_card_has_drift_and_reports(learn, folder):
     card = (folder/'README.md').read_text()
     if can(folder, 'onnx'): assert 'AUC (change)' in card and '| onnx-int8 |' in card
-    import pandas as pd
     meta = json.loads((folder/'toxicai.json').read_text())
     card = model_card(meta, reports=[Report({'bias of toxic':pd.DataFrame(dict(group=['a'], auc=[0.5]))})])
     assert '## Reports' in card and '**bias of toxic**' in card and '## Reports' not in model_card(meta)

@@ -208,7 +208,7 @@ def _mean_network(folder, path):
 # %% ../nbs/09g_backends.ipynb #cd3b7f60
 @contextmanager
 def _torch_threads(n):
-    "At most `n` threads, and afterwards as many as before: the number is one for the whole process"
+    "At most `n` threads in this thread and in those that start meanwhile; afterwards as many as before in this one"
     import torch
     old = torch.get_num_threads()
     if n<old: torch.set_num_threads(n)

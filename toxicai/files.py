@@ -29,7 +29,7 @@ def write_atomically(
     path, # File to write
     write, # Function that writes into an open binary file
 ) -> str: # SHA-256 of the file
-    "Let `write` fill `path`, which is there as a whole or not at all"
+    "Let `write` fill `path`, which is there as a whole or not at all; for one writer at a time"
     path = Path(path)
     part = path.with_name(path.name+'.part')
     try:

@@ -189,12 +189,13 @@ def read_folder(
     "The facts in a detector folder, checked; networks and tokenizer are left for later"
     folder = Path(folder)
     if not folder.is_dir(): raise FileNotFoundError(f"{str(folder)!r} is not a folder: expected one that `learn.save_detector` wrote; `Detector.from_hub` fetches one by its name")
+    folder = folder.absolute() # networks may be opened later, from elsewhere
     d = migrated(read_json(file_in(folder, 'toxicai.json', root)))
     _check_meta(d)
     labels,config = _labels(d['labels']),read_json(file_in(folder, 'config.json', root))
     _check_config(config, labels, d['head'])
     _rules(d['text']['rules'])
-    return DetectorFolder(folder, labels, d['head'], d['text'], config, *[d[k] for k in _records], root=None if root is None else Path(root))
+    return DetectorFolder(folder, labels, d['head'], d['text'], config, *[d[k] for k in _records], root=None if root is None else Path(root).absolute())
 
 # %% ../nbs/00h_folder.ipynb #939ddcb4
 def meta_dict(

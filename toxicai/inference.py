@@ -11,6 +11,7 @@ from collections.abc import Mapping,Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass,field,replace
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -25,7 +26,7 @@ from .labels import *
 # %% ../nbs/11_inference.ipynb #cc8a1ce7
 details = ('flags','scores','all')
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class Detections:
     "Decisions about n texts, and what they come from"
     labels:LabelSet # Names of the columns, and their thresholds
@@ -84,14 +85,17 @@ def __repr__(self:Detections):
     return f"Detections of {len(self):,} text{'' if len(self)==1 else 's'} (! = flagged)\n" + '\n'.join(rows+more)
 
 # %% ../nbs/11_inference.ipynb #d55d9931
+def _check_source(texts, expected):
+    if isinstance(texts, (bytes,bytearray,Mapping,Set)) or hasattr(texts, 'columns') or not hasattr(texts, '__iter__'):
+        raise TypeError(f"`texts` is a {type(texts).__name__}: expected {expected}; of a frame pass one column, of bytes `.decode('utf-8')`")
+
 def as_texts(
     texts, # A text, or an iterable of texts; for a detector of pairs a tuple of two, or an iterable of them
     pairs:bool=False, # Does the detector judge pairs?
 ) -> list: # Texts, or pairs of them
     "What the user passed as a list of texts, checked"
     if isinstance(texts, str) or pairs and isinstance(texts, tuple) and is_pair(texts): texts = [texts]
-    if isinstance(texts, (bytes,bytearray,Mapping,Set)) or hasattr(texts, 'columns') or not hasattr(texts, '__iter__'):
-        raise TypeError(f"`texts` is a {type(texts).__name__}: expected a text or a list of texts; of a frame pass one column, of bytes `.decode('utf-8')`")
+    _check_source(texts, 'a text or a list of texts')
     texts = list(texts)
     check_texts(texts)
     if texts and is_pair(texts[0])!=pairs or texts and isinstance(texts[0], Mapping): raise TypeError(f"the detector judges {'pairs of texts' if pairs else 'single texts'}, but got {texts[0]!r:.60}")
@@ -99,14 +103,27 @@ def as_texts(
 
 # %% ../nbs/11_inference.ipynb #a9e21c29
 def _exact_backend(folder, backend, recheck):
-    "The backend in fp32 that judges again what `backend` is not sure of, and how far scores of the two are apart; '' and 0 for none"
+    "The backend in fp32 that judges again what `backend` is not sure of, how far scores of the two are apart, and that in words; '' and 0 for none"
     exact,_,low = backend.rpartition('-')
-    if not exact or recheck is False or recheck is None and low!='bf16': return '',0.
+    if not exact or recheck is False or recheck is None and low!='bf16': return '',0.,''
     drift = folder.drift.get(backend)
     margin,wrong = drift.get('largest_score_difference') if isinstance(drift, dict) else None,why_not(folder, exact)
     if not isinstance(margin, (int,float)) or not 0<=margin<=1: wrong = wrong or f"the folder does not say how far {backend!r} is from fp32: write it with `learn.save_detector(folder, onnx=True)` where that backend is installed"
     if recheck and wrong: raise ValueError(f"`recheck=True` cannot be done: {wrong}")
-    return ('',0.) if wrong else (exact,float(margin))
+    return ('',0.,f'; nothing is judged again in fp32: {wrong}') if wrong else (exact, float(margin), f'; a text within {margin:.2g} of another decision is judged again by {exact!r}')
+
+@lru_cache(1)
+def _torch_process():
+    "The process whose threads torch has: that of the first `Detector` with torch, also for those opened in its forks"
+    return os.getpid()
+
+def _forked(d):
+    "Is this a fork of the process that has the engine's threads, as in a pool of processes? There they are gone, and some engines would wait for them forever"
+    return os.getpid()!=d._process
+
+def _cores(d, backend, at_once):
+    "A context in which calls of `backend` wait for no thread that is busy elsewhere, or gone"
+    return each_alone(backend) if at_once>1 or _forked(d) else nullcontext()
 
 def _network(d, backend, at_once=1):
     "The network of `d` as `backend` runs it, opened when it is first asked for"
@@ -124,23 +141,24 @@ class Detector:
         threads:int=None, # Of the network; by default all that the process may use
         long:str='truncate', # Texts beyond `max_length`: 'truncate', or 'windows' whose largest score counts
         compiled:bool=False, # With torch on a GPU: compile the network first? For millions of texts
-        recheck:bool=None, # With int8 or bf16: judge texts again in fp32 where the measured drift may have decided? By default with bf16, where they are few
+        recheck:bool=None, # With int8 or bf16: judge texts again in fp32 where the measured drift may have decided? By default with bf16, where they are few, if the folder has its drift
     ):
         self.folder = folder if isinstance(folder, DetectorFolder) else read_folder(folder)
         self.backend,self.why = choose_backend(self.folder, backend)
         self.labels,self.threads,self.long = self.folder.labels,n_threads(threads),long
         _check_long(self, long)
-        self._exact,self._margin = _exact_backend(self.folder, self.backend, recheck)
-        if self._exact: self.why += f"; a text within {self._margin:.2g} of another decision is judged again by {self._exact!r}"
-        self._compiled,self._runs,self._opening,self._opened_by = compiled,{},Lock(),os.getpid()
-        with ThreadPoolExecutor(1) as pool:
+        self._exact,self._margin,why = _exact_backend(self.folder, self.backend, recheck)
+        self.why += why
+        self._compiled,self._runs,self._opening = compiled,{},Lock()
+        self._process = _torch_process() if self.backend.startswith('torch') else os.getpid()
+        with ThreadPoolExecutor(1) as pool,_cores(self, self.backend, 1):
             enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
             _network(self, self.backend)
             self.enc = enc.result()
         _judged_by(self, self.backend, self.enc.encode([('a','b') if self.folder.text['pairs'] else 'a'])) # raises when the network cannot do with what the folder says
 
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
-    def __reduce__(self): return Detector,(self.folder, self.backend, self.threads, self.long, self._compiled, bool(self._exact)) # opened anew where it is unpickled
+    def __reduce__(self): return type(self),(replace(self.folder, labels=self.labels), self.backend, self.threads, self.long, self._compiled, bool(self._exact)) # opened anew where it is unpickled
 
 def _check_long(d, long):
     if long not in ('truncate','windows'): raise ValueError(f"`long` is {long!r}: expected 'truncate' or 'windows'")
@@ -154,10 +172,6 @@ def _encoded(d, texts):
 
 _many = 2**16 # tokens; for fewer it does not pay to open the network once more
 
-def _forked(d):
-    "Was the process forked since `d` was opened, as servers that load before they fork do? An engine's threads do not survive that, and some engines would wait for them forever"
-    return os.getpid()!=d._opened_by
-
 def _at_once(d, backend, n_tokens):
     "How many batches run at once: one by all threads, or where there are many, each thread its own"
     return 1 if d.threads==1 or n_tokens<_many or token_budget(backend)>=_many or _forked(d) else d.threads # such a budget is that of a GPU
@@ -165,7 +179,7 @@ def _at_once(d, backend, n_tokens):
 def _judged_by(d, backend, ids, owner=None):
     "Logits and full lengths of texts"
     n = _at_once(d, backend, ids.lengths.sum())
-    with each_alone(backend) if n>1 or _forked(d) else nullcontext():
+    with _cores(d, backend, n):
         run = _network(d, backend, 1 if backend.startswith('torch') else n)
         logits = run_all(run, ids, d.enc, len(d.labels), token_budget(backend), n)
     if owner is None or not len(owner): return logits,ids.full
@@ -257,18 +271,19 @@ def _stream(texts, n, pairs):
 @patch
 def iter(self:Detector,
     texts, # An iterable of texts of any length
-    chunk:int=1024, # Texts that are judged together; 1 to answer each at once
+    chunk:int=1024, # Texts that are judged together, once the next as many have been read; 1 to answer each before the next is read
     detail:str='scores', # As for `Detector`
 ): # A generator of `Detections` of one text each
     "Judge a stream of texts in bounded memory"
     _check_detail(detail)
     if not isinstance(chunk, int) or chunk<1: raise ValueError(f"`chunk` is {chunk!r}: expected a number of texts above 0")
-    if isinstance(texts, (str,bytes,Mapping,Set)) or not hasattr(texts, '__iter__'): raise TypeError(f"`texts` is a {type(texts).__name__}: expected an iterable of texts; for one text call the detector")
-    return self._iter(_stream(texts, chunk, self.folder.text['pairs']), detail)
+    if isinstance(texts, str): raise TypeError("`texts` is a str: expected an iterable of texts; for one text call the detector")
+    _check_source(texts, 'an iterable of texts')
+    return self._iter(_stream(texts, chunk, self.folder.text['pairs']), detail, self.threads>1 and chunk>1)
 
 @patch
-def _iter(self:Detector, chunks, detail):
-    for texts,ids in _ahead(lambda o: _encoded(self, o), chunks, self.threads>1):
+def _iter(self:Detector, chunks, detail, parallel):
+    for texts,ids in _ahead(lambda o: _encoded(self, o), chunks, parallel):
         yield from self._detections(texts, *_judged(self, texts, *ids), detail)
 
 # %% ../nbs/11_inference.ipynb #3037e119
@@ -282,7 +297,7 @@ def flagged(self:Detector,
         bad = [canonical(o)!='clean' for o in self.labels]
         if exclusive(self.labels.kind) and all(bad): raise ValueError(f"one of {list(self.labels)} always counts, and none is called 'clean': say which count against a text, `classes=[...]`")
     else: bad = np.isin(np.arange(len(self.labels)), [self.labels.index(o) for o in ([classes] if isinstance(classes, str) else classes)])
-    if not isinstance(text, (str,tuple)): raise TypeError(f"`text` is a {type(text).__name__}: expected one text; for a list use `detector(texts).flags`")
+    if not (is_pair(text) if self.folder.text['pairs'] else isinstance(text, str)): raise TypeError(f"`text` is a {type(text).__name__}: expected one text; for a list use `detector(texts).flags`")
     return bool((self(text, 'flags').flags & np.asarray(bad)).any())
 
 # %% ../nbs/11_inference.ipynb #67ab4423
