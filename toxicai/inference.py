@@ -118,12 +118,13 @@ def _torch_process():
     return os.getpid()
 
 def _forked(d):
-    "Is this a fork of the process that has the engine's threads, as in a pool of processes? There they are gone, and some engines would wait for them forever"
+    "Is this a fork of the process that has the engine's threads, as in a pool of processes? There they are gone"
     return os.getpid()!=d._process
 
-def _cores(d, backend, at_once):
-    "A context in which calls of `backend` wait for no thread that is busy elsewhere, or gone"
-    return each_alone(backend) if at_once>1 or _forked(d) else nullcontext()
+def _check_process(d):
+    "Torch in a fork waits for the lost threads forever, some of the time: better an error, always"
+    if d.backend.startswith('torch') and _forked(d):
+        raise RuntimeError("this process was forked from one where a `Detector` had opened torch, whose threads a fork loses: open it in the forked processes alone, or start them by 'spawn', or take the backend 'onnx' or 'openvino'")
 
 def _network(d, backend, at_once=1):
     "The network of `d` as `backend` runs it, opened when it is first asked for"
@@ -151,7 +152,8 @@ class Detector:
         self.why += why
         self._compiled,self._runs,self._opening = compiled,{},Lock()
         self._process = _torch_process() if self.backend.startswith('torch') else os.getpid()
-        with ThreadPoolExecutor(1) as pool,_cores(self, self.backend, 1):
+        _check_process(self)
+        with ThreadPoolExecutor(1) as pool:
             enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
             _network(self, self.backend)
             self.enc = enc.result()
@@ -178,8 +180,9 @@ def _at_once(d, backend, n_tokens):
 
 def _judged_by(d, backend, ids, owner=None):
     "Logits and full lengths of texts"
+    _check_process(d)
     n = _at_once(d, backend, ids.lengths.sum())
-    with _cores(d, backend, n):
+    with each_alone(backend) if n>1 else nullcontext():
         run = _network(d, backend, 1 if backend.startswith('torch') else n)
         logits = run_all(run, ids, d.enc, len(d.labels), token_budget(backend), n)
     if owner is None or not len(owner): return logits,ids.full
