@@ -67,4 +67,4 @@ $(VENV)/.installed-%: settings.ini setup.py pyproject.toml | $(BIN)/pip
 
 .venv-min/constraints.txt: settings.ini
 	@mkdir -p $(@D)
-	sed -nE '/^(core_)?requirements/,/^$$/s/^ +([^>]+)>=([^,]+),.*/\1==\2/p' $< > $@
+	sed -nE '/^dev_/,$$d; /requirements =/,/^$$/s/^ +([^>]+)>=([^,]+),.*/\1==\2/p' $< > $@

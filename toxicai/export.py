@@ -76,7 +76,7 @@ def _save_network(model, labels, folder):
         save_model(model, folder/weight_files['mean'])
         config = dict(model_type=own_type, architectures=[type(model).__name__], encoder=_without_labels(_own_config(model.encoder)))
     else:
-        model.save_pretrained(folder, max_shard_size='1000GB')
+        model.save_pretrained(folder, max_shard_size='1000GB', save_original_format=False) # tensors named as the network has them, as `Detector` does
         config = {k:v for k,v in json.loads((folder/'config.json').read_text(encoding='utf-8')).items() if k not in _private}
     _write_json(folder/'config.json', _with_labels(config, labels))
 
