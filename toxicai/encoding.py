@@ -100,7 +100,8 @@ def encode_fast(
     parallel:bool=True, # Use all cores?
 ) -> list: # n tuples: ids, type ids, and the encoding, which knows the parts
     "Ids of `texts` by the tokenizer alone, special tokens as plain text"
-    tok.encode_special_tokens = True # '</s>' in a comment is text; the tokenizer file does not store this
+    # '</s>' in a comment is text; the tokenizer file does not store this, and setting it fails while another thread encodes
+    if not tok.encode_special_tokens: tok.encode_special_tokens = True
     encode = tok.encode_batch if offsets else tok.encode_batch_fast
     run = encode if parallel else (lambda os: [e for o in os for e in encode([o])])
     try: encs = run(texts)
