@@ -131,7 +131,7 @@ def run_openvino(path, fields, n_classes, threads, at_once=1, precision='f32'):
     try:
         core = _openvino()
         compiled = core.compile_model(core.read_model(str(check_onnx(path))), 'CPU', settings)
-    except RuntimeError as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e
+    except RuntimeError as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote; if it did, update torch and openvino and write it again") from e
     names = [o.any_name for o in compiled.inputs]
     _check_inputs(names, fields, path.name)
     shape = compiled.outputs[0].partial_shape
