@@ -218,7 +218,7 @@ def nothing_warned():
     "Warnings are errors, but for what matplotlib does with numpy before 2.4, which nobody sees"
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        warnings.filterwarnings('ignore', category=DeprecationWarning, module='matplotlib')
+        warnings.filterwarnings('ignore', 'Conversion of an array with ndim', DeprecationWarning, 'matplotlib')
         yield
 
 def degenerate():

@@ -103,6 +103,9 @@ def _waiting(version):
 
 _slower = ['SkipLayerNormFusion'] # takes three times as long on a CPU as the addition and the norm that it fuses
 
+def _cannot_run(path, engine, e):
+    return FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote; if it did, update {engine} here, or torch where it was written")
+
 def run_onnx(
     path:Path, # An ONNX file
     fields, # Inputs that there are
@@ -117,7 +120,7 @@ def run_onnx(
     for o in _waiting(ort.__version__).items(): opts.add_session_config_entry(*o)
     try: session = ort.InferenceSession(str(check_onnx(path)), opts, providers=['CPUExecutionProvider'], disabled_optimizers=_slower)
     except FolderError: raise
-    except Exception as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote") from e # its errors have no common class
+    except Exception as e: raise _cannot_run(path, 'onnxruntime', e) from e # its errors have no common class
     names = [o.name for o in session.get_inputs()]
     _check_inputs(names, fields, path.name)
     _check_outputs(session.get_outputs()[0].shape, n_classes, path.name)
@@ -131,7 +134,7 @@ def run_openvino(path, fields, n_classes, threads, at_once=1, precision='f32'):
     try:
         core = _openvino()
         compiled = core.compile_model(core.read_model(str(check_onnx(path))), 'CPU', settings)
-    except RuntimeError as e: raise FolderError(f"{path.name!r} cannot be run ({e!s:.200}): expected a network that `learn.save_detector` wrote; if it did, update torch and openvino and write it again") from e
+    except RuntimeError as e: raise _cannot_run(path, 'openvino', e) from e
     names = [o.any_name for o in compiled.inputs]
     _check_inputs(names, fields, path.name)
     shape = compiled.outputs[0].partial_shape
