@@ -2,6 +2,7 @@
 import json,os,pickle,random,shutil,subprocess,sys,threading,time,warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np,pandas as pd,pytest,torch
@@ -174,10 +175,11 @@ def test_a_batch_for_each_thread(folder, backend, monkeypatch):
 @pytest.mark.parametrize('at_once', [1,3])
 def test_a_batch_fails(d, at_once):
     "The error comes out, and the batches behind it are not run"
-    ids,seen = d.enc.encode(['text']*400),[]
+    ids,number,seen = d.enc.encode(['text']*400),count(1),[]
     def run(x):
-        seen.append(len(x))
-        if len(seen)==5: raise FolderError('broken')
+        n = next(number) # threads count apart
+        seen.append(n)
+        if n==5: raise FolderError('broken')
         time.sleep(0.001)
         return np.zeros((len(x['input_ids']), 2))
     with pytest.raises(FolderError, match='broken'): run_all(run, ids, d.enc, 2, 3, at_once)

@@ -13,7 +13,7 @@ from contextlib import contextmanager,nullcontext
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event,Lock
 
 import numpy as np
 from .encoding import *
@@ -297,13 +297,19 @@ def run_all(
     at_once:int=1, # Batches at the same time
 ) -> np.ndarray: # float32; shape (n, n_classes)
     "Logits of all texts, in their order"
-    res = np.zeros((len(ids), n_classes), dtype=np.float32)
+    res,failed = np.zeros((len(ids), n_classes), dtype=np.float32),Event()
     def _judge(idxs):
         batch = ids.batch(idxs, enc)
         logits = np.asarray(run({k:np.ascontiguousarray(batch[:,i]) for i,k in enumerate(enc.fields)}))
         if logits.shape!=(len(idxs), n_classes): raise FolderError(f"the network gave the shape {logits.shape} for {len(idxs)} texts and {n_classes} classes: it does not belong to this folder")
         if not np.isfinite(logits).all(): raise FolderError("the network gave values that are not finite: its weights are broken, or the training went wrong")
         res[idxs] = logits
+    def _unless_failed(idxs):
+        if failed.is_set(): return
+        try: _judge(idxs)
+        except BaseException:
+            failed.set() # here, as the thread that waits may hear of it late
+            raise
     with ThreadPoolExecutor(at_once) if at_once>1 else nullcontext() as pool:
-        for _ in (pool.map if pool else map)(_judge, packed(ids.lengths, budget)): pass
+        for _ in (pool.map if pool else map)(_unless_failed, packed(ids.lengths, budget)): pass
     return res
