@@ -17,12 +17,13 @@ from toxicai.test_utils import comments,tiny_checkpoint
 # The log: https://github.com/wandb/wandb/blob/main/core/pkg/leveldb/record.go, blocks of 32 KiB with chunks of 7+n bytes
 
 def chunks(raw):
-    "Kind (1 whole, 2 first, 3 middle, 4 last) and bytes of each chunk of a log"
+    "Kind (1 whole, 2 first, 3 middle, 4 last) and bytes of each chunk of a log; a chunk that is half written is not there yet"
     at = 7
-    while at+7<=len(raw):
+    while True:
         if 32768-at%32768<7: at += 32768-at%32768
+        if at+7>len(raw): return
         _,n,kind = struct.unpack('<IHB', raw[at:at+7])
-        if not kind: return
+        if not kind or at+7+n>len(raw): return
         yield kind,raw[at+7:at+7+n]
         at += 7+n
 
