@@ -7,9 +7,9 @@ import argparse,time
 from itertools import combinations
 
 from benchmarks.common import *
-from toxicai.datasets import as_list
-from toxicai.duplicates import *
-from toxicai.splits import *
+from toxicai.tables import as_list
+from toxicai.data.duplicates import *
+from toxicai.data.splits import *
 
 six = ['toxic','severe_toxic','obscene','threat','insult','identity_hate']
 

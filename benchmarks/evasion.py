@@ -22,8 +22,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.common import *
 from toxicai.all import *
-from toxicai.attacks import *
-from toxicai.rules import Rules
+from toxicai.text.attacks import *
+from toxicai.text.rules import Rules
 
 MAX_CHARS,FPR,FRAC = 300,0.05,0.5 # characters of a text; false positives on clean texts; share of the training rows that get a copy
 PRESETS = ['none','light','social','strict']

@@ -2,7 +2,7 @@
 import argparse,random,time
 from statistics import median
 
-from toxicai.rules import Rules,presets
+from toxicai.text.rules import Rules,presets
 from .common import data_file,interleaved,show
 
 _words = 'the a of and you this is not people think edit page why do what time please stop idiot source good my article'.split()

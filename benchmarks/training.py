@@ -16,7 +16,7 @@ from transformers import AutoTokenizer,BertConfig,DataCollatorWithPadding,Printe
 
 from benchmarks.common import *
 from toxicai.all import *
-from toxicai.callbacks import best_precision
+from toxicai.train.callbacks import best_precision
 
 BS = 32
 

@@ -2,7 +2,7 @@
 import shutil,subprocess,sys,tempfile
 from pathlib import Path
 from fastai.torch_core import set_seed
-from toxicai import data
+from toxicai.data import show
 from toxicai.all import ToxicityDataLoaders,packaged_encoder,sample_csv,toxicity_learner
 
 root = Path(__file__).resolve().parent.parent
@@ -16,7 +16,7 @@ def results(
     dls = ToxicityDataLoaders.from_csv(sample_csv(), packaged_encoder(), text_col='comment', label_cols=['toxic','insult','profanity','threat'])
     learn,shown = toxicity_learner(dls),[]
     learn.fine_tune(3)
-    data.show_table = shown.append
+    show.show_table = shown.append
     learn.show_results(max_n=max_n)
     return shown[0]._repr_html_()
 

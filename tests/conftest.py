@@ -3,7 +3,7 @@ import os
 os.environ.update(HF_HUB_OFFLINE='1', WANDB_MODE='offline', WANDB_SILENT='true', MPLBACKEND='Agg')
 
 import pytest
-from toxicai.repeat import seed_everything
+from toxicai.train.provenance import seed_everything
 
 def pytest_collection_modifyitems(items):
     on_gpu = [o for o in items if o.get_closest_marker('cuda')]

@@ -92,33 +92,72 @@ def default_exp(
 def is_exported(src:str): return bool(re.search(r'^#\|\s*(export|exporti|exports)\b', src, flags=re.M))
 
 def imported(
-    src:str, # Python code of a top-level module of the package
+    src:str, # Python code of a module of the package
+    name:str='', # Its name within the package, such as `judge.bias`; relative imports start there
 ) -> set[str]: # Names of the modules of the package that it imports, at any depth
     "Which modules of toxicai `src` imports"
-    names = []
+    names,here = [],['toxicai',*name.split('.')]
     for o in ast.walk(ast.parse(src)):
         if isinstance(o, ast.Import): names += [a.name for a in o.names]
         elif isinstance(o, ast.ImportFrom):
-            base = '.'.join(filter(None, ['toxicai' if o.level else '', o.module]))
-            names += [f'{base}.{a.name}' for a in o.names] if base=='toxicai' else [base]
-    return {o.split('.')[1] for o in names if o.startswith('toxicai.')}
+            base = '.'.join([*(here[:len(here)-o.level] if o.level else []), *filter(None, [o.module])])
+            names += [f'{base}.{a.name}' for a in o.names] if base in ('toxicai', *[f'toxicai.{w}' for w in wings]) else [base]
+    return {o.removeprefix('toxicai.') for o in names if o.startswith('toxicai.')}
 
+wings = ['text','serve','judge','data','train','runs'] # in order, over the ground floor
 nbs = {name: p for p in sorted((root/'nbs').glob('[0-9]*.ipynb')) if (name := default_exp(p))}
-number = {name: re.match(r'\d+[a-z]*', p.name)[0] for name,p in nbs.items()} # '02' < '02a' < '03'
+number = {name: int(p.name.split('_')[0]) for name,p in nbs.items()}
+
+def wing(name): return name.split('.')[0] if '.' in name else 'ground'
+
+def code_of(name): return (root/'toxicai'/f"{name.replace('.', '/')}.py").read_text(encoding='utf-8')
+
+def top_imports(src): # The import lines of `src` outside of functions
+    return '\n'.join(ast.unparse(o) for o in ast.parse(src).body if isinstance(o, (ast.Import,ast.ImportFrom)))
 
 def test_imported():
-    assert imported('from toxicai.a import *\nfrom .b.c import d\nfrom . import e\ndef f(): import toxicai.g')=={'a','b','e','g'}
+    assert imported('from toxicai.a import *\nfrom ..b.c import d\nfrom .. import e\nfrom ..text import f\ndef f(): import toxicai.g', 'judge.x')=={'a','b.c','e','text.f','g'}
+    assert imported('from .c import *', 'judge.x')=={'judge.c'}
     assert imported('import toxicai\nimport torch.nn\nfrom fastai.text.all import *')==set()
+
+def test_numbers():
+    "A notebook's name is its number and its room; numbers go up by wing, without holes in one"
+    assert [p.name for p in nbs.values()]==[f'{number[k]:02}_{k}.ipynb' for k in nbs]
+    rooms = [k for k in nbs if number[k]<90]
+    order = ['ground',*wings]
+    assert [wing(k) for k in rooms]==sorted(map(wing, rooms), key=order.index)
+    for w in order:
+        ns = [number[k] for k in rooms if wing(k)==w]
+        assert ns==list(range(ns[0], ns[0]+len(ns))), f"numbers of {w} have holes: {ns}"
 
 @pytest.mark.parametrize('name', nbs)
 def test_layers(name):
-    "Exported code imports lower notebook numbers only; lessons may also import their own module and test_utils"
+    "Exported code imports lower notebook numbers only; lessons may also import their own module, test_utils and what is called in a comment of theirs"
     cells = code_cells(nbs[name])
     lower = {k for k,v in number.items() if v<number[name]}
-    code,lessons = (set().union(*[imported(o) for o in cells if is_exported(o)==b]) for b in (True,False))
+    code,lessons = (set().union(*[imported(o, name) for o in cells if is_exported(o)==b]) for b in (True,False))
     assert code<=lower, f"{name} exports code that imports {sorted(code-lower)}"
-    lessons -= lower|{name, 'test_utils'}
-    assert not lessons, f"lessons of {name} import {sorted(lessons)}"
+    if wing(name)=='judge': assert 'data' not in map(wing, code), f"{name} of judge imports {sorted(code)}"
+    if wing(name)=='data': assert 'judge' not in map(wing, code), f"{name} of data imports {sorted(code)}"
+    if wing(name)=='serve':
+        assert set(map(wing, code))<={'ground','text','serve'}, f"{name} of serve imports {sorted(code)}"
+        assert not {'text.models','text.tokenizer'} & imported(top_imports(code_of(name)), name)
+
+heavy = {'fastai','torch','transformers','datasets'}
+
+@pytest.mark.parametrize('name', [o for o in nbs if wing(o)=='judge'])
+def test_judge_is_light(name):
+    "What judges reads arrays: no fastai anywhere, torch and transformers only in `explain`, within functions"
+    allowed = {'torch','transformers'} if name=='judge.explain' else set()
+    found = third_party(code_of(name)) & heavy
+    assert found<=allowed, f"{name} imports {sorted(found-allowed)}"
+    assert not third_party(top_imports(code_of(name))) & heavy
+
+def test_judge_alone():
+    "All of judge can be imported without what trains"
+    names = ','.join(f"'toxicai.{o}'" for o in nbs if wing(o)=='judge')
+    code = f"import sys,importlib; [importlib.import_module(o) for o in ({names})]; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
 
 def third_party(src): # Top-level names that `src` imports from outside the package and the standard library
     found = [a.name for o in ast.walk(ast.parse(src)) if isinstance(o, ast.Import) for a in o.names]
@@ -126,16 +165,104 @@ def third_party(src): # Top-level names that `src` imports from outside the pack
     return {o.split('.')[0] for o in found} - {'toxicai'} - sys.stdlib_module_names
 
 def with_what_it_imports(name): # `name` and the modules of the package below it, imports inside functions left out
-    src = (root/f'toxicai/{name}.py').read_text(encoding='utf-8')
-    top = '\n'.join(ast.unparse(o) for o in ast.parse(src).body if isinstance(o, (ast.Import,ast.ImportFrom)))
-    return {name}.union(*[with_what_it_imports(o) for o in imported(top)])
+    return {name}.union(*[with_what_it_imports(o) for o in imported(top_imports(code_of(name)), name)])
 
 def test_serving_is_required():
     "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
     own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
-    modules = with_what_it_imports('inference')
-    assert modules=={'inference','backends','folder','encoding','rules','evasion','labels'}
-    found = set().union(*[third_party((root/f'toxicai/{o}.py').read_text(encoding='utf-8')) for o in modules])
+    modules = with_what_it_imports('serve.detector')
+    assert modules=={'serve.detector','serve.backends','serve.folder','text.encoding','text.rules','text.evasion','text.core','strings','labels'}
+    found = set().union(*[third_party(code_of(o)) for o in modules])
+    assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
+    assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
+
+def test_all_in_order():
+    "`toxicai.all` and the `all` of each wing import in the order of the notebooks"
+    def modules(name): return [o.module.removeprefix('toxicai.') for o in ast.parse(code_of(name)).body if isinstance(o, ast.ImportFrom) and o.module!='importlib.util']
+    assert modules('all')==[o for o in nbs if wing(o)=='ground' and number[o]<90]+[f'{w}.all' for w in wings]
+    for w in wings:
+        found = modules(f'{w}.all')
+        assert found==[o.split('.')[1] for o in nbs if wing(o)==w], w
+
+# Names of the modules of the package that it imports, at any depth
+    "Which modules of toxicai `src` imports"
+    names,here = [],['toxicai',*name.split('.')]
+    for o in ast.walk(ast.parse(src)):
+        if isinstance(o, ast.Import): names += [a.name for a in o.names]
+        elif isinstance(o, ast.ImportFrom):
+            base = '.'.join([*(here[:len(here)-o.level] if o.level else []), *filter(None, [o.module])])
+            names += [f'{base}.{a.name}' for a in o.names] if base in ('toxicai', *[f'toxicai.{w}' for w in wings]) else [base]
+    return {o.removeprefix('toxicai.') for o in names if o.startswith('toxicai.')}
+
+wings = ['text','serve','judge','data','train','runs'] # in order, over the ground floor
+nbs = {name: p for p in sorted((root/'nbs').glob('[0-9]*.ipynb')) if (name := default_exp(p))}
+number = {name: int(p.name.split('_')[0]) for name,p in nbs.items()}
+
+def wing(name): return name.split('.')[0] if '.' in name else 'ground'
+
+def code_of(name): return (root/'toxicai'/f"{name.replace('.', '/')}.py").read_text(encoding='utf-8')
+
+def top_imports(src): # The import lines of `src` outside of functions
+    return '\n'.join(ast.unparse(o) for o in ast.parse(src).body if isinstance(o, (ast.Import,ast.ImportFrom)))
+
+def test_imported():
+    assert imported('from toxicai.a import *\nfrom ..b.c import d\nfrom .. import e\nfrom ..text import f\ndef f(): import toxicai.g', 'judge.x')=={'a','b.c','e','text.f','g'}
+    assert imported('from .c import *', 'judge.x')=={'judge.c'}
+    assert imported('import toxicai\nimport torch.nn\nfrom fastai.text.all import *')==set()
+
+def test_numbers():
+    "A notebook's name is its number and its room; numbers go up by wing, without holes in one"
+    assert [p.name for p in nbs.values()]==[f'{number[k]:02}_{k}.ipynb' for k in nbs]
+    rooms = [k for k in nbs if number[k]<90]
+    order = ['ground',*wings]
+    assert [wing(k) for k in rooms]==sorted(map(wing, rooms), key=order.index)
+    for w in order:
+        ns = [number[k] for k in rooms if wing(k)==w]
+        assert ns==list(range(ns[0], ns[0]+len(ns))), f"numbers of {w} have holes: {ns}"
+
+@pytest.mark.parametrize('name', nbs)
+def test_layers(name):
+    "Exported code imports lower notebook numbers only; lessons may also import their own module, test_utils and what is called in a comment of theirs"
+    cells = code_cells(nbs[name])
+    lower = {k for k,v in number.items() if v<number[name]}
+    code,lessons = (set().union(*[imported(o, name) for o in cells if is_exported(o)==b]) for b in (True,False))
+    assert code<=lower, f"{name} exports code that imports {sorted(code-lower)}"
+    if wing(name)=='judge': assert 'data' not in map(wing, code), f"{name} of judge imports {sorted(code)}"
+    if wing(name)=='data': assert 'judge' not in map(wing, code), f"{name} of data imports {sorted(code)}"
+    if wing(name)=='serve':
+        assert set(map(wing, code))<={'ground','text','serve'}, f"{name} of serve imports {sorted(code)}"
+        assert not {'text.models','text.tokenizer'} & imported(top_imports(code_of(name)), name)
+
+heavy = {'fastai','torch','transformers','datasets'}
+
+@pytest.mark.parametrize('name', [o for o in nbs if wing(o)=='judge'])
+def test_judge_is_light(name):
+    "What judges reads arrays: no fastai anywhere, torch and transformers only in `explain`, within functions"
+    allowed = {'torch','transformers'} if name=='judge.explain' else set()
+    found = third_party(code_of(name)) & heavy
+    assert found<=allowed, f"{name} imports {sorted(found-allowed)}"
+    assert not third_party(top_imports(code_of(name))) & heavy
+
+def test_judge_alone():
+    "All of judge can be imported without what trains"
+    names = ','.join(f"'toxicai.{o}'" for o in nbs if wing(o)=='judge')
+    code = f"import sys,importlib; [importlib.import_module(o) for o in ({names})]; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
+
+def third_party(src): # Top-level names that `src` imports from outside the package and the standard library
+    found = [a.name for o in ast.walk(ast.parse(src)) if isinstance(o, ast.Import) for a in o.names]
+    found += [o.module for o in ast.walk(ast.parse(src)) if isinstance(o, ast.ImportFrom) and not o.level]
+    return {o.split('.')[0] for o in found} - {'toxicai'} - sys.stdlib_module_names
+
+def with_what_it_imports(name): # `name` and the modules of the package below it, imports inside functions left out
+    return {name}.union(*[with_what_it_imports(o) for o in imported(top_imports(code_of(name)), name)])
+
+def test_serving_is_required():
+    "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
+    own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
+    modules = with_what_it_imports('serve.detector')
+    assert modules=={'serve.detector','serve.backends','serve.folder','text.encoding','text.rules','text.evasion','text.core','strings','labels'}
+    found = set().union(*[third_party(code_of(o)) for o in modules])
     assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
     assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
 
@@ -149,9 +276,8 @@ def test_all_in_order():
 
 def exports(
     name:str, # Name of a module
-) -> dict: # Objects in its `__all__` by name; empty where the module is not exported yet
+) -> dict: # Objects in its `__all__` by name
     "What a star-import of `name` brings"
-    if not (root/f'toxicai/{name}.py').exists(): return {}
     module = importlib.import_module(f'toxicai.{name}')
     return {o: getattr(module, o) for o in module.__all__}
 

@@ -7,6 +7,6 @@ def __getattr__(name):
         try: return version(f'{__name__}-core') # the wheel that holds the modules; a source install is one package
         except PackageNotFoundError: return version(__name__)
     if name=='Detector':
-        from .inference import Detector
+        from .serve.detector import Detector
         return Detector
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

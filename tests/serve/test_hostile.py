@@ -1,0 +1,218 @@
+"Folders that somebody broke or booby-trapped: each ends in an error that says what is wrong; none runs code, hangs or fills the memory"
+import json,os,pickle,resource,shutil,struct,time
+from pathlib import Path
+
+import numpy as np,pytest
+from toxicai.all import *
+from toxicai.test_utils import *
+
+torch_only = dict(backend='torch')
+TRACE = 'code-has-run'
+
+class Bomb:
+    def __reduce__(self): return os.system,(f'touch {TRACE}',)
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory):
+    "Two sound folders: transformers' own head, and mean pooling"
+    res = {}
+    for pooling in ('own','mean'):
+        dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8)
+        res[pooling] = toxicity_learner(dls, pooling=pooling).save_detector(tmp_path_factory.mktemp('good')/pooling)
+    return res
+
+@pytest.fixture
+def folder(good, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copytree(good['own'], tmp_path/'folder'))
+
+def edit(path, f):
+    d = json.loads(path.read_text())
+    f(d)
+    path.write_text(json.dumps(d))
+
+def change(name, *keys, to):
+    "An attack that sets one value of a JSON file"
+    def _change(folder):
+        def _set(d):
+            for k in keys[:-1]: d = d[k]
+            d[keys[-1]] = to
+        edit(folder/name, _set)
+    return _change
+
+def write(name, content): return lambda folder: (folder/name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+def header(d, rest=b''):
+    h = json.dumps(d).encode()
+    return struct.pack('<Q', len(h))+h+rest
+
+def truncated(folder): os.truncate(folder/'model.safetensors', (folder/'model.safetensors').stat().st_size//2)
+def longer(folder): (folder/'model.safetensors').open('ab').write(b'x'*64)
+def pickled(folder): (folder/'model.safetensors').write_bytes(pickle.dumps(Bomb()))
+def only_pickle(folder):
+    (folder/'model.safetensors').unlink()
+    (folder/'pytorch_model.bin').write_bytes(pickle.dumps(Bomb()))
+
+def weights(folder, f):
+    from safetensors.numpy import load_file,save_file
+    d = load_file(folder/'model.safetensors')
+    f(d)
+    save_file(d, folder/'model.safetensors')
+
+def wrong_shape(folder): weights(folder, lambda d: d.update({'classifier.weight':np.zeros((2,7), np.float32)}))
+def missing_tensor(folder): weights(folder, lambda d: d.pop('bert.encoder.layer.1.output.dense.weight'))
+def not_a_number(folder): weights(folder, lambda d: d['bert.encoder.layer.0.output.dense.weight'].fill(np.nan))
+def infinite(folder): weights(folder, lambda d: d['bert.embeddings.word_embeddings.weight'].__setitem__((9, 0), np.inf))
+
+def link_out(name):
+    def _link(folder):
+        (folder/name).replace(folder.parent/'outside')
+        (folder/name).symlink_to('../outside')
+    return _link
+
+def link_round(folder):
+    (folder/'toxicai.json').unlink()
+    (folder/'toxicai.json').symlink_to('toxicai.json')
+
+def a_folder(name):
+    def _make(folder):
+        (folder/name).unlink()
+        (folder/name).mkdir()
+    return _make
+
+def a_pipe(name):
+    def _make(folder):
+        (folder/name).unlink()
+        os.mkfifo(folder/name)
+    return _make
+
+def sparse(name, size):
+    def _make(folder):
+        with open(folder/name, 'wb') as f: f.truncate(size)
+    return _make
+
+def without(name): return lambda folder: (folder/name).unlink()
+
+def tokens(n):
+    "A tokenizer with `n` tokens more than the network has rows"
+    def _add(folder): edit(folder/'tokenizer.json', lambda d: d['model']['vocab'].update({f'more{i}':1000+i for i in range(n)}))
+    return _add
+
+two_texts = {'0':'toxic','1':'toxic'}
+hostile = {
+    'no toxicai.json': (without('toxicai.json'), "no readable 'toxicai.json'"),
+    'no config.json': (without('config.json'), "no readable 'config.json'"),
+    'no tokenizer': (without('tokenizer.json'), "no readable 'tokenizer.json'"),
+    'no weights': (without('model.safetensors'), 'does not have'),
+    'only a pickle': (only_pickle, 'does not have'),
+    'a pickle named safetensors': (pickled, 'not a safetensors file'),
+    'weights cut in half': (truncated, 'not a safetensors file'),
+    'weights with more behind': (longer, 'not a safetensors file'),
+    'empty weights': (write('model.safetensors', b''), 'not a safetensors file'),
+    'header of 10 GB': (write('model.safetensors', struct.pack('<Q', 10*2**30)+b'{'), 'not a safetensors file'),
+    'header of 10 GB in a file of 10 GB': (lambda o: (sparse('model.safetensors', 10*2**30)(o), (o/'model.safetensors').open('r+b').write(struct.pack('<Q', 10*2**30-8))), 'not a safetensors file'),
+    'header is no JSON': (write('model.safetensors', struct.pack('<Q', 8)+b'notjson!'), 'not a safetensors file'),
+    'tensor of a petabyte': (write('model.safetensors', header({'classifier.weight':dict(dtype='F32', shape=[2**24,2**24], data_offsets=[0,2**50])}, b'0'*64)), 'not a safetensors file'),
+    'shape that overflows': (write('model.safetensors', header({'classifier.weight':dict(dtype='F32', shape=[2**40,2**40], data_offsets=[0,64])}, b'0'*64)), 'not a safetensors file'),
+    'negative offsets': (write('model.safetensors', header({'classifier.weight':dict(dtype='F32', shape=[4], data_offsets=[-16,0])}, b'0'*16)), 'not a safetensors file'),
+    'tensors that overlap': (write('model.safetensors', header({k:dict(dtype='F32', shape=[4], data_offsets=[0,16]) for k in 'ab'}, b'0'*16)), 'not a safetensors file'),
+    'wrong shape': (wrong_shape, "'classifier.weight' in 'model.safetensors' has the shape"),
+    'missing tensor': (missing_tensor, 'lacks 1 tensors'),
+    'NaN weights': (not_a_number, 'not finite'),
+    'infinite weights in a rare token': (infinite, 'not finite'),
+    'weights are a link out': (link_out('model.safetensors'), 'leads out of the folder'),
+    'toxicai.json is a link out': (link_out('toxicai.json'), 'leads out of the folder'),
+    'tokenizer is a link out': (link_out('tokenizer.json'), 'leads out of the folder'),
+    'link to itself': (link_round, "no readable 'toxicai.json'"),
+    'weights are a folder': (a_folder('model.safetensors'), 'not a plain file'),
+    'a pipe that never ends': (a_pipe('config.json'), 'not a plain file'),
+    'toxicai.json of 10 GB': (sparse('toxicai.json', 10*2**30), 'at most'),
+    'tokenizer of 10 GB': (sparse('tokenizer.json', 10*2**30), 'at most'),
+    'JSON bomb, deep': (write('toxicai.json', '['*10**6), 'RecursionError'),
+    'JSON bomb, deep config': (write('config.json', '{"a":'*10**5+'1'+'}'*10**5), 'RecursionError'),
+    'JSON bomb, wide': (write('toxicai.json', json.dumps(dict(schema=1, **{f'k{i}':[] for i in range(10**5)}))), 'unknown'),
+    'number of a million digits': (write('toxicai.json', '{"schema":'+'9'*10**6+'}'), 'is not JSON'),
+    'not UTF-8': (write('toxicai.json', b'\xff\xfe{}'), 'UnicodeDecodeError'),
+    'NaN in JSON': (write('toxicai.json', '{"schema":NaN}'), 'not a number of JSON'),
+    'a key twice': (write('toxicai.json', '{"schema":1,"schema":1}'), 'twice'),
+    'a list': (write('toxicai.json', '[]'), 'holds a list'),
+    'newer schema': (change('toxicai.json', 'schema', to=2), 'upgrade'),
+    'schema is text': (change('toxicai.json', 'schema', to='1'), 'version of the format'),
+    'schema is true': (change('toxicai.json', 'schema', to=True), 'version of the format'),
+    'schema that never was': (change('toxicai.json', 'schema', to=0), 'never released'),
+    'unknown key': (change('toxicai.json', 'run', to='rm -rf /'), 'unknown'),
+    'path instead of a head': (change('toxicai.json', 'head', to='../../etc/passwd'), '`head`'),
+    'head of the other sort': (change('toxicai.json', 'head', to='mean'), 'do not belong together'),
+    'path instead of a rule': (change('toxicai.json', 'text', 'rules', to=['../../etc/passwd']), 'no rule is called'),
+    'rule with a huge number': (change('toxicai.json', 'text', 'rules', to=['repeats:'+'9'*150]), '`text.rules`'),
+    'a million rules': (change('toxicai.json', 'text', 'rules', to=['nfc']*10**5), '`text.rules`'),
+    'length beyond the positions': (change('toxicai.json', 'text', 'max_length', to=100000), 'do not belong together'),
+    'length without end': (change('toxicai.json', 'text', 'max_length', to=2**40), '`text.max_length`'),
+    'length without room': (change('toxicai.json', 'text', 'max_length', to=2), 'tokens that frame'),
+    'pad token beyond the rows': (change('toxicai.json', 'text', 'pads', to=[10**6,0,0]), 'do not belong together'),
+    'negative token': (change('toxicai.json', 'text', 'empty_id', to=-1), '`text.empty_id`'),
+    'unknown input': (change('toxicai.json', 'text', 'fields', to=['input_ids','inputs_embeds','labels']), '`text.fields`'),
+    'one label more': (change('config.json', 'id2label', to={'0':'toxic','1':'insult','2':'threat'}), 'expected the same in the same order'),
+    'labels in another order': (change('config.json', 'id2label', to={'0':'insult','1':'toxic'}), 'expected the same in the same order'),
+    'label twice': (change('toxicai.json', 'labels', 'classes', 1, 'name', to='toxic'), 'more than once'),
+    'threshold of 7': (change('toxicai.json', 'labels', 'classes', 1, 'threshold', to=7), 'in [0,1]'),
+    'markup as a colour': (change('toxicai.json', 'labels', 'classes', 1, 'colour', to='"><script>'), 'colour'),
+    'calibration for other classes': (change('toxicai.json', 'labels', 'calibration', to=dict(method='platt', activation='sigmoid', classes=[{}])), 'calibration'),
+    'remote code': (change('config.json', 'auto_map', to={'AutoModelForSequenceClassification':'evil.Model'}), 'never brings code'),
+    'remote code further down': (change('config.json', 'text_config', to=[{'auto_map':{'AutoConfig':'evil.Config'}}]), 'never brings code'),
+    'a billion layers': (change('config.json', 'num_hidden_layers', to=10**9), 'no network is that large'),
+    'a width of a trillion': (change('config.json', 'hidden_size', to=10**12), 'no network is that large'),
+    'more layers than there are': (change('config.json', 'num_hidden_layers', to=900), 'lacks'),
+    'wider than the weights': (change('config.json', 'intermediate_size', to=2**23), 'has the shape'),
+    'unknown architecture': (change('config.json', 'model_type', to='os.system'), 'does not describe a network'),
+    'no heads': (change('config.json', 'num_attention_heads', to=0), 'does not describe a network'),
+    'unknown activation': (change('config.json', 'hidden_act', to='__import__'), 'does not describe a network'),
+    'metrics that are code': (change('toxicai.json', 'metrics', to=[1]), '`metrics`'),
+    'tokenizer is no JSON': (write('tokenizer.json', b'\x80\x04'), "'tokenizer.json' cannot be read"),
+    'tokenizer of an unknown sort': (change('tokenizer.json', 'model', 'type', to='Evil'), "'tokenizer.json' cannot be read"),
+    'tokenizer, deep': (write('tokenizer.json', '{"a":'*10**5), "'tokenizer.json' cannot be read"),
+    'tokenizer with more tokens': (tokens(50), 'do not belong together')}
+
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss*1024
+
+def test_good(folder): assert len(Detector(folder, **torch_only)('you are an idiot'))==1
+
+@pytest.mark.parametrize('name', hostile)
+def test_hostile(name, folder):
+    attack,err = hostile[name]
+    attack(folder)
+    before,start = peak(),time.perf_counter()
+    with pytest.raises((FolderError,ImportError,FileNotFoundError,ValueError)) as e: Detector(folder, **torch_only)
+    assert err in str(e.value), str(e.value)
+    assert len(str(e.value))<600 and str(e.value).isprintable()
+    assert peak()-before<2**29 and time.perf_counter()-start<30
+    assert not (folder.parent/TRACE).exists() and not Path(TRACE).exists()
+
+def test_enough(): assert len(hostile)>=20
+
+def test_mean_pooling_is_not_for_transformers(good):
+    "Whichever door is tried, transformers must not make up a head"
+    from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification,BertForSequenceClassification,pipeline
+    assert len(Detector(good['mean'], **torch_only)(['a','b']))==2
+    for f in (AutoConfig.from_pretrained, AutoModel.from_pretrained, AutoModelForSequenceClassification.from_pretrained, BertForSequenceClassification.from_pretrained,
+              lambda o: pipeline('text-classification', o)):
+        with pytest.raises((ValueError,OSError)): f(str(good['mean']))
+
+def test_older_schema(folder, monkeypatch):
+    import toxicai.serve.folder as module
+    edit(folder/'toxicai.json', lambda d: (d.update(schema=0), d.pop('drift')))
+    monkeypatch.setitem(module._migrations, 0, lambda d: {**d, 'schema':1, 'drift':{}})
+    assert read_folder(folder).drift=={}
+
+def test_link_inside(folder):
+    "A link to another file of the same folder is harmless"
+    (folder/'model.safetensors').replace(folder/'weights')
+    (folder/'model.safetensors').symlink_to('weights')
+    assert len(Detector(folder, **torch_only)('a'))==1
+
+@pytest.mark.parametrize('bytes,err', [(b'', 'is empty'), (b'\x80\x04pickle', 'cannot be run'), (b'\x0a\x08location\x12\x0b/etc/passwd', 'refers to data in other files'), (b'\x08\x07'*1000, 'cannot be run')])
+@pytest.mark.parametrize('backend', ['onnx','openvino'])
+def test_onnx(folder, backend, bytes, err):
+    pytest.importorskip({'onnx':'onnxruntime'}.get(backend, backend))
+    (folder/'model.onnx').write_bytes(bytes)
+    with pytest.raises(FolderError, match=err): Detector(folder, backend)

@@ -1,0 +1,5 @@
+"The wing `runs`: many trainings; it knows every wing"
+from .checkpoints import *
+from .tracking import *
+from .configs import *
+from .sweeps import *
