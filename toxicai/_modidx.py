@@ -66,8 +66,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.data.columns.is_list_type': ('data.columns.html#is_list_type', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.is_text_type': ('data.columns.html#is_text_type', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.label_set': ('data.columns.html#label_set', 'toxicai/data/columns.py'),
-                                      'toxicai.data.columns.one_class_each': ( 'data.columns.html#one_class_each',
-                                                                               'toxicai/data/columns.py'),
                                       'toxicai.data.columns.plain_array': ('data.columns.html#plain_array', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.read_labels': ('data.columns.html#read_labels', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.refuse_type': ('data.columns.html#refuse_type', 'toxicai/data/columns.py'),

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['text_names', 'text_pairs', 'label_names', 'split_names', 'yes_no', 'gaps', 'max_classes', 'is_text_type',
-           'one_class_each', 'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'as_numbers', 'first_batch',
-           'find_labels', 'find_split', 'Seen', 'as_classes', 'counted_values', 'scan_labels', 'label_set',
-           'LabelColumns', 'read_labels', 'tidy_frame']
+           'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'as_numbers', 'first_batch', 'find_labels',
+           'find_split', 'Seen', 'as_classes', 'counted_values', 'scan_labels', 'label_set', 'LabelColumns',
+           'read_labels', 'tidy_frame']
 
 # %% ../../nbs/47_data.columns.ipynb #14abb4eb
 import re,warnings
@@ -27,7 +27,6 @@ split_names = tuple('split subset partition fold is_valid'.split())
 
 def is_text_type(t): return pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t) or (pa.types.is_dictionary(t) and is_text_type(t.value_type))
 def _is_number(t): return pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_boolean(t) or pa.types.is_decimal(t)
-def one_class_each(kind): return kind in ('single','ordinal') # one class for each text, in a column of names
 def is_list_type(t): return pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t)
 
 # %% ../../nbs/47_data.columns.ipynb #cf5abf57
@@ -217,9 +216,9 @@ def label_set(
     labels = classes if isinstance(classes, LabelSet) else None
     tags,kind = seen[0].is_list,kind or (labels.kind if labels else None) or _guess_kind(seen)
     kind = 'multi' if kind=='tags' else kind
-    if one_class_each(kind) and len(seen)>1: raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
+    if exclusive(kind) and len(seen)>1: raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
     if kind in ('multi','soft') and not tags: _check_numbers(seen)
-    by_value = tags or one_class_each(kind)
+    by_value = tags or exclusive(kind)
     found = _sorted(seen[0].values) if by_value else [o.name for o in seen]
     if len(found)>max_classes: raise ValueError(f"label column {seen[0].name!r} has more than {max_classes} different values, such as {found[:3]}: expected class names; is it a text or an id?")
     if by_value and not tags and classes is None: _refuse_mixed(seen[0], found)

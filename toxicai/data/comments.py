@@ -66,7 +66,7 @@ class Plan:
     drop_missing:bool = False # Leave out rows without a text?
 
     @property
-    def by_name(self): return self.labels is not None and one_class_each(self.labels.kind)
+    def by_name(self): return self.labels is not None and exclusive(self.labels.kind)
     @property
     def label_cols(self): return [] if self.labels is None else self.cols if self.by_name else list(self.labels)
 
@@ -167,7 +167,7 @@ def _column(data, name):
 def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known); from 0.5 on a share counts as true
     "How often each class occurs"
     if self.labels is None: return {}
-    if one_class_each(self.labels.kind):
+    if exclusive(self.labels.kind):
         found = Counter()
         for o in _column(self.data, self.label_cols[0]): found.update(dict(zip(*counted_values(o))))
         return {o:(found[o], len(self)-found[None]) for o in self.labels}
@@ -224,7 +224,7 @@ def _class_lines(comments):
     "One line per class"
     lines = []
     for k,(n,known) in comments.counts().items():
-        gap = f", {len(comments)-known:,} not known" if known<len(comments) and not one_class_each(comments.labels.kind) else ''
+        gap = f", {len(comments)-known:,} not known" if known<len(comments) and not exclusive(comments.labels.kind) else ''
         lines.append((k, f"{n:,} of {known:,} ({n/max(known, 1):.1%}){gap}"))
     return lines
 
@@ -284,11 +284,11 @@ def _make_plan(text, cols, labels, rest, drop_missing):
 
 def _say_words(seen, kind, report):
     "Count the words that were read as numbers"
-    if not one_class_each(kind):
+    if not exclusive(kind):
         for o in seen:
             for k,n in o.words.items(): report[f"{k!r} in {o.name!r} read as {'a gap' if k in gaps else f'{yes_no[k]:g}'}"] += n
     for o in seen:
-        n = o.n_gaps if one_class_each(kind) or o.is_list else o.n_unknown
+        n = o.n_gaps if exclusive(kind) or o.is_list else o.n_unknown
         if n: report[f"rows without a label in {o.name!r}"] += n
 
 # %% ../../nbs/48_data.comments.ipynb #f8c51572

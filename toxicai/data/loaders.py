@@ -133,7 +133,7 @@ def _from_comments(comments, own_split):
     df,text_col = comments.to_frame(),comments.text_cols[0] if len(comments.text_cols)==1 else comments.text_cols
     if sides is not None: df['side of the split'] = sides
     names,kind = list(comments.labels.names),comments.labels.kind
-    if kind in ('single','ordinal'): df,labels = tidy_frame(df, text_col, comments.label_cols, names)
+    if exclusive(kind): df,labels = tidy_frame(df, text_col, comments.label_cols, names)
     else: labels = LabelColumns(kind, names, comments.label_cols)
     return comments,df,text_col,labels,None if sides is None else 'side of the split'
 

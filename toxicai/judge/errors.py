@@ -11,6 +11,7 @@ import csv,hashlib
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
+from ..labels import *
 from ..strings import *
 from ..tables import *
 from ..text.core import *
@@ -27,7 +28,7 @@ def text_losses(
     eps = np.finfo(float).eps
     p,t = np.clip(judged.probs.astype(float), eps, 1-eps),judged.onehot()
     known = ~np.isnan(t)
-    if judged.labels.kind in ('single','ordinal'): return np.where(known.any(1), -np.log(p[np.arange(judged.n),judged.targs]), np.nan)
+    if exclusive(judged.labels.kind): return np.where(known.any(1), -np.log(p[np.arange(judged.n),judged.targs]), np.nan)
     loss = np.where(known, -(t*np.log(p)+(1-t)*np.log(1-p)), 0).sum(1)
     return np.divide(loss, known.sum(1), out=np.full(judged.n, np.nan), where=known.any(1))
 
@@ -101,7 +102,7 @@ def label_errors(
 ) -> pd.DataFrame: # `key` and `text` where texts are known, `row`, `label` (of several), `annotated`, `suggested`, both probabilities; the surest first
     "Labels that are likely wrong"
     if method not in _methods: raise ValueError(f"`method` is {method!r}: expected one of {list(_methods)}")
-    single = judged.labels.kind in ('single','ordinal')
+    single = exclusive(judged.labels.kind)
     cols = ['row','label','annotated','suggested','prob','prob_annotated']
     df = pd.DataFrame((_class_errors if single else _binary_errors)(judged, _methods[method]), columns=[o for o in cols if o!='label' or not single])
     df = df.iloc[np.argsort(df.prob_annotated-df.prob, kind='stable')].reset_index(drop=True)

@@ -16,6 +16,7 @@ import numpy as np,pandas as pd,regex,torch
 from fastcore.basics import patch
 from matplotlib import colormaps
 from torch import Tensor,nn
+from ..labels import *
 from ..text.core import *
 from ..text.masking import *
 from ..text.tokenizer import *
@@ -54,7 +55,7 @@ def log_odds(
     kind:str, # 'single' or 'ordinal' for classes that exclude each other; else each stands alone
 ) -> Tensor: # Natural logarithm of p/(1-p), or the output itself for regression; shape (n,)
     "What a contribution is a share of"
-    if kind not in ('single','ordinal'): return logits[:,i]
+    if not exclusive(kind): return logits[:,i]
     others = [j for j in range(logits.shape[1]) if j!=i]
     return logits[:,i]-logits[:,others].logsumexp(1)
 

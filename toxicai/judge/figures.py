@@ -13,6 +13,7 @@ from itertools import cycle
 import matplotlib.pyplot as plt,numpy as np
 from matplotlib.ticker import PercentFormatter
 from scipy.stats import binomtest
+from ..labels import *
 from .judged import *
 from .measures import *
 
@@ -155,7 +156,7 @@ def confusion_figure(
     judged:Judged, # n texts
 ): # A matplotlib figure
     "What was annotated against what was predicted"
-    if judged.labels.kind in ('single','ordinal'):
+    if exclusive(judged.labels.kind):
         table = confusion_table(judged)
         size = min(14, 2.5+0.9*len(table))
         fig,ax = plt.subplots(figsize=(size+1,size), layout='constrained')

@@ -14,6 +14,7 @@ from functools import partial
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from sklearn.metrics import accuracy_score,average_precision_score,brier_score_loss,f1_score,log_loss,matthews_corrcoef,precision_score,recall_score,roc_auc_score
+from ..labels import *
 from .intervals import *
 from .judged import *
 
@@ -277,7 +278,7 @@ class Scorer:
         self.judged,self.hard = judged,hard_targets(judged)
         flags = judged.flags()
         self.ranked = [RankedClass(*o) for o in zip(self.hard.T, judged.probs.T, flags.T)]
-        self.single = judged.labels.kind in ('single','ordinal')
+        self.single = exclusive(judged.labels.kind)
         if not self.single:
             self.whole = np.flatnonzero(~np.isnan(self.hard).any(1))
             self.right = (self.hard==flags)[self.whole].all(1)
@@ -377,7 +378,7 @@ def confusion_table(
     judged:Judged, # n texts with one class each
 ) -> pd.DataFrame: # Rows: annotated; columns: predicted; shape (n_classes, n_classes)
     "How many texts of each class were taken for which"
-    if judged.labels.kind not in ('single','ordinal'): raise ValueError(f"the labels are of kind {judged.labels.kind!r}: a confusion matrix needs one class per text; `decision_table` has the four counts of each label")
+    if not exclusive(judged.labels.kind): raise ValueError(f"the labels are of kind {judged.labels.kind!r}: a confusion matrix needs one class per text; `decision_table` has the four counts of each label")
     k,names = len(judged.labels),list(judged.labels)
     table = np.bincount(Scorer(judged).pair, minlength=k*k).reshape(k, k)
     return pd.DataFrame(table, pd.Index(names, name='annotated'), pd.Index(names, name='predicted'))

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from scipy.stats import binomtest
+from ..labels import *
 from ..strings import *
 from ..tables import *
 from ..text.masking import *
@@ -63,7 +64,7 @@ def slice_table(
     "How often decisions are wrong in each part of the data"
     if len(values)!=judged.n: raise ValueError(f"{len(values)} values for {judged.n} texts: expected one for each")
     groups = values if isinstance(values, pd.Categorical) else slice_values(values)
-    hard,flags,single = hard_targets(judged),judged.flags(),judged.labels.kind in ('single','ordinal')
+    hard,flags,single = hard_targets(judged),judged.flags(),exclusive(judged.labels.kind)
     if single: known,wrong = (judged.targs>=0)[:,None],(judged.targs!=judged.decided())[:,None]
     else: known,wrong = ~np.isnan(hard),hard!=flags
     count = lambda o: np.bincount(groups.codes, o.sum(1), len(groups.categories))
@@ -105,7 +106,7 @@ def worst_errors(
     n:int=10, # Rows in each direction
 ) -> dict: # 'false alarms' and 'misses' for several labels, 'errors' for one -> frame with `row`, what was annotated and predicted, and `text` where texts are known
     "The decisions that were surest and wrong"
-    res = (_class_mistakes if judged.labels.kind in ('single','ordinal') else _label_mistakes)(judged, n)
+    res = (_class_mistakes if exclusive(judged.labels.kind) else _label_mistakes)(judged, n)
     if judged.texts is None: return res
     return {k:df.assign(text=[mend_surrogates(judged.texts[i]) for i in df.row]) for k,df in res.items()}
 
@@ -194,7 +195,7 @@ def judge(
     tables = {'What was judged':_summary(judged, n_boot, seed, level), 'All labels':pd.DataFrame(dict(figure=whole.metric, value=_with_ends(whole))),
               'Each label: scores':_wide(per, class_score_names[:5], judged.labels), 'Each label: decisions':_wide(per, class_score_names[5:], judged.labels), 'Thresholds and counts':decisions}
     frames = dict(all_labels=whole, each_label=per, decisions=decisions)
-    if judged.labels.kind in ('single','ordinal'): tables['Confusion: annotated in rows, predicted in columns'] = frames['confusion'] = confusion_table(judged).rename_axis(None, axis=1).reset_index()
+    if exclusive(judged.labels.kind): tables['Confusion: annotated in rows, predicted in columns'] = frames['confusion'] = confusion_table(judged).rename_axis(None, axis=1).reset_index()
     tables.update({f'Worst {k}' if k!='errors' else 'Worst errors':o for k,o in worst.items()})
     tables.update({f'Errors by {o.columns[0]}':o for o in slices})
     frames.update({k.replace(' ', '_'):o for k,o in worst.items()}, **dict(zip(_file_names(slices), slices)))
