@@ -244,8 +244,7 @@ def _words(names, row):
 def _pair(i, j, kind, sim, conflict, sides, labels):
     "One row of the report: test row `i` beside training row `j`"
     (train,y_train),(test,y_test) = sides
-    show = lambda o: o if isinstance(o, str) else ' ‖ '.join(o)
-    res = dict(kind=kind, similarity=sim, test_row=i, train_row=j, test_text=show(test[i]), train_text=show(train[j]))
+    res = dict(kind=kind, similarity=sim, test_row=i, train_row=j, test_text=as_text(test[i]), train_text=as_text(train[j]))
     return {**res, 'test_labels':_words(labels, y_test[i]), 'train_labels':_words(labels, y_train[j]), 'conflict':conflict} if labels else res
 
 # %% ../../nbs/51_data.duplicates.ipynb #ab91bca9

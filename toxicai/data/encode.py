@@ -13,6 +13,7 @@ from itertools import takewhile
 from fastai.data.all import *
 from fastai.text.data import TitledStr
 from ..tables import *
+from ..text.core import *
 from ..text.tokenizer import *
 
 # %% ../../nbs/54_data.encode.ipynb #11f27722
@@ -23,7 +24,7 @@ class EncodedText(TensorBase):
 class TextPair(tuple):
     "Two texts that are classified together"
     def show(self, ctx=None, **kwargs): return show_title(str(self), ctx=ctx, label='text')
-    def __str__(self): return '\n‖ '.join(self)
+    def __str__(self): return as_text(self)
 
 # %% ../../nbs/54_data.encode.ipynb #3cd9a0a9
 class EncodeTfm(Transform):

@@ -263,7 +263,7 @@ def _as_items(reader, items):
     cols = list(getattr(reader, 'cols', ['text']))
     is_row = isinstance(items, Mapping) or (isinstance(items, pd.Series) and set(cols)<=set(items.index))
     if hasattr(items, 'to_pandas') and not isinstance(items, pd.Series): return as_frame(items)
-    if isinstance(items, (str,bytes)) or is_row or not is_iter(items) or (isinstance(items, tuple) and is_pair(items)): items = [items]
+    items = [items] if is_row else as_many(items)
     if hasattr(items, 'columns') or (hasattr(items, 'to_pandas') and not isinstance(items, pd.Series)): return as_frame(items)
     items = list(items)
     if items and isinstance(items[0], (Mapping,pd.Series)): return as_frame(items)

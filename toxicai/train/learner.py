@@ -252,7 +252,7 @@ def classify(self:TransformerLearner,
     texts, # A text, a pair, a list of them, a frame or a `Dataset`
 ) -> pd.DataFrame: # The texts, and a probability in [0,1] for each class (a number for regression)
     "Probabilities of every class for `texts`, as a table"
-    if isinstance(texts, (str,bytes,dict)) or not (is_iter(texts) or hasattr(texts, 'to_pandas')) or (isinstance(texts, tuple) and is_pair(texts)): texts = [texts]
+    texts = as_many(texts)
     if not hasattr(texts, '__len__'): texts = list(texts)
     dl,names = None if len(texts)==0 else self.dls.test_dl(texts),class_names(self.dls)
     if dl is None: return pd.DataFrame(columns=text_cols(self.dls)+names)

@@ -165,8 +165,7 @@ def behaviour_report(self:TransformerLearner,
 
 # %% ../../nbs/69_train.verbs.ipynb #f991ab3f
 def _check_explain(learn, text, method):
-    if isinstance(text, list) and is_pair(text): text = tuple(text)
-    if not isinstance(text, str) and not (isinstance(text, tuple) and is_pair(text)):
+    if not is_one_text(text):
         raise TypeError(f"`text` is {text!r:.60}: expected one text, or a pair of them in a tuple")
     if method not in explain_methods: raise ValueError(f"`method` is {method!r}: expected one of {list(explain_methods)}")
     if method!='occlusion' and not text_tfm(learn.dls).encoder.tok.is_fast:
@@ -192,7 +191,7 @@ def explain(self:TransformerLearner,
     target = partial(log_odds, i=i, kind=getattr(self.labels, 'kind', 'regression'))
     words,owners = located(enc, text)
     scores,base = explain_methods[method](self.model, enc, text, owners, words, target)
-    joined = text if isinstance(text, str) else pair_gap.join(text)
+    joined = as_text(text)
     shown = visible_text(joined, mask)
     table = pd.DataFrame(dict(word=[shown[a:b] for a,b in words], start=[a for a,_ in words], end=[b for _,b in words], score=scores))
     return Explanation(joined, names[i], float(probs[i]), table, method, float(target(logits)[0]), base, mask)
