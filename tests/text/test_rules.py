@@ -225,3 +225,38 @@ def test_micro():
     "The micro sign is a unit, also beside letters of other scripts; letters of mathematics are letters"
     assert rule('lookalikes')('5 µm thick, и так')=='5 µm thick, и так'
     assert rule('lookalikes')('a fℝee word')=='a fRee word'
+
+# A rule from outside
+
+def swap_edits(text, lang): return [(i,i+1,lang) for i,o in enumerate(text) if o=='~']
+
+@pytest.fixture
+def own_rule():
+    add_rule('tildes', swap_edits, needs='[~]', default='en', choices=('en','es'))
+    yield
+    known_rules.pop('tildes')
+
+def test_own_rule(own_rule, monkeypatch):
+    "It has an argument and a language, leads back, travels, and may stand in a preset; the rest of the library finds it in the table"
+    assert Rules(['tildes'])('a ~')=='a en' and Rules(['tildes'], lang='es')('a ~')=='a es' and Rules(['tildes:es']).names==['tildes:es']
+    rules = Rules(['html_entities','tildes'])
+    assert rules.mapped('&lt;~ x')==('<en x', [0,4,4,5,6,7]) and rules.back('&lt;~ x', [(1,3)])==[(4,5)]
+    assert pickle.loads(pickle.dumps(rules))==Rules(rules.names)==rules and rules('plain')=='plain'
+    monkeypatch.setitem(presets, 'mine', ('tildes',))
+    assert Rules('mine')('~')=='en' and repr(Rules('mine'))=="Rules('mine')" and 'tildes' in rule_names
+    with pytest.raises(ValueError, match="expected one of \\['en', 'es'\\]"): rule('tildes:fr')
+
+def test_own_rule_is_stored_by_name(own_rule, tmp_path):
+    "An encoder with it makes the same ids from its names"
+    from toxicai.test_utils import tiny_checkpoint
+    from toxicai.text.tokenizer import TextEncoder
+    a = TextEncoder(tiny_checkpoint(), max_length=32, rules=['tildes:es'])
+    assert a.encode(['you ~']).arrays['input_ids'].tolist()==TextEncoder(tiny_checkpoint(), max_length=32, rules=()).encode(['you es']).arrays['input_ids'].tolist()
+    known_rules.pop('tildes')
+    with pytest.raises(ValueError, match="no rule is called 'tildes'"): Rules(a.rules.names)
+    add_rule('tildes', swap_edits, '[~]', 'en', ('en','es'))
+
+@pytest.mark.parametrize('name, f, err', [('leet',swap_edits,ValueError), ('',swap_edits,ValueError), ('a:b',swap_edits,ValueError), ('a','f',TypeError)])
+def test_bad_rule(name, f, err):
+    with pytest.raises(err): add_rule(name, f)
+    assert set(known_rules)==set(rule_names) and 'a' not in known_rules

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['pair_gap', 'is_pair', 'text_sort', 'is_one_text', 'as_many', 'check_texts', 'check_many', 'as_texts', 'as_text',
-           'apply_edits', 'edit_starts', 'back_span', 'align_edits', 'word_spans', 'char_owners', 'glued_spans',
-           'located', 'without', 'occlusion']
+           'apply_edits', 'edit_starts', 'back_span', 'moved_starts', 'align_edits', 'word_spans', 'char_owners',
+           'glued_spans', 'located', 'without', 'occlusion']
 
 # %% ../../nbs/10_text.core.ipynb #5a1e6cd7
 import difflib
@@ -135,6 +135,14 @@ def back_span(
     if start==end: return starts[start],starts[start]
     after = bisect_right(starts, starts[end-1])
     return starts[start],starts[min(after, len(starts)-1)]
+
+# %% ../../nbs/10_text.core.ipynb #04f6a09b
+def moved_starts(
+    starts, # Offsets of a text, as `edit_starts` gives them
+    edits, # What was edited in that text since
+) -> list: # Offsets of the new text
+    "Where the characters of a text that was edited again came from"
+    return [starts[i] for i in edit_starts(len(starts)-1, edits)] if edits else starts
 
 # %% ../../nbs/10_text.core.ipynb #5ff3b9da
 def align_edits(
