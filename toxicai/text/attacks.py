@@ -184,9 +184,10 @@ def attacked_words(
     "Which of the words `found` are attacked"
     low = [o.lower() for o in found]
     weights = [words.get(o, 0) for o in low] if isinstance(words, Mapping) else [o in (words or ()) for o in low]
-    keys = [(-w, len(o)<4, rng.random()) for w,o in zip(weights, low)]
+    keys = [(-w, len(o)<4, rng.random()) for w,o in zip(weights, found)]
     return set(sorted(range(len(found)), key=keys.__getitem__)[:max(1, round(share*len(found)))])
 
+# %% ../../nbs/13_text.attacks.ipynb #69f09632
 def check_attacks(
     kinds, # Keys of `attacks`
     share, # Share of the words
