@@ -264,7 +264,7 @@ def origins(self:TextEncoder,
 @patch
 def token_spans(self:TextEncoder,
     text, # A text or a text pair
-) -> tuple: # Number of the text (-1: special), start and end of each token, shape (n_tokens, 3); places of those that stay
+) -> tuple: # Text (-1: special), start and end of each token, shape (n_tokens, 3); places of those that stay
     "Characters of the normalised text that each token came from, and which tokens the cut leaves"
     if not self.tok.is_fast:
         raise ValueError(f"{type(self.tok).__name__} does not say where its tokens came from: "
