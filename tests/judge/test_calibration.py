@@ -17,6 +17,7 @@ from toxicai.data.loaders import *
 from toxicai.text.core import *
 from toxicai.judge.intervals import *
 from toxicai.judge.judged import *
+from toxicai.probabilities import *
 from toxicai.labels import *
 from toxicai.train.learner import *
 from toxicai.train.losses import *

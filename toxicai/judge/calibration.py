@@ -15,6 +15,7 @@ from scipy.optimize import minimize,minimize_scalar
 from scipy.sparse import csr_array
 from scipy.special import expit,logsumexp
 from sklearn.isotonic import IsotonicRegression
+from ..probabilities import *
 from ..labels import *
 from ..tables import *
 from .intervals import *
