@@ -446,6 +446,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'toxicai.files.HashedFile.write': ('files.html#hashedfile.write', 'toxicai/files.py'),
                                'toxicai.files.new_folder': ('files.html#new_folder', 'toxicai/files.py'),
                                'toxicai.files.sync_folder': ('files.html#sync_folder', 'toxicai/files.py'),
+                               'toxicai.files.whole_file': ('files.html#whole_file', 'toxicai/files.py'),
                                'toxicai.files.write_atomically': ('files.html#write_atomically', 'toxicai/files.py')},
             'toxicai.judge.behaviour': { 'toxicai.judge.behaviour.BehaviourReport': ( 'judge.behaviour.html#behaviourreport',
                                                                                       'toxicai/judge/behaviour.py'),
