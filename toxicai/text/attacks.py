@@ -6,7 +6,7 @@
 __all__ = ['attacks', 'chars_and_letters', 'some_places', 'replaced_letters', 'leet_attack', 'homoglyph_attack', 'font_attack',
            'separator_attack', 'space_attack', 'invisible_attack', 'mark_attack', 'censor_attack', 'stretch_attack',
            'typo_attack', 'attacked_words', 'check_attacks', 'seeded_random', 'perturb', 'rows_to_augment',
-           'check_augmentable', 'perturbed_copies', 'augmented']
+           'check_augmentable', 'perturbed_copies', 'append_copies', 'augmented']
 
 # %% ../../nbs/13_text.attacks.ipynb #2c108e60
 import random
@@ -270,7 +270,22 @@ def perturbed_copies(
     new = {i:o for i,o in new.items() if o!=texts[i]} # a copy that is no other text would only be a duplicate
     return {i:kind[i] for i in new},new
 
-# %% ../../nbs/13_text.attacks.ipynb #6f129d78
+# %% ../../nbs/13_text.attacks.ipynb #8e9ccebc
+def append_copies(
+    df, # A pandas frame; n rows
+    text_col:str, # Column of the texts
+    kind:dict, # Position -> attack
+    new:dict, # Position -> text of the copy
+): # The rows of `df` and the copies, numbered anew, with the columns `origin` and `attack`
+    "`df` with copies of some of its rows"
+    import pandas as pd # here, because serving imports this module and needs no tables
+    res = df.iloc[[*range(len(df)), *new]].reset_index(drop=True)
+    dtype = df[text_col].dtype
+    if dtype=='category': dtype = object # new texts are no categories of the old ones
+    res[text_col] = pd.Series([*df[text_col], *new.values()], dtype=dtype)
+    return res.assign(origin=[*range(len(df)), *new], attack=['']*len(df)+list(kind.values()))
+
+# %% ../../nbs/13_text.attacks.ipynb #153c51cc
 def augmented(
     df, # A pandas frame; n rows
     text_col:str='text', # Column of the texts
@@ -282,15 +297,9 @@ def augmented(
     frac:float=1., # Share of the training rows that get a copy, in [0,1]; which ones depends on seed and text
 ): # The rows of `df`, below them the copies; new columns `origin` (position in `df`) and `attack` ('' for rows of `df`)
     "`df` with perturbed copies of training rows appended"
-    import pandas as pd # here, because serving imports this module and needs no tables
     kinds = list(attacks) if kinds is None else list(kinds)
     check_attacks(kinds, share, words)
     check_augmentable(df, text_col, valid_col)
     if not 0<=frac<=1: raise ValueError(f"`frac` is {frac!r}: expected a share of the training rows in [0,1]")
-    texts = df[text_col].tolist()
-    kind,new = perturbed_copies(texts, rows_to_augment(df, valid_col), kinds, share, words, seed, frac)
-    res = df.iloc[[*range(len(df)), *new]].reset_index(drop=True)
-    dtype = df[text_col].dtype
-    if dtype=='category': dtype = object # new texts are no categories of the old ones
-    res[text_col] = pd.Series([*texts, *new.values()], dtype=dtype)
-    return res.assign(origin=[*range(len(df)), *new], attack=['']*len(df)+list(kind.values()))
+    rows = rows_to_augment(df, valid_col)
+    return append_copies(df, text_col, *perturbed_copies(df[text_col].tolist(), rows, kinds, share, words, seed, frac))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['pair_gap', 'is_pair', 'text_sort', 'is_one_text', 'as_many', 'check_texts', 'check_many', 'as_texts', 'as_text',
-           'apply_edits', 'edit_starts', 'back_span', 'moved_starts', 'align_edits', 'word_spans', 'char_owners',
-           'glued_spans', 'located', 'without', 'occlusion']
+           'apply_edits', 'edit_starts', 'back_span', 'moved_starts', 'common_ends', 'align_edits', 'word_spans',
+           'char_owners', 'glued_spans', 'located', 'without', 'occlusion']
 
 # %% ../../nbs/10_text.core.ipynb #5a1e6cd7
 import difflib
@@ -61,7 +61,8 @@ def check_texts(
         shown = ', '.join(f"row {rows[i]}: {texts[i]!r:.40}" for i in bad[:5])
         raise TypeError(f"{len(bad)} of {len(texts)} texts are not text ({shown}): expected `str` or a pair of them; "
                         "drop missing ones (`df.dropna(subset=[...])`), turn numbers into text (`.astype(str)`)")
-    if len(set(sorts))>1: raise TypeError(f"texts of different sorts in one column: {sorted(set(sorts))}; expected one sort")
+    if len(set(sorts))>1:
+        raise TypeError(f"texts of different sorts in one column: {sorted(set(sorts))}; expected one sort")
 
 # %% ../../nbs/10_text.core.ipynb #8a5c46c6
 def check_many(
@@ -144,6 +145,16 @@ def moved_starts(
     "Where the characters of a text that was edited again came from"
     return [starts[i] for i in edit_starts(len(starts)-1, edits)] if edits else starts
 
+# %% ../../nbs/10_text.core.ipynb #86dc0d7b
+def common_ends(
+    old:str, # Text before
+    new:str, # Text after
+) -> tuple: # Characters that both begin with, and that both end with; they do not overlap
+    "How much of two texts is alike at both ends"
+    shorter = min(len(old), len(new))
+    a = next((i for i in range(shorter) if old[i]!=new[i]), shorter)
+    return a,next((i for i in range(shorter-a) if old[-1-i]!=new[-1-i]), shorter-a)
+
 # %% ../../nbs/10_text.core.ipynb #5ff3b9da
 def align_edits(
     old:str, # Text before
@@ -152,9 +163,7 @@ def align_edits(
 ) -> list: # Edits that turn `old` into `new`
     "Edits between two texts, found by comparing them"
     if old==new: return []
-    shorter = min(len(old), len(new))
-    a = next((i for i in range(shorter) if old[i]!=new[i]), shorter)
-    b = next((i for i in range(shorter-a) if old[-1-i]!=new[-1-i]), shorter-a)
+    a,b = common_ends(old, new)
     mid,new = old[a:len(old)-b],new[a:len(new)-b]
     at += a
     if len(mid)+len(new)>400: return [(at,at+len(mid),new)]

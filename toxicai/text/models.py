@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head', 'with_own_head',
-           'with_mean_pooling', 'load_transformer', 'position_table', 'max_positions', 'word_rows', 'match_tokenizer',
-           'block_stacks', 'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth',
-           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
+           'with_mean_pooling', 'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows',
+           'check_token_ids', 'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding',
+           'body_and_prefix', 'depths', 'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter',
+           'no_decay_params', 'decayed_lrs']
 
 # %% ../../nbs/18_text.models.ipynb #ee99cdbe
 import inspect
@@ -113,9 +114,21 @@ def with_mean_pooling(
     if config.is_encoder_decoder: body = body.get_encoder()
     return MeanPoolClassifier(body, config.num_labels, 0.1 if dropout is None else dropout)
 
-# %% ../../nbs/18_text.models.ipynb #57b4b4d9
+# %% ../../nbs/18_text.models.ipynb #0b8c0d87
 poolings = dict(own=with_own_head, mean=with_mean_pooling)
 
+def classifier_config(
+    checkpoint, # Name on the Hugging Face Hub or a local folder
+    vocab, # Class names in order
+    problem:str='single_label_classification', # Or 'multi_label_classification', or 'regression'
+    **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
+): # A configuration of transformers
+    "The configuration of `checkpoint` with the classes of `vocab`"
+    names = {i:str(o) for i,o in enumerate(vocab)}
+    return load_pretrained(AutoConfig, checkpoint, id2label=names, label2id={v:k for k,v in names.items()},
+                           problem_type=problem, **hub)
+
+# %% ../../nbs/18_text.models.ipynb #57b4b4d9
 def load_transformer(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     vocab, # Class names in order
@@ -127,9 +140,7 @@ def load_transformer(
     **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
 ) -> nn.Module: # With `config`; returns an object with `logits`, shape (bs, n_classes)
     "Pretrained network with a head for the classes of `vocab`, weights in fp32"
-    names = {i:str(o) for i,o in enumerate(vocab)}
-    config = load_pretrained(AutoConfig, checkpoint, id2label=names, label2id={v:k for k,v in names.items()},
-                             problem_type=problem, **hub)
+    config = classifier_config(checkpoint, vocab, problem, **hub)
     if pooling not in poolings: raise ValueError(f"`pooling` is {pooling!r}: expected one of {list(poolings)}")
     if attn_dropout is not None:
         err = f"{config.model_type!r} has no dropout of attention weights to set: leave `attn_dropout` out"
@@ -169,20 +180,36 @@ def word_rows(
     try: return model.get_input_embeddings().num_embeddings
     except (NotImplementedError,AttributeError): return None
 
-def match_tokenizer(
-    model:nn.Module, # A network; its configuration is given the tokenizer's pad token
+def check_token_ids(
+    model:nn.Module, # A network
     encoder:TextEncoder, # What made its inputs
-) -> nn.Module: # `model`
-    "Check that `encoder` belongs to `model`, and tell `model` how texts are padded"
+):
+    "Raise where `encoder` has tokens that `model` does not know, or far fewer"
     n_tok,n_emb = len(encoder.tok),word_rows(model)
     if n_emb is not None and (n_tok>n_emb or n_emb>1.25*n_tok+256):
         raise ValueError(f"the tokenizer has {n_tok:,} tokens, the network {n_emb:,}: they do not belong together; "
                          "take both from the same checkpoint, or call "
                          "`model.resize_token_embeddings(len(tokenizer))` after adding tokens")
+
+# %% ../../nbs/18_text.models.ipynb #37462a89
+def check_length_limit(
+    model:nn.Module, # A network
+    encoder:TextEncoder, # What made its inputs
+):
+    "Raise where texts of `encoder` may be longer than `model` can number"
     n,limit = encoder.max_length,max_positions(model)
     if limit is not None and n>limit:
         raise ValueError(f"`max_length={n}` is beyond the {limit} tokens that {type(model).__name__} can number: "
                          f"pass `max_length={limit}` or less to the text block")
+
+# %% ../../nbs/18_text.models.ipynb #965a28b3
+def match_tokenizer(
+    model:nn.Module, # A network; its configuration is given the tokenizer's pad token
+    encoder:TextEncoder, # What made its inputs
+) -> nn.Module: # `model`
+    "Check that `encoder` belongs to `model`, and tell `model` how texts are padded"
+    check_token_ids(model, encoder)
+    check_length_limit(model, encoder)
     for o in (model.config, model.config.get_text_config()): o.pad_token_id = encoder.tok.pad_token_id
     return model
 
@@ -227,13 +254,20 @@ def is_embedding(
     parent = model.get_submodule(owner.rpartition('.')[0])
     return isinstance(model.get_submodule(owner), nn.Embedding) or 'emb' in name or hasattr(parent, 'rel_embeddings')
 
+# %% ../../nbs/18_text.models.ipynb #2197a412
+def body_and_prefix(
+    model:nn.Module, # A transformer with a head
+) -> tuple: # The module, and the beginning of the names of its parameters
+    "The network without its head"
+    body = getattr(model, 'base_model', model)
+    return body,next(f'{n}.' if n else '' for n,m in model.named_modules() if m is body)
+
 # %% ../../nbs/18_text.models.ipynb #50a181b9
 def depths(
     model:nn.Module, # A transformer with a head
 ) -> list: # (name, parameter, depth): 0 embeddings, 1 to n blocks, n+1 head
     "Every parameter of `model` once, with its depth"
-    body = getattr(model, 'base_model', model)
-    prefix = next(f'{n}.' if n else '' for n,m in model.named_modules() if m is body)
+    body,prefix = body_and_prefix(model)
     blocks,res,last = block_prefixes(body, prefix),[],0
     at,head = {o:i+1 for i,os in enumerate(blocks) for o in os},len(blocks)+1
     for name,p in model.named_parameters():

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['can_import', 'loading_help', 'load_pretrained', 'check_tokenizer_folder', 'load_tokenizer', 'batch_ready',
            'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder', 'unpadded_field',
-           'check_ids', 'stored_ids']
+           'check_ids', 'stored_ids', 'unframed_runs']
 
 # %% ../../nbs/17_text.tokenizer.ipynb #5e2b66bb
 import copy,importlib.util
@@ -236,6 +236,15 @@ def stored_ids(
     check_ids(enc, res)
     return res
 
+# %% ../../nbs/17_text.tokenizer.ipynb #57e40706
+def unframed_runs(
+    tok:PreTrainedTokenizerBase, # Any tokenizer
+    ids, # Token ids of one text or pair
+) -> list: # Lists of ids, one for each text
+    "The tokens that stand between special ones"
+    frame = {getattr(tok, f'{o}_token_id') for o in ('cls','sep','bos','eos','pad')}
+    return [list(g) for special,g in groupby(ids, key=lambda o: o in frame) if not special]
+
 # %% ../../nbs/17_text.tokenizer.ipynb #0d3c82b9
 @patch
 def decode(self:TextEncoder,
@@ -245,8 +254,7 @@ def decode(self:TextEncoder,
     x = np.asarray(x)
     ids = x[self.fields.index('input_ids')]
     if 'attention_mask' in self.fields: ids = ids[x[self.fields.index('attention_mask')]>0]
-    frame = {getattr(self.tok, f'{o}_token_id') for o in ('cls','sep','bos','eos','pad')}
-    runs = [list(g) for special,g in groupby(ids.tolist(), key=lambda o: o in frame) if not special]
+    runs = unframed_runs(self.tok, ids.tolist())
     texts = [self.tok.decode(o, clean_up_tokenization_spaces=True).strip() for o in runs]
     return tuple(texts) if len(texts)==2 else ' '.join(texts)
 
