@@ -41,29 +41,38 @@ def text_grid(
     "The cells of `df` as text"
     return [list(map(str, df.columns)), *[[cell_text(o, n) for o in r] for r in df.itertuples(index=False)]]
 
-# %% ../nbs/04_tables.ipynb #9b0dfdcb
+# %% ../nbs/04_tables.ipynb #22b896c3
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
 
-def _column_style(col, cells):
-    "How the cells of a column look: figures on the right, long texts wrapped"
-    if pd.api.types.is_numeric_dtype(col): return 'text-align:right'
-    return 'text-align:left' + _breaks*any(len(o)>60 for o in cells)
+def _look(s):
+    "Style of a column: figures to the right, long texts broken"
+    if pd.api.types.is_numeric_dtype(s): return 'text-align:right'
+    return 'text-align:left' + _breaks*any(len(cell_text(o, 61))>60 for o in s)
 
-def _html_row(cells, tag, styles):
+def _html_cell(o, n, keep_lines):
+    parts = o.split('\n') if keep_lines and isinstance(o, str) else [o]
+    return '<br>'.join(html.escape(cell_text(p, n)) for p in parts)
+
+def _html_row(cells, looks, tag, style=''):
     pad = ';vertical-align:top;padding:3px 8px'
-    return '<tr>'+''.join(f'<{tag} style="{s}{pad}">{html.escape(o)}</{tag}>' for o,s in zip(cells, styles))+'</tr>'
+    inner = ''.join(f'<{tag} style="{s}{pad}">{o}</{tag}>' for o,s in zip(cells, looks))
+    return f'<tr style="{style}">{inner}</tr>' if style else f'<tr>{inner}</tr>'
 
+# %% ../nbs/04_tables.ipynb #bc5fcaf6
 def html_table(
     df:pd.DataFrame, # A few rows; the index is not shown
     title:str='', # Above the table
-    n:int=300, # Most characters of a cell
+    n:int=300, # Most characters of a cell, or of a line of it
+    row_styles=None, # CSS for each row, such as a colour
+    keep_lines:bool=False, # Keep the line ends of texts?
 ) -> str: # HTML, all text escaped
     "`df` as an HTML table"
-    head,*rows = text_grid(df, n)
-    styles = [_column_style(df.iloc[:,i], [r[i] for r in rows]) for i in range(df.shape[1])]
+    looks = [_look(df.iloc[:,i]) for i in range(df.shape[1])]
+    head = _html_row([html.escape(str(o)) for o in df.columns], looks, 'th')
+    cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False)]
+    rows = ''.join(_html_row(r, looks, 'td', s) for r,s in zip(cells, row_styles or ['']*len(df)))
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
-    thead,body = _html_row(head, 'th', styles),''.join(_html_row(r, 'td', styles) for r in rows)
-    return f'{above}<div style="overflow-x:auto"><table><thead>{thead}</thead><tbody>{body}</tbody></table></div>'
+    return f'{above}<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 # %% ../nbs/04_tables.ipynb #0036e67c
 _marks = re.compile(r'([\\`*_\[\]#!|~$])')
@@ -234,7 +243,7 @@ def as_list(
     o, # A name, or several
 ) -> list:
     "Column names as a list"
-    return list(o) if isinstance(o, (list,tuple,pd.Index)) else [o]
+    return [o] if isinstance(o, str) or not hasattr(o, '__iter__') else list(o)
 
 # %% ../nbs/04_tables.ipynb #843a93b7
 def repeated_names(

@@ -155,7 +155,7 @@ class TextEncoder:
         self.pads = [pads.get(o, 0) for o in self.fields]
         self._check()
 
-# %% ../../nbs/17_text.tokenizer.ipynb #894c5b3a
+# %% ../../nbs/17_text.tokenizer.ipynb #ca5dff30
 @patch
 def _check(self:TextEncoder):
     if self.cut not in cuts: raise ValueError(f"`cut` is {self.cut!r}: expected one of {list(cuts)}")
@@ -169,7 +169,9 @@ def __repr__(self:TextEncoder):
     return f"TextEncoder({name!r}, max_length={self.max_length}, cut={self.cut!r}, rules={self.rules!r})"
 
 @patch(as_prop=True)
-def padding_side(self:TextEncoder): return self.tok.padding_side
+def padding_side(self:TextEncoder):
+    "'right' or 'left'"
+    return self.tok.padding_side
 
 @patch(as_prop=True)
 def empty_id(self:TextEncoder):
