@@ -7,8 +7,8 @@ import numpy as np,pandas as pd,pytest
 from fastai.callback.progress import ProgressCallback
 from sklearn.metrics import roc_auc_score
 from toxicai.judge.bias import *
+from toxicai.judge.measures import *
 from toxicai.train.metrics import *
-from toxicai.judge.bias import _cells,_cell_aucs
 from toxicai.data.loaders import *
 from toxicai.data.duplicates import text_key
 from toxicai.text.evasion import swear_words
@@ -99,7 +99,7 @@ def test_binned_auc(seed):
     rng = np.random.default_rng(seed)
     t = rng.random(4000)<.3
     for p,tol in ((rng.integers(0, 400, 4000)/400, 1e-12), (rng.normal(t, 1), 1e-3)):
-        assert _cell_aucs(_cells(t, p, 500))==pytest.approx(roc_auc_score(t, p), abs=tol)
+        assert cells_auc(score_cells(RankedClass(t, p), 500))==pytest.approx(roc_auc_score(t, p), abs=tol)
 
 def test_interval_against_resampled_rows():
     "The same quantiles as drawing rows with replacement, up to the noise of 2,000 draws"

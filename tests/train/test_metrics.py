@@ -16,6 +16,7 @@ from toxicai.data.load import *
 from toxicai.labels import *
 from toxicai.train.learner import *
 from toxicai.train.losses import *
+from toxicai.judge.judged import *
 from toxicai.judge.measures import *
 from toxicai.train.metrics import *
 from toxicai.test_utils import *

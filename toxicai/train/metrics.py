@@ -14,6 +14,7 @@ import numpy as np,pandas as pd,torch
 from fastai.learner import Metric
 from fastcore.basics import patch
 from ..labels import *
+from ..judge.judged import *
 from ..judge.measures import *
 from ..judge.bias import *
 
