@@ -15,6 +15,7 @@ from toxicai.text.evasion import swear_words
 from toxicai.text.identities import *
 from toxicai.labels import *
 from toxicai.train.learner import *
+from toxicai.train.verbs import *
 from toxicai.test_utils import *
 
 nan = float('nan')

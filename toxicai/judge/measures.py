@@ -13,6 +13,7 @@ __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', '
 
 # %% ../../nbs/32_judge.measures.ipynb #776bff7c
 from collections import namedtuple
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
@@ -137,9 +138,15 @@ class RankedClass:
         p = self.p[self.order]
         return np.flatnonzero(np.append(True, p[1:]!=p[:-1]))[:len(p)]
     @cached_property
+    def falling(self): return self.t[self.order] # Targets from the highest score to the lowest
+    @cached_property
+    def code(self): return (2*self.t+self.flags).astype(int) # 0 to 3: tn, fp, fn, tp
+    @cached_property
     def gap(self): return self.t-self.p
+    @cached_property
+    def nll(self): return neg_log(np.where(self.t==1, self.p, 1-self.p))
 
-# %% ../../nbs/32_judge.measures.ipynb #2c74aacb
+# %% ../../nbs/32_judge.measures.ipynb #bb34b0a2
 @patch
 def bin_of(self:RankedClass,
     bins:str, # 'width' or 'mass', as for `bin_edges`
@@ -150,13 +157,22 @@ def bin_of(self:RankedClass,
     return self.__dict__[key]
 
 @patch
+def merged(self:RankedClass,
+    k, # Numbers of distinct scores from the highest on, rising from 0; shape (n_kept,)
+) -> RankedClass: # A copy
+    "The same rows with only some scores told apart: each of `k` stands for those below it as well, down to the next"
+    res = copy(self)
+    res.starts = self.starts[k]
+    return res
+
+@patch
 def weighed(self:RankedClass,
     weights=None, # How often each of `self.rows` counts; shape (n_known,); once by default
 ): # A `WeighedClass`
     "The same rows under `weights`"
     return WeighedClass(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
 
-# %% ../../nbs/32_judge.measures.ipynb #9b8acc48
+# %% ../../nbs/32_judge.measures.ipynb #c1c55e98
 class WeighedClass:
     "The rows of a `RankedClass`, each counted with a weight; its properties are figures"
     def __init__(self,
@@ -169,15 +185,15 @@ class WeighedClass:
     def total(self): return self.w.sum()
     @cached_property
     def counts(self): # `CutCounts` of the decisions
-        tn,fp,fn,tp = np.bincount((2*self.one.t+self.one.flags).astype(int), self.w, 4)
+        tn,fp,fn,tp = np.bincount(self.one.code, self.w, 4)
         return CutCounts(tp, fp, fn, tn)
     @cached_property
-    def by_score(self): # Positives and negatives at each distinct score, from the highest to the lowest; shape (2, n_scores)
-        w,t = self.w[self.one.order],self.one.t[self.one.order]
-        pos,both = [np.add.reduceat(o, self.one.starts) for o in (w*t, w)]
-        return np.stack([pos, both-pos])
+    def by_score(self): # Positives and negatives at each distinct score, from the highest to the lowest; shape (n_scores,)
+        w = self.w[self.one.order]
+        pos,both = [np.add.reduceat(o, self.one.starts) for o in (w*self.one.falling, w)]
+        return pos,both-pos
     @property
-    def both_sides(self): return bool(self.counts.positives>0 and self.counts.negatives>0)
+    def both_sides(self): return bool(0<self.w@self.one.t<self.total)
 
 # %% ../../nbs/32_judge.measures.ipynb #1bd19504
 def share_before(
@@ -188,7 +204,7 @@ def share_before(
     before = (second*(first.cumsum(-1)-first/2)).sum(-1)
     return safe_ratio(before, first.sum(-1)*second.sum(-1), np.nan)[()]
 
-# %% ../../nbs/32_judge.measures.ipynb #622d2d53
+# %% ../../nbs/32_judge.measures.ipynb #953e9ad3
 @patch(as_prop=True)
 def roc_auc(self:WeighedClass):
     "Area under the ROC curve"
@@ -206,10 +222,11 @@ def flagging(self:WeighedClass,
     k, # Numbers of distinct scores, the highest ones; any shape
 ) -> CutCounts: # Shape of `k`
     "What flagging the `k` highest scores does"
-    (tp,fp),(pos,neg) = [np.append(0., o.cumsum())[k] for o in self.by_score],self.by_score.sum(1)
-    return CutCounts(tp, fp, pos-tp, neg-fp)
+    tps,fps = [np.append(0., o.cumsum()) for o in self.by_score]
+    tp,fp = tps[k],fps[k]
+    return CutCounts(tp, fp, tps[-1]-tp, fps[-1]-fp)
 
-# %% ../../nbs/32_judge.measures.ipynb #3218c538
+# %% ../../nbs/32_judge.measures.ipynb #0e820cbb
 def neg_log(
     probs, # Probabilities of what was annotated, in [0,1]; any shape
 ) -> np.ndarray: # 0 or more; same shape
@@ -220,8 +237,6 @@ def neg_log(
 @patch(as_prop=True)
 def log_loss(self:WeighedClass):
     "Mean negative logarithm of the probability of what was annotated"
-    t,p = self.one.t,self.one.p
-    if 'nll' not in self.one.__dict__: self.one.nll = neg_log(np.where(t==1, p, 1-p))
     return self.w@self.one.nll/self.total
 
 @patch(as_prop=True)
@@ -337,7 +352,7 @@ def class_score(
     c = one.weighed(None if weights is None else np.asarray(weights)[one.rows])
     return measure(name).of_class(c) if c.both_sides else np.nan
 
-# %% ../../nbs/32_judge.measures.ipynb #17dfa347
+# %% ../../nbs/32_judge.measures.ipynb #4deb791f
 class ExclusiveRows:
     "The annotated rows of classes that exclude each other, to be scored with any weights"
     def __init__(self,
@@ -356,13 +371,15 @@ class ExclusiveRows:
     @cached_property
     def nll(self): return neg_log(self.right)
     @cached_property
+    def code(self): return self.t*self.n_classes+self.decided # Cell of the confusion table
+    @cached_property
     def confidence(self): return RankedClass(self.p.argmax(1)==self.t, self.p.max(1))
 
     def weighed(self, weights=None):
         "The same rows under `weights`; once each by default"
         return WeighedRows(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
 
-# %% ../../nbs/32_judge.measures.ipynb #3133958b
+# %% ../../nbs/32_judge.measures.ipynb #f88183aa
 class WeighedRows:
     "`ExclusiveRows`, each counted with a weight; its properties are figures"
     def __init__(self,
@@ -377,7 +394,7 @@ class WeighedRows:
     @cached_property
     def table(self): # Annotated in rows, decided in columns; shape (n_classes, n_classes)
         k = self.rows.n_classes
-        return np.bincount(self.rows.t*k+self.rows.decided, self.w, k*k).reshape(k, k)
+        return np.bincount(self.rows.code, self.w, k*k).reshape(k, k)
     @cached_property
     def confidence(self): return self.rows.confidence.weighed(self.w)
 
@@ -569,7 +586,7 @@ def exclusive_names(
     added = [o if measure(o).whole else mean_name(o) for o in added]
     return [*exclusive_scores, *(ordinal_scores if kind=='ordinal' else ()), *added]
 
-# %% ../../nbs/32_judge.measures.ipynb #b1844b77
+# %% ../../nbs/32_judge.measures.ipynb #13ffbd35
 ClassFigures = namedtuple('ClassFigures', 'named counts')
 
 @patch
@@ -578,8 +595,9 @@ def by_class(self:Scorer,
 ) -> ClassFigures: # `named`: name -> figures of each class, NaN where a side is missing; `counts`: `CutCounts` of shape (n_classes,)
     "Figures of each class against all others"
     weighed = [o.weighed(counts[o.rows]) for o in self.ranked]
-    scores = {k:measure(k) for k in reported_scores()}
-    named = {k:np.array([m.of_class(o) if o.both_sides else np.nan for o in weighed]) for k,m in scores.items()}
+    scores = [measure(k) for k in reported_scores()]
+    each = [[m.of_class(o) for m in scores] if o.both_sides else [np.nan]*len(scores) for o in weighed]
+    named = dict(zip(reported_scores(), np.array(each).T))
     return ClassFigures(named, CutCounts(*np.array([o.counts for o in weighed]).T))
 
 # %% ../../nbs/32_judge.measures.ipynb #5f761041
@@ -655,13 +673,13 @@ def score_tables(
     first.insert(0, 'label', np.repeat(list(judged.labels), len(names)))
     return first,df[each.size:].reset_index(drop=True)
 
-# %% ../../nbs/32_judge.measures.ipynb #e2dbb677
+# %% ../../nbs/32_judge.measures.ipynb #b7bf3880
 def score_cells(
     one:RankedClass, # A class
     n_bins:int=500, # Different scores that are told apart
 ) -> np.ndarray: # Positives and negatives by rising score; shape (2, k), k at most `n_bins`
     "Counts for `counts_interval`"
-    cells = one.weighed().by_score[:,::-1]
+    cells = np.stack(one.weighed().by_score)[:,::-1]
     rows = cells.sum(0)
     if len(rows)<=n_bins: return cells
     at = ((rows.cumsum()-1)*n_bins//rows.sum()).astype(int)

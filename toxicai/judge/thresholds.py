@@ -40,18 +40,18 @@ class Cuts:
         targs, # 0 or 1; shape (n,)
         probs, # In [0,1]; shape (n,)
     ):
-        self.one = RankedClass(targs, probs)
+        self.one = self.groups = RankedClass(targs, probs)
         self.scores = probs[self.one.order][self.one.starts]
         self.thresholds = middles(self.scores)
         self.flagged = np.arange(len(self.scores)+1)[-len(self.thresholds):] # distinct scores above each cut
 
-# %% ../../nbs/33_judge.thresholds.ipynb #d6508585
+# %% ../../nbs/33_judge.thresholds.ipynb #3984e357
 @patch
 def counts(self:Cuts,
     weights=None, # How often each row counts; shape (n,); once by default
 ) -> CutCounts: # shape (n_cuts,)
     "What each cut does"
-    return self.one.weighed(weights).flagging(self.flagged)
+    return self.groups.weighed(weights).flagging(self.flagged)
 
 @patch
 def at(self:Cuts,
@@ -61,13 +61,16 @@ def at(self:Cuts,
     thresholds = np.asarray(thresholds, dtype=self.scores.dtype)
     return self.one.weighed().flagging(np.searchsorted(-self.scores, -thresholds, side='right'))
 
-# %% ../../nbs/33_judge.thresholds.ipynb #7f179c51
+# %% ../../nbs/33_judge.thresholds.ipynb #6cd8353c
 @patch
 def serving(self:Cuts) -> Cuts: # A copy
     "The cuts among which a goal finds its best"
     res,positives = copy(self),self.counts().tp
     keep = np.append(True, np.diff(positives)>0)
-    res.flagged,res.thresholds = self.flagged[keep],self.thresholds[keep]
+    starts = np.unique(np.append(0, self.flagged[keep]))
+    starts = starts[starts<len(self.scores)]
+    res.groups,res.thresholds = self.one.merged(starts),self.thresholds[keep]
+    res.flagged = np.searchsorted(starts, self.flagged[keep])
     return res
 
 # %% ../../nbs/33_judge.thresholds.ipynb #630be8ec
