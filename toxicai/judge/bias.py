@@ -28,7 +28,7 @@ def group_rows(
     targs, # 0 or 1, a share, or NaN where nobody annotated; shape (n,)
     probs, # Probabilities; shape (n,)
     group, # Is the row about the group? bool, or a share, NaN where nobody said; shape (n,)
-) -> GroupRows: # `toxic` and `group` (bool) and `probs` of the rows where both are known, shape (n_known,); and which rows these are, shape (n,)
+) -> GroupRows: # Of the rows where both are known, shapes (n_known,); `known` says which these are, shape (n,)
     "What there is to compare"
     targs,probs,group = [np.asarray(o, dtype=float) for o in (targs, probs, group)]
     for k,o in (('probs',probs),('group',group)):
@@ -40,6 +40,7 @@ def group_rows(
         raise ValueError("`probs` holds NaN: expected a probability for each annotated row")
     return GroupRows(targs[known]>=0.5, probs[known], group[known]>=0.5, known)
 
+# %% ../../nbs/38_judge.bias.ipynb #ada78e35
 bias_aucs = ('subgroup_auc','bpsn_auc','bnsp_auc')
 
 @patch
@@ -52,7 +53,7 @@ def compared(self:GroupRows,
     return self.toxic[at],self.probs[at]
 
 # %% ../../nbs/38_judge.bias.ipynb #ddca814d
-def _group_auc(name, targs, probs, group): return class_score('roc_auc', *group_rows(targs, probs, group).compared(name))
+def _group_auc(name, *args): return class_score('roc_auc', *group_rows(*args).compared(name))
 
 def subgroup_auc(
     targs, # 0 or 1, a share, or NaN where nobody annotated; shape (n,)
@@ -201,7 +202,7 @@ def group_figures(
     for k,o in found.items(): res |= {k:o.value, f'{k}_low':o.low, f'{k}_high':o.high}
     return res
 
-# %% ../../nbs/38_judge.bias.ipynb #dc699da2
+# %% ../../nbs/38_judge.bias.ipynb #bb1fd05a
 def bias_table(
     targs, # 0 or 1, a share, or NaN where nobody annotated; shape (n,)
     probs, # Probabilities of one class; shape (n,)
@@ -211,7 +212,7 @@ def bias_table(
     n_boot:int=200, # Resamples of the bootstrap
     seed:int=42, # What is drawn
     level:float=0.95, # Confidence of the intervals, in (0,1)
-) -> pd.DataFrame: # One row for 'all rows' and one for each group: counts, AUCs, false-positive and false-negative rate, each with `_low` and `_high`
+) -> pd.DataFrame: # A row for 'all rows' and for each group: counts, AUCs and error rates with `_low` and `_high`
     "Bias measures of each group, with counts and intervals"
     probs,groups = np.asarray(probs, dtype=float),group_frame(groups, len(targs))
     flags = probs>=0.5 if flags is None else np.asarray(flags, dtype=bool)
@@ -222,7 +223,8 @@ def bias_table(
     return pd.DataFrame([_row('all rows', np.ones(len(probs))), *[_row(k, g) for k,g in groups.items()]])
 
 # %% ../../nbs/38_judge.bias.ipynb #92ff9c6a
-bias_words = dict(subgroup_auc='subgroup AUC', bpsn_auc='BPSN AUC', bnsp_auc='BNSP AUC', fpr='false-positive rate', fnr='false-negative rate')
+bias_words = dict(subgroup_auc='subgroup AUC', bpsn_auc='BPSN AUC', bnsp_auc='BNSP AUC',
+                  fpr='false-positive rate', fnr='false-negative rate')
 
 def with_ends(
     value:float, # A figure, or NaN
@@ -285,7 +287,8 @@ def _about(self:BiasReport):
     return pd.DataFrame(list(rows.items()), columns=['figure','value'])
 
 # %% ../../nbs/38_judge.bias.ipynb #dfb27fa5
-_ink,_blue,_orange,_grey = '#333333','#0072B2','#D55E00','#777777' # Okabe and Ito, told apart in any colour vision: https://jfly.uni-koeln.de/color
+# Okabe and Ito, told apart in any colour vision: https://jfly.uni-koeln.de/color
+_ink,_blue,_orange,_grey = '#333333','#0072B2','#D55E00','#777777'
 _marks = dict(subgroup_auc=('o',_grey), bpsn_auc=('<',_orange), bnsp_auc=('>',_blue))
 
 def plain_axes(
@@ -311,7 +314,7 @@ def _plot_rates(ax, rows, n, overall, level):
     rates = 'False-positive rate'
     plain_axes(ax, rates if len(rows)==n else f'{rates}: the {len(rows)} highest of {n}')
 
-# %% ../../nbs/38_judge.bias.ipynb #c6e2a364
+# %% ../../nbs/38_judge.bias.ipynb #86ce12ef
 def _plot_aucs(ax, rows):
     "A mark for each AUC of each group"
     for k,(mark,colour) in _marks.items():
@@ -322,6 +325,7 @@ def _plot_aucs(ax, rows):
     ax.legend(loc='lower center', bbox_to_anchor=(0.5,1.04), ncols=3, fontsize=9, frameon=False)
     plain_axes(ax)
 
+# %% ../../nbs/38_judge.bias.ipynb #eee1c62f
 @patch
 def plot(self:BiasReport,
     max_n:int=40, # Groups shown: those with the highest false-positive rates

@@ -125,6 +125,7 @@ def fit_exclusive(
     params = fit_softmax(x, t) if len(set(t))>1 else ()
     return Calibration('temperature', [params]*len(judged.labels), 'softmax')
 
+# %% ../../nbs/34_judge.calibration.ipynb #9eaf7a5d
 def fit_calibration(
     judged:Judged, # Logits and truth
     method:str='temperature', # 'temperature', 'platt' or 'isotonic'
@@ -167,6 +168,7 @@ def cross_exclusive(
         res[other] = fit_calibration(judged.take(fit), method)(judged.logits[other].astype(float))
     return res
 
+# %% ../../nbs/34_judge.calibration.ipynb #8c68064b
 def cross_probs(
     judged:Judged, # Logits and truth
     method:str, # One of `calibration_methods`
@@ -224,6 +226,7 @@ def at_the_edge(
     if method=='isotonic': return False
     return bool(np.ptp(Calibration(method, [params])(np.linspace(-5, 5, 11)[:,None]))<1e-2)
 
+# %% ../../nbs/34_judge.calibration.ipynb #7f9eb05f
 def _warn_calibrated(judged, calibration, table, cross_fit):
     "One warning for each kind of trouble, with the names of the classes"
     method = calibration.method
@@ -247,7 +250,7 @@ def _warn_calibrated(judged, calibration, table, cross_fit):
 @dataclass(frozen=True, eq=False, repr=False)
 class CalibrationReport:
     "A fitted calibration, and what it does"
-    table: pd.DataFrame # One row for each class: expected calibration error and Brier score before and after, each with interval
+    table: pd.DataFrame # One row for each class: ECE and Brier score before and after, with intervals
     labels: LabelSet # The classes with the calibration, thresholds moved along
     cross_fitted: bool # Were the figures measured on rows that the calibration was not fitted on?
     before: Judged # The scores as they were

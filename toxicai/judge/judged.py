@@ -26,9 +26,9 @@ def number_columns(
                          f"expected class numbers below {n_classes}, or -1 where nobody annotated")
     return np.where(numbers[:,None]<0, np.nan, numbers[:,None]==np.arange(n_classes))
 
-# %% ../../nbs/31_judge.judged.ipynb #227605be
+# %% ../../nbs/31_judge.judged.ipynb #3208013c
 def target_columns(
-    targs, # In [0,1], NaN where nobody annotated; shape (n, n_classes). For exclusive classes: class numbers, -1 where nobody annotated; shape (n,)
+    targs, # In [0,1] or NaN, shape (n, n_classes); of exclusive classes: class numbers or -1, shape (n,)
     n_classes:int, # Number of classes
 ) -> np.ndarray: # 0., 1. or NaN; shape (n, n_classes)
     "A yes or no for each class; a share counts as yes from one half on"
@@ -94,7 +94,7 @@ def check_targets(
 class Judged:
     "Predictions beside the truth"
     probs: np.ndarray # In [0,1]; shape (n, n_classes)
-    targs: np.ndarray # Class numbers, -1 where nobody annotated; shape (n,). Of kind 'multi' and 'soft': in [0,1] or NaN; shape (n, n_classes)
+    targs: np.ndarray # In [0,1] or NaN, shape (n, n_classes); of exclusive classes: class numbers or -1, shape (n,)
     labels: LabelSet # Names, kind, thresholds
     texts: list = None # What was judged; n strings
     frame: pd.DataFrame = None # Other columns of the data; n rows
@@ -135,7 +135,7 @@ def flags(self:Judged) -> np.ndarray: # True where a class counts; shape (n, n_c
 
 @patch
 def decided(self:Judged) -> np.ndarray: # Number of a class; shape (n,)
-    "The class that counts for each text, of classes that exclude each other: the most probable one, the median of ordered ones"
+    "The class that counts for each text, of exclusive ones: the most probable one, the median of ordered ones"
     if not exclusive(self.labels.kind):
         raise ValueError(f"labels of the kind {self.labels.kind!r} can have several classes for a text: use `flags`")
     return self.flags().argmax(1)

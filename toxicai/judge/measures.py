@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', 'exclusive_scores', 'ordinal_scores',
-           'ClassFigures', 'ScoredRows', 'safe_ratio', 'CutCounts', 'bin_edges', 'bin_numbers', 'calibration_bins',
-           'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'Measure', 'repeated', 'measure',
-           'reported_scores', 'add_measure', 'class_score', 'ExclusiveRows', 'WeighedRows', 'mean_of_known',
-           'checked_scores', 'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score',
-           'calibration_error', 'Scorer', 'mean_name', 'exclusive_names', 'score_tables', 'score_cells', 'cells_auc',
-           'auc_interval', 'decision_table', 'confusion_table']
+           'ClassFigures', 'ScoredRows', 'safe_ratio', 'mean_of_known', 'CutCounts', 'bin_edges', 'bin_numbers',
+           'calibration_bins', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated', 'ExclusiveRows',
+           'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score', 'checked_scores',
+           'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score', 'calibration_error',
+           'Scorer', 'mean_name', 'exclusive_names', 'score_tables', 'score_cells', 'cells_auc', 'auc_interval',
+           'decision_table', 'confusion_table']
 
 # %% ../../nbs/32_judge.measures.ipynb #776bff7c
 from collections import namedtuple
@@ -33,6 +33,18 @@ def safe_ratio(
     "`a/b`, and `empty` where `b` is 0"
     a,b = np.asarray(a, dtype=float),np.asarray(b, dtype=float)
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, empty), where=b!=0)
+
+# %% ../../nbs/32_judge.measures.ipynb #0b83f891
+def mean_of_known(
+    values, # Numbers, NaN where there is none; shape (n,)
+    weights=None, # 0 or more; shape (n,)
+) -> float: # NaN where nothing is known
+    "Mean of the `values` that are there"
+    values = np.asarray(values, dtype=float)
+    known = ~np.isnan(values)
+    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    total = weights[known].sum()
+    return float(values[known]@weights[known]/total) if total else np.nan
 
 # %% ../../nbs/32_judge.measures.ipynb #169d9d80
 class CutCounts(namedtuple('CutCounts', 'tp fp fn tn')):
@@ -105,7 +117,7 @@ def calibration_bins(
     probs, # Probability of the class, in [0,1]; shape (n,)
     n_bins:int=15, # Number of bins
     bins:str='width', # 'width': equally wide; 'mass': equally many rows
-) -> pd.DataFrame: # Columns `low`, `high` (edges), `n` (rows), `prob` (mean probability), `share` (of positives); NaN where a bin is empty
+) -> pd.DataFrame: # For each bin its edges `low` and `high`, rows `n`, mean `prob`, `share` of positives; NaN if empty
     "A reliability diagram of one class as a table"
     targs = target_columns(np.asarray(targs, dtype=float)[:,None], 1)[:,0]
     t,p = annotated_rows(targs, np.asarray(probs, dtype=float))
@@ -127,7 +139,8 @@ class RankedClass:
     ):
         probs = np.asarray(probs)
         flags = probs>=0.5 if flags is None else flags
-        self.rows,self.n_bins = np.flatnonzero(~np.isnan(np.asarray(targs, dtype=float))),n_bins
+        self.n_bins,self.bins = n_bins,{}
+        self.rows = np.flatnonzero(~np.isnan(np.asarray(targs, dtype=float)))
         self.t,p,self.flags = annotated_rows(targs, probs, flags)
         self.p = p.astype(float)
 
@@ -146,15 +159,14 @@ class RankedClass:
     @cached_property
     def nll(self): return neg_log(np.where(self.t==1, self.p, 1-self.p))
 
-# %% ../../nbs/32_judge.measures.ipynb #bb34b0a2
+# %% ../../nbs/32_judge.measures.ipynb #f1438b77
 @patch
 def bin_of(self:RankedClass,
     bins:str, # 'width' or 'mass', as for `bin_edges`
 ) -> np.ndarray: # Ints from 0; shape (n_known,)
     "Bin of each row, by the edges of all rows"
-    key = f'bins of {bins}'
-    if key not in self.__dict__: self.__dict__[key] = bin_numbers(self.p, bin_edges(self.p, self.n_bins, bins))
-    return self.__dict__[key]
+    if bins not in self.bins: self.bins[bins] = bin_numbers(self.p, bin_edges(self.p, self.n_bins, bins))
+    return self.bins[bins]
 
 @patch
 def merged(self:RankedClass,
@@ -172,7 +184,7 @@ def weighed(self:RankedClass,
     "The same rows under `weights`"
     return WeighedClass(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
 
-# %% ../../nbs/32_judge.measures.ipynb #c1c55e98
+# %% ../../nbs/32_judge.measures.ipynb #a36def10
 class WeighedClass:
     "The rows of a `RankedClass`, each counted with a weight; its properties are figures"
     def __init__(self,
@@ -188,7 +200,7 @@ class WeighedClass:
         tn,fp,fn,tp = np.bincount(self.one.code, self.w, 4)
         return CutCounts(tp, fp, fn, tn)
     @cached_property
-    def by_score(self): # Positives and negatives at each distinct score, from the highest to the lowest; shape (n_scores,)
+    def by_score(self): # Positives and negatives at each distinct score, falling; shapes (n_scores,)
         w = self.w[self.one.order]
         pos,both = [np.add.reduceat(o, self.one.starts) for o in (w*self.one.falling, w)]
         return pos,both-pos
@@ -262,23 +274,7 @@ def ece_mass(self:WeighedClass):
     "Calibration error over bins of equally many rows"
     return self.bin_error('mass')
 
-# %% ../../nbs/32_judge.measures.ipynb #5f8bec43
-@dataclass(frozen=True)
-class Measure:
-    "How a figure is computed"
-    func: callable # Of targets and probabilities of one class (bool and float, shape (n,)), or of targets and flags; of a `WeighedClass` if `weighs`
-    flags: bool = False # Does it judge decisions?
-    whole: callable = None # Of class numbers, probabilities and decided class numbers, for exclusive classes together; of a `WeighedRows` if `weighs`
-    weighs: bool = False # Do the functions take weighed rows?
-    reported: bool = False # A row in reports?
-
-    def of_class(self, c):
-        "The figure of a `WeighedClass`; of copies of its rows, if `func` takes arrays"
-        return float(self.func(c) if self.weighs else self.func(*c.arrays(self.flags)))
-    def of_rows(self, c):
-        "The figure of a `WeighedRows`"
-        return float(self.whole(c) if self.weighs else self.whole(*c.arrays()))
-
+# %% ../../nbs/32_judge.measures.ipynb #3fbb34c5
 def repeated(
     weights, # Whole numbers, 0 or more; shape (n,)
     *columns, # Arrays; shape (n, ...)
@@ -288,8 +284,143 @@ def repeated(
     return [np.repeat(o, weights.astype(int), axis=0) for o in columns]
 
 @patch
-def arrays(self:WeighedClass, flags):
+def arrays(self:WeighedClass,
+    flags:bool=False, # Decisions instead of probabilities?
+) -> list: # Targets (bool), and probabilities or flags; shapes (n_copies,)
+    "The rows, each as often as its weight says"
     return repeated(self.w, self.one.t==1, self.one.flags if flags else self.one.p)
+
+# %% ../../nbs/32_judge.measures.ipynb #4deb791f
+class ExclusiveRows:
+    "The annotated rows of classes that exclude each other, to be scored with any weights"
+    def __init__(self,
+        targs, # Class numbers, -1 or NaN where nobody annotated; shape (n,)
+        probs, # Probabilities; shape (n, n_classes)
+        decided=None, # Class numbers that were decided for; the most probable ones by default; shape (n,)
+    ):
+        probs,numbers = np.asarray(probs),np.nan_to_num(np.asarray(targs, dtype=float), nan=-1).astype(int)
+        decided = probs.argmax(1) if decided is None else np.asarray(decided)
+        self.rows = np.flatnonzero(numbers>=0)
+        self.t,self.p,self.decided = numbers[self.rows],probs[self.rows].astype(float),decided[self.rows]
+        self.n_classes = probs.shape[1]
+
+    @cached_property
+    def right(self): return self.p[np.arange(len(self.t)),self.t] # Probability of what was annotated
+    @cached_property
+    def nll(self): return neg_log(self.right)
+    @cached_property
+    def code(self): return self.t*self.n_classes+self.decided # Cell of the confusion table
+    @cached_property
+    def confidence(self): return RankedClass(self.p.argmax(1)==self.t, self.p.max(1))
+
+    def weighed(self, weights=None):
+        "The same rows under `weights`; once each by default"
+        return WeighedRows(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
+
+# %% ../../nbs/32_judge.measures.ipynb #10028628
+class WeighedRows:
+    "`ExclusiveRows`, each counted with a weight; its properties are figures"
+    def __init__(self,
+        rows:ExclusiveRows, # The rows
+        w:np.ndarray, # Floats, 0 or more; shape (n_known,)
+    ):
+        self.rows,self.w = rows,w
+    def arrays(self):
+        "Class numbers, probabilities and decided class numbers, each row as often as its weight says"
+        return repeated(self.w, self.rows.t, self.rows.p, self.rows.decided)
+
+    @cached_property
+    def total(self): return self.w.sum()
+    @cached_property
+    def table(self): # Annotated in rows, decided in columns; shape (n_classes, n_classes)
+        k = self.rows.n_classes
+        return np.bincount(self.rows.code, self.w, k*k).reshape(k, k)
+    @cached_property
+    def confidence(self): return self.rows.confidence.weighed(self.w)
+
+# %% ../../nbs/32_judge.measures.ipynb #734f2ed2
+@patch(as_prop=True)
+def accuracy(self:WeighedRows):
+    "Share of right decisions"
+    return np.trace(self.table)/self.total
+
+@patch(as_prop=True)
+def mcc(self:WeighedRows):
+    "Matthews' correlation of several classes, in [-1,1]; https://doi.org/10.1016/j.compbiolchem.2004.09.006"
+    true,said = self.table.sum(1),self.table.sum(0)
+    agree = self.total*np.trace(self.table)-true@said
+    norm = np.sqrt(self.total**2-said@said)*np.sqrt(self.total**2-true@true)
+    return safe_ratio(agree, norm)[()]
+
+# %% ../../nbs/32_judge.measures.ipynb #6b612124
+@patch(as_prop=True)
+def log_loss(self:WeighedRows):
+    "Mean negative logarithm of the probability of what was annotated"
+    return self.w@self.rows.nll/self.total
+
+@patch(as_prop=True)
+def brier(self:WeighedRows):
+    "Sum of the squared distances of all classes, in [0,2]; half of it for two classes"
+    square = np.square(self.rows.p).sum(1)-2*self.rows.right+1
+    return self.w@square/self.total/(2 if self.rows.n_classes==2 else 1)
+
+@patch(as_prop=True)
+def ece(self:WeighedRows):
+    "Calibration error of the most probable class, over bins of equal width"
+    return self.confidence.ece
+
+@patch(as_prop=True)
+def ece_mass(self:WeighedRows):
+    "Calibration error of the most probable class, over bins of equally many rows"
+    return self.confidence.ece_mass
+
+# %% ../../nbs/32_judge.measures.ipynb #8d5e5c57
+@patch(as_prop=True)
+def balanced_accuracy(self:WeighedRows):
+    "Mean recall of the classes that were annotated"
+    return mean_of_known(safe_ratio(np.diag(self.table), self.table.sum(1), np.nan))
+
+@patch(as_prop=True)
+def steps(self:WeighedRows):
+    "How far each cell of `table` is off; shape (n_classes, n_classes)"
+    k = np.arange(self.rows.n_classes)
+    return abs(np.subtract.outer(k, k))
+
+@patch(as_prop=True)
+def mean_steps(self:WeighedRows):
+    "How far a decision is off, in classes"
+    return (self.table*self.steps).sum()/self.total
+
+@patch(as_prop=True)
+def quadratic_kappa(self:WeighedRows):
+    "Agreement beyond chance, in [-1,1]; NaN where chance is always right"
+    by_chance = np.outer(self.table.sum(1), self.table.sum(0))/self.total
+    return 1-safe_ratio((self.table*self.steps**2).sum(), (by_chance*self.steps**2).sum(), np.nan)[()]
+
+# %% ../../nbs/32_judge.measures.ipynb #5f8bec43
+@dataclass(frozen=True)
+class Measure:
+    "How a figure is computed"
+    func: callable # Of targets (bool) and probabilities or flags of one class, shape (n,)
+    flags: bool = False # Does it judge decisions?
+    whole: callable = None # Of class numbers, probabilities and decided numbers of exclusive classes together
+    weighs: bool = False # Does `func` take a `WeighedClass`, and `whole` a `WeighedRows`?
+    reported: bool = False # A row in reports?
+
+# %% ../../nbs/32_judge.measures.ipynb #79aa3090
+@patch
+def of_class(self:Measure,
+    c:WeighedClass, # The rows of a class with both sides
+) -> float:
+    "The figure of one class"
+    return float(self.func(c) if self.weighs else self.func(*c.arrays(self.flags)))
+
+@patch
+def of_rows(self:Measure,
+    c:WeighedRows, # The rows of exclusive classes
+) -> float:
+    "The figure of exclusive classes together"
+    return float(self.whole(c) if self.weighs else self.whole(*c.arrays()))
 
 # %% ../../nbs/32_judge.measures.ipynb #8e942877
 def _built_in(figure, flags=False, whole=False, reported=True):
@@ -323,12 +454,12 @@ def reported_scores(
     "What reports say of each class"
     return [k for k,o in measure_table.items() if o.reported and flags in (None,o.flags)]
 
-# %% ../../nbs/32_judge.measures.ipynb #4351cf87
+# %% ../../nbs/32_judge.measures.ipynb #9ea4ace8
 def add_measure(
     name:str, # A new name, without 'macro', 'micro' or 'weighted' at its end
     func, # Of targets (bool) and probabilities or flags of one class, each of shape (n,); gives a number
     flags:bool=False, # Does `func` take flags (bool) instead of probabilities?
-    whole=None, # Of class numbers, probabilities (shape (n, n_classes)) and decided class numbers: the figure of exclusive classes together; the mean over the classes by default
+    whole=None, # The same for exclusive classes together, as in `Measure`; the mean over the classes by default
     reported:bool=True, # A row in reports?
 ) -> Measure: # As it stands in the table
     "Add a figure to `measure_table`"
@@ -352,109 +483,6 @@ def class_score(
     c = one.weighed(None if weights is None else np.asarray(weights)[one.rows])
     return measure(name).of_class(c) if c.both_sides else np.nan
 
-# %% ../../nbs/32_judge.measures.ipynb #4deb791f
-class ExclusiveRows:
-    "The annotated rows of classes that exclude each other, to be scored with any weights"
-    def __init__(self,
-        targs, # Class numbers, -1 or NaN where nobody annotated; shape (n,)
-        probs, # Probabilities; shape (n, n_classes)
-        decided=None, # Class numbers that were decided for; the most probable ones by default; shape (n,)
-    ):
-        probs,numbers = np.asarray(probs),np.nan_to_num(np.asarray(targs, dtype=float), nan=-1).astype(int)
-        decided = probs.argmax(1) if decided is None else np.asarray(decided)
-        self.rows = np.flatnonzero(numbers>=0)
-        self.t,self.p,self.decided = numbers[self.rows],probs[self.rows].astype(float),decided[self.rows]
-        self.n_classes = probs.shape[1]
-
-    @cached_property
-    def right(self): return self.p[np.arange(len(self.t)),self.t] # Probability of what was annotated
-    @cached_property
-    def nll(self): return neg_log(self.right)
-    @cached_property
-    def code(self): return self.t*self.n_classes+self.decided # Cell of the confusion table
-    @cached_property
-    def confidence(self): return RankedClass(self.p.argmax(1)==self.t, self.p.max(1))
-
-    def weighed(self, weights=None):
-        "The same rows under `weights`; once each by default"
-        return WeighedRows(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
-
-# %% ../../nbs/32_judge.measures.ipynb #f88183aa
-class WeighedRows:
-    "`ExclusiveRows`, each counted with a weight; its properties are figures"
-    def __init__(self,
-        rows:ExclusiveRows, # The rows
-        w:np.ndarray, # Floats, 0 or more; shape (n_known,)
-    ):
-        self.rows,self.w = rows,w
-    def arrays(self): return repeated(self.w, self.rows.t, self.rows.p, self.rows.decided)
-
-    @cached_property
-    def total(self): return self.w.sum()
-    @cached_property
-    def table(self): # Annotated in rows, decided in columns; shape (n_classes, n_classes)
-        k = self.rows.n_classes
-        return np.bincount(self.rows.code, self.w, k*k).reshape(k, k)
-    @cached_property
-    def confidence(self): return self.rows.confidence.weighed(self.w)
-
-# %% ../../nbs/32_judge.measures.ipynb #f14b834b
-@patch(as_prop=True)
-def accuracy(self:WeighedRows): return np.trace(self.table)/self.total
-
-@patch(as_prop=True)
-def mcc(self:WeighedRows):
-    "Matthews' correlation of several classes, in [-1,1]; https://doi.org/10.1016/j.compbiolchem.2004.09.006"
-    true,said = self.table.sum(1),self.table.sum(0)
-    agree = self.total*np.trace(self.table)-true@said
-    norm = np.sqrt(self.total**2-said@said)*np.sqrt(self.total**2-true@true)
-    return safe_ratio(agree, norm)[()]
-
-@patch(as_prop=True)
-def log_loss(self:WeighedRows): return self.w@self.rows.nll/self.total
-
-@patch(as_prop=True)
-def brier(self:WeighedRows):
-    "Sum of the squared distances of all classes, in [0,2]; half of it for two classes"
-    square = np.square(self.rows.p).sum(1)-2*self.rows.right+1
-    return self.w@square/self.total/(2 if self.rows.n_classes==2 else 1)
-
-@patch(as_prop=True)
-def ece(self:WeighedRows): return self.confidence.ece
-@patch(as_prop=True)
-def ece_mass(self:WeighedRows): return self.confidence.ece_mass
-
-# %% ../../nbs/32_judge.measures.ipynb #4f9245bb
-@patch(as_prop=True)
-def balanced_accuracy(self:WeighedRows):
-    "Mean recall of the classes that were annotated"
-    return mean_of_known(safe_ratio(np.diag(self.table), self.table.sum(1), np.nan))
-
-@patch(as_prop=True)
-def steps(self:WeighedRows): # How far each cell of the table is off; shape (n_classes, n_classes)
-    k = np.arange(self.rows.n_classes)
-    return abs(np.subtract.outer(k, k))
-
-@patch(as_prop=True)
-def mean_steps(self:WeighedRows): return (self.table*self.steps).sum()/self.total
-
-@patch(as_prop=True)
-def quadratic_kappa(self:WeighedRows):
-    "Agreement beyond chance, in [-1,1]; NaN where chance is always right"
-    by_chance = np.outer(self.table.sum(1), self.table.sum(0))/self.total
-    return 1-safe_ratio((self.table*self.steps**2).sum(), (by_chance*self.steps**2).sum(), np.nan)[()]
-
-def mean_of_known(
-    values, # Numbers, NaN where there is none; shape (n,)
-    weights=None, # 0 or more; shape (n,)
-) -> float: # NaN where nothing is known
-    "Mean of the `values` that are there"
-    values = np.asarray(values, dtype=float)
-    known = ~np.isnan(values)
-    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
-    total = weights[known].sum()
-    return float(values[known]@weights[known]/total) if total else np.nan
-
 # %% ../../nbs/32_judge.measures.ipynb #41f074d7
 def checked_scores(
     probs, # In [0,1]; shape (n, n_classes)
@@ -475,7 +503,7 @@ def checked_scores(
                          f"{probs.shape[1]} classes")
     return probs
 
-# %% ../../nbs/32_judge.measures.ipynb #5991dfd8
+# %% ../../nbs/32_judge.measures.ipynb #a21948d0
 def decision_flags(
     probs:np.ndarray, # Probabilities; shape (n, n_classes)
     thresh=0.5, # Probability from which a class counts: a number, or one for each class
@@ -485,8 +513,13 @@ def decision_flags(
     if decided is not None: return np.asarray(decided)[:,None]==np.arange(probs.shape[1])
     return probs>=np.asarray(thresh, dtype=probs.dtype)
 
-def class_columns(targs, probs, thresh, decided):
-    "Targets, probabilities and flags as `masked_scores` takes them; each of shape (n, n_classes)"
+def class_columns(
+    targs, # As for `masked_scores`
+    probs, # Probabilities in [0,1]; shape (n, n_classes)
+    thresh=0.5, # As for `masked_scores`
+    decided=None, # As for `masked_scores`
+) -> tuple: # (targets, probabilities, flags); each of shape (n, n_classes)
+    "What there is to score, one column for each class"
     probs = checked_scores(probs, targs, thresh)
     if np.ndim(targs)==2: decided = None
     elif decided is None: decided = probs.argmax(1)
@@ -495,9 +528,9 @@ def class_columns(targs, probs, thresh, decided):
 # %% ../../nbs/32_judge.measures.ipynb #4d4f2798
 def masked_scores(
     name, # One of `score_names`, or a `Measure`
-    targs, # In [0,1], NaN where nobody annotated; shape (n, n_classes). For exclusive classes: class numbers, -1 where nobody annotated; shape (n,)
+    targs, # In [0,1] or NaN, shape (n, n_classes); of exclusive classes: class numbers or -1, shape (n,)
     probs, # Probabilities in [0,1]; shape (n, n_classes)
-    thresh=0.5, # Probability from which a class counts, in [0,1]: a number, or one for each class; of no account for exclusive classes
+    thresh=0.5, # Probability from which a class counts: a number, or one for each; not of exclusive classes
     decided=None, # Class numbers that were decided for, where they are not the most probable ones; shape (n,)
     at=None, # Numbers of the classes to score; all by default
 ) -> np.ndarray: # shape (n_classes,), or that of `at`
@@ -521,12 +554,13 @@ def whole_score(
     if len(np.unique(rows.t))<2 or np.isnan(rows.p).any(): return np.nan
     return measure(name).of_rows(rows.weighed())
 
+# %% ../../nbs/32_judge.measures.ipynb #823b4db7
 def masked_score(
     name, # One of `score_names`, or a `Measure`
     targs, # As for `masked_scores`
     probs, # Probabilities in [0,1]; shape (n, n_classes)
     thresh=0.5, # As for `masked_scores`
-    average:str='macro', # 'macro', 'weighted' (by positives) or 'micro'; of no account where exclusive classes have one definition: accuracy, MCC, log loss, Brier score, calibration error
+    average:str='macro', # 'macro', 'weighted' (by positives) or 'micro'; of no account with `Measure.whole`
     decided=None, # As for `masked_scores`
 ) -> float: # NaN where no class has both sides
     "The score of all classes; those with one side only are left out of the mean"
@@ -586,13 +620,13 @@ def exclusive_names(
     added = [o if measure(o).whole else mean_name(o) for o in added]
     return [*exclusive_scores, *(ordinal_scores if kind=='ordinal' else ()), *added]
 
-# %% ../../nbs/32_judge.measures.ipynb #13ffbd35
+# %% ../../nbs/32_judge.measures.ipynb #1a2008c9
 ClassFigures = namedtuple('ClassFigures', 'named counts')
 
 @patch
 def by_class(self:Scorer,
     counts, # How often each row counts; shape (n,)
-) -> ClassFigures: # `named`: name -> figures of each class, NaN where a side is missing; `counts`: `CutCounts` of shape (n_classes,)
+) -> ClassFigures: # Name -> figures, NaN where a side is missing; and `CutCounts`; shapes (n_classes,)
     "Figures of each class against all others"
     weighed = [o.weighed(counts[o.rows]) for o in self.ranked]
     scores = [measure(k) for k in reported_scores()]
@@ -600,7 +634,7 @@ def by_class(self:Scorer,
     named = dict(zip(reported_scores(), np.array(each).T))
     return ClassFigures(named, CutCounts(*np.array([o.counts for o in weighed]).T))
 
-# %% ../../nbs/32_judge.measures.ipynb #5f761041
+# %% ../../nbs/32_judge.measures.ipynb #f93c5603
 @patch
 def means(self:Scorer,
     each:ClassFigures, # As `by_class` gives them
@@ -621,6 +655,7 @@ def labels_together(self:Scorer,
     if self.judged.labels.kind=='soft': res['share_error'] = safe_ratio(counts@self.off, sum(cells))
     return {k:float(v) for k,v in res.items()}
 
+# %% ../../nbs/32_judge.measures.ipynb #75ebb282
 @patch
 def classes_together(self:Scorer,
     counts, # How often each row counts; shape (n,)
@@ -632,13 +667,13 @@ def classes_together(self:Scorer,
     if not c.total: return dict.fromkeys([*own, *whole], np.nan)
     return {**{k:float(getattr(c, k)) for k in own}, **{k:m.of_rows(c) for k,m in whole.items()}}
 
-# %% ../../nbs/32_judge.measures.ipynb #2f99549b
+# %% ../../nbs/32_judge.measures.ipynb #292a0794
 ScoredRows = namedtuple('ScoredRows', 'each whole means')
 
 @patch
 def __call__(self:Scorer,
     counts=None, # How often each row counts; shape (n,); once by default
-) -> ScoredRows: # `each`: figures of each class, shape (n_classes, n_figures), in the order of `reported_scores`; `whole`: figures of all by name; `means`: which of them are means over the classes
+) -> ScoredRows: # Figures of each class, shape (n_classes, n_figures); of all by name; which of these are means
     "All figures"
     counts = np.ones(self.judged.n) if counts is None else np.asarray(counts, dtype=float)
     each = self.by_class(counts)
@@ -655,7 +690,7 @@ def score_tables(
     n_boot:int=200, # Resamples for the intervals; 0 for none
     seed:int=42, # Of the resamples
     level:float=0.95, # Share of the resamples within an interval, in (0,1)
-) -> tuple: # (figures of each class, figures of all classes): frames with `metric`, `value`, `low`, `high`, the first with `label`
+) -> tuple: # Frames with `metric`, `value`, `low`, `high`: of each class, which has `label` too, and of all
     "Figures of `judged` with bootstrap intervals; a class with one side gives NaN"
     scorer = Scorer(judged)
     each,whole,_ = scorer()
@@ -673,7 +708,7 @@ def score_tables(
     first.insert(0, 'label', np.repeat(list(judged.labels), len(names)))
     return first,df[each.size:].reset_index(drop=True)
 
-# %% ../../nbs/32_judge.measures.ipynb #b7bf3880
+# %% ../../nbs/32_judge.measures.ipynb #e24f37dd
 def score_cells(
     one:RankedClass, # A class
     n_bins:int=500, # Different scores that are told apart
@@ -691,6 +726,7 @@ def cells_auc(
     "AUC of each table of counts"
     return share_before(cells[...,1,:], cells[...,0,:])
 
+# %% ../../nbs/32_judge.measures.ipynb #0e544a46
 def auc_interval(
     targs, # True or False; shape (n,)
     probs, # Probabilities; shape (n,)

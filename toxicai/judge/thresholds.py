@@ -86,13 +86,15 @@ def is_finite_number(
 def checked_costs(
     matrix, # ((tn,fp),(fn,tp))
 ) -> tuple: # The same as floats
-    "The four costs; an error must cost more than the right decision, https://cseweb.ucsd.edu/~elkan/rescale.pdf section 1.1"
+    "The four costs; an error must cost more than the right decision"
+    # https://cseweb.ucsd.edu/~elkan/rescale.pdf, section 1.1
     def _pair(o): return isinstance(o, (list,tuple,np.ndarray)) and len(o)==2 and all(map(is_finite_number, o))
-    if not all(map(_pair, matrix)): raise ValueError(f"costs {matrix!r}: expected ((tn,fp),(fn,tp)), four finite numbers")
+    if not all(map(_pair, matrix)):
+        raise ValueError(f"costs {matrix!r}: expected ((tn,fp),(fn,tp)), four finite numbers")
     (tn,fp),(fn,tp) = [tuple(map(float, o)) for o in matrix]
     if fp<=tn or fn<=tp:
-        raise ValueError(f"costs {matrix!r}: expected a false alarm (fp) to cost more than tn, and a miss (fn) more than "
-                         "tp; rows are the truth, columns the decision")
+        raise ValueError(f"costs {matrix!r}: expected a false alarm (fp) to cost more than tn, and a miss (fn) "
+                         "more than tp; rows are the truth, columns the decision")
     return (tn,fp),(fn,tp)
 
 # %% ../../nbs/33_judge.thresholds.ipynb #4dab1dab
@@ -192,6 +194,7 @@ def one_class(
     check_probs(probs[:,None], ['this class'])
     return annotated_rows(targs, probs if probs.dtype.kind=='f' else probs.astype(float))
 
+# %% ../../nbs/33_judge.thresholds.ipynb #8d19281e
 def best_threshold(
     targs, # In [0,1], from 0.5 on a yes; NaN where nobody annotated; shape (n,)
     probs, # In [0,1]; shape (n,)
@@ -257,7 +260,7 @@ def metric_interval(
 class Thresholds:
     "Tuned thresholds, and what they do"
     goal: Goal # What they were tuned for
-    table: pd.DataFrame # One row for each class: rows, old and new threshold with interval, metric before and after with interval, shares after
+    table: pd.DataFrame # One row for each class: rows, old and new threshold, metric before and after, with intervals
     labels: LabelSet # The classes with the new thresholds
     cross_fitted: bool # Were the figures measured on rows that the thresholds were not chosen on?
     judged: Judged # What they were tuned on, with the old thresholds
@@ -278,7 +281,7 @@ def tuned_class(
     cross_fit:bool=False, # Measure on rows that it was not chosen on?
     n_boot:int=200, # Draws for the intervals; 0 for none
     seed:int=42, # Of draws and halves
-) -> dict: # A row of the table of `Thresholds`; without 'best' where there is one side only, without 'after' where a half has
+) -> dict: # A row of the table of `Thresholds`; no 'best' with one side only, no 'after' where a half has one side
     "The best threshold of one class, and what it does"
     row = dict(n=len(t), positive=int(t.sum()), old=old, before=float(goal.value(counts_at(t, p, old))))
     if not 0<t.sum()<len(t): return {**row, 'threshold':old, 'reached':False}
@@ -309,7 +312,7 @@ def _warn_tuned(rows, goal, cross_fit):
     halved = [k for k,o in both.items() if cross_fit and 'after' not in o]
     if halved: warnings.warn(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
 
-# %% ../../nbs/33_judge.thresholds.ipynb #f7619102
+# %% ../../nbs/33_judge.thresholds.ipynb #81e21cc7
 def class_table(
     rows:list, # A dict for each class, with some of `cols`
     cols:list, # Columns
@@ -318,6 +321,7 @@ def class_table(
     "A table with a row for each class"
     return pd.DataFrame(rows, index=pd.Index(labels.names, name='label'), columns=cols)
 
+# %% ../../nbs/33_judge.thresholds.ipynb #1c04dabb
 def tuned_thresholds(
     judged:Judged, # Predictions and truth; of kind 'multi' or 'soft'
     metric='f1', # What `Goal` takes
@@ -359,7 +363,7 @@ def shared_legend(
     if not handles: return
     fig.legend(handles.values(), handles, loc='outside lower center', ncols=len(handles), frameon=False, fontsize=8)
 
-# %% ../../nbs/33_judge.thresholds.ipynb #2e38d8a6
+# %% ../../nbs/33_judge.thresholds.ipynb #c96da31a
 _threshold_axes = dict(xlabel='threshold (probability)', ylabel='share', xlim=(0,1), ylim=(0,1.02))
 
 def relative_cost(
@@ -371,6 +375,7 @@ def relative_cost(
     free = min(goal.value(cuts.counts())[[0,-1]])
     return (cost/free,'cost / cost without a score') if free>0 else (cost,'cost')
 
+# %% ../../nbs/33_judge.thresholds.ipynb #c3680816
 def _plot_class(ax, cuts, goal, row):
     "Metric and error rates of one class against the threshold"
     x = np.linspace(0, 1, 501)
@@ -385,6 +390,7 @@ def _plot_class(ax, cuts, goal, row):
     ax.axvline(row.threshold, color='black', lw=1.2, label='tuned')
     ax.axvline(row.old, color='black', lw=1, ls=(0,(1,3)), label='before')
 
+# %% ../../nbs/33_judge.thresholds.ipynb #052c44c9
 @patch
 def plot(self:Thresholds): # A matplotlib `Figure`
     "Metric and both error rates against the threshold, a panel for each class"

@@ -42,11 +42,11 @@ def metric_array(
 
 # %% ../../nbs/61_train.metrics.ipynb #c73a6aea
 class MaskedMetric(Metric):
-    "A score of the classes on the rows that were annotated; a class without both sides is NaN, and left out of the mean"
+    "A score of the classes on the rows that were annotated; means leave out classes without both sides"
     def __init__(self,
         func, # One of `score_names`, or `(targs, probs) -> float` for one class; arrays of shape (n,), targets 0 or 1
         name:str, # Column name in the Recorder
-        thresh=None, # Let `func` see flags, true from this probability on: a number, one for each class, or 'own' for those of `learn.labels`
+        thresh=None, # Let `func` see flags, true from here on: a number, one for each class, or 'own': of `learn.labels`
         average:str='macro', # As for `masked_score`
         label:str=None, # Name or alias of the only class to score
     ):
@@ -138,10 +138,10 @@ def split_average(
     return (head,tail) if tail in average_names else (name,average)
 
 def label_metric(
-    name:str, # One of `score_names`, also with an average ('f1_micro'), or 'evaluate:' and a name or path for `evaluate_metric`
+    name:str, # One of `score_names`, also with an average ('f1_micro'), or 'evaluate:' and what `evaluate_metric` takes
     average:str='macro', # As for `masked_score`
     label:str=None, # Name or alias of the only class to score; all by default
-    thresh=None, # Probability from which a class counts, in [0,1]: a number, or one for each class; those of `learn.labels` by default, and whenever they are set
+    thresh=None, # Probability from which a class counts: a number, or one for each; of `learn.labels` by default
 ) -> MaskedMetric: # For `Learner(..., metrics=...)`
     "A metric for the Recorder by the name of its score"
     if name.startswith('evaluate:'): return evaluate_metric(name.removeprefix('evaluate:'), label=label, thresh=thresh)
@@ -194,8 +194,8 @@ def load_evaluate(
         raise ImportError("metrics of Hugging Face `evaluate` need it: `pip install 'toxicai[evaluate]'`") from e
     try: return evaluate.load(str(path), keep_in_memory=True)
     except Exception as e:
-        raise ValueError(f"`evaluate` cannot load the metric {str(path)!r} ({type(e).__name__}: {e}): expected a name on "
-                         "the Hub, or a folder with a script of the same name") from e
+        raise ValueError(f"`evaluate` cannot load the metric {str(path)!r} ({type(e).__name__}: {e}): expected a name "
+                         "on the Hub, or a folder with a script of the same name") from e
 
 class _Evaluated:
     "A metric of `evaluate` as a function; loaded again after unpickling"
@@ -205,6 +205,7 @@ class _Evaluated:
         features = self.module.features
         self.scores = 'prediction_scores' in (features[0] if isinstance(features, list) else features)
     def __getstate__(self): return {**self.__dict__, 'module':None}
+    def whole(self, t, p, decided): return self(t, p if self.scores else decided)
 
 # %% ../../nbs/61_train.metrics.ipynb #91e68343
 @patch
@@ -222,9 +223,6 @@ def __call__(self:_Evaluated, t, x):
         raise ValueError(f"the metric {str(self.path)!r} gives {np.shape(res[key])} figures: expected one; "
                          f"check its arguments, here {self.kwargs}")
     return float(res[key])
-
-@patch
-def whole(self:_Evaluated, t, p, decided): return self(t, p if self.scores else decided)
 
 # %% ../../nbs/61_train.metrics.ipynb #d3ec1e5e
 def evaluate_metric(
@@ -255,7 +253,7 @@ def passed_rows(
 class BiasAuc(Metric):
     "Score of the Jigsaw challenge on unintended bias, on the validation set"
     def __init__(self,
-        groups, # Frame or array for the rows of the validation set, in their order, shape (n, n_groups); or names of columns of the data
+        groups, # Frame or array for the validation rows, in their order, shape (n, n_groups); or names of columns
         label=None, # Class: its name or its place; by default the one for toxicity, hate or offence
         p:float=-5, # Exponent of the mean over groups
         weights=(0.25,0.25,0.25,0.25), # As for `bias_auc`
@@ -269,7 +267,7 @@ class BiasAuc(Metric):
     @property
     def name(self): return 'bias_auc'
 
-# %% ../../nbs/61_train.metrics.ipynb #c3612693
+# %% ../../nbs/61_train.metrics.ipynb #66a1341b
 @patch
 def _members(self:BiasAuc, dl):
     "Groups of the rows of `dl`, in the order of the data"
@@ -287,6 +285,7 @@ def _place(self:BiasAuc, learn):
     labels = getattr(learn, 'labels', None)
     return target_label(LabelSet([str(o) for o in learn.dls.vocab]) if labels is None else labels, self.label)
 
+# %% ../../nbs/61_train.metrics.ipynb #b5ff9886
 @patch
 def accumulate(self:BiasAuc, learn):
     "Keep the probabilities and targets of this batch, shape (bs,) each, and on the first batch the order of its rows"
