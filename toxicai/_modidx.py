@@ -868,6 +868,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'toxicai/judge/measures.py'),
                                         'toxicai.judge.measures.share_before': ( 'judge.measures.html#share_before',
                                                                                  'toxicai/judge/measures.py'),
+                                        'toxicai.judge.measures.weighted_f1': ( 'judge.measures.html#weighted_f1',
+                                                                                'toxicai/judge/measures.py'),
                                         'toxicai.judge.measures.whole_score': ( 'judge.measures.html#whole_score',
                                                                                 'toxicai/judge/measures.py')},
             'toxicai.judge.report': { 'toxicai.judge.report.JudgementReport': ( 'judge.report.html#judgementreport',

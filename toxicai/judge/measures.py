@@ -8,8 +8,8 @@ __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', '
            'calibration_bins', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated', 'ExclusiveRows',
            'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score', 'checked_scores',
            'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score', 'calibration_error',
-           'Scorer', 'mean_name', 'exclusive_names', 'score_tables', 'score_cells', 'cells_auc', 'auc_interval',
-           'decision_table', 'confusion_table']
+           'Scorer', 'mean_name', 'exclusive_names', 'weighted_f1', 'score_tables', 'score_cells', 'cells_auc',
+           'auc_interval', 'decision_table', 'confusion_table']
 
 # %% ../../nbs/32_judge.measures.ipynb #776bff7c
 from collections import namedtuple
@@ -634,40 +634,47 @@ def by_class(self:Scorer,
     named = dict(zip(reported_scores(), np.array(each).T))
     return ClassFigures(named, CutCounts(*np.array([o.counts for o in weighed]).T))
 
-# %% ../../nbs/32_judge.measures.ipynb #f93c5603
+# %% ../../nbs/32_judge.measures.ipynb #4c496135
 @patch
 def means(self:Scorer,
     each:ClassFigures, # As `by_class` gives them
 ) -> dict: # Name -> mean over the classes that have the figure
     "Means over the classes"
     whole = [o for o in reported_scores() if self.single and measure(o).whole]
-    res = {mean_name(k):mean_of_known(v) for k,v in each.named.items() if k not in whole}
-    return {**res, 'f1_weighted':mean_of_known(each.named['f1'], each.counts.positives)}
+    return {mean_name(k):mean_of_known(v) for k,v in each.named.items() if k not in whole}
+
+def weighted_f1(
+    each:ClassFigures, # As `by_class` gives them
+) -> float: # NaN where no class has an F1
+    "Mean F1, weighted by positives"
+    return mean_of_known(each.named['f1'], each.counts.positives)
 
 @patch
 def labels_together(self:Scorer,
     counts, # How often each row counts; shape (n,)
     each:ClassFigures, # As `by_class` gives them
 ) -> dict: # Name -> figure
-    "Figures of all labels that are no means over them"
+    "What several labels add to the means"
     cells,w = CutCounts(*[o.sum() for o in each.counts]),counts[self.whole]
-    res = dict(f1_micro=cells.f1, exact_match=safe_ratio(w@self.right, w.sum(), np.nan))
+    res = dict(f1_micro=cells.f1, f1_weighted=weighted_f1(each), exact_match=safe_ratio(w@self.right, w.sum(), np.nan))
     if self.judged.labels.kind=='soft': res['share_error'] = safe_ratio(counts@self.off, sum(cells))
     return {k:float(v) for k,v in res.items()}
 
-# %% ../../nbs/32_judge.measures.ipynb #75ebb282
+# %% ../../nbs/32_judge.measures.ipynb #d215ef9b
 @patch
 def classes_together(self:Scorer,
     counts, # How often each row counts; shape (n,)
+    each:ClassFigures, # As `by_class` gives them
 ) -> dict: # Name -> figure
-    "Figures of exclusive classes that are no means over them"
+    "What exclusive classes add to the means"
     c,names = self.rows.weighed(counts[self.rows.rows]),exclusive_names(self.judged.labels.kind)
     own = ('balanced_accuracy',*ordinal_scores)
     whole = {k:m for k,m in measure_table.items() if m.whole and k in names}
-    if not c.total: return dict.fromkeys([*own, *whole], np.nan)
-    return {**{k:float(getattr(c, k)) for k in own}, **{k:m.of_rows(c) for k,m in whole.items()}}
+    res = dict(f1_weighted=weighted_f1(each))
+    if not c.total: return res | dict.fromkeys([*own, *whole], np.nan)
+    return res | {k:float(getattr(c, k)) for k in own} | {k:m.of_rows(c) for k,m in whole.items()}
 
-# %% ../../nbs/32_judge.measures.ipynb #292a0794
+# %% ../../nbs/32_judge.measures.ipynb #ec1aea64
 ScoredRows = namedtuple('ScoredRows', 'each whole means')
 
 @patch
@@ -679,10 +686,10 @@ def __call__(self:Scorer,
     each = self.by_class(counts)
     means = self.means(each)
     if self.single:
-        found = means | self.classes_together(counts)
+        found = means | self.classes_together(counts, each)
         whole = {k:found[k] for k in exclusive_names(self.judged.labels.kind)}
     else: whole = means | self.labels_together(counts, each)
-    return ScoredRows(np.stack(list(each.named.values()), 1), whole, {*means, 'balanced_accuracy'})
+    return ScoredRows(np.stack(list(each.named.values()), 1), whole, {*means, 'f1_weighted', 'balanced_accuracy'})
 
 # %% ../../nbs/32_judge.measures.ipynb #113f3f71
 def score_tables(
