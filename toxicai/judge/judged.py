@@ -42,15 +42,15 @@ def target_columns(
                          "expected numbers in [0,1], or NaN where nobody annotated")
     return np.where(np.isnan(targs), np.nan, targs>=0.5)
 
-# %% ../../nbs/31_judge.judged.ipynb #1cf037ac
+# %% ../../nbs/31_judge.judged.ipynb #077171c7
 def annotated_rows(
     targs, # 0 or 1, a share, or NaN where nobody annotated; shape (n,)
     *columns, # Arrays for the same rows; shape (n,)
 ) -> tuple: # Targets, 0. or 1., and each of `columns`; shapes (n_known,)
     "The rows that were annotated, with a yes or no for each"
     targs = np.asarray(targs, dtype=float)
-    known = ~np.isnan(targs)
-    return (targs[known]>=0.5).astype(float),*[np.asarray(o)[known] for o in columns]
+    rows = np.flatnonzero(~np.isnan(targs))
+    return (targs[rows]>=0.5).astype(float),*[np.asarray(o)[rows] for o in columns]
 
 # %% ../../nbs/31_judge.judged.ipynb #cd1a2294
 def check_shares(

@@ -691,6 +691,29 @@ def __call__(self:Scorer,
     else: whole = means | self.labels_together(counts, each)
     return ScoredRows(np.stack(list(each.named.values()), 1), whole, {*means, 'f1_weighted', 'balanced_accuracy'})
 
+# %% ../../nbs/32_judge.measures.ipynb #5cd474b5
+@patch
+def flat(self:ScoredRows,
+    left_out=(), # Names of figures of all
+) -> np.ndarray: # Figures of each class in turn, then those of all, NaN where left out; 1-d
+    "All figures in one row"
+    return np.r_[self.each.ravel(), [np.nan if k in left_out else v for k,v in self.whole.items()]]
+
+@patch
+def ends(self:Scorer,
+    found:ScoredRows, # Figures of all rows
+    n_boot:int=200, # Resamples; 0 for none
+    seed:int=42, # Of the resamples
+    level:float=0.95, # Share of the resamples within an interval, in (0,1)
+) -> tuple: # (low, high), as `flat`
+    "Bootstrap intervals of all figures"
+    if not n_boot or not self.judged.n: return np.nan,np.nan
+    def _stat(counts):
+        now = self(counts)
+        lost = (np.isnan(now.each)>np.isnan(found.each)).any()
+        return now.flat(now.means if lost else ())
+    return bootstrap(_stat, self.judged.n, n_boot, seed, level, counted=True)
+
 # %% ../../nbs/32_judge.measures.ipynb #113f3f71
 def score_tables(
     judged:Judged, # n texts
@@ -699,21 +722,14 @@ def score_tables(
     level:float=0.95, # Share of the resamples within an interval, in (0,1)
 ) -> tuple: # Frames with `metric`, `value`, `low`, `high`: of each class, which has `label` too, and of all
     "Figures of `judged` with bootstrap intervals; a class with one side gives NaN"
-    scorer = Scorer(judged)
-    each,whole,_ = scorer()
-    def _row(figures, others): return np.r_[figures.ravel(), list(others.values())]
-    def _stat(counts):
-        now = scorer(counts)
-        lost = now.means if (np.isnan(now.each)>np.isnan(each)).any() else ()
-        return _row(now.each, {k:np.nan if k in lost else v for k,v in now.whole.items()})
-    value = _row(each, whole)
-    has_ends = n_boot and judged.n
-    low,high = bootstrap(_stat, judged.n, n_boot, seed, level, counted=True) if has_ends else (np.nan,np.nan)
-    names = reported_scores()
-    df = pd.DataFrame(dict(metric=names*len(each)+list(whole), value=value, low=low, high=high))
-    first = df[:each.size].copy()
+    scorer,names = Scorer(judged),reported_scores()
+    found = scorer()
+    low,high = scorer.ends(found, n_boot, seed, level)
+    metric = names*len(judged.labels)+list(found.whole)
+    df = pd.DataFrame(dict(metric=metric, value=found.flat(), low=low, high=high))
+    first = df[:found.each.size].copy()
     first.insert(0, 'label', np.repeat(list(judged.labels), len(names)))
-    return first,df[each.size:].reset_index(drop=True)
+    return first,df[found.each.size:].reset_index(drop=True)
 
 # %% ../../nbs/32_judge.measures.ipynb #e24f37dd
 def score_cells(
