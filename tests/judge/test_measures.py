@@ -358,6 +358,22 @@ def test_one_ece():
     whole = score_tables(Judged(p, t, LabelSet(list('abcd'), 'single')), n_boot=0)[1]
     for name in ('ece','mcc','accuracy','log_loss','roc_auc'): assert whole.set_index('metric').value[name]==pytest.approx(masked_score(name, t, p), rel=1e-12)
 
+def test_lost_class():
+    "A draw without the only positive of a class has no mean over the classes, and has the pooled figures"
+    rng = np.random.default_rng(0)
+    t,p = (rng.random((40,2))<0.4).astype(float),rng.random((40,2))
+    t[:,1] = 0
+    t[3,1] = 1
+    whole = score_tables(Judged(p, t, LabelSet(['a','b'])), n_boot=50, seed=3)[1].set_index('metric')
+    draws = np.random.default_rng(3)
+    rows = [draws.integers(0, 40, 40) for _ in range(50)]
+    kept = [o for o in rows if 3 in o]
+    assert 20<len(kept)<45
+    auc = [np.mean([sk.roc_auc_score(t[o,i], p[o,i]) for i in range(2)]) for o in kept]
+    micro = [sk.f1_score(t[o].ravel(), p[o].ravel()>=0.5) for o in rows]
+    assert (whole.low['roc_auc'],whole.high['roc_auc'])==pytest.approx(tuple(np.quantile(auc, [.025,.975])))
+    assert (whole.low['f1_micro'],whole.high['f1_micro'])==pytest.approx(tuple(np.quantile(micro, [.025,.975])))
+
 # From outside
 
 @pytest.fixture
