@@ -246,6 +246,15 @@ def test_metric_of_columns():
         expected = bias_auc(targs[:,0], probs[:,0], group_columns(dl.dataset.items, ['about','share']))
         assert learn.validate(dl=dl)[1]==pytest.approx(expected, abs=1e-6)
 
+def test_rows_of_a_pass():
+    "The loader says which rows it gives, in training too, where each pass has another order"
+    dl = train_dls().train
+    seen = []
+    for _ in range(2):
+        n = sum(len(b[-1]) for b in dl)
+        seen.append(list(passed_rows(dl)[:n]))
+    assert seen[0]!=seen[1] and all(len(set(o))==len(o) for o in seen)
+
 def test_metric_pickles_without_data():
     dls = train_dls()
     learn = quiet(toxicity_learner(dls, metrics=[BiasAuc(['about'])]))

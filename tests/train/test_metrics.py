@@ -113,6 +113,20 @@ def test_function_as_metric():
     assert accumulated(MaskedMetric(func, 'mean'), logits, targs).value!=accumulated(MaskedMetric(func, 'mean', 0.5), logits, targs).value
     assert seen[0]=='f' and seen[-1]=='b'
 
+@pytest.mark.filterwarnings('ignore:among the')
+def test_added_measure():
+    "A figure that somebody added is a column like any other, at the thresholds of the labels"
+    add_measure('excess', lambda t,f: f.sum()/t.sum()-1, flags=True)
+    try:
+        logits,targs = logits_and_targets()
+        labels = LabelSet(['a','b','c','d','e','f'], thresholds=[.1,.2,.3,.4,.7,.9])
+        metric = accumulated(label_metric('excess'), logits, targs, labels=labels)
+        want = masked_scores('excess', targs, logits.sigmoid().numpy(), labels.thresholds)
+        np.testing.assert_array_equal(metric.per_class(), want)
+        assert metric.value==pytest.approx(np.nanmean(want)) and [o.name for o in label_metrics('excess_micro, excess')]==['excess_micro','excess']
+    finally: del measure_table['excess']
+    with pytest.raises(ValueError, match="no score 'excess'"): label_metric('excess')
+
 def test_names():
     assert [o.name for o in label_metrics(['f1','f1_micro'], LabelSet(['toxic','insult']), per_label=True)]==['f1','f1 toxic','f1 insult','f1_micro','f1 toxic','f1 insult']
     assert [o.name for o in label_metrics('mean_columnwise_auc, ece')]==['mean_columnwise_auc','ece']
