@@ -300,7 +300,7 @@ def plain_axes(
     ax.spines[['top','right']].set_visible(False)
     ax.tick_params(labelsize=9, colors=_ink)
 
-def _plot_rates(ax, rows, n, overall, level):
+def _plot_rates(ax, rows, overall):
     "Bars of the false-positive rates, those above `overall` in orange"
     gap = np.stack([rows.fpr-rows.fpr_low, rows.fpr_high-rows.fpr]).clip(0)
     colours = [_orange if low>overall else _blue for low in rows.fpr_low]
@@ -309,10 +309,13 @@ def _plot_rates(ax, rows, n, overall, level):
     ax.set_yticks(range(len(rows)), [f'{k} ({n:,})' for k,n in zip(rows.group, rows.negatives)])
     ax.set(ylim=(len(rows)-0.4,-0.6), xlim=(0,min(1, rows.fpr_high.max()*1.05) or 1))
     ax.xaxis.set_major_formatter(PercentFormatter(1))
+
+def _name_rates(ax, shown, n, overall, level):
+    "Title and axes of the bars"
+    rates = 'False-positive rate'
+    plain_axes(ax, rates if shown==n else f'{rates}: the {shown} highest of {n}')
     ax.set(xlabel=f'harmless comments flagged (dashed: all rows, {overall:.1%}; whiskers: {level:.0%} interval;\n'
                   'orange: the whole interval is above the dashed line)', ylabel='group (harmless comments)')
-    rates = 'False-positive rate'
-    plain_axes(ax, rates if len(rows)==n else f'{rates}: the {len(rows)} highest of {n}')
 
 # %% ../../nbs/38_judge.bias.ipynb #86ce12ef
 def _plot_aucs(ax, rows):
@@ -339,7 +342,9 @@ def plot(self:BiasReport,
                          "use more data, `groups='families'`, or `groups='templates'`")
     figsize = figsize or (12,1.8+0.24*max(len(rows), 5))
     fig,(left,right) = plt.subplots(1, 2, sharey=True, figsize=figsize, width_ratios=(3,2), layout='constrained')
-    _plot_rates(left, rows, len(enough), self.table.fpr[0], self.level)
+    overall = self.table.fpr[0]
+    _plot_rates(left, rows, overall)
+    _name_rates(left, len(rows), len(enough), overall, self.level)
     _plot_aucs(right, rows)
     plt.close(fig) # the caller shows it, once
     return fig

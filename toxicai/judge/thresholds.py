@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['goal_examples', 'bounded_goals', 'GoalParts', 'BestCut', 'middles', 'Cuts', 'is_finite_number', 'checked_costs',
-           'parsed_goal', 'Goal', 'best_cut', 'one_class', 'best_threshold', 'counts_at', 'cross_counts',
-           'threshold_interval', 'metric_interval', 'Thresholds', 'tuned_class', 'class_table', 'tuned_thresholds',
-           'small_multiples', 'shared_legend', 'relative_cost']
+           'bounded_goal', 'parsed_goal', 'Goal', 'best_cut', 'one_class', 'best_threshold', 'counts_at',
+           'cross_counts', 'threshold_interval', 'metric_interval', 'Thresholds', 'tuned_class', 'class_table',
+           'tuned_thresholds', 'small_multiples', 'shared_legend', 'relative_cost']
 
 # %% ../../nbs/33_judge.thresholds.ipynb #af1bfe4e
 import warnings
@@ -100,24 +100,30 @@ def checked_costs(
 # %% ../../nbs/33_judge.thresholds.ipynb #4dab1dab
 GoalParts = namedtuple('GoalParts', 'name bound costs', defaults=(None,None))
 
+def bounded_goal(
+    name:str, # One of `bounded_goals`
+    bound:float, # In [0,1]
+) -> GoalParts:
+    "A goal that keeps a bound"
+    if name not in bounded_goals or not is_finite_number(bound) or not 0<=bound<=1:
+        raise ValueError(f"`metric` is {(name, bound)!r}: expected 'precision', 'recall' or 'fpr' with a number in [0,1]")
+    return GoalParts(name, float(bound))
+
+# %% ../../nbs/33_judge.thresholds.ipynb #24cf46d1
 def parsed_goal(
     metric, # What `Goal` takes
 ) -> GoalParts: # Name, bound and costs; None for what it has not
     "What `metric` asks for"
-    bad = f"`metric` is {metric!r}: expected one of {goal_examples}"
     if isinstance(metric, str):
+        if metric in ('f1','fbeta'): return GoalParts(metric)
         if metric in bounded_goals:
             bound = 0.01 if metric=='fpr' else 0.9
             raise ValueError(f"`metric` is {metric!r}, which has no best cut alone: "
                              f"pass a bound too, like ({metric!r}, {bound})")
-        if metric not in ('f1','fbeta'): raise ValueError(bad)
-        return GoalParts(metric)
-    if not isinstance(metric, (list,tuple,np.ndarray)) or len(metric)!=2: raise ValueError(bad)
-    if not isinstance(metric[0], str): return GoalParts('cost', costs=checked_costs(metric))
-    name,bound = metric
-    if name not in bounded_goals or not is_finite_number(bound) or not 0<=bound<=1:
-        raise ValueError(f"`metric` is {metric!r}: expected 'precision', 'recall' or 'fpr' with a number in [0,1]")
-    return GoalParts(name, float(bound))
+    elif isinstance(metric, (list,tuple,np.ndarray)) and len(metric)==2:
+        if isinstance(metric[0], str): return bounded_goal(*metric)
+        return GoalParts('cost', costs=checked_costs(metric))
+    raise ValueError(f"`metric` is {metric!r}: expected one of {goal_examples}")
 
 # %% ../../nbs/33_judge.thresholds.ipynb #1672c6b7
 class Goal:

@@ -46,7 +46,7 @@ class MaskedMetric(Metric):
     def __init__(self,
         func, # One of `score_names`, or `(targs, probs) -> float` for one class; arrays of shape (n,), targets 0 or 1
         name:str, # Column name in the Recorder
-        thresh=None, # Let `func` see flags, true from here on: a number, one for each class, or 'own': of `learn.labels`
+        thresh=None, # Let `func` see flags, true from here on: a number, one for each, or 'own': of `learn.labels`
         average:str='macro', # As for `masked_score`
         label:str=None, # Name or alias of the only class to score
     ):
@@ -216,6 +216,11 @@ def __call__(self:_Evaluated, t, x):
     except Exception as e:
         raise ValueError(f"the metric {str(self.path)!r} of `evaluate` failed ({type(e).__name__}: {e}): "
                          f"check its arguments, here {self.kwargs}") from e
+    return self._figure(res)
+
+@patch
+def _figure(self:_Evaluated, res):
+    "The one figure among `res`"
     key = next(iter(res)) if self.key is None and len(res)==1 else self.key
     if key not in res:
         raise ValueError(f"the metric {str(self.path)!r} gives {list(res)}: expected one figure, or its name as `key`")
