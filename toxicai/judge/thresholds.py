@@ -106,7 +106,8 @@ def bounded_goal(
 ) -> GoalParts:
     "A goal that keeps a bound"
     if name not in bounded_goals or not is_finite_number(bound) or not 0<=bound<=1:
-        raise ValueError(f"`metric` is {(name, bound)!r}: expected 'precision', 'recall' or 'fpr' with a number in [0,1]")
+        raise ValueError(f"`metric` is {(name, bound)!r}: "
+                         "expected 'precision', 'recall' or 'fpr' with a number in [0,1]")
     return GoalParts(name, float(bound))
 
 # %% ../../nbs/33_judge.thresholds.ipynb #24cf46d1
