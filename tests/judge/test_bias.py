@@ -7,14 +7,15 @@ import numpy as np,pandas as pd,pytest
 from fastai.callback.progress import ProgressCallback
 from sklearn.metrics import roc_auc_score
 from toxicai.judge.bias import *
+from toxicai.judge.measures import *
 from toxicai.train.metrics import *
-from toxicai.judge.bias import _cells,_cell_aucs
 from toxicai.data.loaders import *
 from toxicai.data.duplicates import text_key
 from toxicai.text.evasion import swear_words
 from toxicai.text.identities import *
 from toxicai.labels import *
 from toxicai.train.learner import *
+from toxicai.train.verbs import *
 from toxicai.test_utils import *
 
 nan = float('nan')
@@ -99,7 +100,7 @@ def test_binned_auc(seed):
     rng = np.random.default_rng(seed)
     t = rng.random(4000)<.3
     for p,tol in ((rng.integers(0, 400, 4000)/400, 1e-12), (rng.normal(t, 1), 1e-3)):
-        assert _cell_aucs(_cells(t, p, 500))==pytest.approx(roc_auc_score(t, p), abs=tol)
+        assert cells_auc(score_cells(RankedClass(t, p), 500))==pytest.approx(roc_auc_score(t, p), abs=tol)
 
 def test_interval_against_resampled_rows():
     "The same quantiles as drawing rows with replacement, up to the noise of 2,000 draws"
@@ -244,6 +245,15 @@ def test_metric_of_columns():
         probs,targs = [o.numpy() for o in learn.get_preds(dl=dl.new(shuffle=False), act=exact(learn))]
         expected = bias_auc(targs[:,0], probs[:,0], group_columns(dl.dataset.items, ['about','share']))
         assert learn.validate(dl=dl)[1]==pytest.approx(expected, abs=1e-6)
+
+def test_rows_of_a_pass():
+    "The loader says which rows it gives, in training too, where each pass has another order"
+    dl = train_dls().train
+    seen = []
+    for _ in range(2):
+        n = sum(len(b[-1]) for b in dl)
+        seen.append(list(passed_rows(dl)[:n]))
+    assert seen[0]!=seen[1] and all(len(set(o))==len(o) for o in seen)
 
 def test_metric_pickles_without_data():
     dls = train_dls()

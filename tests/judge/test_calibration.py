@@ -20,6 +20,7 @@ from toxicai.judge.judged import *
 from toxicai.probabilities import *
 from toxicai.labels import *
 from toxicai.train.learner import *
+from toxicai.train.verbs import *
 from toxicai.train.losses import *
 from toxicai.test_utils import comments,tiny_checkpoint
 from toxicai.judge.thresholds import *
@@ -101,8 +102,8 @@ def test_reliability(strategy, digits):
     assert res.n.sum()==500
 
 def loop_error(t, p, n_bins=15):
-    "Expected calibration error in a loop over the bins"
-    edges = np.percentile(p, 100*np.linspace(0, 1, n_bins+1))[1:-1]
+    "Expected calibration error in a loop over the bins, of equal width"
+    edges = np.linspace(0, 1, n_bins+1)[1:-1]
     bins = np.array([sum(o<v for o in edges) for v in p])
     return sum((bins==b).mean()*abs(t[bins==b].mean()-p[bins==b].mean()) for b in set(bins))
 

@@ -9,8 +9,10 @@ from toxicai.data.loaders import *
 from toxicai.text.core import *
 from toxicai.judge.intervals import *
 from toxicai.judge.judged import *
+from toxicai.judge.measures import *
 from toxicai.labels import *
 from toxicai.train.learner import *
+from toxicai.train.verbs import *
 from toxicai.test_utils import comments,tiny_checkpoint
 from toxicai.judge.thresholds import *
 

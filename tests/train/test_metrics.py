@@ -1,15 +1,11 @@
-"Scores against scikit-learn and torchmetrics, with gaps, one-sided classes and exclusive classes; metrics in a real fit"
+"Columns of the Recorder against the figures of `judge.measures`; metrics in a real fit; metrics of `evaluate`"
 import math,pickle,sys,warnings
 from types import SimpleNamespace
 
 import numpy as np,pytest,torch
 from fastai.learner import load_learner
 from fastai.losses import BCEWithLogitsLossFlat,CrossEntropyLossFlat
-from hypothesis import given,settings,strategies as st
-from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sk
-from sklearn.calibration import calibration_curve
-from torchmetrics.classification import BinaryCalibrationError,MulticlassCalibrationError
 from toxicai.data.loaders import *
 from toxicai.data.columns import *
 from toxicai.data.load import *
@@ -22,8 +18,6 @@ from toxicai.test_utils import *
 
 nan = float('nan')
 judging_flags = ('accuracy','precision','recall','f1','mcc')
-by_class = dict(roc_auc=sk.roc_auc_score, average_precision=sk.average_precision_score, accuracy=sk.accuracy_score, precision=sk.precision_score,
-                recall=sk.recall_score, f1=sk.f1_score, mcc=sk.matthews_corrcoef, log_loss=sk.log_loss, brier=sk.brier_score_loss)
 
 def columns(seed=0, n=80, n_classes=6, ties=True):
     "Flags with gaps: class 1 has positives only, class 2 negatives only, class 3 no label, class 4 two labels; and probabilities"
@@ -43,216 +37,6 @@ def numbers(seed=0, n=90, n_classes=4, gaps=0.2):
     logits = rng.normal(size=(n, n_classes))
     logits[np.arange(n), targs] += 1
     return targs,np.exp(logits)/np.exp(logits).sum(1, keepdims=True)
-
-def expected(name, targs, probs, thresh=0.5):
-    "Figure of each class by scikit-learn on its known rows"
-    res = []
-    for t,p,c in zip(targs.T, probs.T, np.broadcast_to(thresh, targs.shape[1])):
-        known = ~np.isnan(t)
-        t,p = t[known],p[known]
-        res.append(by_class[name](t, p>=c if name in judging_flags else p) if len(np.unique(t))==2 else nan)
-    return np.array(res)
-
-# Functions of arrays
-
-@pytest.mark.parametrize('seed', range(3))
-@pytest.mark.parametrize('thresh', [0.5, (.1,.2,.3,.4,.7,.9)], ids=['one','own'])
-@pytest.mark.parametrize('name', by_class)
-def test_scores(name, thresh, seed):
-    "Sums of 80 terms in fp64"
-    targs,probs = columns(seed)
-    want = expected(name, targs, probs, thresh)
-    assert np.isnan(want).tolist()==[False,True,True,True,False,False]
-    np.testing.assert_allclose(masked_scores(name, targs, probs, thresh), want, rtol=1e-12)
-    known = ~np.isnan(want)
-    assert masked_score(name, targs, probs, thresh)==pytest.approx(want[known].mean(), rel=1e-12)
-    assert masked_score(name, targs, probs, thresh, 'weighted')==pytest.approx(np.average(want[known], weights=(targs==1).sum(0)[known]), rel=1e-12)
-
-@pytest.mark.parametrize('name', by_class)
-def test_micro(name):
-    "One pool of all labels, of one-sided classes too"
-    targs,probs = columns(1)
-    t,p = [o[~np.isnan(targs)] for o in (targs,probs)]
-    assert masked_score(name, targs, probs, average='micro')==pytest.approx(by_class[name](t, p>=0.5 if name in judging_flags else p), rel=1e-12)
-
-@pytest.mark.parametrize('average', average_names)
-@pytest.mark.parametrize('name', ['precision','recall','f1','roc_auc','average_precision'])
-def test_averages_without_gaps(name, average):
-    "The words mean what they mean in scikit-learn"
-    rng = np.random.default_rng(5)
-    targs,probs = rng.integers(0, 2, (60, 5)),rng.random((60, 5))
-    assert masked_score(name, targs, probs, average=average)==pytest.approx(by_class[name](targs, probs>=0.5 if name in judging_flags else probs, average=average), rel=1e-12)
-
-@pytest.mark.parametrize('n_classes', [2,4])
-@pytest.mark.parametrize('average', average_names)
-@pytest.mark.parametrize('name', ['precision','recall','f1'])
-def test_exclusive_averages(name, average, n_classes):
-    targs,probs = numbers(n_classes=n_classes)
-    known = targs>=0
-    want = by_class[name](targs[known], probs[known].argmax(1), average=average, labels=range(n_classes))
-    assert masked_score(name, targs, probs, average=average)==pytest.approx(want, rel=1e-12)
-
-@pytest.mark.parametrize('average', average_names)
-def test_exclusive_auc(average):
-    targs,probs = numbers(3)
-    known = targs>=0
-    assert masked_score('roc_auc', targs, probs, average=average)==pytest.approx(sk.roc_auc_score(targs[known], probs[known], multi_class='ovr', average=average), rel=1e-12)
-
-wholes = dict(accuracy=lambda t,p: sk.accuracy_score(t, p.argmax(1)), mcc=lambda t,p: sk.matthews_corrcoef(t, p.argmax(1)),
-              log_loss=lambda t,p: sk.log_loss(t, p), brier=lambda t,p: sk.brier_score_loss(t, p))
-
-@pytest.mark.parametrize('n_classes', [2,3,6])
-@pytest.mark.parametrize('name', wholes)
-def test_exclusive_wholes(name, n_classes):
-    "Of exclusive classes scikit-learn has one definition, whatever the average"
-    targs,probs = numbers(n_classes=n_classes)
-    known = targs>=0
-    want = wholes[name](targs[known], probs[known])
-    for o in average_names: assert masked_score(name, targs, probs, average=o)==pytest.approx(want, rel=1e-12)
-
-@pytest.mark.parametrize('name', score_names)
-def test_exclusive_is_one_against_the_rest(name):
-    targs,probs = numbers(2)
-    cols = np.where(targs[:,None]<0, nan, targs[:,None]==np.arange(4))
-    chosen = (probs.argmax(1)[:,None]==np.arange(4)).astype(float)
-    np.testing.assert_array_equal(masked_scores(name, targs, probs), masked_scores(name, cols, chosen if name in judging_flags else probs))
-
-def test_exclusive_class_missing():
-    "A class that no row has: no figure of its own, out of the means, and the whole-row scores still know it"
-    targs,probs = numbers(gaps=0)
-    targs[targs==3] = 0
-    assert np.isnan(masked_scores('f1', targs, probs)).tolist()==[False]*3+[True]
-    assert masked_score('f1', targs, probs)==pytest.approx(sk.f1_score(targs, probs.argmax(1), average='macro', labels=range(3)), rel=1e-12)
-    assert masked_score('log_loss', targs, probs)==pytest.approx(sk.log_loss(targs, probs, labels=range(4)), rel=1e-12)
-
-def test_decided():
-    "Decisions by another rule than the most probable class, as of an ordinal loss"
-    targs,probs = numbers(4)
-    decided,known = np.roll(probs.argmax(1), 1),targs>=0
-    for name,func in (('accuracy', sk.accuracy_score), ('mcc', sk.matthews_corrcoef)):
-        assert masked_score(name, targs, probs, decided=decided)==pytest.approx(func(targs[known], decided[known]))
-    want = sk.recall_score(targs[known], decided[known], average=None)
-    np.testing.assert_allclose(masked_scores('recall', targs, probs, decided=decided), want)
-
-@pytest.mark.parametrize('name', score_names)
-def test_degenerate(name):
-    "One row, one side, nothing known, nothing at all: NaN without a warning or an error"
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        for targs in ([[1.,0.]], [[nan,nan]], [[1.,0.],[1.,nan]], np.zeros((0,2))):
-            assert np.isnan(masked_scores(name, targs, np.full((len(targs),2), 0.5))).all()
-            assert math.isnan(masked_score(name, targs, np.full((len(targs),2), 0.5)))
-        assert math.isnan(masked_score(name, [1,1,-1], np.full((3,2), 0.5)))
-        assert math.isnan(masked_score(name, np.zeros(0, dtype=int), np.zeros((0,2))))
-
-@pytest.mark.parametrize('name', score_names)
-@pytest.mark.parametrize('p', [0.,0.5,1.])
-def test_equal_scores(name, p):
-    "A classifier that always says the same has figures"
-    assert np.isfinite(masked_scores(name, [[1.],[0.],[0.]], np.full((3,1), p))).all()
-
-@pytest.mark.parametrize('name', score_names)
-def test_prediction_nan(name):
-    "A network that overflowed has no figure for that class, on known rows; other classes keep theirs"
-    targs,probs = np.array([[1.,1],[0,0],[nan,1]]),np.array([[.9,.8],[.2,nan],[nan,.7]])
-    assert np.isnan(masked_scores(name, targs, probs)).tolist()==[False,True]
-    assert math.isnan(masked_score(name, [0,1], [[.5,.5],[nan,nan]]))
-
-def test_soft_targets():
-    targs,probs = columns()
-    soft = np.where(targs==1, 0.5, np.where(targs==0, 0.49, targs))
-    for o in score_names: np.testing.assert_array_equal(masked_scores(o, soft, probs), masked_scores(o, targs, probs))
-
-def test_gaps_count_for_nothing():
-    "What is said where nobody annotated changes no bit"
-    targs,probs = columns(ties=False)
-    other = np.where(np.isnan(targs), 1-probs, probs)
-    for o in score_names:
-        np.testing.assert_array_equal(masked_scores(o, targs, probs), masked_scores(o, targs, other))
-        assert masked_score(o, targs, probs, average='micro')==masked_score(o, targs, other, average='micro')
-
-def test_arguments_stay():
-    targs,probs = columns()
-    before = targs.copy(),probs.copy()
-    for o in score_names: masked_score(o, targs, probs)
-    np.testing.assert_array_equal(targs, before[0])
-    np.testing.assert_array_equal(probs, before[1])
-
-def test_at():
-    targs,probs = columns()
-    np.testing.assert_array_equal(masked_scores('f1', targs, probs, at=[5,1]), masked_scores('f1', targs, probs)[[5,1]])
-
-@pytest.mark.parametrize('thresh', [0.1,0.3,0.7])
-def test_thresholds_as_the_labels(thresh):
-    "A score that is the threshold in fp32 counts, as for `LabelSet.flags`: in fp64 0.7 is more than in fp32, 0.1 is less"
-    probs = np.array([[thresh],[0.01],[0.99]], dtype=np.float32)
-    assert masked_score('accuracy', [[1.],[0.],[1.]], probs, thresh)==1
-    assert LabelSet(['toxic'], thresholds=thresh).flags(probs).ravel().tolist()==[True,False,True]
-
-@pytest.mark.parametrize('targs,probs,match', [
-    ([[1.,-1]], [[.5,.5]], 'holds -1 in row 0'), ([[0.,1],[2,0]], [[.5,.5]]*2, 'holds 2 in row 1'), ([0,2], [[.5,.5]]*2, 'class numbers below 2'),
-    ([0.5,1], [[.5,.5]]*2, 'holds 0.5 in row 0'), ([-2,1], [[.5,.5]]*2, 'holds -2'), ([[1.,0]], [[.5,.5]]*2, 'for the same rows'),
-    ([[1.,0,1]], [[.5,.5]], r'shape \(1, 3\)'), ([[1.,0]], [[5.,.5]], 'are they logits'), ([1,0], [.5,.5], 'expected .n, n_classes.')])
-def test_bad_arrays(targs, probs, match):
-    for name in ('f1','roc_auc','log_loss','ece'):
-        with pytest.raises(ValueError, match=match): masked_scores(name, targs, probs)
-        with pytest.raises(ValueError, match=match): masked_score(name, targs, probs)
-
-@settings(max_examples=30, deadline=None, derandomize=True)
-@given(st.data())
-def test_any_arrays(data):
-    "Whatever is known and said: figures in their range, or NaN exactly where a side is missing"
-    n,c = data.draw(st.integers(0, 12)),data.draw(st.integers(1, 3))
-    targs = data.draw(arrays(float, (n,c), elements=st.sampled_from([0.,1.,.5,.2,nan])))
-    probs = data.draw(arrays(float, (n,c), elements=st.floats(0, 1)))
-    cols = target_columns(targs, c)
-    both = [len({v for v in o if v==v})==2 for o in cols.T]
-    for name in score_names:
-        res = masked_scores(name, targs, probs)
-        assert (~np.isnan(res)).tolist()==both
-        low,high = (-1,1) if name=='mcc' else (0,40) if name=='log_loss' else (0,1)
-        assert ((res>=low-1e-12) & (res<=high+1e-12))[both].all()
-
-# Calibration
-
-@pytest.mark.parametrize('n_bins', [1,5,15])
-def test_calibration_error(n_bins):
-    "torchmetrics computes in fp32"
-    targs,probs = columns(2, n=400, ties=False)
-    for t,p,got in zip(targs.T, probs.T, calibration_error(targs, probs, n_bins)):
-        known = ~np.isnan(t)
-        if len(np.unique(t[known]))<2: assert math.isnan(got)
-        else: assert got==pytest.approx(BinaryCalibrationError(n_bins)(torch.tensor(p[known]), torch.tensor(t[known]).long()).item(), abs=1e-6)
-
-def test_confidence_error():
-    "Of exclusive classes: the probability of the most probable one against how often it is right"
-    targs,probs = numbers(n=400)
-    want = MulticlassCalibrationError(4, n_bins=15, ignore_index=-1)(torch.tensor(probs), torch.tensor(targs)).item()
-    assert masked_score('ece', targs, probs)==pytest.approx(want, abs=1e-6)
-    known = targs>=0
-    right,confidence = (probs.argmax(1)==targs)[known,None],probs.max(1)[known,None]
-    assert masked_score('ece_mass', targs, probs)==calibration_error(right, confidence, bins='mass')[0]
-
-@pytest.mark.parametrize('bins,strategy', [('width','uniform'),('mass','quantile')])
-@pytest.mark.parametrize('digits', [1,9], ids=['ties','no ties'])
-def test_bins(bins, strategy, digits):
-    "The reliability diagram is scikit-learn's; rows on an edge and equal scores too"
-    targs,probs = columns(3, n=300, ties=False)
-    t,p = targs[:,0],probs[:,0].round(digits)
-    known = ~np.isnan(t)
-    share,prob = calibration_curve(t[known], p[known], n_bins=10, strategy=strategy)
-    got = calibration_bins(t, p, 10, bins)
-    filled = got[got['n']>0]
-    np.testing.assert_allclose(filled['share'], share, rtol=1e-12)
-    np.testing.assert_allclose(filled['prob'], prob, rtol=1e-12)
-    assert got['n'].sum()==known.sum() and got['low'].iloc[1:].tolist()==got['high'].iloc[:-1].tolist()
-    want = (filled['n']*(filled['prob']-filled['share']).abs()).sum()/known.sum()
-    assert calibration_error(t[:,None], p[:,None], 10, bins)[0]==pytest.approx(want, rel=1e-12)
-
-def test_bins_of_equal_mass():
-    p = np.random.default_rng(0).random(150)**3
-    assert calibration_bins((p>0.2).astype(float), p, 15, 'mass')['n'].tolist()==[10]*15
-    assert masked_scores('ece_mass', (p>0.2)[:,None], p[:,None])==calibration_error((p>0.2)[:,None], p[:,None], bins='mass')
 
 # Metrics
 
@@ -328,6 +112,20 @@ def test_function_as_metric():
     def func(t, x): seen.append(x.dtype.kind); return x.mean()
     assert accumulated(MaskedMetric(func, 'mean'), logits, targs).value!=accumulated(MaskedMetric(func, 'mean', 0.5), logits, targs).value
     assert seen[0]=='f' and seen[-1]=='b'
+
+@pytest.mark.filterwarnings('ignore:among the')
+def test_added_measure():
+    "A figure that somebody added is a column like any other, at the thresholds of the labels"
+    add_measure('excess', lambda t,f: f.sum()/t.sum()-1, flags=True)
+    try:
+        logits,targs = logits_and_targets()
+        labels = LabelSet(['a','b','c','d','e','f'], thresholds=[.1,.2,.3,.4,.7,.9])
+        metric = accumulated(label_metric('excess'), logits, targs, labels=labels)
+        want = masked_scores('excess', targs, logits.sigmoid().numpy(), labels.thresholds)
+        np.testing.assert_array_equal(metric.per_class(), want)
+        assert metric.value==pytest.approx(np.nanmean(want)) and [o.name for o in label_metrics('excess_micro, excess')]==['excess_micro','excess']
+    finally: del measure_table['excess']
+    with pytest.raises(ValueError, match="no score 'excess'"): label_metric('excess')
 
 def test_names():
     assert [o.name for o in label_metrics(['f1','f1_micro'], LabelSet(['toxic','insult']), per_label=True)]==['f1','f1 toxic','f1 insult','f1_micro','f1 toxic','f1 insult']

@@ -14,6 +14,7 @@ from .encode import *
 class BucketedDL(TfmdDL):
     "A `TfmdDL` whose batches hold texts of about the same length, padded to the longest of the batch"
     row_weights = row_chances = None
+    rows_of_pass = None # Row numbers in the order of the pass that goes on, or of the last one
     def __init__(self,
         dataset=None, # `Datasets` with an `EncodeTfm`
         bs:int=32, # Texts in a batch
@@ -65,8 +66,13 @@ def _text_lengths(self:BucketedDL):
 # %% ../../nbs/55_data.batches.ipynb #656891b9
 @patch
 def get_idxs(self:BucketedDL):
-    "Row numbers in the order in which they are loaded"
-    idxs = super(BucketedDL, self).get_idxs()
+    "Row numbers in the order in which they are loaded, which `rows_of_pass` keeps"
+    self.rows_of_pass = self._in_buckets(super(BucketedDL, self).get_idxs())
+    return self.rows_of_pass
+
+@patch
+def _in_buckets(self:BucketedDL, idxs):
+    "`idxs` in the order of the batches"
     if not self.bulk or self.in_order or not self.n: return idxs
     lengths = self._text_lengths()
     longest_first = lambda o: sorted(o, key=lambda i: -lengths[i])

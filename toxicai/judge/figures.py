@@ -12,8 +12,8 @@ from itertools import cycle
 
 import matplotlib.pyplot as plt,numpy as np
 from matplotlib.ticker import PercentFormatter
-from scipy.stats import binomtest
 from ..labels import *
+from .intervals import *
 from .judged import *
 from .measures import *
 
@@ -68,9 +68,8 @@ def roc_points(
     one:RankedClass, # A class with both sides
 ) -> tuple: # (false positive rate, true positive rate, precision), from the highest threshold to the lowest; shapes (n_points,)
     "Points of both curves; of very many, some 400"
-    tp,fp = one.curve(np.ones(len(one.rows)))
-    at = _thin(len(tp))
-    return fp[at]/fp[-1],tp[at]/tp[-1],(tp/(tp+fp))[at]
+    cuts = one.weighed().flagging(1+_thin(len(one.starts)))
+    return cuts.fpr,cuts.recall,cuts.precision
 
 def curves_figure(
     judged:Judged, # n texts
@@ -82,11 +81,11 @@ def curves_figure(
     a.plot([0,1], [0,1], color='#999999', linewidth=0.8)
     for i,dash in zip(drawn, cycle(_dashes)):
         one,style = scorer.ranked[i],dict(color=judged.labels.colours[i], linestyle=dash, linewidth=1.8)
-        w = np.ones(len(one.rows))
-        (fpr,tpr,prec),s,(tn,fp,fn,tp) = roc_points(one),dict(zip(class_score_names, one.scores(w))),one.cells(w)
-        a.plot(np.r_[0,fpr], np.r_[0,tpr], label=f'{judged.labels.names[i]}  {s["roc_auc"]:.3f}', **style)
-        b.plot(tpr, prec, label=f'{judged.labels.names[i]}  {s["average_precision"]:.3f}', **style)
-        for ax,xy in ((a,(fp/(fp+tn),tp/(tp+fn))), (b,(s['recall'],s['precision'] if tp+fp else np.nan))): ax.plot(*xy, 'o', color=style['color'], markeredgecolor='white', markersize=7)
+        (fpr,tpr,prec),now = roc_points(one),one.weighed()
+        counts = now.counts
+        a.plot(np.r_[0,fpr], np.r_[0,tpr], label=f'{judged.labels.names[i]}  {now.roc_auc:.3f}', **style)
+        b.plot(tpr, prec, label=f'{judged.labels.names[i]}  {now.average_precision:.3f}', **style)
+        for ax,xy in ((a,(counts.fpr,counts.recall)), (b,(counts.recall,counts.precision if counts.tp+counts.fp else np.nan))): ax.plot(*xy, 'o', color=style['color'], markeredgecolor='white', markersize=7)
     _bare(a, f'ROC curve, area{note}', xlabel='false positive rate', ylabel='true positive rate (recall)', xlim=(-.01,1.01), ylim=(-.01,1.02))
     _bare(b, f'Precision and recall, average precision{note}', xlabel='recall', ylabel='precision', xlim=(-.01,1.01), ylim=(-.01,1.02))
     for ax in (a,b): ax.legend(fontsize=8, frameon=False, loc='lower right' if ax is a else 'upper center', bbox_to_anchor=None if ax is a else (0.5,-0.12), ncols=1 if ax is a else 3)
@@ -97,17 +96,16 @@ def reliability_points(
     one:RankedClass, # A class
 ) -> tuple: # (mean probability, share of positives, texts) of each bin that has texts; shapes (n_bins,)
     "The reliability diagram in numbers, as scikit-learn's `calibration_curve` gives them for quantiles"
-    n = np.bincount(one.bins)
-    ok = n>0
-    return np.bincount(one.bins, one.p)[ok]/n[ok],np.bincount(one.bins, one.t)[ok]/n[ok],n[ok]
+    table = calibration_bins(one.t, one.p, bins='mass')
+    return table.loc[table['n']>0, ['prob','share','n']].to_numpy().T
 
 def _reliability(ax, one, name, colour):
     prob,share,n = reliability_points(one)
-    ends = np.array([binomtest(round(s*k), int(k)).proportion_ci(method='wilson') for s,k in zip(share, n)])
+    ends = np.array([wilson(round(s*k), k) for s,k in zip(share, n)])
     top = min(1.02, 1.08*max(prob.max(), ends.max()))
     ax.plot([0,1], [0,1], color='#999999', linewidth=0.8)
     ax.errorbar(prob, share, yerr=np.maximum(0, [share-ends[:,0],ends[:,1]-share]), fmt='o-', color=colour, ecolor='#999999', elinewidth=1, markersize=4, linewidth=1.2)
-    _bare(ax, f'{name}  ECE {one.scores(np.ones(len(one.rows)))[class_score_names.index("ece")]:.3f}', xlabel='mean probability', ylabel='share of positives', xlim=(0,top), ylim=(0,top))
+    _bare(ax, f'{name}  ECE {one.weighed().ece:.3f}', xlabel='mean probability', ylabel='share of positives', xlim=(0,top), ylim=(0,top))
 
 def reliability_figure(
     judged:Judged, # n texts

@@ -10,11 +10,11 @@ from functools import cached_property
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
-from scipy.stats import binomtest
 from ..labels import *
 from ..strings import *
 from ..tables import *
 from ..text.masking import *
+from .intervals import *
 from .judged import *
 from .measures import *
 from .figures import *
@@ -53,7 +53,7 @@ def _cut(s):
 # %% ../../nbs/36_judge.report.ipynb #1b8b0172
 def _rates(wrong, n):
     "Error rate and Wilson's interval for counts of errors among `n`"
-    ends = [binomtest(int(a), int(b)).proportion_ci(method='wilson') if b else (np.nan,np.nan) for a,b in zip(wrong, n)]
+    ends = [wilson(*o) for o in zip(wrong, n)]
     return dict(error_rate=np.where(n>0, safe_ratio(wrong, n), np.nan), low=[o[0] for o in ends], high=[o[1] for o in ends])
 
 def slice_table(
@@ -193,7 +193,7 @@ def judge(
     worst,slices = worst_errors(judged, n_errors),_all_slices(judged, by)
     if mask: worst,slices = {k:_masked(o) for k,o in worst.items()},[_masked(o) for o in slices]
     tables = {'What was judged':_summary(judged, n_boot, seed, level), 'All labels':pd.DataFrame(dict(figure=whole.metric, value=_with_ends(whole))),
-              'Each label: scores':_wide(per, class_score_names[:5], judged.labels), 'Each label: decisions':_wide(per, class_score_names[5:], judged.labels), 'Thresholds and counts':decisions}
+              'Each label: scores':_wide(per, reported_scores(flags=False), judged.labels), 'Each label: decisions':_wide(per, reported_scores(flags=True), judged.labels), 'Thresholds and counts':decisions}
     frames = dict(all_labels=whole, each_label=per, decisions=decisions)
     if exclusive(judged.labels.kind): tables['Confusion: annotated in rows, predicted in columns'] = frames['confusion'] = confusion_table(judged).rename_axis(None, axis=1).reset_index()
     tables.update({f'Worst {k}' if k!='errors' else 'Worst errors':o for k,o in worst.items()})

@@ -19,10 +19,10 @@ from fastcore.basics import patch
 from fastcore.script import call_parse
 from filelock import FileLock,Timeout
 from matplotlib.figure import Figure
-from scipy.stats import t as student,ttest_ind
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from ..files import *
+from ..judge.intervals import *
 from ..train.provenance import *
 from .tracking import *
 from .configs import *
@@ -499,16 +499,16 @@ def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
 def _interval(x, level=0.95):
     "Mean, standard deviation and interval of the mean of `x`"
     mean,sd = float(np.mean(x)),float(np.std(x, ddof=1)) if len(x)>1 else np.nan
-    half = student.ppf((1+level)/2, len(x)-1)*sd/len(x)**0.5 if len(x)>1 else np.nan
-    return dict(n=len(x), mean=mean, sd=sd, low=mean-half, high=mean+half)
+    low,high = student_interval(x, level)
+    return dict(n=len(x), mean=mean, sd=sd, low=low, high=high)
 
 def spread(
     values:dict, # 'default' and 'best' -> figures, one for each seed
 ) -> pd.DataFrame: # A row for each, and one for best minus default: `n`, `mean`, `sd`, and the ends of a 95 % interval, `low` and `high`
     "Figures over seeds, and whether one setting is better (Welch's t)"
     a,b = values['best'],values['default']
-    both = ttest_ind(a, b, equal_var=False).confidence_interval() if min(len(a), len(b))>1 else (np.nan,np.nan)
-    diff = dict(n=min(len(a), len(b)), mean=float(np.mean(a)-np.mean(b)), sd=np.nan, low=float(both[0]), high=float(both[1]))
+    low,high = welch_interval(a, b)
+    diff = dict(n=min(len(a), len(b)), mean=float(np.mean(a)-np.mean(b)), sd=np.nan, low=low, high=high)
     return pd.DataFrame({'default':_interval(b), 'best':_interval(a), 'best - default':diff}).T
 
 @patch
