@@ -343,6 +343,7 @@ def test_columns_of_one_name(tmp_path):
 def test_learner():
     from toxicai.data.loaders import ToxicityDataLoaders
     from toxicai.train.learner import toxicity_learner
+    import toxicai.train.verbs
     from toxicai.test_utils import comments,tiny_checkpoint
     df = comments(60).assign(site=['forum','news']*30)
     for cols,valid in ((['toxic','insult'],['toxic','insult']), ('label','label')):
