@@ -281,6 +281,23 @@ def test_own_network():
     learn.model.get_input_embeddings = lambda: torch.nn.Embedding(400, 32)
     with pytest.raises(ValueError, match='does not read these tokens'): learn.explain(text)
 
+def test_without_a_learner(learn):
+    "A network, an encoder and any function of logits: what the learner's verb gives"
+    enc,target = text_tfm(learn.dls).encoder,partial(log_odds, i=1, kind='multi')
+    a,b = explain_text(learn.model, enc, text, target, 'insult'),learn.explain(text, 'insult')
+    np.testing.assert_allclose(a.words.score, b.words.score, atol=1e-6)
+    assert (a.label,a.method,a.words.word.tolist())==('insult','integrated',b.words.word.tolist()) and abs(a.odds-b.odds)<1e-6
+    half = explain_text(learn.model, enc, text, lambda logits: target(logits)/2, 'insult')
+    np.testing.assert_allclose(half.words.score, b.words.score/2, atol=1e-6)
+
+def test_method_from_outside(learn, monkeypatch):
+    "A line in the table is a method: known to the learner, and asked for only what it needs"
+    by_length = lambda model, enc, text, target: (np.array([float(b-a) for a,b in word_spans(text)]),0.)
+    monkeypatch.setitem(explain_methods, 'length', ExplainMethod(by_length))
+    monkeypatch.setattr(type(text_tfm(learn.dls).encoder.tok), 'is_fast', False)
+    assert learn.explain('you idiot', 'toxic', 'length').words.score.tolist()==[3,5]
+    with pytest.raises(ValueError, match="'integrated', 'occlusion', 'length'"): learn.explain('a', method='shap')
+
 # Views
 
 def explanation(text, scores, **kwargs):
