@@ -60,7 +60,7 @@ behaviour_kinds = { # kind -> (toxic?, hateful?, what it tests)
 
 # %% ../../nbs/39_judge.behaviour.ipynb #805853a1
 def behaviour_cases(
-    label:str='toxic', # What the classifier looks for; with 'hate', 'identity_hate' or an alias of them, hate against groups alone is expected
+    label:str='toxic', # What the classifier looks for; for 'hate' and its aliases, hate against groups alone is expected
 ) -> pd.DataFrame: # Columns `kind`, `text`, `expected` (bool)
     "English comments of every kind in `behaviour_kinds`, with the flag that is right for `label`"
     df,hate_alone = shipped_table('behaviour'),canonical(label) in ('hate','identity_hate')
@@ -97,8 +97,9 @@ _answers = {True:'flag', False:'no flag'}
 def _shown_rates(table):
     "`table` for people to read"
     rates = [f'{r:.0%} [{low:.0%}, {high:.0%}]' for r,low,high in zip(table.rate, table.low, table.high)]
-    return pd.DataFrame(dict(kind=table.kind, expected=table.expected.map(_answers), n=table.n, passed=table.passed, rate=rates))
+    return table[['kind','expected','n','passed']].assign(expected=table.expected.map(_answers), rate=rates)
 
+# %% ../../nbs/39_judge.behaviour.ipynb #d0ade921
 def rates_by_answer(
     table:pd.DataFrame, # As `behaviour_table` gives it
     level:float=0.95, # Confidence of the intervals
@@ -145,6 +146,7 @@ class BehaviourReport(Report):
         "Name -> matplotlib figure"
         return dict(kinds=self.plot())
 
+# %% ../../nbs/39_judge.behaviour.ipynb #7c810f33
 @patch
 def _tables(self:BehaviourReport, failures):
     "Title -> frame for people to read, with these `failures`"
@@ -169,9 +171,11 @@ def plot(self:BehaviourReport,
     rows = self.table.sort_values('rate', kind='stable').reset_index(drop=True)
     fig = new_figure(*(figsize or (9,1.6+0.23*len(rows))))
     ax = fig.subplots()
-    for k,name in _answers.items(): _draw_rates(ax, rows[rows.expected==k], color=_side_colours[k], label=f'expected: {name}')
-    whose = f'comments with the expected answer (whiskers: {self.level:.0%} interval)'
-    plain_axes(ax, f'Check list for {self.label!r}', xlabel=whose, ylabel='kind of case (number of comments)', xlim=(0,1))
+    for k,name in _answers.items():
+        _draw_rates(ax, rows[rows.expected==k], color=_side_colours[k], label=f'expected: {name}')
+    share = f'comments with the expected answer (whiskers: {self.level:.0%} interval)'
+    plain_axes(ax, f'Check list for {self.label!r}', xlabel=share, ylabel='kind of case (number of comments)')
+    ax.set_xlim(0, 1)
     ax.set_yticks(range(len(rows)), [f'{k} ({n})' for k,n in zip(rows.kind, rows.n)])
     ax.set_ylim(len(rows)-0.4, -0.6)
     ax.xaxis.set_major_formatter(PercentFormatter(1))

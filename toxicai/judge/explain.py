@@ -296,7 +296,7 @@ class Explanation:
     text: str # As it was typed; a pair is joined by `pair_gap`
     label: str # Name of the class
     score: float # Probability of the label, in [0,1]; the output for regression
-    words: pd.DataFrame # Columns `word`, `start`, `end` (characters of `text`), `score` (log-odds, NaN for what was not read)
+    words: pd.DataFrame # `word`, `start`, `end` (characters of `text`), `score` (log-odds, NaN for what was not read)
     method: str # 'gradients', 'integrated' or 'occlusion'
     odds: float # Log-odds of the label, which `words.score` explains
     base: float = float('nan') # Log-odds of a blank text; NaN for occlusion
@@ -310,7 +310,8 @@ class Explanation:
     def top(self): return float(self.words.score.abs().max()) if len(self.words)>self.n_cut else 0.
     @property
     def cut_note(self):
-        return f"{self.n_cut} of {len(self.words)} words are beyond the token limit and were not read" if self.n_cut else ''
+        if not self.n_cut: return ''
+        return f"{self.n_cut} of {len(self.words)} words are beyond the token limit and were not read"
 
 # %% ../../nbs/40_judge.explain.ipynb #d018d115
 def _pieces(e, word):
@@ -357,8 +358,8 @@ def _repr_html_(self:Explanation):
     text = ''.join(html.escape(gap)+o for gap,o in _pieces(self, partial(_shaded, top=top)))
     said = f'<b>{html.escape(self.label)}</b> {self.score:.2f}'
     against = f'<small>&nbsp; against {_scale(top)} for (log-odds, {self.method})</small>'
-    return (f'<div><p>{said} {against}</p>'
-            f'<p dir="auto" style="white-space:pre-wrap;line-height:1.8">{text}</p><small>{self.cut_note}</small></div>')
+    shaded = f'<p dir="auto" style="white-space:pre-wrap;line-height:1.8">{text}</p>'
+    return f'<div><p>{said} {against}</p>{shaded}<small>{self.cut_note}</small></div>'
 
 # %% ../../nbs/40_judge.explain.ipynb #ba4f011f
 @patch

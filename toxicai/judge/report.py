@@ -76,7 +76,7 @@ def _rates(wrong, n):
 
 def wrong_decisions(
     judged:Judged, # n texts
-) -> tuple: # Was it annotated, was it decided otherwise; bool, shape (n, n_classes), or (n, 1) where classes exclude each other
+) -> tuple: # Annotated? Decided otherwise? bool, shape (n, n_classes), or (n, 1) for exclusive classes
     "The decisions that can be held against the truth, and those that differ from it"
     if exclusive(judged.labels.kind): return (judged.targs>=0)[:,None],(judged.targs!=judged.decided())[:,None]
     hard = hard_targets(judged)
@@ -87,7 +87,7 @@ def slice_table(
     judged:Judged, # n texts
     values, # One value for each text, or groups as `slice_values` makes them; n of them
     name:str='value', # Title of the first column
-) -> pd.DataFrame: # One row for each group: texts, annotated decisions, errors and their rate with a 95 % interval; for several labels both error rates
+) -> pd.DataFrame: # A row for each group: counts, error rate, its 95 % interval; of several labels both rates
     "How often decisions are wrong in each part of the data"
     if len(values)!=judged.n: raise ValueError(f"{len(values)} values for {judged.n} texts: expected one for each")
     groups = values if isinstance(values, pd.Categorical) else slice_values(values)
@@ -138,7 +138,7 @@ def _class_mistakes(judged, n):
 def worst_errors(
     judged:Judged, # n texts
     n:int=10, # Rows in each direction
-) -> dict: # 'false alarms' and 'misses' for several labels, 'errors' for one -> frame with `row`, what was annotated and predicted, and `text` where texts are known
+) -> dict: # 'false alarms' and 'misses', or 'errors' of exclusive classes -> frame with `row`, `annotated` and more
     "The decisions that were surest and wrong"
     if exclusive(judged.labels.kind): res = {'errors':_class_mistakes(judged, 2*n)}
     else:

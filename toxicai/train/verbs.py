@@ -49,7 +49,8 @@ def judged(self:TransformerLearner,
     if self.labels is None: raise ValueError("the targets are numbers: only classes can be judged, see `labels_of`")
     dl = (self.dls[ds_idx] if dl is None else dl).new(shuffle=False, drop_last=False)
     logits,targs = self.get_preds(dl=dl, act=noop)
-    if targs is None: raise ValueError("these texts have no labels to compare with: use `test_dl(..., with_labels=True)`")
+    if targs is None:
+        raise ValueError("these texts have no labels to compare with: use `test_dl(..., with_labels=True)`")
     texts,frame = texts_and_columns(dl, text_cols(self.dls))
     probs = getattr(self.loss_func, 'activation', noop)(logits)
     return Judged(*[to_np(o) for o in (probs, targs)], self.labels, texts, frame, to_np(logits))
