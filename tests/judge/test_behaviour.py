@@ -9,6 +9,7 @@ from toxicai.judge.intervals import *
 from toxicai.data.loaders import *
 from toxicai.data.duplicates import near_duplicates,text_key
 from toxicai.train.learner import *
+from toxicai.train.verbs import *
 from toxicai.test_utils import *
 
 nan = float('nan')

@@ -204,6 +204,7 @@ def test_views():
 def test_training_rows():
     from toxicai.data.loaders import ToxicityDataLoaders
     from toxicai.train.learner import toxicity_learner
+    import toxicai.train.verbs
     from toxicai.test_utils import comments,tiny_checkpoint
     learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(40), tiny_checkpoint(), label_cols=['toxic','insult'], bs=16))
     with learn.no_bar(),pytest.warns(UserWarning, match='ds_idx=1'): errors = learn.interpret_errors(ds_idx=0)

@@ -10,7 +10,7 @@ from hypothesis import given,settings,strategies as st
 
 from benchmarks import explain as bench
 from toxicai.all import *
-from toxicai.judge.explain import _base_id,_inputs,_logits
+from toxicai.judge.explain import blank_token,named_inputs
 from toxicai.test_utils import archs,comments,tiny_checkpoint
 
 families = [o for o in archs if o!='pegasus']
@@ -36,8 +36,8 @@ def integrated(learn, text, n=64, label=0, kind='multi'):
     "Contributions of the tokens in `n` steps, and the log-odds of the text and of the blank one"
     enc = text_tfm(learn.dls).encoder
     spans,kept = enc.token_spans(text)
-    target,inputs = partial(log_odds, i=label, kind=kind),_inputs(learn.model, enc, enc.encode([text]), [0])
-    res,base = token_contributions(learn.model, inputs, spans[kept,0]>=0, target, _base_id(enc.tok), *way_points(n))
+    target,inputs = partial(log_odds, i=label, kind=kind),named_inputs(learn.model, enc, enc.encode([text]), [0])
+    res,base = token_contributions(learn.model, inputs, spans[kept,0]>=0, target, blank_token(enc.tok), *way_points(n))
     return res,float(target(text_logits(learn.model, enc, [text]))[0]),base
 
 # Words
@@ -120,10 +120,10 @@ def test_against_loop(learn):
     "One point after another, by a network that takes vectors instead of ids"
     spread(learn)
     enc,model = text_tfm(learn.dls).encoder,learn.model.eval()
-    inputs = _inputs(model, enc, enc.encode([text]), [0])
+    inputs = named_inputs(model, enc, enc.encode([text]), [0])
     emb,ids = model.get_input_embeddings(),inputs['input_ids']
     own = emb(ids).detach()
-    base = torch.where(((ids==enc.tok.cls_token_id)|(ids==enc.tok.sep_token_id))[...,None], own, emb(torch.tensor([[_base_id(enc.tok)]])).detach())
+    base = torch.where(((ids==enc.tok.cls_token_id)|(ids==enc.tok.sep_token_id))[...,None], own, emb(torch.tensor([[blank_token(enc.tok)]])).detach())
     x,w = np.polynomial.legendre.leggauss(16)
     total = torch.zeros_like(own)
     for a,b in zip((x+1)/2, w/2):
@@ -280,6 +280,23 @@ def test_own_network():
     assert np.isfinite(learn.explain(text, method='occlusion').words.score).all()
     learn.model.get_input_embeddings = lambda: torch.nn.Embedding(400, 32)
     with pytest.raises(ValueError, match='does not read these tokens'): learn.explain(text)
+
+def test_without_a_learner(learn):
+    "A network, an encoder and any function of logits: what the learner's verb gives"
+    enc,target = text_tfm(learn.dls).encoder,partial(log_odds, i=1, kind='multi')
+    a,b = explain_text(learn.model, enc, text, target, 'insult'),learn.explain(text, 'insult')
+    np.testing.assert_allclose(a.words.score, b.words.score, atol=1e-6)
+    assert (a.label,a.method,a.words.word.tolist())==('insult','integrated',b.words.word.tolist()) and abs(a.odds-b.odds)<1e-6
+    half = explain_text(learn.model, enc, text, lambda logits: target(logits)/2, 'insult')
+    np.testing.assert_allclose(half.words.score, b.words.score/2, atol=1e-6)
+
+def test_method_from_outside(learn, monkeypatch):
+    "A line in the table is a method: known to the learner, and asked for only what it needs"
+    by_length = lambda model, enc, text, target: (np.array([float(b-a) for a,b in word_spans(text)]),0.)
+    monkeypatch.setitem(explain_methods, 'length', ExplainMethod(by_length))
+    monkeypatch.setattr(type(text_tfm(learn.dls).encoder.tok), 'is_fast', False)
+    assert learn.explain('you idiot', 'toxic', 'length').words.score.tolist()==[3,5]
+    with pytest.raises(ValueError, match="'integrated', 'occlusion', 'length'"): learn.explain('a', method='shap')
 
 # Views
 

@@ -341,10 +341,46 @@ def test_columns_of_one_name(tmp_path):
     report = judge(Judged(a.probs, a.targs, a.labels, a.texts, frame), by=['a b','a_b','length in words'], n_boot=0)
     assert len([o for o in report.frames if o.startswith('by_')])==4
 
+# A figure from outside
+
+@pytest.fixture
+def plugged():
+    "A figure of predictions with texts, and one of the parts, in the table for a while"
+    @add_figure('lengths', 'Length of the comments', applies=lambda judged: judged.texts is not None)
+    def lengths_figure(judged):
+        fig = new_figure(4, 2)
+        fig.subplots().hist([len(o) for o in judged.texts])
+        return fig
+    @add_figure('n_parts', 'Number of parts', applies=len, reads='slices')
+    def n_parts_figure(slices): return figure_saying(str(len(slices)))
+    yield lengths_figure
+    for o in ('lengths','n_parts'): report_figures.pop(o)
+
+def test_added_figure(plugged, tmp_path):
+    "It is drawn, captioned and written like those of the library, where there is something to draw"
+    judged = multi()
+    report = judge(judged, n_boot=0)
+    assert list(report.figures)==['curves','reliability','scores','confusion','parts','lengths','n_parts']
+    assert report.figures['n_parts'].axes[0].texts[0].get_text()=='1' and len(plugged(judged).axes)==1
+    folder = report.save(tmp_path/'r')
+    assert (folder/'figures'/'lengths.png').stat().st_size>1000 and 'Length of the comments' in (folder/'report.md').read_text(encoding='utf-8')
+    assert 'Number of parts' in report.to_html()
+    bare = judge(Judged(judged.probs, judged.targs, judged.labels), n_boot=0)
+    assert list(bare.figures)==['curves','reliability','scores','confusion']
+
+def test_added_figure_is_gone(): assert list(report_figures)==['curves','reliability','scores','confusion','parts']
+
+def test_figures_leave_pyplot_alone():
+    plt = pytest.importorskip('matplotlib.pyplot')
+    before = plt.get_fignums()
+    judge(multi(), n_boot=0).figures
+    assert plt.get_fignums()==before
+
 def test_learner():
     from toxicai.data.loaders import ToxicityDataLoaders
     import toxicai.train.verbs
     from toxicai.train.learner import toxicity_learner
+    import toxicai.train.verbs
     from toxicai.test_utils import comments,tiny_checkpoint
     df = comments(60).assign(site=['forum','news']*30)
     for cols,valid in ((['toxic','insult'],['toxic','insult']), ('label','label')):

@@ -6,7 +6,7 @@
 __all__ = ['GroupRows', 'bias_aucs', 'FigureEnds', 'bias_words', 'group_rows', 'subgroup_auc', 'bpsn_auc', 'bnsp_auc',
            'power_mean', 'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'target_label', 'rate_ends',
            'auc_ends', 'group_figures', 'bias_table', 'with_ends', 'shown_bias', 'enough_rows', 'BiasReport',
-           'plain_axes']
+           'find_groups', 'find_bias']
 
 # %% ../../nbs/38_judge.bias.ipynb #4c17f0f6
 from collections import namedtuple
@@ -17,9 +17,11 @@ from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
+from ..text.identities import *
 from .intervals import *
 from .judged import *
 from .measures import *
+from .figures import *
 
 # %% ../../nbs/38_judge.bias.ipynb #d785d6ed
 GroupRows = namedtuple('GroupRows', 'toxic probs group known')
@@ -291,15 +293,6 @@ def _about(self:BiasReport):
 _ink,_blue,_orange,_grey = '#333333','#0072B2','#D55E00','#777777'
 _marks = dict(subgroup_auc=('o',_grey), bpsn_auc=('<',_orange), bnsp_auc=('>',_blue))
 
-def plain_axes(
-    ax, # A matplotlib axes
-    title:str='', # Above it, on the left
-):
-    "Leave off the frame at the top and on the right"
-    ax.set_title(title, loc='left', fontsize=11, color=_ink)
-    ax.spines[['top','right']].set_visible(False)
-    ax.tick_params(labelsize=9, colors=_ink)
-
 def _plot_rates(ax, rows, overall):
     "Bars of the false-positive rates, those above `overall` in orange"
     gap = np.stack([rows.fpr-rows.fpr_low, rows.fpr_high-rows.fpr]).clip(0)
@@ -348,3 +341,40 @@ def plot(self:BiasReport,
     _plot_aucs(right, rows)
     plt.close(fig) # the caller shows it, once
     return fig
+
+# %% ../../nbs/38_judge.bias.ipynb #6b60dede
+_found_by = dict(terms='term', families='family')
+
+def find_groups(
+    judged:Judged, # n texts
+    groups='terms', # 'terms' or 'families' for words in the texts, names of columns, or a frame with a row for each text
+    lang:str='en', # Language of the terms, one of `languages`
+) -> tuple: # Is the row about the group? A frame of shape (n, n_groups); and where the groups come from, in words
+    "Groups of the rows of `judged`"
+    if isinstance(groups, pd.DataFrame): return groups.reset_index(drop=True),'given by row'
+    if isinstance(groups, str) and groups in _found_by:
+        return identity_groups(judged.texts, lang, _found_by[groups]),f'{groups} found in the texts ({lang})'
+    if judged.frame is None:
+        raise TypeError(f"`groups` is {groups!r}, and the data have no columns: "
+                        "expected 'terms', 'families', 'templates' or a frame")
+    return group_columns(judged.frame, groups),f"column {', '.join([groups] if isinstance(groups, str) else groups)}"
+
+# %% ../../nbs/38_judge.bias.ipynb #b0ad4e76
+def find_bias(
+    targs, # 0 or 1, a share, or NaN where nobody annotated; shape (n,)
+    probs, # Probabilities of one class; shape (n,)
+    flags, # What was decided for each row; bool, shape (n,)
+    groups:pd.DataFrame, # Is the row about the group? shape (n, n_groups)
+    label:str, # Name of the class
+    source:str, # Where groups and texts come from, in words
+    least:int=10, # Rows that each side of a figure needs
+    n_boot:int=200, # Resamples of the bootstrap
+    seed:int=42, # What is drawn
+    level:float=0.95, # Confidence of the intervals
+) -> BiasReport: # Tables, and a figure by `plot`
+    "How errors and scores of one class differ between groups of people"
+    probs = np.asarray(probs, dtype=float)
+    table = bias_table(targs, probs, groups, flags, least, n_boot, seed, level)
+    kept = groups.loc[:,enough_rows(table[1:], least).to_numpy()]
+    score = bias_auc(targs, probs, kept) if kept.shape[1] else np.nan
+    return BiasReport(table, score, label, source, level, least)
