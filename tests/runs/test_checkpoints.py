@@ -165,7 +165,7 @@ class Trace(Callback):
     "Says into a file where training is, so that a killed process can be asked"
     order = 999
     def __init__(self, fd, ready): self.fd,self.ready = fd,ready
-    def note(self, what): os.write(self.fd, f'fit {self.learn._running.n_fits} epoch {self.epoch}: {what}\n'.encode())
+    def note(self, what): os.write(self.fd, f'fit {self.learn.verb_call.fit} epoch {self.epoch}: {what}\n'.encode())
     def before_train(self):
         self.note('begins')
         self.ready.set()

@@ -4,11 +4,13 @@
 
 # %% auto #0
 __all__ = ['HFInputs', 'best_precision', 'AutoPrecision', 'frozen_modules', 'frozen_trunk', 'VectorStore', 'FrozenBody',
-           'rows_of_batch', 'check_finite', 'FiniteLoss']
+           'rows_of_batch', 'check_finite', 'FiniteLoss', 'VerbCall', 'args_by_name', 'resumable', 'FitGuard']
 
 # %% ../../nbs/63_train.callbacks.ipynb #352aa4a9
 import math
-from functools import partial
+from contextlib import nullcontext
+from functools import partial,wraps
+from inspect import signature
 from itertools import islice
 
 import torch
@@ -278,3 +280,54 @@ class FiniteLoss(Callback):
     def after_loss(self):
         "Check the loss, except in `lr_find`, which looks for the rate at which it breaks"
         if not hasattr(self.learn, 'lr_finder'): check_finite(self.learn, self.texts)
+
+# %% ../../nbs/63_train.callbacks.ipynb #678f6956
+class VerbCall:
+    "The outermost call of a verb that trains, such as `fine_tune`"
+    def __init__(self,
+        verb:str, # Name of the method
+        args:dict, # What was passed to it, by name
+    ):
+        self.verb,self.args,self.fit,self.guard = verb,args,-1,None # `fit`: number of the fit that it is in, from 0
+
+def args_by_name(
+    f, # A method
+    *args, # Of a call, the object first
+    **kwargs, # Of the same call
+) -> dict: # Without the object; what `f` takes as `**kwargs` stands among the others
+    "What a call of `f` was given"
+    bound = dict(signature(f).bind(*args, **kwargs).arguments)
+    bound.pop(next(iter(bound)))
+    rest = bound.pop('kwargs', {})
+    return {**bound, **rest}
+
+# %% ../../nbs/63_train.callbacks.ipynb #cc070e06
+def resumable(
+    f, # A method of the learner that fits, and passes `cbs` on to `fit`
+):
+    "Decorator: `f`, with its outermost call noted for a `FitGuard`"
+    @wraps(f)
+    def _f(self, *args, **kwargs):
+        if self.verb_call is not None: return f(self, *args, **kwargs)
+        self.verb_call = call = VerbCall(f.__name__, args_by_name(f, self, *args, **kwargs))
+        try: res = f(self, *args, **kwargs)
+        finally: self.verb_call = None
+        if call.guard is not None: call.guard.after_call(call)
+        return res
+    return _f
+
+# %% ../../nbs/63_train.callbacks.ipynb #f34921e3
+class FitGuard(Callback):
+    "A callback with hooks around whole fits, which do nothing here"
+    active = False # Within a fit that it watches?
+    def before_call(self, learn, call): "The first fit of `call` that it watches is about to begin"
+    def skips_fit(self, learn, call, reset_opt):
+        "Is fit number `call.fit` left out, because it was done before?"
+        return False
+    def around_fit(self):
+        "A context for the whole fit, `before_fit` and `after_fit` within it"
+        return nullcontext()
+    def first_epoch(self):
+        "Number of the epoch that the fit begins with; called when every callback has had its `before_fit`"
+        return 0
+    def after_call(self, call): "`call` has come to its end without an error"

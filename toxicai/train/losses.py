@@ -234,7 +234,7 @@ class MaskedBCELoss(MaskedLoss):
     @classmethod
     def for_labels(cls, labels, **kwargs):
         "A loss that decodes at the thresholds of `labels`"
-        return cls(**{'thresh':labels.thresholds, **kwargs})
+        return cls(**({} if labels is None else {'thresh':labels.thresholds}), **kwargs)
 
 # %% ../../nbs/60_train.losses.ipynb #30123412
 @patch
