@@ -2081,8 +2081,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'toxicai.train.metrics._Evaluated.whole': ( 'train.metrics.html#_evaluated.whole',
                                                                                    'toxicai/train/metrics.py'),
                                        'toxicai.train.metrics._array': ('train.metrics.html#_array', 'toxicai/train/metrics.py'),
-                                       'toxicai.train.metrics._default_activation': ( 'train.metrics.html#_default_activation',
-                                                                                      'toxicai/train/metrics.py'),
                                        'toxicai.train.metrics._evaluate_module': ( 'train.metrics.html#_evaluate_module',
                                                                                    'toxicai/train/metrics.py'),
                                        'toxicai.train.metrics._labels_in': ('train.metrics.html#_labels_in', 'toxicai/train/metrics.py'),

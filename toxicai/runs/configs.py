@@ -89,12 +89,11 @@ def config_loss(
     "The loss that `settings` ask for"
     name,args = settings.get('loss'),_picked(settings, [o for o in _places['loss'] if o!='loss'], class_weight='weight', neg_clip='clip')
     if name is None and not args: return None
-    labels = labels_of(dls)
-    cls = type(default_loss(dls)) if name is None else loss_class(name, 'regression' if labels is None else labels.kind)
+    cls = type(default_loss(dls)) if name is None else loss_class(name, target_kind(dls))
     takes = [o for o in _args_of(cls) if o not in ('thresh','reduction')]
     odd = [o for o in args if o not in takes]
     if odd: raise SettingError(f"{cls.__name__} has no {', '.join(odd)}: expected some of {', '.join(takes)}; vary other losses in a sweep of their own")
-    return cls(**args, **({'thresh':labels.thresholds} if issubclass(cls, MaskedBCELoss) else {}))
+    return cls.for_labels(labels_of(dls), **args) if issubclass(cls, MaskedLoss) else cls(**args)
 
 # %% ../../nbs/83_runs.configs.ipynb #3a43bd04
 _learner_args = _args_of(toxicity_learner, ('dls','checkpoint','cbs','kwargs'))

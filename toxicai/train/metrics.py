@@ -16,6 +16,7 @@ from fastcore.basics import patch
 from ..labels import *
 from ..judge.measures import *
 from ..judge.bias import *
+from .losses import *
 
 # %% ../../nbs/61_train.metrics.ipynb #220f777b
 def _labels_in(learn, n_classes):
@@ -26,8 +27,6 @@ def _labels_in(learn, n_classes):
     names = [str(o) for o in vocab] if vocab is not None and len(vocab)==n_classes else [str(i) for i in range(n_classes)]
     thresh = getattr(getattr(learn, 'loss_func', None), 'thresh', None)
     return LabelSet(names, thresholds=0.5 if thresh is None else thresh)
-
-def _default_activation(x, targs): return x.softmax(-1) if targs.ndim==1 else x.sigmoid()
 
 def _array(x): return torch.as_tensor(x).as_subclass(torch.Tensor).detach().cpu().numpy()
 
@@ -83,8 +82,8 @@ def _seen(self:MaskedMetric):
     flags = measure(self.score).flags
     logits,targs = torch.cat(self.logits).as_subclass(torch.Tensor),torch.cat(self.targs).as_subclass(torch.Tensor)
     logits = logits.float() if flags else logits.double()
-    activation,decodes = [getattr(self.loss, o, None) for o in ('activation','decodes')]
-    probs = _default_activation(logits, targs) if activation is None else activation(logits)
+    decodes = getattr(self.loss, 'decodes', None)
+    probs = probs_of(self.loss, logits, 'single' if targs.ndim==1 else 'multi')
     decided = _array(decodes(probs)) if targs.ndim==1 and decodes is not None else None
     thresh = self.labels.thresholds if self.thresh in ('own',None) else self.thresh
     return _array(targs.double()),_array(probs),thresh,decided
@@ -237,8 +236,8 @@ class BiasAuc(Metric):
     def accumulate(self, learn):
         "Keep the probabilities and targets of this batch, shape (bs,) each, and on the first batch the order of its rows"
         if self.members is None: self.members,self.rows = self._members(learn.dl),learn.dl._DataLoader__idxs # the order of this pass; `get_idxs` would shuffle anew
-        act = getattr(learn.loss_func, 'activation', lambda o: o.sigmoid())
-        probs = act(learn.to_detach(learn.pred, gather=False).double()).numpy()
+        logits = learn.to_detach(learn.pred, gather=False).double()
+        probs = probs_of(learn.loss_func, logits, 'single' if learn.y.ndim==1 else 'multi').numpy()
         labels = getattr(learn, 'labels', None)
         i = self.label if isinstance(self.label, int) else target_label(LabelSet(list(map(str, learn.dls.vocab))) if labels is None else labels, self.label)
         self.probs.append(probs[:,i])

@@ -25,6 +25,7 @@ from ..judge.bias import *
 from ..judge.behaviour import *
 from ..judge.explain import *
 from ..data.loaders import *
+from .losses import *
 from .learner import *
 
 # %% ../../nbs/69_train.verbs.ipynb #076dcf52
@@ -48,7 +49,7 @@ def judged(self:TransformerLearner,
     logits,targs = self.get_preds(dl=dl, act=noop)
     if targs is None: raise ValueError("these texts have no labels to compare with: use `test_dl(..., with_labels=True)`")
     texts,frame = _texts_and_rest(dl, text_cols(self.dls))
-    probs = getattr(self.loss_func, 'activation', noop)(logits)
+    probs = probs_of(self.loss_func, logits, self.labels.kind)
     return Judged(*[to_np(o) for o in (probs, targs)], self.labels, texts, frame, to_np(logits))
 
 # %% ../../nbs/69_train.verbs.ipynb #5fbddf3a
@@ -187,7 +188,7 @@ def explain(self:TransformerLearner,
     text = _check_explain(self, text, method)
     enc,names = text_tfm(self.dls).encoder,class_names(self.dls)
     logits = text_logits(self.model, enc, [text]).reshape(1, -1)
-    probs = getattr(self.loss_func, 'activation', lambda o: o)(logits)[0]
+    probs = probs_of(self.loss_func, logits, getattr(self.labels, 'kind', 'regression'))[0]
     i = int(probs.argmax()) if label is None else names.index(label) if self.labels is None else self.labels.index(label)
     target = partial(log_odds, i=i, kind=getattr(self.labels, 'kind', 'regression'))
     words,owners = located(enc, text)
