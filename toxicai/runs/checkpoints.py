@@ -66,7 +66,7 @@ def check_free(
 
 @patch
 @contextmanager
-def say_unwritten(self:Checkpoint):
+def _errors(self:Checkpoint):
     "Say what to do when nothing can be written"
     try: yield
     except (OSError,RuntimeError) as e:
@@ -75,7 +75,7 @@ def say_unwritten(self:Checkpoint):
         else: last = f"the checkpoint before it is whole, and `{self.how_to_go_on}` goes on from there"
         raise OSError(f"no checkpoint could be written to {str(self.folder)!r} ({why}); {last}. Make room, or allow writing") from e
 
-# %% ../../nbs/81_runs.checkpoints.ipynb #2557f007
+# %% ../../nbs/81_runs.checkpoints.ipynb #16c4befa
 def call_record(
     call:VerbCall, # The call that begins
     but=None, # A callback that `resume` makes itself
@@ -91,7 +91,7 @@ def before_call(self:Checkpoint, learn, call):
     self.learn_,self.call = learn,call
     if self.found is not None: self.about = {k:v for k,v in self.found[0].items() if k!='sha256'}
     else:
-        with self.say_unwritten(): self.folder.mkdir(parents=True, exist_ok=True)
+        with self._errors(): self.folder.mkdir(parents=True, exist_ok=True)
         if not self.overwrite: check_free(self.folder)
         self.about,self.n = dict(format=1, run=uuid.uuid4().hex, call=call_record(call, self), every=self.every,
                                  identity=run_identity(learn), versions=versions(), finished=False),None
@@ -101,7 +101,7 @@ def before_call(self:Checkpoint, learn, call):
 def after_call(self:Checkpoint, call):
     "Note that the call has come to its end"
     info = checkpoint_info(self.folder, self.n)
-    with self.say_unwritten(): write_checkpoint_info(self.folder, self.n, {**info, 'finished':True})
+    with self._errors(): write_checkpoint_info(self.folder, self.n, {**info, 'finished':True})
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #62d5e576
 @patch
@@ -129,15 +129,15 @@ def first_epoch(self:Checkpoint):
 @contextmanager
 def around_fit(self:Checkpoint):
     "Let signals wait while the fit runs, and write a checkpoint after it"
-    with self.patient():
+    with self._patient():
         self.first_rng = None
         yield
-        self.save_state()
-    if self.asked is not None: self.stop_as_asked()
+        self._save()
+    if self.asked is not None: self._stop()
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #7b95bf4d
 @patch
-def save_state(self:Checkpoint,
+def _save(self:Checkpoint,
     batch:int=None, # Batches of the epoch that are done; None after the fit
 ):
     "Write a checkpoint"
@@ -145,11 +145,11 @@ def save_state(self:Checkpoint,
     position = dict(fit=self.call.fit, epoch=learn.epoch, batch=batch, n_epoch=learn.n_epoch, n_batch=len(learn.dls.train),
                     done=batch is None)
     info = {**self.about, 'position':position, 'time':time.time()}
-    with self.say_unwritten():
+    with self._errors():
         self.n = write_checkpoint(self.folder, info, training_state(learn, self.first_rng, self.start_rng))
 
 @patch
-def go_on(self:Checkpoint):
+def _go_on(self:Checkpoint):
     "Put everything where it was, the loader included"
     (info,state),self.found = self.found,None
     at,rng = info['position'],state['rng']
@@ -163,10 +163,10 @@ def go_on(self:Checkpoint):
 def before_train(self:Checkpoint):
     "Go on with the run that was found, or write where this one begins"
     if not self.active: return
-    if self.found is not None: return self.go_on()
+    if self.found is not None: return self._go_on()
     self.start_rng = rng_state(self.dls)
     if self.first_rng is None: self.first_rng = self.start_rng
-    if self.n is None: self.save_state(0)
+    if self.n is None: self._save(0)
 
 @patch
 def after_batch(self:Checkpoint):
@@ -174,8 +174,8 @@ def after_batch(self:Checkpoint):
     if not self.active: return
     done,asked = self.iter+1,self.asked is not None
     due = self.train_iter%self.every==0 or done==self.n_iter or asked
-    if self.training and due: self.save_state(done)
-    if asked: self.stop_as_asked()
+    if self.training and due: self._save(done)
+    if asked: self._stop()
 
 @patch
 def after_loss(self:Checkpoint):
@@ -183,7 +183,7 @@ def after_loss(self:Checkpoint):
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #d729ee38
 @patch
-def stop_as_asked(self:Checkpoint):
+def _stop(self:Checkpoint):
     "End the process as the signal asked"
     if self.asked==signal.SIGTERM: raise SystemExit(128+self.asked)
     raise KeyboardInterrupt(f"stopped, and saved: {self.place}. `{self.how_to_go_on}` goes on")
@@ -209,7 +209,7 @@ def signals_to(
 
 @patch
 @contextmanager
-def patient(self:Checkpoint):
+def _patient(self:Checkpoint):
     "Let signals wait for the end of the batch"
     self.asked = None
     with signals_to(self._ask):
