@@ -27,7 +27,8 @@ class Checkpoint(FitGuard):
         every:int=100, # Training batches from one checkpoint to the next; they take three times the room of the weights
         overwrite:bool=False, # Give up an unfinished run that is in `folder`?
     ):
-        if not isinstance(every, int) or every<1: raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
+        if not isinstance(every, int) or every<1:
+            raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
         self.folder,self.every,self.overwrite = Path(folder),every,overwrite
         self.found = None # What `resume` has read, until it is put back
         self.n = None # Number of the last checkpoint
@@ -61,8 +62,8 @@ def check_free(
     infos = [checkpoint_info(folder, o) for o in checkpoint_numbers(folder)[-1:] if run_of(folder, o)]
     if not infos or infos[0]['finished']: return
     verb,place = infos[0]['call']['verb'],run_place(infos[0]['position'])
-    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): `{Checkpoint(folder).how_to_go_on}` goes on; "
-                          "`Checkpoint(folder, overwrite=True)` gives it up")
+    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): "
+                          f"`{Checkpoint(folder).how_to_go_on}` goes on; `Checkpoint(folder, overwrite=True)` gives it up")
 
 @patch
 @contextmanager
@@ -73,9 +74,10 @@ def _errors(self:Checkpoint):
         why = getattr(e, 'strerror', None) or str(e).splitlines()[0]
         if not self.n: last = "nothing has been written"
         else: last = f"the checkpoint before it is whole, and `{self.how_to_go_on}` goes on from there"
-        raise OSError(f"no checkpoint could be written to {str(self.folder)!r} ({why}); {last}. Make room, or allow writing") from e
+        raise OSError(f"no checkpoint could be written to {str(self.folder)!r} ({why}); {last}. "
+                      "Make room, or allow writing") from e
 
-# %% ../../nbs/81_runs.checkpoints.ipynb #16c4befa
+# %% ../../nbs/81_runs.checkpoints.ipynb #2e1da082
 def call_record(
     call:VerbCall, # The call that begins
     but=None, # A callback that `resume` makes itself
@@ -85,6 +87,7 @@ def call_record(
     args = {k:arg_to_json(v) for k,v in call.args.items() if k!='cbs'}
     return dict(verb=call.verb, args=args, cbs=[o.name for o in cbs if o is not but])
 
+# %% ../../nbs/81_runs.checkpoints.ipynb #5d1a7f1f
 @patch
 def before_call(self:Checkpoint, learn, call):
     "Take the folder for the run that `call` begins, or go on with the one that was found"
@@ -93,8 +96,8 @@ def before_call(self:Checkpoint, learn, call):
     else:
         with self._errors(): self.folder.mkdir(parents=True, exist_ok=True)
         if not self.overwrite: check_free(self.folder)
-        self.about,self.n = dict(format=1, run=uuid.uuid4().hex, call=call_record(call, self), every=self.every,
-                                 identity=run_identity(learn), versions=versions(), finished=False),None
+        self.n,self.about = None,dict(format=1, run=uuid.uuid4().hex, call=call_record(call, self), every=self.every,
+                                      identity=run_identity(learn), versions=versions(), finished=False)
     self.overwrite = False
 
 @patch
@@ -142,8 +145,8 @@ def _save(self:Checkpoint,
 ):
     "Write a checkpoint"
     learn = self.learn_ # its own, as a fit that is over has taken `learn` from its callbacks
-    position = dict(fit=self.call.fit, epoch=learn.epoch, batch=batch, n_epoch=learn.n_epoch, n_batch=len(learn.dls.train),
-                    done=batch is None)
+    position = dict(fit=self.call.fit, epoch=learn.epoch, batch=batch,
+                    n_epoch=learn.n_epoch, n_batch=len(learn.dls.train), done=batch is None)
     info = {**self.about, 'position':position, 'time':time.time()}
     with self._errors():
         self.n = write_checkpoint(self.folder, info, training_state(learn, self.first_rng, self.start_rng))
@@ -159,6 +162,7 @@ def _go_on(self:Checkpoint):
     self.learn.start = at['batch']
     self.learn.dl = RestOfLoader(self.dls.train, at['batch'], rng, self.dls)
 
+# %% ../../nbs/81_runs.checkpoints.ipynb #5fa47059
 @patch
 def before_train(self:Checkpoint):
     "Go on with the run that was found, or write where this one begins"
@@ -194,6 +198,7 @@ def _ask(self:Checkpoint, number, frame):
     if self.asked is not None: raise KeyboardInterrupt
     self.asked = number
 
+# %% ../../nbs/81_runs.checkpoints.ipynb #ff9ad01f
 @contextmanager
 def signals_to(
     handler, # `handler(number, frame)`
@@ -207,6 +212,7 @@ def signals_to(
     finally:
         for k,v in old.items(): signal.signal(k, v)
 
+# %% ../../nbs/81_runs.checkpoints.ipynb #cb61aa92
 @patch
 @contextmanager
 def _patient(self:Checkpoint):

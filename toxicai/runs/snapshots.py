@@ -42,6 +42,7 @@ def has_checkpoint(
     "Whether there is something in `folder` that `resume` can go on from"
     return bool(checkpoint_numbers(folder))
 
+# %% ../../nbs/80_runs.snapshots.ipynb #994fa7d2
 def checkpoint_file(
     folder, # Where `Checkpoint` wrote
     n:int, # Number of the checkpoint
@@ -65,7 +66,7 @@ def run_of(
     try: return checkpoint_info(folder, n)['run']
     except (OSError,ValueError,KeyError,TypeError): return None
 
-# %% ../../nbs/80_runs.snapshots.ipynb #cbb3c8ed
+# %% ../../nbs/80_runs.snapshots.ipynb #15687c39
 def write_checkpoint_info(
     folder, # Where `Checkpoint` writes
     n:int, # Number of the checkpoint
@@ -74,6 +75,7 @@ def write_checkpoint_info(
     "Write what checkpoint `n` says of itself"
     write_atomically(checkpoint_file(folder, n, 'json'), lambda f: f.write(json.dumps(info, indent=1).encode()))
 
+# %% ../../nbs/80_runs.snapshots.ipynb #e04653ea
 def drop_old_checkpoints(
     folder, # Where `Checkpoint` writes
     run:str, # Name of the run whose last checkpoints stay
@@ -115,7 +117,8 @@ def read_checkpoint(
     bad = []
     for n in reversed(checkpoint_numbers(folder)):
         try: res = checkpoint_at(folder, n)
-        except (OSError,ValueError,KeyError,TypeError,RuntimeError) as e: bad.append(f'{n:08} ({type(e).__name__}: {e})')
+        except (OSError,ValueError,KeyError,TypeError,RuntimeError) as e:
+            bad.append(f'{n:08} ({type(e).__name__}: {e})')
         else:
             if bad: warnings.warn(f"not readable in {str(folder)!r}: {'; '.join(bad)}. Taking the one before, {n:08}")
             return res
@@ -161,9 +164,11 @@ def encoding_facts(
 ) -> dict: # JSON; the vocabulary as a digest
     "What decides about the token ids of a text in `dls`"
     tfm = text_tfm(dls)
-    enc,vocab = tfm.encoder,json.dumps(sorted(tfm.encoder.tok.get_vocab().items()))
-    return dict(vocab=_short_sha(vocab), max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules), lazy=tfm.lazy)
+    enc = tfm.encoder
+    vocab = _short_sha(json.dumps(sorted(enc.tok.get_vocab().items())))
+    return dict(vocab=vocab, max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules), lazy=tfm.lazy)
 
+# %% ../../nbs/80_runs.snapshots.ipynb #9ca84825
 def network_facts(
     model:nn.Module, # Any network
 ) -> dict: # JSON; names, shapes and types of the weights as a digest
@@ -200,7 +205,7 @@ def card(self:TransformerLearner) -> dict: # Numbers, strings, and lists and dic
                 callbacks=[described(type(o)) for o in self.cbs], device=str(self.dls.device),
                 versions=versions(), code=git_state())
 
-# %% ../../nbs/80_runs.snapshots.ipynb #7b08cc3b
+# %% ../../nbs/80_runs.snapshots.ipynb #c1f32ac6
 def changed_lines(
     a, # A value, or nested dicts of them
     b, # The same, later
@@ -220,8 +225,8 @@ def check_same_run(
     if diff:
         raise ValueError("this learner is not the one that was stopped, and going on would give neither run's result. "
                          "Make it as before: " + '; '.join(diff))
-    diff = changed_lines(info['versions'], versions())
-    if diff: warnings.warn(f"the run goes on elsewhere than it began, so the last digits may differ ({'; '.join(diff)})")
+    diff = '; '.join(changed_lines(info['versions'], versions()))
+    if diff: warnings.warn(f"the run goes on elsewhere than it began, so the last digits may differ ({diff})")
 
 # %% ../../nbs/80_runs.snapshots.ipynb #96552764
 _kept = {Recorder:('lrs','iters','values','metric_names','hps'), TrackerCallback:('best','new_best','wait'),
@@ -237,6 +242,7 @@ def plain_values(
     if isinstance(o, (list,L)): return [plain_values(v) for v in o]
     return tuple(plain_values(v) for v in o) if isinstance(o, tuple) else o
 
+# %% ../../nbs/80_runs.snapshots.ipynb #96a6fcf7
 def callback_state(
     cb, # A callback
 ) -> dict: # Empty where there is nothing to keep
@@ -279,8 +285,10 @@ def loss_history(
     "The running loss and all losses so far"
     if not hasattr(learn, 'recorder'): return None
     smooth,losses = learn.recorder.smooth_loss,[plain_values(o) for o in learn.recorder.losses]
-    return dict(count=smooth.count, val=plain_values(smooth.val), losses=torch.stack(losses) if losses else torch.empty(0))
+    losses = torch.stack(losses) if losses else torch.empty(0)
+    return dict(count=smooth.count, val=plain_values(smooth.val), losses=losses)
 
+# %% ../../nbs/80_runs.snapshots.ipynb #5d34eb4c
 def training_state(
     learn, # A learner in a fit
     first=None, # State of the generators when the fit began
@@ -317,6 +325,7 @@ def put_network(
         p.requires_grad_(k in trained)
         p.grad = state['grads'][k].to(p.device) if k in state['grads'] else None
 
+# %% ../../nbs/80_runs.snapshots.ipynb #539bb51b
 def put_history(
     learn, # A learner
     state:dict, # From `training_state`
@@ -339,7 +348,8 @@ def put_training_state(
     cbs = numbered_callbacks(learn.cbs)
     missing = [k.rsplit(' ', 1)[0] for k in state['cbs'] if k not in cbs]
     if missing and within:
-        raise ValueError(f"the stopped run had the callbacks {missing}: pass them again, `learn.resume(folder, cbs=...)`")
+        raise ValueError(f"the stopped run had the callbacks {missing}: "
+                         "pass them again, `learn.resume(folder, cbs=...)`")
     put_network(learn, state)
     put_history(learn, state)
     for k,v in state['cbs'].items():
@@ -352,12 +362,13 @@ def leave_out_batches(
     dl, # A loader
     n:int, # Batches
 ) -> int: # How many it will leave out
-    "Make the next pass over `dl` leave out `n` batches, unless each has to be made, as by workers with their own generators"
+    "Make the next pass over `dl` leave out `n` batches, unless each has to be made, as by workers that draw numbers"
     if dl.fake_l.num_workers or 'sample' in vars(dl): return 0
     sample = dl.sample
     dl.sample = lambda: islice(sample(), n*(dl.bs or 1), None)
     return n
 
+# %% ../../nbs/80_runs.snapshots.ipynb #46cd3599
 class RestOfLoader(GetAttr):
     "A loader from one of its batches on, as it would have been without a stop"
     _default = 'dl'
@@ -403,6 +414,7 @@ def run_through(
         for e in ('after_loss','after_batch'):
             for o in cbs: o(e)
 
+# %% ../../nbs/80_runs.snapshots.ipynb #caee754a
 def refill_frozen(
     learn, # A learner in a fit
     epoch:int, # Epoch in which it goes on

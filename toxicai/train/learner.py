@@ -41,7 +41,7 @@ def target_kind(
     labels = labels_of(dls)
     return 'regression' if labels is None else labels.kind
 
-# %% ../../nbs/67_train.learner.ipynb #311a6408
+# %% ../../nbs/67_train.learner.ipynb #c0b5a793
 def named_loss(
     dls, # Loaders
     name:str, # A key of `loss_classes`
@@ -52,7 +52,7 @@ def named_loss(
 def default_loss(
     dls, # Loaders
 ): # A loss with `activation` and `decodes`
-    "Cross entropy for one label, earth mover's distance for levels, masked binary cross entropy for several, squared error for numbers"
+    "The loss of `usual_losses` for the labels of `dls`; squared error for numbers"
     kind = target_kind(dls)
     return MSELossFlat() if kind=='regression' else named_loss(dls, usual_losses[kind])
 
@@ -105,11 +105,14 @@ def default_metrics(
 class TransformerLearner(Learner):
     "A `Learner` whose network is a transformer"
     max_tokens,start,is_dry,verb_call = math.inf,0,False,None # What `train.loop` keeps
-    fit_one_cycle,fit_flat_cos,fit_sgdr = map(resumable, (Learner.fit_one_cycle, Learner.fit_flat_cos, Learner.fit_sgdr))
+    fit_one_cycle = resumable(Learner.fit_one_cycle)
+    fit_flat_cos = resumable(Learner.fit_flat_cos)
+    fit_sgdr = resumable(Learner.fit_sgdr)
+
     def __init__(self,
         dls, # Loaders with encoded texts
         model, # A network that takes named inputs
-        loss_func=None, # Loss with `activation` and `decodes`, or its name in `loss_classes`; by default the labels choose
+        loss_func=None, # Loss with `activation` and `decodes`, or its name in `loss_classes`; the labels' by default
         opt_func=adamw, # Optimizer
         splitter=transformer_splitter, # Parameter groups from input to output
         lr=None, # Default learning rate; `default_lr` by default
@@ -141,7 +144,7 @@ def takes_thresholds(
     ours = isinstance(o, MaskedMetric) or hasattr(o, 'calibration')
     return ours and getattr(o, 'thresh', None) is not None
 
-# %% ../../nbs/67_train.learner.ipynb #46b63ce7
+# %% ../../nbs/67_train.learner.ipynb #00adbba3
 @patch(as_prop=True)
 def labels(self:TransformerLearner):
     "`LabelSet` of the classes, with thresholds and calibration; None for regression"
@@ -151,10 +154,11 @@ def labels(self:TransformerLearner):
 def labels(self:TransformerLearner, labels):
     own,loss = self._labels,self.loss_func
     if own is None or labels.names!=own.names:
-        raise ValueError(f"`labels` is {labels!r}, the network gives {own!r}: expected the same classes in the same order")
+        raise ValueError(f"`labels` is {labels!r}, the network gives {own!r}: "
+                         "expected the same classes in the same order")
     if labels.calibration is not None and not hasattr(loss, 'calibration'):
-        raise ValueError(f"the loss {type(loss).__name__} cannot calibrate its probabilities: use a loss of `toxicai.losses`, "
-                         "or one whose `activation` applies its attribute `calibration`")
+        raise ValueError(f"the loss {type(loss).__name__} cannot calibrate its probabilities: use a loss of `toxicai.losses`"
+                         ", or one whose `activation` applies its attribute `calibration`")
     self._labels = labels
     if hasattr(loss, 'calibration'): loss.calibration = labels.calibration
     for o in [loss, *self.metrics]:
@@ -213,7 +217,7 @@ def usual_callbacks(
     if clip is not None: own.append(GradientClip(clip))
     return L(own)+L(cbs)
 
-# %% ../../nbs/67_train.learner.ipynb #aeea108c
+# %% ../../nbs/67_train.learner.ipynb #af1f2501
 @delegates(TransformerLearner)
 def toxicity_learner(
     dls, # Loaders made with `TransformerTextBlock` or `ToxicityDataLoaders`
@@ -225,7 +229,7 @@ def toxicity_learner(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
     metrics=None, # Chosen from the labels by default
-    lora=None, # Rank of low-rank adapters, trained instead of the body; or a dict for `add_lora`. Needs the extra `lora`
+    lora=None, # Rank of low-rank adapters, trained instead of the body, or a dict for `add_lora`; needs the extra `lora`
     hub:dict=None, # `revision`, `cache_dir`, `trust_remote_code` for `checkpoint`; those of the texts when it is theirs
     token:str=None, # Access token for a private model; not stored
     cbs=None, # Callbacks besides those that this function adds
@@ -237,8 +241,8 @@ def toxicity_learner(
     shown = {k:v for k,v in hub.items() if k!='token'}
     given = described(dict(
         checkpoint=checkpoint, pooling=pooling, dropout=dropout, attn_dropout=attn_dropout,
-        gradient_checkpointing=gradient_checkpointing, precision=precision, clip=clip, metrics=metrics, lora=lora, hub=shown,
-        cbs=cbs, seed=seed, kwargs=kwargs))
+        gradient_checkpointing=gradient_checkpointing, precision=precision, clip=clip, metrics=metrics, lora=lora,
+        hub=shown, cbs=cbs, seed=seed, kwargs=kwargs))
     check_dls(dls)
     if seed is not None: seed_everything(seed, dls)
     if token is not None: hub['token'] = token
@@ -345,8 +349,8 @@ def get_preds(self:TransformerLearner, ds_idx=1, dl=None, with_input=False, with
     counts_classes = with_decoded and kwargs.get('with_preds') and kwargs.get('with_targs')
     if counts_classes and label_kind(self.dls)=='multi':
         raise ValueError("a confusion matrix needs one class per text, these have several flags: "
-                         "use `sklearn.metrics.multilabel_confusion_matrix` on the flags of `get_preds(with_decoded=True)`, "
-                         "one 2x2 for each label")
+                         "use `sklearn.metrics.multilabel_confusion_matrix` on the flags of "
+                         "`get_preds(with_decoded=True)`, one 2x2 for each label")
     kwargs.update(ds_idx=ds_idx, dl=dl, with_input=with_input, with_decoded=with_decoded)
     res = super(TransformerLearner, self).get_preds(**kwargs)
     return (stacked_texts(res[0], text_tfm(self.dls).encoder), *res[1:]) if with_input else res
