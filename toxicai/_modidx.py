@@ -1689,7 +1689,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'toxicai/train/averaging.py'),
                                          'toxicai.train.averaging.better_sign': ( 'train.averaging.html#better_sign',
                                                                                   'toxicai/train/averaging.py'),
-                                         'toxicai.train.averaging.check_count': ( 'train.averaging.html#check_count',
+                                         'toxicai.train.averaging.check_whole': ( 'train.averaging.html#check_whole',
                                                                                   'toxicai/train/averaging.py'),
                                          'toxicai.train.averaging.ema_decay': ( 'train.averaging.html#ema_decay',
                                                                                 'toxicai/train/averaging.py'),

@@ -62,8 +62,8 @@ def check_free(
     infos = [checkpoint_info(folder, o) for o in checkpoint_numbers(folder)[-1:] if run_of(folder, o)]
     if not infos or infos[0]['finished']: return
     verb,place = infos[0]['call']['verb'],run_place(infos[0]['position'])
-    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): "
-                          f"`{Checkpoint(folder).how_to_go_on}` goes on; `Checkpoint(folder, overwrite=True)` gives it up")
+    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): `{Checkpoint(folder).how_to_go_on}` "
+                          "goes on; `Checkpoint(folder, overwrite=True)` gives it up")
 
 @patch
 @contextmanager
@@ -128,6 +128,7 @@ def first_epoch(self:Checkpoint):
     put_training_state(self.learn, state)
     return info['position']['epoch']
 
+# %% ../../nbs/81_runs.checkpoints.ipynb #7aeada69
 @patch
 @contextmanager
 def around_fit(self:Checkpoint):
@@ -162,7 +163,7 @@ def _go_on(self:Checkpoint):
     self.learn.start = at['batch']
     self.learn.dl = RestOfLoader(self.dls.train, at['batch'], rng, self.dls)
 
-# %% ../../nbs/81_runs.checkpoints.ipynb #5fa47059
+# %% ../../nbs/81_runs.checkpoints.ipynb #02581dd1
 @patch
 def before_train(self:Checkpoint):
     "Go on with the run that was found, or write where this one begins"
@@ -183,6 +184,7 @@ def after_batch(self:Checkpoint):
 
 @patch
 def after_loss(self:Checkpoint):
+    "Stop at a loss that is no number, before it reaches the weights"
     if self.active and self.training and not self.learn._grab_cbs(FiniteLoss): check_finite(self.learn)
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #d729ee38

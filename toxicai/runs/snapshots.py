@@ -325,7 +325,7 @@ def put_network(
         p.requires_grad_(k in trained)
         p.grad = state['grads'][k].to(p.device) if k in state['grads'] else None
 
-# %% ../../nbs/80_runs.snapshots.ipynb #539bb51b
+# %% ../../nbs/80_runs.snapshots.ipynb #416704a2
 def put_history(
     learn, # A learner
     state:dict, # From `training_state`
@@ -339,6 +339,7 @@ def put_history(
     rec.smooth_loss.count,rec.smooth_loss.val,rec.losses = kept['count'],kept['val'],list(kept['losses'])
     if kept['count']: learn.smooth_loss = rec.smooth_loss.value
 
+# %% ../../nbs/80_runs.snapshots.ipynb #81960066
 def put_training_state(
     learn, # A learner with an optimizer
     state:dict, # From `training_state`

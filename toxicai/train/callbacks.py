@@ -236,7 +236,7 @@ def before_train(self:FrozenBody):
     for o in frozen_modules(self.model): o.eval()
     if self.trunk is not None and frozen_trunk(self.model) is not self.trunk: self.close()
 
-# %% ../../nbs/63_train.callbacks.ipynb #d219f904
+# %% ../../nbs/63_train.callbacks.ipynb #dcbea5ae
 @patch
 def before_batch(self:FrozenBody):
     "Let the trunk answer from what is kept"
@@ -253,6 +253,7 @@ def _look(self:FrozenBody, module, args):
     self.mask = mask.bool()
     self.keys = token_keys(ids, self.mask)
 
+# %% ../../nbs/63_train.callbacks.ipynb #7a744349
 @patch
 def _answer(self:FrozenBody, forward, *args, **kwargs):
     store = self.stores.setdefault(torch.is_autocast_enabled(self.mask.device.type), VectorStore())
@@ -293,6 +294,7 @@ def nan_hint(
     return (f"lower the learning rate (now {lr:.2g}), clip the gradient (`clip=1.`), "
             "or train with `precision='bf16'` or 'fp32'")
 
+# %% ../../nbs/63_train.callbacks.ipynb #f8dbdb3d
 def batch_texts(
     learn, # Learner that has just seen a batch
 ) -> list: # bs strings
@@ -300,6 +302,7 @@ def batch_texts(
     tfm = text_tfm(learn.dls)
     return [str(tfm.decode(EncodedText(o))) for o in learn.xb[0]]
 
+# %% ../../nbs/63_train.callbacks.ipynb #bd356058
 def check_finite(
     learn, # Learner that has just computed a loss
     texts:bool=False, # Put the texts of the batch into the message?

@@ -105,10 +105,8 @@ def default_metrics(
 class TransformerLearner(Learner):
     "A `Learner` whose network is a transformer"
     max_tokens,start,is_dry,verb_call = math.inf,0,False,None # What `train.loop` keeps
-    fit_one_cycle = resumable(Learner.fit_one_cycle)
-    fit_flat_cos = resumable(Learner.fit_flat_cos)
+    fit_one_cycle,fit_flat_cos = resumable(Learner.fit_one_cycle),resumable(Learner.fit_flat_cos)
     fit_sgdr = resumable(Learner.fit_sgdr)
-
     def __init__(self,
         dls, # Loaders with encoded texts
         model, # A network that takes named inputs
@@ -123,8 +121,8 @@ class TransformerLearner(Learner):
     ):
         loss_func = fitting_loss(dls, loss_func)
         if lr is None: lr = default_lr(model)
-        super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd, moms=moms,
-                         train_bn=train_bn, **kwargs)
+        super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd,
+                         moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
         self._labels = learner_labels(dls, loss_func)
 
@@ -144,21 +142,23 @@ def takes_thresholds(
     ours = isinstance(o, MaskedMetric) or hasattr(o, 'calibration')
     return ours and getattr(o, 'thresh', None) is not None
 
-# %% ../../nbs/67_train.learner.ipynb #00adbba3
+# %% ../../nbs/67_train.learner.ipynb #5ad63157
 @patch(as_prop=True)
 def labels(self:TransformerLearner):
     "`LabelSet` of the classes, with thresholds and calibration; None for regression"
     return self._labels
 
+# %% ../../nbs/67_train.learner.ipynb #55b1cb6a
 @patch(set_prop=True)
 def labels(self:TransformerLearner, labels):
+    "Set names, thresholds and calibration for loss, metrics and tables"
     own,loss = self._labels,self.loss_func
     if own is None or labels.names!=own.names:
         raise ValueError(f"`labels` is {labels!r}, the network gives {own!r}: "
                          "expected the same classes in the same order")
     if labels.calibration is not None and not hasattr(loss, 'calibration'):
-        raise ValueError(f"the loss {type(loss).__name__} cannot calibrate its probabilities: use a loss of `toxicai.losses`"
-                         ", or one whose `activation` applies its attribute `calibration`")
+        raise ValueError(f"the loss {type(loss).__name__} cannot calibrate its probabilities: "
+                         "use a loss of `toxicai.losses`, or one whose `activation` applies its attribute `calibration`")
     self._labels = labels
     if hasattr(loss, 'calibration'): loss.calibration = labels.calibration
     for o in [loss, *self.metrics]:
@@ -217,7 +217,7 @@ def usual_callbacks(
     if clip is not None: own.append(GradientClip(clip))
     return L(own)+L(cbs)
 
-# %% ../../nbs/67_train.learner.ipynb #af1f2501
+# %% ../../nbs/67_train.learner.ipynb #d63e22a6
 @delegates(TransformerLearner)
 def toxicity_learner(
     dls, # Loaders made with `TransformerTextBlock` or `ToxicityDataLoaders`
@@ -229,7 +229,7 @@ def toxicity_learner(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
     metrics=None, # Chosen from the labels by default
-    lora=None, # Rank of low-rank adapters, trained instead of the body, or a dict for `add_lora`; needs the extra `lora`
+    lora=None, # Rank of low-rank adapters that are trained instead of the body, or a dict for `add_lora`
     hub:dict=None, # `revision`, `cache_dir`, `trust_remote_code` for `checkpoint`; those of the texts when it is theirs
     token:str=None, # Access token for a private model; not stored
     cbs=None, # Callbacks besides those that this function adds

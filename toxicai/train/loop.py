@@ -46,8 +46,9 @@ def fit_linear(self:TransformerLearner,
     self.fit(n_epoch, wd=wd, cbs=L(cbs)+ParamScheduler({'lr':lrs}), reset_opt=reset_opt, start_epoch=start_epoch)
 
 # %% ../../nbs/68_train.loop.ipynb #c8ded1bc
-_schedules = dict(one_cycle='fit_one_cycle', linear='fit_linear')
+_schedules = dict(one_cycle='fit_one_cycle', linear='fit_linear') # Names of `fine_tune`, and the verbs behind them
 
+# %% ../../nbs/68_train.loop.ipynb #53ef9c11
 @patch
 @resumable
 @delegates(Learner.fit_one_cycle)
