@@ -62,8 +62,9 @@ def check_free(
     infos = [checkpoint_info(folder, o) for o in checkpoint_numbers(folder)[-1:] if run_of(folder, o)]
     if not infos or infos[0]['finished']: return
     verb,place = infos[0]['call']['verb'],run_place(infos[0]['position'])
-    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): `{Checkpoint(folder).how_to_go_on}` "
-                          "goes on; `Checkpoint(folder, overwrite=True)` gives it up")
+    how = Checkpoint(folder).how_to_go_on
+    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): `{how}` goes on; "
+                          "`Checkpoint(folder, overwrite=True)` gives it up")
 
 @patch
 @contextmanager

@@ -79,7 +79,7 @@ class EMA(Callback):
     def load_state_dict(self, sd):
         if self.average is not None and sd: self.average.load_state_dict(sd)
 
-# %% ../../nbs/65_train.averaging.ipynb #9e4650e2
+# %% ../../nbs/65_train.averaging.ipynb #1a959f95
 @patch
 def before_train(self:EMA):
     "Begin an average, or go on with the weights of the last step"
@@ -89,7 +89,9 @@ def before_train(self:EMA):
     self.average = AveragedModel(unwrapped(self.model), multi_avg_fn=partial(ema_update, decay=self.decay))
 
 @patch
-def after_cancel_step(self:EMA): self.skipped = True
+def after_cancel_step(self:EMA):
+    "Note that the weights have not moved"
+    self.skipped = True
 
 @patch
 def after_step(self:EMA):
@@ -97,9 +99,11 @@ def after_step(self:EMA):
     if self.average is not None and not self.skipped: self.average.update_parameters(unwrapped(self.model))
     self.skipped = False
 
-# %% ../../nbs/65_train.averaging.ipynb #0ea5322b
+# %% ../../nbs/65_train.averaging.ipynb #af58ac0a
 @patch
-def after_train(self:EMA): self.due = self.average is not None and bool(self.average.n_averaged)
+def after_train(self:EMA):
+    "Note that the average is due for validation"
+    self.due = self.average is not None and bool(self.average.n_averaged)
 
 @patch
 def before_validate(self:EMA):
@@ -263,7 +267,7 @@ class GradualUnfreezing(Callback):
     "Train the head first, and one parameter group more at a time, down to the input"
     order = -7 # After fastai has put the network into training mode, and before `FrozenBody`
     def __init__(self,
-        until:float=None, # Share of the fit, in (0,1], after which all are trained; by default one group more in each epoch
+        until:float=None, # Share of the fit, in (0,1], after which all are trained; by default a group more each epoch
         frozen:int=0, # Parameter groups, counted from the input, that are never trained
     ):
         if until is not None and not 0<until<=1:

@@ -148,7 +148,7 @@ def labels(self:TransformerLearner):
     "`LabelSet` of the classes, with thresholds and calibration; None for regression"
     return self._labels
 
-# %% ../../nbs/67_train.learner.ipynb #55b1cb6a
+# %% ../../nbs/67_train.learner.ipynb #4f6b4258
 @patch(set_prop=True)
 def labels(self:TransformerLearner, labels):
     "Set names, thresholds and calibration for loss, metrics and tables"
@@ -158,7 +158,8 @@ def labels(self:TransformerLearner, labels):
                          "expected the same classes in the same order")
     if labels.calibration is not None and not hasattr(loss, 'calibration'):
         raise ValueError(f"the loss {type(loss).__name__} cannot calibrate its probabilities: "
-                         "use a loss of `toxicai.losses`, or one whose `activation` applies its attribute `calibration`")
+                         "use a loss of `toxicai.losses`, or one whose `activation` applies "
+                         "its attribute `calibration`")
     self._labels = labels
     if hasattr(loss, 'calibration'): loss.calibration = labels.calibration
     for o in [loss, *self.metrics]:
