@@ -12,7 +12,7 @@ import math,os
 from contextlib import nullcontext
 from functools import partial
 
-import pandas as pd
+import numpy as np,pandas as pd
 from fastai.callback.schedule import *
 from fastai.callback.training import GradientClip
 from fastai.data.all import *
@@ -269,6 +269,75 @@ def groups(self:TransformerLearner,
         return dict(first=names[id(ps[0])], last=names[id(ps[-1])], parameters=sum(p.numel() for p in ps),
                     trained=sum(p.numel() for p in ps if p.requires_grad), lr=hyper['lr'])
     return pd.DataFrame([_row(*o) for o in zip(self.opt.param_lists, self.opt.hypers)])
+
+# %% ../../nbs/67_train.learner.ipynb #66d3cf6a
+@patch
+@resumable
+def fit_linear(self:TransformerLearner,
+    n_epoch:int, # Epochs
+    lr_max=None, # Highest rates: a number, a slice, or one for each group; that of the learner by default
+    pct_start:float=0.1, # Share of warm-up
+    div:float=math.inf, # The warm-up starts at the rate over `div`; at zero by default
+    wd=None, # Weight decay; that of the learner by default
+    cbs=None, # Callbacks
+    reset_opt:bool=False, # Make the optimizer anew?
+    start_epoch:int=0, # Epochs to skip
+):
+    "Fit with a learning rate that rises and falls in straight lines, as most papers on transformers do"
+    if not 0<=pct_start<1:
+        raise ValueError(f"`pct_start` is {pct_start}: expected the share of the steps in which the rate rises, "
+                         "in [0,1)")
+    if self.opt is None: self.create_opt()
+    self.opt.set_hyper('lr', self.lr if lr_max is None else lr_max)
+    top = np.array([h['lr'] for h in self.opt.hypers])
+    lrs = combine_scheds([pct_start,1-pct_start], [SchedLin(top/div, top), SchedLin(top, 0*top)])
+    self.fit(n_epoch, wd=wd, cbs=L(cbs)+ParamScheduler({'lr':lrs}), reset_opt=reset_opt, start_epoch=start_epoch)
+
+# %% ../../nbs/67_train.learner.ipynb #c8ded1bc
+_schedules = dict(one_cycle='fit_one_cycle', linear='fit_linear') # Names of `fine_tune`, and the verbs behind them
+
+# %% ../../nbs/67_train.learner.ipynb #53ef9c11
+@patch
+@resumable
+@delegates(Learner.fit_one_cycle)
+def fine_tune(self:TransformerLearner,
+    epochs:int, # Epochs with the whole network
+    base_lr:float=None, # Rate of the head, by default that of the learner; the lowest group gets `base_lr/lr_mult`
+    freeze_epochs:int=1, # Epochs with the head alone, before
+    lr_mult:float=4., # Ratio of the highest rate to the lowest
+    pct_start:float=0.1, # Share of warm-up
+    div:float=25., # The warm-up starts at the rate over `div`
+    decay:float=None, # Factor from each group to the one before it, instead of `lr_mult`; for `layerwise_splitter`
+    frozen:int=0, # Parameter groups, counted from the input, that are never trained
+    schedule:str='one_cycle', # How the rates rise and fall: 'one_cycle' (in cosines) or 'linear'
+    **kwargs, # For `fit_one_cycle` or `fit_linear`
+):
+    "Train the head alone, then the whole network with discriminative learning rates"
+    if schedule not in _schedules:
+        raise ValueError(f"`schedule` is {schedule!r}: expected one of {list(_schedules)}")
+    if base_lr is None: base_lr = self.lr
+    fit = getattr(self, _schedules[schedule])
+    if freeze_epochs:
+        self.freeze()
+        self.more_fits = True # for callbacks that report when all is done
+        try: fit(freeze_epochs, slice(4*base_lr), pct_start=pct_start, div=div, **kwargs)
+        finally: self.more_fits = False
+    self.freeze_to(frozen)
+    if decay is None: lrs = slice(base_lr/lr_mult, base_lr)
+    else: lrs = decayed_lrs(base_lr, len(self.opt.param_lists), decay)
+    fit(epochs, lrs, pct_start=pct_start, div=div, **kwargs)
+
+# %% ../../nbs/67_train.learner.ipynb #a9e79494
+@patch
+@delegates(Learner.lr_find)
+def lr_find(self:TransformerLearner,
+    start_lr:float=1e-6, # First rate
+    end_lr:float=0.1, # Last rate
+    num_it:int=100, # Batches
+    **kwargs, # For fastai's `lr_find`
+):
+    "Mock training with a rising learning rate; plots the loss and returns suggestions"
+    return super(TransformerLearner, self).lr_find(start_lr=start_lr, end_lr=end_lr, num_it=num_it, **kwargs)
 
 # %% ../../nbs/67_train.learner.ipynb #4f126ac7
 def shown_texts(
