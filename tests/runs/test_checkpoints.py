@@ -1,5 +1,6 @@
 "A run that was stopped, by whatever, gives the weights of one that was not; and what cannot go on says why"
-import json,multiprocessing,os,random,resource,signal,threading,time
+import inspect,json,multiprocessing,os,random,resource,signal,subprocess,sys,threading,time
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np,pytest,torch
 from fastai.callback.core import Callback
 from fastai.callback.tracker import SaveModelCallback
 from fastai.callback.training import GradientAccumulation
+from fastai.learner import Learner
 from fastai.optimizer import Adam
 from fastai.data.block import CategoryBlock,DataBlock
 from fastai.data.transforms import ColReader,RandomSplitter
@@ -165,7 +167,7 @@ class Trace(Callback):
     "Says into a file where training is, so that a killed process can be asked"
     order = 999
     def __init__(self, fd, ready): self.fd,self.ready = fd,ready
-    def note(self, what): os.write(self.fd, f'fit {self.learn._running.n_fits} epoch {self.epoch}: {what}\n'.encode())
+    def note(self, what): os.write(self.fd, f'fit {self.learn.verb_call.fit} epoch {self.epoch}: {what}\n'.encode())
     def before_train(self):
         self.note('begins')
         self.ready.set()
@@ -499,6 +501,71 @@ def test_undisturbed(tmp_path):
     b = learner()
     call(b, 'fine_tune', 1, cbs=Checkpoint(tmp_path, every=1))
     assert_same(a, b)
+
+# Hooks
+
+def test_import_changes_no_class():
+    "What watches fits is a callback: importing it adds two methods to the learner and replaces none"
+    code = ("from toxicai.train.all import TransformerLearner as L\n"
+            "from fastai.learner import Learner\n"
+            "before,stock = dict(vars(L)),dict(vars(Learner))\n"
+            "import toxicai.runs.checkpoints\n"
+            "print({k for k,v in vars(L).items() if before.get(k) is not v}, stock==dict(vars(Learner)))")
+    out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()
+    assert out in ("{'card', 'resume'} True", "{'resume', 'card'} True")
+
+def test_signatures():
+    "The verbs look like fastai's"
+    for o in ('fit','fit_one_cycle','fit_flat_cos','fit_sgdr'):
+        ours,stock = [inspect.signature(getattr(cls, o)) for cls in (TransformerLearner,Learner)]
+        assert list(map(str, ours.parameters.values()))[1:]==list(map(str, stock.parameters.values()))[1:]
+        assert o=='fit' or getattr(TransformerLearner, o).__doc__==getattr(Learner, o).__doc__
+
+class Guard(FitGuard):
+    "Notes which hooks are called"
+    def __init__(self, skip=()): self.seen,self.skip = [],skip
+    def before_call(self, learn, call): self.seen.append((call.verb, dict(call.args)))
+    def skips_fit(self, learn, call, reset_opt):
+        if not learn.opt: learn.create_opt()
+        return call.fit in self.skip
+    @contextmanager
+    def around_fit(self):
+        self.seen.append('in')
+        yield
+        self.seen.append('out')
+    def first_epoch(self):
+        self.seen.append(self.active)
+        return 0
+    def after_call(self, call): self.seen.append(call.fit)
+
+def test_hooks():
+    "In this order, for the outermost call only; another guard of the learner stands back"
+    own,guard = Guard(),Guard()
+    learn = learner(cbs=own)
+    call(learn, 'fine_tune', 1, 1e-3, cbs=guard)
+    assert guard.seen==[('fine_tune', dict(epochs=1, base_lr=1e-3, cbs=guard)), 'in', True, 'out', 'in', True, 'out', 1] and own.seen==[]
+    assert learn.verb_call is None and not guard.active
+    call(learn, 'fit_sgdr', 1, 1)
+    assert own.seen==[('fit_sgdr', dict(n_cycles=1, cycle_len=1)), 'in', True, 'out', 0]
+
+def test_hook_of_a_failure():
+    "A fit that breaks off leaves the guard inactive, and its call is not over"
+    guard,learn = Guard(),learner()
+    with pytest.raises(KeyboardInterrupt): call(learn, 'fit', 1, cbs=[guard, StopAt(2)])
+    assert guard.seen==[('fit', guard.seen[0][1]), 'in', True] and not guard.active and learn.verb_call is None
+
+def test_skipped_fit():
+    guard,learn = Guard(skip=[0]),learner()
+    call(learn, 'fine_tune', 1, cbs=guard)
+    assert guard.seen[1:]==['in', True, 'out', 1] and len(learn.recorder.values)==1
+
+def test_own_verb(tmp_path, monkeypatch):
+    "A verb of the user's is resumed like the others"
+    @resumable
+    def two_rates(learn, lr, cbs=None):
+        for o in (lr,lr/10): learn.fit(1, o, cbs=cbs)
+    monkeypatch.setattr(TransformerLearner, 'two_rates', two_rates, raising=False)
+    assert_same(*resumed(learner, 'two_rates', (1e-2,), tmp_path, 6))
 
 # Seeds and cards
 

@@ -1,5 +1,6 @@
-"Averages, soups, thawing, adapters and schedules: their values by hand, after a stop, in bf16, and in what is exported"
+"Averages, soups, thawing, adapters and schedules: their values by hand, after a stop (with `runs`), in bf16, and in what is exported"
 import sys,warnings
+from pathlib import Path
 
 import numpy as np,pytest,torch
 from fastai.callback.core import Callback,CancelStepException
@@ -7,6 +8,7 @@ from fastai.callback.tracker import EarlyStoppingCallback,SaveModelCallback
 from fastai.learner import load_learner
 from transformers import get_linear_schedule_with_warmup
 
+sys.path.append(str(Path(__file__).parents[1]/'runs')) # for its helpers, also where it is not collected
 from test_checkpoints import StopAt,assert_same,call,learner,resumed
 from toxicai.all import *
 from toxicai.train.averaging import mean_state

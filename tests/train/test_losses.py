@@ -349,6 +349,39 @@ def test_defaults():
 def test_wrong_loss(kind, name, expected):
     with pytest.raises(ValueError, match=expected): learner(name, kind)
 
+@pytest.fixture
+def table():
+    "The table of losses; afterwards it is as it was"
+    kept = dict(loss_classes)
+    yield loss_classes
+    loss_classes.clear()
+    loss_classes.update(kept)
+
+def test_loss_from_outside(table):
+    "A loss that is added is known by its name to learners and sweeps, and leaves those for other kinds alone"
+    @add_loss('bounded')
+    class Bounded(MaskedBCELoss):
+        def sides(self, logits): return 1-logits.sigmoid(),logits.sigmoid()
+    learn = fitted(learner('bounded'))
+    assert type(learn.loss_func) is Bounded and math.isfinite(learn.recorder.values[0][0])
+    loss = config_loss(dict(loss='bounded', class_weight='balanced'), learn.dls)
+    assert type(loss) is Bounded and loss.balanced==('weight',) and loss.thresh==learn.labels.thresholds
+    with pytest.raises(ValueError, match="does not suit labels of the kind 'single': expected \\['ce', 'focal'\\]"): learner('bounded', 'single')
+    class Other(Bounded): pass
+    assert add_loss('focal')(Other) is Other and table['focal']==(Other,MaskedFocalCELoss)
+    add_loss('bounded')(Other)
+    assert table['bounded']==(Other,)
+
+@pytest.mark.parametrize('kind', ['single','ordinal','multi','soft','regression'])
+def test_probs_of(kind):
+    "The loss says what the probabilities are, else the kind of the labels does"
+    x = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    want = {'single':x.softmax(-1), 'ordinal':x.softmax(-1), 'multi':x.sigmoid(), 'soft':x.sigmoid(), 'regression':x}[kind]
+    for o in (None, torch.nn.CrossEntropyLoss(), F.mse_loss): assert torch.equal(probs_of(o, x, kind), want)
+    loss = MaskedBCELoss()
+    loss.calibration = lambda o: np.full_like(o, 0.25)
+    assert (probs_of(loss, x, kind)==0.25).all()
+
 @pytest.mark.parametrize('kind', ['multi','single','ordinal'])
 def test_balanced_from_training_rows(kind):
     "Factors come from the training rows, and only from those"

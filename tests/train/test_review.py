@@ -115,7 +115,7 @@ def test_dry_run_leaves_no_file(tmp_path):
     assert not list(tmp_path.rglob('*.pth')) and learn.path==tmp_path
 
 @pytest.mark.parametrize('message', ['MPS backend out of memory (MPS allocated: 1 GB)', 'CUDA error: out of memory', "DefaultCPUAllocator: can't allocate memory"])
-def test_out_of_memory_of_any_device(message): assert toxicai.train.loop._is_oom(RuntimeError(message))
+def test_out_of_memory_of_any_device(message): assert toxicai.train.loop.out_of_memory(RuntimeError(message))
 
 def test_classify_of_nothing_and_of_a_generator():
     learn = toxicity_learner(loaders(comments(48).rename(columns={'text':'comment'}), text_col='comment'))

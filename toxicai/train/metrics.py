@@ -17,6 +17,7 @@ from ..labels import *
 from ..judge.judged import *
 from ..judge.measures import *
 from ..judge.bias import *
+from .losses import *
 
 # %% ../../nbs/61_train.metrics.ipynb #220f777b
 def metric_labels(
@@ -32,8 +33,6 @@ def metric_labels(
     return LabelSet([str(o) for o in names], thresholds=0.5 if thresh is None else thresh)
 
 # %% ../../nbs/61_train.metrics.ipynb #ed4e321e
-def _default_activation(x, targs): return x.softmax(-1) if targs.ndim==1 else x.sigmoid()
-
 def metric_array(
     x, # A tensor of any class and device, or an array
 ) -> np.ndarray: # Same shape
@@ -95,8 +94,8 @@ def _seen(self:MaskedMetric):
     flags = measure(self.score).flags
     logits,targs = [torch.cat(o).as_subclass(torch.Tensor) for o in (self.logits,self.targs)]
     logits = logits.float() if flags else logits.double()
-    activation,decodes = [getattr(self.loss, o, None) for o in ('activation','decodes')]
-    probs = _default_activation(logits, targs) if activation is None else activation(logits)
+    decodes = getattr(self.loss, 'decodes', None)
+    probs = probs_of(self.loss, logits, 'single' if targs.ndim==1 else 'multi')
     decided = metric_array(decodes(probs)) if targs.ndim==1 and decodes is not None else None
     thresh = self.labels.thresholds if self.thresh in ('own',None) else self.thresh
     return metric_array(targs.double()),metric_array(probs),thresh,decided
@@ -295,8 +294,8 @@ def _place(self:BiasAuc, learn):
 def accumulate(self:BiasAuc, learn):
     "Keep the probabilities and targets of this batch, shape (bs,) each, and on the first batch the order of its rows"
     if self.members is None: self.members,self.rows = self._members(learn.dl),passed_rows(learn.dl)
-    act,i = getattr(learn.loss_func, 'activation', torch.sigmoid),self._place(learn)
-    probs = act(learn.to_detach(learn.pred, gather=False).double()).numpy()
+    i,logits = self._place(learn),learn.to_detach(learn.pred, gather=False).double()
+    probs = probs_of(learn.loss_func, logits, 'single' if learn.y.ndim==1 else 'multi').numpy()
     targs = learn.to_detach(learn.y, gather=False).numpy()
     self.probs.append(probs[:,i])
     self.targs.append(target_columns(targs, probs.shape[1])[:,i])

@@ -26,9 +26,15 @@ class NoDecayOptim(OptimWrapper):
         super().__init__(opt=opt)
 
     @property
-    def param_lists(self): return L(L(self.opt.param_groups[i]['params'] + self.opt.param_groups[i+self.n_groups]['params']) for i in range(self.n_groups))
+    def param_lists(self):
+        "The splitter's groups, each with its twin"
+        ps = [o['params'] for o in self.opt.param_groups]
+        return L(L(a+b) for a,b in zip(ps[:self.n_groups], ps[self.n_groups:]))
+
     @property
-    def hypers(self): return L({k:v for k,v in o.items() if v is not None} for o in super().hypers[:self.n_groups]) # loggers take no None
+    def hypers(self):
+        "Settings of the groups, as fastai names them; loggers take no None"
+        return L({k:v for k,v in o.items() if v is not None} for o in super().hypers[:self.n_groups])
 
     def _set_hyper(self, k, v):
         v = list(v)
@@ -41,11 +47,13 @@ def adamw(
 ) -> OptimWrapper:
     "torch's AdamW ([Loshchilov and Hutter 2019](https://arxiv.org/abs/1711.05101)), fused where the device has it"
     first = next(p for g in params for p in (g if is_listy(g) else [g]))
-    return OptimWrapper(params, opt=torch.optim.AdamW, **{'fused':first.device.type in ('cpu','cuda','mps'), **kwargs})
+    fused = first.device.type in ('cpu','cuda','mps')
+    return OptimWrapper(params, opt=torch.optim.AdamW, **{'fused':fused, **kwargs})
 
 # %% ../../nbs/62_train.optimizer.ipynb #ecf66197
 def default_lr(
     model:nn.Module, # A transformer; its configuration says how wide it is
 ) -> float:
     "Learning rate of the head that suits the width of `model`: 0.15 over the hidden size, 1e-3 at most"
-    return min(1e-3, 0.15/(getattr(getattr(model, 'config', None), 'hidden_size', None) or 768))
+    width = getattr(getattr(model, 'config', None), 'hidden_size', None) or 768
+    return min(1e-3, 0.15/width)

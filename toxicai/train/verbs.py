@@ -25,6 +25,7 @@ from ..judge.bias import *
 from ..judge.behaviour import *
 from ..judge.explain import *
 from ..data.loaders import *
+from .losses import *
 from .learner import *
 
 # %% ../../nbs/69_train.verbs.ipynb #076dcf52
@@ -52,7 +53,7 @@ def judged(self:TransformerLearner,
     if targs is None:
         raise ValueError("these texts have no labels to compare with: use `test_dl(..., with_labels=True)`")
     texts,frame = texts_and_columns(dl, text_cols(self.dls))
-    probs = getattr(self.loss_func, 'activation', noop)(logits)
+    probs = probs_of(self.loss_func, logits, self.labels.kind)
     return Judged(*[to_np(o) for o in (probs, targs)], self.labels, texts, frame, to_np(logits))
 
 # %% ../../nbs/69_train.verbs.ipynb #5fbddf3a
@@ -182,7 +183,7 @@ def explain(self:TransformerLearner,
     enc,names = text_tfm(self.dls).encoder,class_names(self.dls)
     text = check_explainable(self.model, enc, text, method)
     logits = text_logits(self.model, enc, [text]).reshape(1, -1)
-    probs = getattr(self.loss_func, 'activation', lambda o: o)(logits)[0]
+    probs = probs_of(self.loss_func, logits, getattr(self.labels, 'kind', 'regression'))[0]
     if label is None: i = int(probs.argmax())
     else: i = names.index(label) if self.labels is None else self.labels.index(label)
     target = partial(log_odds, i=i, kind=getattr(self.labels, 'kind', 'regression'))
