@@ -6,10 +6,10 @@
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
            'check_network_outputs', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx', 'openvino_core',
            'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino', 'open_openvino',
-           'stored_config', 'untrained_network', 'check_tensors', 'read_weights', 'load_network', 'torch_threads',
-           'on_torch_device', 'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends',
-           'choose_backend', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits', 'until_one_fails',
-           'run_all']
+           'stored_config', 'untrained_network', 'check_tensors', 'check_buffers', 'read_weights', 'load_network',
+           'torch_threads', 'on_torch_device', 'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'why_not',
+           'fp32_backends', 'choose_backend', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
+           'until_one_fails', 'run_all']
 
 # %% ../../nbs/21_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -275,6 +275,13 @@ def check_tensors(
     if wrong:
         raise FolderError(f"{wrong[0]!r} in {file!r} has the shape {found[wrong[0]][1]}, "
                           f"the network has {need[wrong[0]]}: they do not belong together")
+    check_buffers(model)
+
+# %% ../../nbs/21_serve.backends.ipynb #d3b7be3c
+def check_buffers(
+    model, # The network, with or without memory
+):
+    "Raise when tables that are in no file, such as those of positions, would fill the memory"
     size = sum(o.numel()*o.element_size() for o in model.buffers())
     if size>_buffer_limit:
         raise FolderError(f"the network of 'config.json' wants {size:,} bytes beside its weights: no network does")

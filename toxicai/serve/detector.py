@@ -200,7 +200,7 @@ class Detector:
         folder = replace(self.folder, labels=self.labels)
         return type(self),(folder, self.backend, self.threads, self.long, self._compiled, bool(self._exact))
 
-# %% ../../nbs/22_serve.detector.ipynb #0635f51f
+# %% ../../nbs/22_serve.detector.ipynb #d6286d43
 @patch
 def _forked(self:Detector):
     "Is this a fork of the process that has the engine's threads, as in a pool of processes? There they are gone"
@@ -215,6 +215,7 @@ def _check_process(self:Detector):
                        "whose threads a fork loses: open it in the forked processes alone, "
                        f"or start them by 'spawn', or take the backend {others}")
 
+# %% ../../nbs/22_serve.detector.ipynb #79b451bd
 @patch
 def network(self:Detector,
     backend:str, # A key of `backends`
@@ -370,7 +371,7 @@ def text_chunks(
         if len(chunk)<n: return
         at += n
 
-# %% ../../nbs/22_serve.detector.ipynb #1f95d002
+# %% ../../nbs/22_serve.detector.ipynb #ec882740
 @patch
 def iter(self:Detector,
     texts, # An iterable of texts of any length
@@ -387,6 +388,7 @@ def iter(self:Detector,
     chunks = text_chunks(texts, chunk, self.folder.text['pairs'])
     return self._iter(chunks, detail, self.threads>1 and chunk>1)
 
+# %% ../../nbs/22_serve.detector.ipynb #6a54c05f
 @patch
 def _iter(self:Detector, chunks, detail, parallel):
     for texts,ids in computed_ahead(self.encoded, chunks, parallel):

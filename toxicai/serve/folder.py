@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['schema', 'own_type', 'weight_files', 'onnx_files', 'text_checks', 'record_names', 'FolderError', 'check_plain_file',
            'file_in', 'unique_keys', 'read_json', 'tensor_shapes', 'check_onnx', 'DetectorFolder', 'is_whole',
-           'check_text_facts', 'migrated', 'stored_labels', 'stored_rules', 'is_flat', 'is_record', 'check_meta',
+           'check_text_facts', 'migrated', 'stored_labels', 'stored_rules', 'is_flat_record', 'is_record', 'check_meta',
            'nested_keys', 'refuse_code', 'check_config_classes', 'check_config_head', 'check_config_sizes',
            'read_folder', 'meta_dict', 'read_tokenizer', 'check_token_room']
 
@@ -216,16 +216,16 @@ def stored_rules(
     except (ValueError,TypeError,OverflowError) as e:
         raise FolderError(f"`text.rules` of 'toxicai.json': {e!s:.300}") from e
 
-# %% ../../nbs/20_serve.folder.ipynb #39dc4cc2
+# %% ../../nbs/20_serve.folder.ipynb #a5ede7f5
 record_names = ('versions','data','metrics','drift')
 
-def is_flat(o): # Anything
+def is_flat_record(o): # Anything
     "Is `o` a dict of numbers and text?"
     return isinstance(o, dict) and all(v is None or isinstance(v, (str,bool,Real)) for v in o.values())
 
 def is_record(o): # Anything
     "Is `o` a dict of numbers and text, or a dict of such dicts?"
-    return is_flat(o) or (isinstance(o, dict) and all(map(is_flat, o.values())))
+    return is_flat_record(o) or (isinstance(o, dict) and all(map(is_flat_record, o.values())))
 
 # %% ../../nbs/20_serve.folder.ipynb #6e17c006
 def check_meta(
