@@ -67,7 +67,7 @@ def variants(folder):
     for o in backends:
         if why_not(found, o): continue
         res[o] = dict(backend=o, recheck=False)
-        if '-' in o: res[f'{o}, rechecked'] = dict(backend=o, recheck=True)
+        if backends[o].exact: res[f'{o}, rechecked'] = dict(backend=o, recheck=True)
     return res
 
 def contestants(folder, learn, threads):
@@ -110,8 +110,9 @@ def _start(code):
 def start(folder, pickle, rounds, threads):
     "Table of the time from nothing to the first answer"
     found,res = read_folder(folder),{}
+    cannot = [f'Detector, {o}' for o in backends if why_not(found, o)]
     codes = {k:v.replace('FOLDER', repr(str(folder))).replace('PICKLE', repr(str(pickle))).replace('THREADS', str(threads))
-             for k,v in _starts.items() if not (k.startswith('Detector') and why_not(found, k.split(', ')[1]))}
+             for k,v in _starts.items() if k not in cannot}
     for _,(k,v) in itertools.product(range(rounds), codes.items()): res.setdefault(k, []).append(_start(v))
     show([{'':k, 'seconds':median(s for s,_ in v), 'peak MiB':median(m for _,m in v)} for k,v in res.items()], f'Process start to first answer, {rounds} rounds')
 
@@ -160,12 +161,12 @@ def large(n, threads, compiled):
 
 def drift(folder, n, threads):
     "Table of differences from fp32 on tweets that were not trained on"
-    df,ref = tweets()[-n:],Detector(folder, 'torch', threads)
+    df,ref = tweets()[-n:],Detector(folder, reference_backend, threads)
     base,names = ref.scores(df.text.tolist()),list(ref.labels)
     def _auc(p): return roc_auc_score(df.label, p/p.sum(1, keepdims=True), multi_class='ovr', average='macro', labels=names)
     rows = []
     for o,kw in variants(folder).items():
-        if o=='torch': continue
+        if o==reference_backend: continue
         p = Detector(folder, threads=threads, **kw).scores(df.text.tolist())
         flips = (ref.labels.flags(base)!=ref.labels.flags(p)).any(1).mean()
         rows.append({'':o, 'largest score difference':float(np.abs(p-base).max()), 'flags flipped, %':100*float(flips), 'AUC':_auc(p), 'AUC, difference':_auc(p)-_auc(base)})

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np,pandas as pd,pytest,torch
 from hypothesis import given,settings,strategies as st
 from toxicai.all import *
-from toxicai.serve.detector import _network
 from toxicai.test_utils import *
 
 texts = ['you are an idiot', 'thank you', '', ' ', 'moron '*200, 'émoji 😀 مرحبا', 'half \ud800 a pair', 'nul \x00 inside', 'a'*3000, 'see [SEP] and </s>', 'You  1d1ot!!!!']
@@ -42,9 +41,16 @@ def d(folder, request):
 
 def can(folder, backend): return not why_not(read_folder(folder), backend)
 
+full,rough = ([k for k,o in backends.items() if (o.exact is None)==b] for b in (True,False)) # in fp32, and in less
+
+def test_backends():
+    "What the names say"
+    assert full==['onnx','openvino','torch'] and rough==['onnx-int8','openvino-bf16','torch-bf16']
+    assert [backends[o].exact for o in rough]==full and [k for k,o in backends.items() if not o.forks]==['torch','torch-bf16']
+
 # The same as the learner
 
-@pytest.mark.parametrize('backend', ['onnx','openvino','torch'])
+@pytest.mark.parametrize('backend', full)
 def test_same_as_learner(learn, folder, backend):
     "1e-5 in fp32: the engines sum in another order"
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
@@ -52,7 +58,7 @@ def test_same_as_learner(learn, folder, backend):
     assert np.abs(d.scores(texts)-by_learner(learn, texts)).max()<1e-5
     assert d.scores(texts).dtype==np.float32 and d.backend==backend
 
-@pytest.mark.parametrize('backend', ['onnx-int8','openvino-bf16','torch-bf16'])
+@pytest.mark.parametrize('backend', rough)
 def test_lower_precision(learn, folder, backend):
     "Near, and the folder says how near; an untrained network has no flags to flip"
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
@@ -96,7 +102,7 @@ def test_every_family(arch, pooling, tmp_path):
     if arch in no_onnx:
         with pytest.raises(ValueError, match='cannot be exported'): learn.save_detector(tmp_path/'d', onnx=True)
     folder = learn.save_detector(tmp_path/'d', onnx=arch not in no_onnx)
-    for o in ('onnx','openvino','torch'):
+    for o in full:
         if can(folder, o): assert np.abs(Detector(folder, o).scores(texts)-ref).max()<1e-5, o
 
 @pytest.mark.parametrize('arch,pooling', families)
@@ -143,7 +149,7 @@ def test_thresholds_and_calibration(learn, folder, tmp_path):
 
 # Many at once
 
-engines = pytest.mark.parametrize('backend', ['onnx','onnx-int8','openvino','openvino-bf16','torch'])
+engines = pytest.mark.parametrize('backend', [o for o in backends if o!='torch-bf16'])
 
 @engines
 def test_called_from_threads(folder, backend):
@@ -226,14 +232,41 @@ def test_windows(folder):
     starts = [*range(0, len(body)-room, step), len(body)-room]
     windows = [[first,*body[i:i+room],last] for i in starts]
     assert set(range(len(body)))=={j for i in starts for j in range(i, i+room)}
-    logits = [_network(d, 'torch')({'input_ids':np.array([o]), 'token_type_ids':np.zeros((1,len(o)), int), 'attention_mask':np.ones((1,len(o)), int)})[0] for o in windows]
+    logits = [d.network('torch')({'input_ids':np.array([o]), 'token_type_ids':np.zeros((1,len(o)), int), 'attention_mask':np.ones((1,len(o)), int)})[0] for o in windows]
     res = d(['short', text, 'idiot'], 'all')
     assert np.allclose(res.logits[1], np.max(logits, 0), atol=1e-5) and res.n_tokens[1]==len(ids) and not res.truncated.any()
     assert np.allclose(res.scores[[0,2]], Detector(folder, 'torch').scores(['short','idiot']), atol=1e-6)
 
+# An engine from outside
+
+def test_own_backend(folder, monkeypatch):
+    "One function and one entry: judged, chosen, refused, rechecked, pickled and listed like those of the house"
+    opened = []
+    def open_own(folder, path, threads, at_once):
+        opened.append((path.name, threads, at_once))
+        return lambda x: np.where(x['input_ids'][:,:2]>0, 2., -2.)
+    own = add_backend(Backend('own', 'numpy', 'numpy', open_own, budget=64))
+    try:
+        d = Detector(folder, 'own', threads=2)
+        assert np.allclose(d.scores(texts), 1/(1+np.exp(-2))) and opened==[('model.safetensors',2,1)] and own.file_of(d.folder)=='model.safetensors'
+        assert token_budget('own')==64 and why_not(d.folder, 'own')=='' and 'own' in fp32_backends()
+        assert np.array_equal(pickle.loads(pickle.dumps(d)).scores(texts), d.scores(texts))
+        with pytest.raises(ValueError, match="not for 'own'"): Detector(folder, 'own', compiled=True)
+        add_backend(replace(own, name='own-rough', exact='own', rechecks=True, file='own.bin'))
+        with pytest.raises(ValueError, match="needs 'own.bin', which .* does not have$"): Detector(folder, 'own-rough')
+        add_backend(replace(backends['own-rough'], file=None))
+        rough = Detector(with_drift(folder, 'own-rough', dict(largest_score_difference=1.)), 'own-rough')
+        assert "judged again by 'own'" in rough.why and np.array_equal(rough.scores(texts), d.scores(texts)) and set(rough._runs)=={('own-rough',1),('own',1)}
+        add_backend(replace(own, library='no_such_engine', install='their-engine'))
+        with pytest.raises(ImportError, match=r"needs no_such_engine: `pip install 'their-engine'`"): Detector(folder, 'own')
+        add_backend(replace(own, lacks=lambda: 'a quantum computer'))
+        with pytest.raises(ValueError, match="'own' needs a quantum computer"): Detector(folder, 'own')
+    finally:
+        for o in ('own','own-rough'): backends.pop(o, None)
+
 # What lower precision is not sure of
 
-low = pytest.mark.parametrize('backend', ['onnx-int8','openvino-bf16','torch-bf16'])
+low = pytest.mark.parametrize('backend', rough)
 
 def with_drift(folder, backend, drift): return replace(read_folder(folder), drift={backend:drift})
 
@@ -247,16 +280,16 @@ def test_recheck(folder, backend, long):
     "What is nearer to a threshold than the drift has the scores of fp32, the rest those of the backend, in lists and streams"
     d = by_drift(folder, backend, 0., long=long)
     many = texts*3
-    rough,exact = d.scores(many),Detector(folder, backend.split('-')[0], long=long).scores(many)
-    gaps = abs(rough-np.asarray(d.labels.thresholds)).min(1)
+    fast,exact = d.scores(many),Detector(folder, backends[backend].exact, long=long).scores(many)
+    gaps = abs(fast-np.asarray(d.labels.thresholds)).min(1)
     steps = np.unique(gaps)
     widest = np.diff(steps).argmax()
     margin = float(steps[widest:widest+2].mean()) # far from every gap: int8 computes a text a little differently in other company
     near = gaps<margin
     d = by_drift(folder, backend, margin, long=long)
-    assert 0<near.sum()<len(many) and np.abs(rough-exact)[near].max()>1e-5
+    assert 0<near.sum()<len(many) and np.abs(fast-exact)[near].max()>1e-5
     for res in (d.scores(many), np.concatenate([o.scores for o in d.iter(many, chunk=4)])):
-        assert np.abs(res-exact)[near].max()<1e-5 and np.abs(res-rough)[~near].max()<1e-3 and np.abs(res-exact)[~near].max()>1e-5
+        assert np.abs(res-exact)[near].max()<1e-5 and np.abs(res-fast)[~near].max()<1e-3 and np.abs(res-exact)[~near].max()>1e-5
     assert np.abs(by_drift(folder, backend, 1., long=long).scores(many)-exact).max()<1e-5
     assert d.scores([]).shape==(0,2)
 
@@ -275,7 +308,7 @@ def test_recheck_by_default(folder, backend):
     "In bf16; with int8 when asked; in fp32 there is nothing to judge again"
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
     again = lambda **kw: 'judged again' in Detector(folder, backend, **kw).why
-    assert again()==(backend!='onnx-int8') and again(recheck=True) and not again(recheck=False)
+    assert again()==backends[backend].rechecks==(backend!='onnx-int8') and again(recheck=True) and not again(recheck=False)
     assert 'judged again' not in Detector(folder, 'torch', recheck=True).why
 
 @pytest.mark.parametrize('drift', [{}, 3, None, dict(largest_score_difference='0.1'), dict(largest_score_difference=-1), dict(largest_score_difference=10**400), dict(largest_score_difference=float('nan'))], ids=str)
@@ -405,16 +438,16 @@ def test_light(folder):
 def test_auto(folder, monkeypatch):
     import toxicai.serve.backends as module
     f = read_folder(folder)
-    monkeypatch.setattr(module, '_gpu', lambda: False)
-    monkeypatch.setattr(module, '_installed', lambda o: o=='torch')
+    monkeypatch.setattr(module, 'torch_gpu', lambda: False)
+    monkeypatch.setattr(module, 'engine_installed', lambda o: o=='torch')
     name,why = choose_backend(f)
     assert name=='torch' and 'toxicai-core[serve]' in why and 'toxicai-core[openvino]' in why
     with pytest.raises(ImportError, match=r"pip install 'toxicai-core\[serve\]'"): Detector(folder, 'onnx')
-    monkeypatch.setattr(module, '_installed', lambda o: False)
+    monkeypatch.setattr(module, 'engine_installed', lambda o: False)
     with pytest.raises(ImportError, match='no backend can run'): Detector(folder)
-    monkeypatch.setattr(module, '_installed', lambda o: True)
+    monkeypatch.setattr(module, 'engine_installed', lambda o: True)
     if f.has('model.onnx'): assert choose_backend(f)[0]=='onnx'
-    monkeypatch.setattr(module, '_gpu', lambda: True)
+    monkeypatch.setattr(module, 'torch_gpu', lambda: True)
     assert choose_backend(f)[0]=='torch'
 
 def test_threads(monkeypatch):
@@ -431,7 +464,7 @@ before = time.process_time()
 time.sleep(0.5)
 print(time.process_time()-before)"""
 
-@pytest.mark.parametrize('backend', ['onnx','openvino','torch'])
+@pytest.mark.parametrize('backend', full)
 def test_waiting_costs_nothing(folder, backend):
     "Threads without work sleep, so that they take nothing from another process"
     if not can(folder, backend): pytest.skip(why_not(read_folder(folder), backend))
@@ -506,7 +539,7 @@ def test_tokenizer_threads(folder, monkeypatch):
 def test_no_bf16(folder, monkeypatch):
     import toxicai.serve.backends as module
     if not can(folder, 'openvino'): pytest.skip('no openvino')
-    monkeypatch.setattr(module, '_openvino_bf16', lambda: False)
+    monkeypatch.setattr(module, 'openvino_has_bf16', lambda: False)
     with pytest.raises(ValueError, match="multiplies bf16.*take 'openvino'"): Detector(folder, 'openvino-bf16')
     assert can(folder, 'openvino')
 
@@ -516,10 +549,10 @@ def test_gpu(monkeypatch):
     monkeypatch.setattr(Path, 'exists', lambda o: str(o)=='/dev/nvidia0')
     for there in (True, False):
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: there)
-        assert module._gpu()==there
-    monkeypatch.setattr(module, '_installed', lambda o: False)
+        assert module.torch_gpu()==there
+    monkeypatch.setattr(module, 'engine_installed', lambda o: False)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: 1/0)
-    assert not module._gpu()
+    assert not module.torch_gpu()
 
 def test_compiled(folder, monkeypatch):
     "Refused where it would not pay"
@@ -538,7 +571,7 @@ def test_torch_threads_of_batches(folder, monkeypatch):
     before,d,seen = torch.get_num_threads(),Detector(folder, 'torch', threads=2),[]
     try:
         torch.set_num_threads(2)
-        run = _network(d, 'torch')
+        run = d.network('torch')
         d._runs['torch',1] = lambda x: seen.append((torch.get_num_threads(), threading.get_ident())) or run(x)
         d.scores(texts*60)
         assert {n for n,_ in seen}=={1} and threading.get_ident() not in {o for _,o in seen} and torch.get_num_threads()==2
