@@ -191,7 +191,7 @@ class FrozenBody(Callback):
         "Whether the vectors of all texts are worth keeping and fit the memory"
         dls,dim = self.dls.loaders,getattr(getattr(self.model, 'config', None), 'hidden_size', None)
         if self.n_epoch<2 or dim is None or not all(getattr(o, 'bulk', False) for o in dls): return False
-        self.n_left = sum(int(o._text_lengths().sum()) for o in dls if o.n)
+        self.n_left = sum(int(o.row_lengths().sum()) for o in dls if o.n)
         gib = self.n_left*dim*4/2**30
         return 'attention_mask' in text_tfm(self.dls).encoder.fields and gib<=min(self.max_gib, _room(next(self.model.parameters()).device))
 
