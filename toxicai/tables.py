@@ -37,17 +37,33 @@ def _grid(df, n): return [list(map(str, df.columns)), *[[cell_text(o, n) for o i
 
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
 
+def _look(s):
+    "Style of a column: figures to the right, long texts broken"
+    if pd.api.types.is_numeric_dtype(s): return 'text-align:right'
+    return 'text-align:left' + _breaks*any(len(cell_text(o, 61))>60 for o in s)
+
+def _html_cell(o, n, keep_lines):
+    parts = o.split('\n') if keep_lines and isinstance(o, str) else [o]
+    return '<br>'.join(html.escape(cell_text(p, n)) for p in parts)
+
+def _html_row(cells, looks, tag, style=''):
+    inner = ''.join(f'<{tag} style="{s};vertical-align:top;padding:3px 8px">{o}</{tag}>' for o,s in zip(cells, looks))
+    return f'<tr style="{style}">{inner}</tr>' if style else f'<tr>{inner}</tr>'
+
 def html_table(
     df:pd.DataFrame, # A few rows; the index is not shown
     title:str='', # Above the table
-    n:int=300, # Most characters of a cell
+    n:int=300, # Most characters of a cell, or of a line of it
+    row_styles=None, # CSS for each row, such as a colour
+    keep_lines:bool=False, # Keep the line ends of texts?
 ) -> str: # HTML, all text escaped
     "`df` as an HTML table"
-    head,*rows = _grid(df, n)
-    looks = ['text-align:right' if pd.api.types.is_numeric_dtype(df.iloc[:,i]) else 'text-align:left' + _breaks*any(len(r[i])>60 for r in rows) for i in range(df.shape[1])]
-    row = lambda r, tag: '<tr>' + ''.join(f'<{tag} style="{s};vertical-align:top;padding:3px 8px">{html.escape(o)}</{tag}>' for o,s in zip(r, looks)) + '</tr>'
+    looks = [_look(df.iloc[:,i]) for i in range(df.shape[1])]
+    head = _html_row([html.escape(str(o)) for o in df.columns], looks, 'th')
+    cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False)]
+    rows = ''.join(_html_row(r, looks, 'td', s) for r,s in zip(cells, row_styles or ['']*len(df)))
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
-    return f'{above}<div style="overflow-x:auto"><table><thead>{row(head, "th")}</thead><tbody>{"".join(row(o, "td") for o in rows)}</tbody></table></div>'
+    return f'{above}<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
 
 # %% ../nbs/03_tables.ipynb #0036e67c
 _marks = re.compile(r'([\\`*_\[\]#!|~$])')
