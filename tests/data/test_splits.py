@@ -361,7 +361,7 @@ def test_comparisons_are_bounded(monkeypatch):
     "Texts of one template are compared by the million: few of the results are kept, and the groups stay the same"
     keys = [f'the same long words of one template, again and again, and then {i*i} and {i*7} and {i**3} of it' for i in range(120)]
     want = duplicates.key_groups(keys)
-    assert duplicates._compare(keys, 0.8).cache_info().maxsize==duplicates._pairs
+    assert duplicates.key_matcher(keys, 0.8).cache_info().maxsize==duplicates._pairs
     sizes = []
     def _small(n):
         sizes.append(n)

@@ -84,7 +84,8 @@ def show_batch(x:EncodedText, y, samples, ctxs=None, max_n:int=9, trunc_at:int=1
 
 # %% ../../nbs/57_data.show.ipynb #9d0e01f9
 @dispatch
-def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_at:int=150, probability=None, correct=None, **kwargs):
+def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_at:int=150,
+    probability=None, correct=None, **kwargs):
     "Table of texts, targets and predictions; `probability` and `correct` come from the learner"
     rows = [[show_str(o, trunc_at) for o in (*s, *out)] for s,out in zip(samples[:max_n], outs)]
     if correct is None: correct = [r[1]==r[-1] for r in rows]
@@ -97,9 +98,9 @@ def loss_mark(
     target:Tensor, # Of one text
     raw:Tensor, # Output of the loss's activation for it
     right:bool, # Do target and prediction read alike?
-) -> tuple: # (probability to show, whether the row is right): None for numbers, and no mark for several labels, whose threshold is the loss's
+) -> tuple: # (probability to show, whether the row is right); None for both of numbers, and for the second of several labels
     "What `plot_top_losses` says of one text"
-    raw = raw.as_subclass(Tensor).float()
+    raw = raw.as_subclass(Tensor).float() # of several labels, the loss knows the thresholds
     if raw.ndim==0 or (target.ndim==0 and target.is_floating_point()): return None,None
     if target.ndim: return ', '.join(f'{o:.2f}' for o in raw),None
     return f'{raw.max():.2f}',right
@@ -110,8 +111,8 @@ def plot_top_losses(x:EncodedText, y, samples, outs, raws, losses, trunc_at:int=
     rows,marks = [],[]
     for s,o,loss,target,raw in zip(samples, outs, losses, y.as_subclass(Tensor), raws):
         probability,right = loss_mark(target, raw, show_str(s[1])==show_str(o[0]))
-        rows.append(dict(text=show_str(s[0], trunc_at), target=show_str(s[1], trunc_at), prediction=show_str(o[0], trunc_at),
-                         probability=probability, loss=f'{float(loss):.3f}'))
+        text,truth,found = [show_str(v, trunc_at) for v in (s[0],s[1],o[0])]
+        rows.append(dict(text=text, target=truth, prediction=found, probability=probability, loss=f'{float(loss):.3f}'))
         marks.append(right)
     df = pd.DataFrame(rows)
     if df.probability.isna().all(): df = df.drop(columns='probability')
