@@ -447,6 +447,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'toxicai/data/textfiles.py'),
                                         'toxicai.data.textfiles.TextOptions': ( 'data.textfiles.html#textoptions',
                                                                                 'toxicai/data/textfiles.py'),
+                                        'toxicai.data.textfiles._check_quoting': ( 'data.textfiles.html#_check_quoting',
+                                                                                   'toxicai/data/textfiles.py'),
                                         'toxicai.data.textfiles._csv_error': ( 'data.textfiles.html#_csv_error',
                                                                                'toxicai/data/textfiles.py'),
                                         'toxicai.data.textfiles._decoder': ('data.textfiles.html#_decoder', 'toxicai/data/textfiles.py'),

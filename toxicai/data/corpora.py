@@ -297,6 +297,7 @@ def expected_columns(
     "The columns of each layout"
     return ' or '.join(str(list(o.needs)) for o in corpus.layouts)
 
+# %% ../../nbs/49_data.corpora.ipynb #6f0b7ade
 def lay_out(
     corpus:Corpus, # Whose rows they are
     rows:Rows, # A release of it

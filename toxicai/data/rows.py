@@ -136,8 +136,8 @@ class FileFormat:
     "A format of tables in files"
     name:str # As in `file_formats`
     endings:tuple # Of file names, in lower case
-    columns:object # Function of (path, `TextOptions`, counter for what was found) to a dict of column name -> Arrow type
-    batches:object # Function of (column names or None, path, `TextOptions`, counter for repairs) to batches, as `csv_batches`
+    columns:object # As `csv_columns`: function of (path, `TextOptions`, counter) to column name -> Arrow type
+    batches:object # As `csv_batches`: function of (column names or None, path, `TextOptions`, counter)
 
 file_formats = {o.name:o for o in (
     FileFormat('csv', ('.csv','.tsv','.tab'), csv_columns, csv_batches),
@@ -167,6 +167,7 @@ def _refuse_nothing(what, is_dir):
     why = 'is empty' if is_dir else 'is neither a file nor a folder, and matches none'
     raise FileNotFoundError(f"{what} {why}: expected CSV, TSV, JSON lines, Parquet or Arrow files")
 
+# %% ../../nbs/46_data.rows.ipynb #e91f06c2
 def find_files(
     source:str|Path, # A file, a folder, or a pattern such as 'data/*.csv.gz'
 ) -> list: # Paths in order of their names
@@ -245,7 +246,7 @@ def file_rows(
     source:str|Path, # A file, a folder, or a pattern
     delimiter:str=None, # Between the cells of a CSV file; found in its header by default
     encoding:str='utf-8', # Of text files
-    quoting:int=None, # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL`, as for `csv` and pandas; the latter, with a check, by default
+    quoting:int=None, # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL` for CSV files; the latter, with a check, by default
 ) -> Rows:
     "Rows of files of one of the `file_formats`"
     paths,how,report,notes = find_files(source),TextOptions(delimiter, encoding, quoting),Counter(),Counter()
@@ -270,6 +271,7 @@ def series_array(
 def _series_type(s):
     return type_of_column(s.tolist(), s.name) if s.dtype==object else series_array(s, Counter()).type
 
+# %% ../../nbs/46_data.rows.ipynb #2b6ec841
 def _frame_batches(columns, df, report):
     cols = list(df.columns) if columns is None else columns
     for n in range(0, len(df), batch_rows):
@@ -312,6 +314,7 @@ def stream_rows(
     columns = schema_columns(open_arrow(path).schema, name)
     return Rows(name, columns, partial(arrow_batches, path=path), in_memory=False)
 
+# %% ../../nbs/46_data.rows.ipynb #c9f83e04
 def record_rows(
     records, # Iterator of dicts
 ) -> Rows:
@@ -397,7 +400,8 @@ def dataset_rows(
 ) -> Rows:
     "Rows of a Hugging Face data set"
     parts = dataset_parts(source)
-    streams,read = [o for _,o in parts if isinstance(o, hf.IterableDataset)],partial(_dataset_batches, parts=parts, name='the data set')
+    streams = [o for _,o in parts if isinstance(o, hf.IterableDataset)]
+    read = partial(_dataset_batches, parts=parts, name='the data set')
     if any(not o.features for o in streams):
         return record_rows(o if k is None else {**o, 'split':k} for k,ds in parts for o in ds)
     if streams: return stream_rows((o for _,_,o in _same_schema(read(None))), None, 'the data set')
@@ -410,7 +414,8 @@ def dataset_rows(
 _hf_sets = (hf.Dataset,hf.DatasetDict,hf.IterableDataset,hf.IterableDatasetDict)
 
 def _is_saved_dataset(path): return any((Path(path)/o).exists() for o in ('dataset_dict.json','state.json'))
-def _are_records(o): return isinstance(o, (list,tuple)) and len(o)>0 and all(isinstance(r, (Mapping,pd.Series)) for r in o)
+def _are_records(o):
+    return isinstance(o, (list,tuple)) and len(o)>0 and all(isinstance(r, (Mapping,pd.Series)) for r in o)
 
 def _refuse_source(source):
     empty = ' that is empty' if isinstance(source, (list,tuple)) and not source else ''
@@ -418,8 +423,9 @@ def _refuse_source(source):
     raise TypeError(f"cannot read comments from a {type(source).__name__}{empty}: "
                     f"expected a file, a frame, an Arrow table, a Hugging Face data set or a list of dicts{hint}")
 
+# %% ../../nbs/46_data.rows.ipynb #18f5ae7b
 def open_rows(
-    source, # A frame (pandas, polars), an Arrow table, a Hugging Face data set, a list of dicts, a file, a folder or a pattern
+    source, # A frame, an Arrow table, a Hugging Face data set, a list of dicts, a file, a folder or a pattern
     delimiter:str=None, # Between the cells of a CSV file; found in its header by default
     encoding:str='utf-8', # Of text files
     quoting:int=None, # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL` for CSV files; the latter, with a check, by default

@@ -98,7 +98,7 @@ def loss_mark(
     target:Tensor, # Of one text
     raw:Tensor, # Output of the loss's activation for it
     right:bool, # Do target and prediction read alike?
-) -> tuple: # (probability to show, whether the row is right); None for both of numbers, and for the second of several labels
+) -> tuple: # (probability to show, whether the row is right); None for both where the target is a number
     "What `plot_top_losses` says of one text"
     raw = raw.as_subclass(Tensor).float() # of several labels, the loss knows the thresholds
     if raw.ndim==0 or (target.ndim==0 and target.is_floating_point()): return None,None

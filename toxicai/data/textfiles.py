@@ -111,8 +111,8 @@ def _not_text(self:TextBytes, e):
     "The error for bytes that are not of the encoding"
     line = self.line+e.object.count(b'\n', 0, e.start)
     near = e.object[max(0, e.start-20):e.start+20].decode('latin-1')
-    return ValueError(f"{self.path.name!r} line {line}: byte 0x{e.object[e.start]:02x} in {near!r} is not {self.encoding}: "
-                      "pass the encoding that the file was written in, often `encoding='cp1252'`")
+    return ValueError(f"{self.path.name!r} line {line}: byte 0x{e.object[e.start]:02x} in {near!r} is not "
+                      f"{self.encoding}: pass the encoding that the file was written in, often `encoding='cp1252'`")
 
 @patch
 def _checked(self:TextBytes, chunk):
@@ -164,11 +164,16 @@ def line_cells(
     quoting:int=None, # As in `TextOptions`
 ) -> list: # Strings
     "Cells of the header line"
-    try: return next(csv.reader(io.StringIO(line, newline=''), delimiter=delimiter, quoting=quoting or csv.QUOTE_MINIMAL), [])
+    cells = csv.reader(io.StringIO(line, newline=''), delimiter=delimiter, quoting=quoting or csv.QUOTE_MINIMAL)
+    try: return next(cells, [])
     except csv.Error as e: raise ValueError(f"the header line cannot be read: {e}") from e
 
 # %% ../../nbs/45_data.textfiles.ipynb #4d1f9ab6
 _delimiters = ',;\t|'
+
+def _check_quoting(quoting):
+    if quoting in (None, csv.QUOTE_MINIMAL, csv.QUOTE_NONE): return
+    raise ValueError(f"`quoting` is {quoting!r}: expected `csv.QUOTE_MINIMAL` or `csv.QUOTE_NONE`")
 
 def csv_header(
     path:Path, # A CSV or TSV file
@@ -176,8 +181,7 @@ def csv_header(
     report:Counter=None, # Where an unusual delimiter is counted
 ) -> tuple: # (delimiter, column names)
     "Delimiter and column names of a CSV file"
-    if how.quoting not in (None, csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-        raise ValueError(f"`quoting` is {how.quoting!r}: expected `csv.QUOTE_MINIMAL` or `csv.QUOTE_NONE`")
+    _check_quoting(how.quoting)
     with TextBytes(path, how.encoding) as f: head = f.read(1<<16).decode('utf-8', 'ignore').lstrip('\r\n')
     if not head.strip(): raise ValueError(f"{path.name!r} is empty: expected a header line with column names, and rows")
     cells,usual = {o:line_cells(head, o, how.quoting) for o in _delimiters},usual_delimiter(path)
@@ -191,6 +195,7 @@ def csv_header(
     if report is not None and found!=usual and len(names)>1: report[f"files read with the delimiter {found!r}"] += 1
     return found,names
 
+# %% ../../nbs/45_data.textfiles.ipynb #a1f67d0e
 def csv_columns(path, how=TextOptions(), report=None):
     "Column names of a CSV file, all of them text"
     return {o:pa.string() for o in csv_header(path, how, report)[1]}
@@ -204,8 +209,8 @@ def _refuse_ragged(path, ragged, n_cols):
 
 def _csv_error(path, row, e):
     if 'straddling' not in str(e): return ValueError(f"{path.name!r} cannot be read after row {row-1}: {e}")
-    return ValueError(f"{path.name!r} has a row of more than {max_line>>20} MiB after row {row-1}: expected shorter comments; "
-                      "a quote that is never closed makes one row of many; "
+    return ValueError(f"{path.name!r} has a row of more than {max_line>>20} MiB after row {row-1}: "
+                      "expected shorter comments; a quote that is never closed makes one row of many; "
                       "pass `quoting=csv.QUOTE_NONE` where quotes are ordinary characters")
 
 def _open_csv(path, stream, delimiter, quoting, names, ragged):
@@ -332,6 +337,8 @@ def _text_array(values, name, report):
         not isinstance(o, str) and not is_missing(o) for o in values)
     return pa.array([None if is_missing(o) else str(o) for o in values], pa.string())
 
+_no_one_type = (pa.ArrowInvalid,pa.ArrowTypeError,pa.ArrowNotImplementedError,OverflowError)
+
 def as_array(
     values, # Python values of one column
     name:str, # Name of the column
@@ -340,7 +347,7 @@ def as_array(
     "`values` in Arrow"
     try: return pa.array(values, from_pandas=True)
     except UnicodeEncodeError: return as_array(_mended_values(values, name, report), name, report)
-    except (pa.ArrowInvalid,pa.ArrowTypeError,pa.ArrowNotImplementedError,OverflowError): return _text_array(values, name, report)
+    except _no_one_type: return _text_array(values, name, report)
 
 # %% ../../nbs/45_data.textfiles.ipynb #4cce9763
 def record_keys(
@@ -401,6 +408,7 @@ def numbered_lines(
                 if o.strip(): yield n,o
         if rest.strip(): yield n+1,rest
 
+# %% ../../nbs/45_data.textfiles.ipynb #4dd0ea68
 def _json_object(path, line, text):
     try: res = json.loads(text)
     except ValueError as e:
@@ -478,4 +486,5 @@ def json_columns(path, how=TextOptions(), report=None):
 def json_batches(columns, path, how=TextOptions(), report=None):
     "Batches of a JSON file, as `csv_batches` gives them"
     names,report = record_keys(_first_rows(path, how.encoding)),Counter() if report is None else report
-    for n,batch in python_batches(json_rows(path, how.encoding, report), columns, names, report): yield path.name,n,batch
+    rows = json_rows(path, how.encoding, report)
+    for n,batch in python_batches(rows, columns, names, report): yield path.name,n,batch
