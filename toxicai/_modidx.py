@@ -190,6 +190,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'toxicai.data.describe.class_overlap': ( 'data.describe.html#class_overlap',
                                                                                 'toxicai/data/describe.py'),
                                        'toxicai.data.describe.class_rows': ('data.describe.html#class_rows', 'toxicai/data/describe.py'),
+                                       'toxicai.data.describe.copy_figures': ( 'data.describe.html#copy_figures',
+                                                                               'toxicai/data/describe.py'),
                                        'toxicai.data.describe.describe': ('data.describe.html#describe', 'toxicai/data/describe.py'),
                                        'toxicai.data.describe.flag_table': ('data.describe.html#flag_table', 'toxicai/data/describe.py'),
                                        'toxicai.data.describe.label_table': ('data.describe.html#label_table', 'toxicai/data/describe.py'),

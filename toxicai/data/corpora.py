@@ -79,7 +79,10 @@ def _chosen(o):
     "Labels of the annotators, who are a list of records or a record of lists"
     return o['label'] if isinstance(o, dict) else [a['label'] for a in o]
 
-def hatexplain_texts(batch, report):
+def hatexplain_texts(
+    batch:pa.RecordBatch, # Rows of the release
+    report:Counter, # Where repairs are counted
+) -> pa.RecordBatch: # With `text` and `label`
     "Texts and labels of HateXplain from tokens and annotators"
     label = [majority([_hatexplain_names.get(v, v) for v in _chosen(o)]) for o in batch['annotators'].to_pylist()]
     text = [' '.join(o) for o in batch['post_tokens'].to_pylist()]
@@ -89,24 +92,42 @@ def hatexplain_texts(batch, report):
 # %% ../../nbs/49_data.corpora.ipynb #5484bd71
 def _as_offsets(o): return o if o is None or isinstance(o, list) else list(ast.literal_eval(o))
 
-def parse_spans(batch, report, col):
+def parse_spans(
+    batch:pa.RecordBatch, # Rows of the release
+    report:Counter, # Where repairs are counted
+    col:str, # Column of offsets, as text such as '[4, 5]' or as lists
+) -> pa.RecordBatch:
     "Offsets in `col` as lists of numbers"
     return with_columns(batch, **{col:pa.array([_as_offsets(o) for o in batch[col].to_pylist()], pa.list_(pa.int64()))})
 
-def drop_unscored(batch, report, cols):
+def drop_unscored(
+    batch:pa.RecordBatch, # Rows of the release
+    report:Counter, # Where repairs are counted
+    cols, # Columns in which -1 means that nobody scored
+) -> pa.RecordBatch:
     "Gaps for -1 in `cols`"
     scored = lambda a: pa.array([None if str(v)=='-1' else v for v in a.to_pylist()], a.type)
     return with_columns(batch, **{o:scored(batch[o]) for o in cols})
 
-def fill_texts(batch, report, col):
+# %% ../../nbs/49_data.corpora.ipynb #c6d08f1b
+def fill_texts(
+    batch:pa.RecordBatch, # Rows of the release
+    report:Counter, # Where repairs are counted
+    col:str, # Column of texts
+) -> pa.RecordBatch:
     "Empty texts for missing ones in `col`"
     report[f'texts in {col!r} that are missing, taken as empty'] += batch[col].null_count
     return with_columns(batch, **{col:batch[col].fill_null('')})
 
 def _share(n, total): return None if n is None or not total else min(n/total, 1.)
 
-def vote_shares(batch, report, cols, total):
-    "Votes as shares of the annotators; `cols` are column of votes -> tidy column"
+def vote_shares(
+    batch:pa.RecordBatch, # Rows of the release
+    report:Counter, # Where repairs are counted
+    cols:dict, # Column of votes -> tidy column
+    total:str, # Column with the number of annotators
+) -> pa.RecordBatch: # Shares in [0,1]
+    "Votes as shares of the annotators"
     totals = batch[total].to_pylist()
     shares = {new:[_share(n, t) for n,t in zip(batch[old].to_pylist(), totals)] for old,new in cols.items()}
     return with_columns(batch.drop_columns(list(cols)), **{k:pa.array(v, pa.float32()) for k,v in shares.items()})
@@ -114,8 +135,13 @@ def vote_shares(batch, report, cols, total):
 # %% ../../nbs/49_data.corpora.ipynb #074507bb
 _pair_schema = pa.schema([('text', pa.string()), ('toxic', pa.float32()), ('pair', pa.int64())])
 
-def pair_rows(batches, report, toxic, neutral):
-    "One row per comment: each toxic one once, and each of its rewritings, which stand in the columns `neutral`"
+def pair_rows(
+    batches, # Iterator of (file, first row, batch)
+    report:Counter, # Where repairs are counted
+    toxic:str, # Column of toxic comments
+    neutral, # Columns of their rewritings
+): # Iterator of (file, first row, batch) with the columns `text`, `toxic` and `pair`
+    "One row per comment: each toxic one once, and each of its rewritings"
     pairs = {}
     for where,n,batch in batches:
         out = []

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['long_texts', 'one_text', 'text_lengths', 'text_languages', 'flag_table', 'label_table', 'Description', 'class_rows',
-           'language_rows', 'describe', 'shown_classes', 'plot_balance', 'class_overlap', 'plot_together',
-           'plot_languages', 'plot_lengths', 'plot_label_lengths']
+           'language_rows', 'copy_figures', 'describe', 'shown_classes', 'plot_balance', 'class_overlap',
+           'plot_together', 'plot_languages', 'plot_lengths', 'plot_label_lengths']
 
 # %% ../../nbs/53_data.describe.ipynb #fd204a49
 import matplotlib.pyplot as plt,numpy as np,pandas as pd
@@ -122,6 +122,19 @@ def language_rows(
     return pd.DataFrame({'language':counts.index, f'of {len(texts):,} texts':counts.to_numpy(), 'percent':percent})
 
 # %% ../../nbs/53_data.describe.ipynb #ff4b8a02
+def copy_figures(
+    texts, # Texts, or pairs of texts; n of them
+    values:pd.DataFrame, # Their labels, as `label_values` gives them; n rows
+    thresh:float=0.8, # Similarity from which texts are duplicates, in [0.5,1]; None for exact duplicates alone
+) -> dict: # What is counted -> rows
+    "How many texts are there twice, and with other labels"
+    keys = text_keys(texts)
+    near = key_groups(keys, thresh)
+    return {'exact copies of an earlier row':_copies(key_groups(keys, None)),
+            'near or exact copies of an earlier row':_copies(near),
+            'rows with duplicates of other labels':int(contradicting(values, near).sum())}
+
+# %% ../../nbs/53_data.describe.ipynb #60fd3ea9
 def describe(
     data, # A frame, or a table that knows its columns; n rows
     text_col=None, # Name of the text column, or two names for pairs
@@ -137,15 +150,11 @@ def describe(
     flags,texts = flag_table(values),column_texts(df[has], text)
     n_tokens,unit = text_lengths(texts, encoder)
     lengths = pd.Series(n_tokens, np.flatnonzero(has), dtype=float, name=unit).reindex(range(len(df)))
-    keys = text_keys(texts)
-    near = key_groups(keys, thresh)
     found = {'rows':len(df),
              'missing texts':int((~has).sum()),
              'empty texts':sum(not one_text(o).strip() for o in texts),
              'rows without any label':int(flags.isna().all(axis=1).sum()),
-             'exact copies of an earlier row':_copies(key_groups(keys, None)),
-             'near or exact copies of an earlier row':_copies(near),
-             'rows with duplicates of other labels':int(contradicting(values[has], near).sum()),
+             **copy_figures(texts, values[has], thresh),
              **{f'longer than {k} {unit}':int((lengths>k).sum()) for k in long_texts}}
     summary = pd.DataFrame([dict(figure=k, rows=v, percent=100*v/max(len(df), 1)) for k,v in found.items()])
     languages = language_rows(texts, n_languages, seed) if n_languages else pd.DataFrame()

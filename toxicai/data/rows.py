@@ -65,12 +65,22 @@ def open_parquet(
         raise ValueError(f"{path.name!r} is no whole Parquet file: it was cut off, or is something else ({e}); "
                          "fetch it again") from e
 
-def parquet_columns(path, how=None, report=None):
+def parquet_columns(
+    path:Path, # A Parquet file
+    how=None, # Not used: such files read in one way
+    report=None, # Not used: nothing is repaired
+) -> dict: # Name -> Arrow type
     "Columns of a Parquet file"
     return schema_columns(open_parquet(path).schema_arrow, repr(path.name))
 
-def parquet_batches(columns, path, how=None, report=None):
-    "Batches of a Parquet file, as `csv_batches` gives them"
+# %% ../../nbs/46_data.rows.ipynb #7fd20e6c
+def parquet_batches(
+    columns, # Names of the columns that are wanted; None for all
+    path:Path, # A Parquet file
+    how=None, # Not used: such files read in one way
+    report=None, # Not used: nothing is repaired
+): # Iterator of (file name, number of the first row, `pa.RecordBatch`)
+    "Batches of a Parquet file"
     n,batches = 0,open_parquet(path).iter_batches(batch_size=batch_rows, columns=columns)
     while True:
         try: batch = next(batches)
@@ -92,12 +102,22 @@ def open_arrow(
     except pa.ArrowInvalid as e:
         raise ValueError(f"{path.name!r} is no whole Arrow file: it was cut off, or is something else ({e})") from e
 
-def arrow_columns(path, how=None, report=None):
+# %% ../../nbs/46_data.rows.ipynb #0b4fd79e
+def arrow_columns(
+    path:Path, # An Arrow file
+    how=None, # Not used: such files read in one way
+    report=None, # Not used: nothing is repaired
+) -> dict: # Name -> Arrow type
     "Columns of an Arrow file"
     return schema_columns(open_arrow(path).schema, repr(path.name))
 
-def arrow_batches(columns, path, how=None, report=None):
-    "Batches of an Arrow file, as `csv_batches` gives them"
+def arrow_batches(
+    columns, # Names of the columns that are wanted; None for all
+    path:Path, # An Arrow file
+    how=None, # Not used: such files read in one way
+    report=None, # Not used: nothing is repaired
+): # Iterator of (file name, number of the first row, `pa.RecordBatch`)
+    "Batches of an Arrow file"
     n,source = 0,open_arrow(path)
     is_file = isinstance(source, pa.ipc.RecordBatchFileReader)
     for batch in (source.get_batch(i) for i in range(source.num_record_batches)) if is_file else source:

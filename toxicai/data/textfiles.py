@@ -196,7 +196,11 @@ def csv_header(
     return found,names
 
 # %% ../../nbs/45_data.textfiles.ipynb #a1f67d0e
-def csv_columns(path, how=TextOptions(), report=None):
+def csv_columns(
+    path:Path, # A CSV or TSV file
+    how:TextOptions=TextOptions(), # How it is read
+    report:Counter=None, # Where an unusual delimiter is counted
+) -> dict: # Name -> Arrow type
     "Column names of a CSV file, all of them text"
     return {o:pa.string() for o in csv_header(path, how, report)[1]}
 
@@ -327,6 +331,7 @@ def _mended_values(values, name, report):
         mend_nested(o)!=o for o in values if isinstance(o, nested))
     return [mend_nested(o) for o in values]
 
+# %% ../../nbs/45_data.textfiles.ipynb #82c70bf4
 def _text_array(values, name, report):
     "Values of several types as text"
     nested = next((o for o in values if isinstance(o, (Mapping,list,tuple,set))), None)
@@ -477,14 +482,24 @@ def json_rows(
 
 def _first_rows(path, encoding): return islice(json_rows(path, encoding), batch_rows)
 
-def json_columns(path, how=TextOptions(), report=None):
+def json_columns(
+    path:Path, # A JSON file
+    how:TextOptions=TextOptions(), # How it is read
+    report:Counter=None, # Not used: nothing is repaired
+) -> dict: # Name -> Arrow type, None where the values do not go together
     "Keys of the first rows of a JSON file, and the Arrow types of their values"
     first = list(_first_rows(path, how.encoding))
     if not first: raise ValueError(f"{path.name!r} has no rows: expected a list of objects, or one object per line")
     return column_types(first)
 
-def json_batches(columns, path, how=TextOptions(), report=None):
-    "Batches of a JSON file, as `csv_batches` gives them"
+# %% ../../nbs/45_data.textfiles.ipynb #5aa81cf0
+def json_batches(
+    columns, # Names of the columns that are wanted; None for all
+    path:Path, # A JSON file
+    how:TextOptions=TextOptions(), # How it is read
+    report:Counter=None, # Where repairs are counted
+): # Iterator of (file name, number of the first row, `pa.RecordBatch`)
+    "Batches of a JSON file"
     names,report = record_keys(_first_rows(path, how.encoding)),Counter() if report is None else report
     rows = json_rows(path, how.encoding, report)
     for n,batch in python_batches(rows, columns, names, report): yield path.name,n,batch
