@@ -219,7 +219,7 @@ def label_conflicts(
     text_col=None, # Name of the text column, or two names for pairs
     label_cols=None, # Name of one label column, or a list of names
     thresh:float=0.8, # Similarity from which texts are duplicates, in [0.5,1]; None for exact duplicates alone
-) -> pd.DataFrame: # `group`, `row` (position in `data`), `exact` (has the very same text other labels?), texts and labels
+) -> pd.DataFrame: # `group`, `row` (position in `data`), `exact` (same text, other labels?), texts and labels
     "Rows of `data` whose duplicates have other labels, group by group"
     df,text,labels = open_table(data, text_col, label_cols, need=('text_col','label_cols'))
     keys,values = text_keys(column_texts(df, text)),label_values(df, labels)
