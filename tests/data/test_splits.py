@@ -162,18 +162,18 @@ def test_shares(labels):
     df = rows(4000)
     train,valid = grouped_split(df, label_cols=labels, duplicates=False)
     fold = folds(df, 5, label_cols=labels, duplicates=False)
-    atoms = splits._atoms(df, [labels] if isinstance(labels, str) else labels)
+    atoms = splits.label_atoms(df, [labels] if isinstance(labels, str) else labels)
     for o in [valid]+[np.flatnonzero(fold==i) for i in range(5)]: assert np.abs(atoms[o].sum(0)-atoms.sum(0)/5).max()<=2
 
 def test_shares_in_groups():
     df = rows(4000)
     _,valid = grouped_split(df, 'text', ['a','b'], group_cols='author')
-    atoms = splits._atoms(df, ['a','b'])
+    atoms = splits.label_atoms(df, ['a','b'])
     assert np.abs(atoms[valid].sum(0)/atoms.sum(0)-0.2).max()<0.01
 
 def test_no_worse_than_stratified_split():
     df,labels = read_labels(rows(3000), ['a','b'])
-    atoms = splits._atoms(df, ['a','b'])
+    atoms = splits.label_atoms(df, ['a','b'])
     off = lambda o: np.abs(atoms[o].sum(0)/atoms.sum(0)-0.2).max()
     assert off(grouped_split(df, label_cols=['a','b'], duplicates=False)[1])<=off(stratified_split(df, labels)[1])+0.005
 
@@ -361,7 +361,7 @@ def test_comparisons_are_bounded(monkeypatch):
     "Texts of one template are compared by the million: few of the results are kept, and the groups stay the same"
     keys = [f'the same long words of one template, again and again, and then {i*i} and {i*7} and {i**3} of it' for i in range(120)]
     want = duplicates.key_groups(keys)
-    assert duplicates._compare(keys, 0.8).cache_info().maxsize==duplicates._pairs
+    assert duplicates.key_matcher(keys, 0.8).cache_info().maxsize==duplicates._pairs
     sizes = []
     def _small(n):
         sizes.append(n)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,pyarrow as pa,pyarrow.compute as pc
 from fastcore.basics import patch
+from ..files import *
 from ..labels import *
 from ..tables import *
 from .rows import *
@@ -325,7 +326,7 @@ def _made(rows, seen, plan, path):
     if plan.labels: _say_words(seen, plan.labels.kind, rows.report)
     report = {**rows.notes, **rows.report}
     if rows.key:
-        with whole_file(_facts_file(path)) as part: part.write_text(json.dumps(dict(report=report, labels=plan.labels and plan.labels.to_dict())))
+        with whole_file(_facts_file(path), shared=True) as part: part.write_text(json.dumps(dict(report=report, labels=plan.labels and plan.labels.to_dict())))
     return data,plan.labels,report
 
 def _kept(path):

@@ -9,7 +9,6 @@ __all__ = ['details', 'Detections', 'detection_words', 'check_long', 'drift_marg
 
 # %% ../../nbs/22_serve.detector.ipynb #9749676d
 import os
-from collections.abc import Mapping,Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass,replace

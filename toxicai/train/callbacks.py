@@ -220,7 +220,7 @@ def worth_keeping(self:FrozenBody) -> bool:
     "Are the vectors of all texts worth keeping, and do they fit the memory?"
     loaders,dim = self.dls.loaders,getattr(getattr(self.model, 'config', None), 'hidden_size', None)
     if self.n_epoch<2 or dim is None or not all(getattr(o, 'bulk', False) for o in loaders): return False
-    self.n_left = sum(int(o._text_lengths().sum()) for o in loaders if o.n)
+    self.n_left = sum(int(o.row_lengths().sum()) for o in loaders if o.n)
     room = min(self.max_gib, free_gib(next(self.model.parameters()).device))
     return 'attention_mask' in text_tfm(self.dls).encoder.fields and self.n_left*dim*4/2**30<=room
 
