@@ -200,7 +200,7 @@ def as_list(
     o, # A name, or several
 ) -> list:
     "Column names as a list"
-    return list(o) if isinstance(o, (list,tuple,pd.Index)) else [o]
+    return [o] if isinstance(o, str) or not hasattr(o, '__iter__') else list(o)
 
 # %% ../nbs/03_tables.ipynb #843a93b7
 def check_names(

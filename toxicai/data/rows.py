@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['split_kinds', 'Rows', 'file_format', 'find_files', 'split_of', 'file_rows', 'whole_file', 'write_arrow',
-           'scratch_file', 'open_rows']
+           'scratch_file', 'declared_classes', 'open_rows']
 
 # %% ../../nbs/46_data.rows.ipynb #08d2a677
 import glob,hashlib,lzma,re,tempfile
@@ -33,6 +33,7 @@ class Rows:
     notes: Counter = field(default_factory=Counter) # What was found on opening -> count
     in_memory: bool = True # Whether the source is in memory anyway
     mixed: tuple = () # Columns whose values do not go together: reading them is an error, reading others is not
+    declared: dict = field(default_factory=dict) # Column -> class names in the order that the source declares
 
 # %% ../../nbs/46_data.rows.ipynb #d62f8adc
 def _open_parquet(path):
@@ -105,10 +106,12 @@ split_kinds = {'train':'train', 'training':'train', 'test':'test', 'testing':'te
                **dict.fromkeys(('dev','devel','val','valid','validation','eval','trial'), 'validation')}
 
 def split_of(
-    name:str, # File name, or the name of a split
+    name:str, # File name, the name of a split, or a cell that says on which side a row is
 ) -> str|None: # 'train', 'validation', 'test', or None
-    "The split that `name` speaks of in one of its words"
-    return next((split_kinds[o] for o in re.split(r'[^a-z]+', name.lower()) if o in split_kinds), None)
+    "The one split that `name` speaks of in its words"
+    words = re.split(r'[^a-z]+', str(name).lower())
+    found = {split_kinds[o] for o in words if o in split_kinds}
+    return found.pop() if len(found)==1 and 'not' not in words else None
 
 def _file_splits(paths):
     splits = [split_of(o.name) for o in paths]
@@ -241,12 +244,12 @@ def _table_rows(table):
     check_names(table.column_names, 'the table')
     return Rows('the table', dict(zip(table.schema.names, table.schema.types)), partial(_table_batches, table=table))
 
-def _stream_rows(batches, schema, name):
+def _stream_rows(batches, schema, name, declared=None):
     "Rows of something that can be read only once"
     path = write_arrow(batches, scratch_file(), schema)
     schema = _arrow_stream(path).schema
     check_names(schema.names, name)
-    return Rows(name, dict(zip(schema.names, schema.types)), partial(_arrow_batches, path=path), in_memory=False)
+    return Rows(name, dict(zip(schema.names, schema.types)), partial(_arrow_batches, path=path), in_memory=False, declared=declared or {})
 
 def _record_rows(records):
     records,report = [dict(o) for o in records],Counter()
@@ -275,6 +278,18 @@ def _named(table, features):
         if t is not None: table = table.set_column(table.column_names.index(k), k, pa.array([_class_names(o, f) for o in table[k].to_pylist()], t))
     return table
 
+def declared_classes(
+    parts, # List of (split, `Dataset`)
+) -> dict: # Column -> class names in order
+    "What the `ClassLabel` columns of a data set are declared to hold, where all `parts` say the same"
+    features = [o.features or {} for _,o in parts]
+    found = {k:getattr(_innermost(f), 'names', None) for k,f in features[0].items()}
+    return {k:v for k,v in found.items() if v and all(getattr(_innermost(o.get(k)), 'names', None)==v for o in features)}
+
+def _innermost(feature):
+    while isinstance(feature, (hf.List,hf.LargeList)): feature = feature.feature
+    return feature
+
 def _dataset_batches(columns, parts=None, name=None):
     "Batches of the data sets `parts`, which are (split, `Dataset`)"
     for split,ds in parts:
@@ -299,12 +314,13 @@ def _dataset_rows(source):
     if len(same)>1: raise ValueError(f"the splits of the `DatasetDict` have different columns {sorted(map(list, same))}: pass one split, or make them alike")
     read = partial(_dataset_batches, parts=parts, name='the data set')
     if any(isinstance(o, hf.IterableDataset) and not o.features for _,o in parts): return _record_rows([o if k is None else {**o, 'split':k} for k,d in parts for o in d])
-    if any(isinstance(o, hf.IterableDataset) for _,o in parts): return _stream_rows((o for _,_,o in _same_schema(read(None))), None, 'the data set')
+    if any(isinstance(o, hf.IterableDataset) for _,o in parts): return _stream_rows((o for _,_,o in _same_schema(read(None))), None, 'the data set', declared_classes(parts))
     first = next(read(None), None)
     if first is None: raise ValueError("the data set has no rows: expected labelled comments")
     on_disk = all(o.cache_files for _,o in parts)
     key = hashlib.sha256(repr([(k, o._fingerprint) for k,o in parts]).encode()).hexdigest()[:24] if on_disk else None
-    return Rows('the data set', dict(zip(first[2].schema.names, first[2].schema.types)), read, key, in_memory=False)
+    types = dict(zip(first[2].schema.names, first[2].schema.types))
+    return Rows('the data set', types, read, key, in_memory=False, declared=declared_classes(parts))
 
 def _same_schema(batches):
     "Batches cast to the types of the first"
