@@ -334,14 +334,14 @@ def list_names(one, names):
         return (f"holds lists that are written as text, such as {names[0]!r}: turn them into lists, "
                 f"`df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`")
 
-# %% ../../nbs/47_data.columns.ipynb #0cf4d655
+# %% ../../nbs/47_data.columns.ipynb #6768c386
 def joined_names(one, names):
     "Several labels in one cell"
-    def _again(parts): return any(n>1 or o in names for o,n in Counter(parts).items())
     for mark in ('|',';','\n',',',' '):
-        cells = [o.split(mark) for o in names if mark in o]
-        parts = [p.strip() for o in cells for p in o]
-        unclear = all(o in names for o in parts) if mark==' ' else mark!=',' or _again(parts)
+        cells = [o.split(mark) for o in names if mark in o and (mark=='\n' or not re.search(r'[\r\n]', o))]
+        counts = Counter(part.strip() for o in cells for part in o)
+        again = [n>1 or o in names for o,n in counts.items()]
+        unclear = any(again) if mark==',' else all(again) if mark in '\n ' else True
         if cells and unclear:
             return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: split the column into lists, "
                     f"`df[{one.name!r}] = df[{one.name!r}].str.split({mark!r})`; if each cell is one class, list all `classes`")
@@ -358,7 +358,7 @@ def unscored_names(one, names):
         return (f"holds -1 beside {[o for o in names if o!='-1'][:3]}: where it means that nobody looked, make it a gap, "
                 f"`df[{one.name!r}] = df[{one.name!r}].replace(-1, None)`; if it is a class, list all `classes`")
 
-# %% ../../nbs/47_data.columns.ipynb #ddb21e12
+# %% ../../nbs/47_data.columns.ipynb #adc85f95
 def respelt_names(one, names):
     "One name in several spellings"
     spelt = {}
@@ -373,7 +373,7 @@ def header_names(one, names):
         return (f"holds its own name in {one.values[again[0]]} rows: is a header line repeated? "
                 "Leave those rows out, or list all `classes`")
 
-name_checks = (mixed_names, id_names, list_names, joined_names, share_names, unscored_names, respelt_names, header_names)
+name_checks = (share_names, mixed_names, id_names, list_names, joined_names, unscored_names, respelt_names, header_names)
 
 def refuse_names(
     one:Seen, # What one pass found
