@@ -41,6 +41,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'toxicai/data/columns.py'),
                                       'toxicai.data.columns._look_at_numbers': ( 'data.columns.html#_look_at_numbers',
                                                                                  'toxicai/data/columns.py'),
+                                      'toxicai.data.columns._look_at_words': ( 'data.columns.html#_look_at_words',
+                                                                               'toxicai/data/columns.py'),
                                       'toxicai.data.columns._low_words': ('data.columns.html#_low_words', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns._renamed': ('data.columns.html#_renamed', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.as_classes': ('data.columns.html#as_classes', 'toxicai/data/columns.py'),

@@ -222,18 +222,21 @@ def _look_at_numbers(seen, array, where, row):
     seen.low,seen.high = min(seen.low, low),max(seen.high, high)
     seen.is_share = seen.is_share or not pc.all(pc.equal(pc.floor(x), x)).as_py()
 
+def _look_at_words(seen, array):
+    "Add words for numbers and gaps to what was `seen`"
+    if not is_text_type(array.type): return
+    words = dict(zip(*counted_values(_low_words(array))))
+    seen.words.update({k:n for k,n in words.items() if k and (k in gaps or (k in yes_no and k.isalpha()))})
+
 def _look_at_names(seen, array):
     "Add the class names of a batch to what was `seen`"
-    if is_text_type(array.type):
-        words = dict(zip(*counted_values(_low_words(array))))
-        seen.words.update({k:n for k,n in words.items() if k and (k in gaps or (k in yes_no and k.isalpha()))})
     names = as_classes(array)
     if not seen.is_list: seen.n_gaps += names.null_count
     if len(seen.values)>max_classes: return
     seen.values.update({k:n for k,n in zip(*counted_values(names)) if k is not None})
 
-# %% ../../nbs/47_data.columns.ipynb #9a34b7a2
-def _look(seen, array, where, row):
+# %% ../../nbs/47_data.columns.ipynb #1a0d3bdc
+def _look(seen, array, where, row, by_name=True):
     "Add a batch to what was `seen`"
     if pa.types.is_dictionary(array.type) and array.type.ordered: seen.declared = as_classes(array.dictionary).to_pylist()
     array = plain_array(array)
@@ -247,7 +250,8 @@ def _look(seen, array, where, row):
     if pa.types.is_nested(array.type): seen.nested = str(array.type)
     else:
         _look_at_numbers(seen, array, where, row)
-        _look_at_names(seen, array)
+        _look_at_words(seen, array)
+        if by_name: _look_at_names(seen, array)
 
 # %% ../../nbs/47_data.columns.ipynb #800b4361
 def scan_labels(
@@ -257,7 +261,7 @@ def scan_labels(
     "Read the label columns of `rows` once"
     res = {o:Seen(o, declared=rows.declared.get(o)) for o in cols}
     for where,n,batch in rows.read(list(cols)) if cols else ():
-        for o in cols: _look(res[o], batch[o], where, n)
+        for o in cols: _look(res[o], batch[o], where, n, by_name=len(res)==1) # several columns hold no names
     return list(res.values())
 
 # %% ../../nbs/47_data.columns.ipynb #91ebf3fb
@@ -392,8 +396,8 @@ def check_labelled(
 ):
     "Raise where a label column is empty"
     for o in seen:
-        n = o.n_gaps if o.is_list or not o.only_numbers else o.n_unknown
-        if n==o.n: raise ValueError(f"label column {o.name!r} has no label at all: there is no label in {o.n} rows; "
+        empty = o.n_gaps==o.n if o.is_list else o.n_unknown==o.n and not o.values
+        if empty: raise ValueError(f"label column {o.name!r} has no label at all: there is no label in {o.n} rows; "
                                     "add data, or leave the column out of `label_cols`")
 
 def check_shapes(
