@@ -296,6 +296,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'toxicai.data.load': { 'toxicai.data.load._corpus_comments': ('data.load.html#_corpus_comments', 'toxicai/data/load.py'),
                                    'toxicai.data.load._refuse_name': ('data.load.html#_refuse_name', 'toxicai/data/load.py'),
                                    'toxicai.data.load.load_comments': ('data.load.html#load_comments', 'toxicai/data/load.py'),
+                                   'toxicai.data.load.looks_like_name': ('data.load.html#looks_like_name', 'toxicai/data/load.py'),
                                    'toxicai.data.load.sample_csv': ('data.load.html#sample_csv', 'toxicai/data/load.py')},
             'toxicai.data.loaders': { 'toxicai.data.loaders.LabelReader': ('data.loaders.html#labelreader', 'toxicai/data/loaders.py'),
                                       'toxicai.data.loaders.LabelReader.__init__': ( 'data.loaders.html#labelreader.__init__',

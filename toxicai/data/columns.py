@@ -97,7 +97,7 @@ def number_of(
     if word in yes_no: return yes_no[word]
     return float(word) if re.fullmatch(r'[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?', word) else False
 
-# %% ../../nbs/47_data.columns.ipynb #f3d4dfc9
+# %% ../../nbs/47_data.columns.ipynb #19358f69
 def _low_words(array): return pc.utf8_lower(pc.utf8_trim_whitespace(array))
 
 def as_numbers(
@@ -109,7 +109,8 @@ def as_numbers(
     if is_number_type(array.type):
         x = array.cast(pa.float64())
         return pc.if_else(pc.is_nan(x), pa.scalar(None, pa.float64()), x),np.zeros(len(array), bool)
-    if not is_text_type(array.type): return pa.nulls(len(array), pa.float64()),array.is_valid().to_numpy(zero_copy_only=False)
+    if not is_text_type(array.type):
+        return pa.nulls(len(array), pa.float64()),array.is_valid().to_numpy(zero_copy_only=False)
     words = _low_words(array).dictionary_encode()
     found = [number_of(o) for o in words.dictionary.to_pylist()]
     numbers = pa.array([None if o is False else o for o in found], pa.float64()).take(words.indices)
@@ -145,7 +146,7 @@ def looks_like_flags(
     low,high = pc.min_max(x).as_py().values()
     return not odd.any() and (low is None or (low>=0 and high<=1))
 
-# %% ../../nbs/47_data.columns.ipynb #8225a9c8
+# %% ../../nbs/47_data.columns.ipynb #d49a58ab
 def find_labels(
     rows:Rows, # A source
     text_cols, # Its text columns
@@ -159,7 +160,8 @@ def find_labels(
     found = [o for o in rest if o.strip().lower() in label_names]
     if len(found)==1: return found
     what = f"{found} all look like labels" if found else f"none of {rest} is a label column by its name"
-    raise ValueError(f"{rows.name}: {what}: say which with `label_cols=`, or pass `label_cols=[]` for comments without labels")
+    raise ValueError(f"{rows.name}: {what}: say which with `label_cols=`, or pass `label_cols=[]` for comments "
+                     "without labels")
 
 # %% ../../nbs/47_data.columns.ipynb #ffd8b6dd
 split_names = tuple('split subset partition fold is_valid'.split())
@@ -235,10 +237,11 @@ def _look_at_names(seen, array):
     if len(seen.values)>max_classes: return
     seen.values.update({k:n for k,n in zip(*counted_values(names)) if k is not None})
 
-# %% ../../nbs/47_data.columns.ipynb #1a0d3bdc
+# %% ../../nbs/47_data.columns.ipynb #2b58aa5a
 def _look(seen, array, where, row, by_name=True):
     "Add a batch to what was `seen`"
-    if pa.types.is_dictionary(array.type) and array.type.ordered: seen.declared = as_classes(array.dictionary).to_pylist()
+    is_ordered = pa.types.is_dictionary(array.type) and array.type.ordered
+    if is_ordered: seen.declared = as_classes(array.dictionary).to_pylist()
     array = plain_array(array)
     seen.n,seen.is_list = seen.n+len(array),seen.is_list or is_list_type(array.type)
     if is_list_type(array.type):
@@ -314,7 +317,7 @@ def class_order(
     "Numbers by size, other names by the alphabet"
     return sorted(names, key=lambda o: (0, float(o), o) if re.fullmatch(r'-?\d+', o) else (1, 0., o))
 
-# %% ../../nbs/47_data.columns.ipynb #2959cd9e
+# %% ../../nbs/47_data.columns.ipynb #fae7e90a
 def mixed_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -323,13 +326,16 @@ def mixed_names(
     numbers = [o for o in names if o in ('0','1') or (o.lower() not in yes_no and type(number_of(o.lower())) is float)]
     if one.odd and numbers:
         value,row,where = one.odd
-        return f"mixes numbers with {value!r} (row {row} of {where}): give every row the same type, a number or a class name, or list all `classes`"
+        return (f"mixes numbers with {value!r} (row {row} of {where}): "
+                "give every row the same type, a number or a class name, "
+                "or list all `classes`")
 
 def id_names(one, names):
     "About as many values as rows"
     n = one.n-one.n_gaps
     if len(names)>20 and len(names)>n/2:
-        return (f"has {len(names)} different values in {n} rows, such as {names[:3]}: expected class names; is it a text or an id? "
+        return (f"has {len(names)} different values in {n} rows, such as {names[:3]}: expected class names; "
+                "is it a text or an id? "
                 "If all are classes, list them in `classes`")
 
 def list_names(one, names):
@@ -338,7 +344,7 @@ def list_names(one, names):
         return (f"holds lists that are written as text, such as {names[0]!r}: turn them into lists, "
                 f"`df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`")
 
-# %% ../../nbs/47_data.columns.ipynb #6768c386
+# %% ../../nbs/47_data.columns.ipynb #477a420a
 def joined_names(one, names):
     "Several labels in one cell"
     for mark in ('|',';','\n',',',' '):
@@ -347,22 +353,26 @@ def joined_names(one, names):
         again = [n>1 or o in names for o,n in counts.items()]
         unclear = any(again) if mark==',' else all(again) if mark in '\n ' else True
         if cells and unclear:
-            return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: split the column into lists, "
-                    f"`df[{one.name!r}] = df[{one.name!r}].str.split({mark!r})`; if each cell is one class, list all `classes`")
+            return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: "
+                    "split the column into lists, "
+                    f"`df[{one.name!r}] = df[{one.name!r}].str.split({mark!r})`; "
+                    "if each cell is one class, list all `classes`")
 
 def share_names(one, names):
     "Shares in per cent, or with a decimal comma"
     odd = [o for o in names if re.fullmatch(r'\d+([.,]\d+)?\s*%|\d+,\d+', o)]
     if odd and all(o in odd or number_of(o) is not False for o in names):
-        return f"holds numbers that are written like {odd[0]!r}: write a share as 0.25; if these are classes, list all `classes`"
+        return (f"holds numbers that are written like {odd[0]!r}: write a share as 0.25; "
+                "if these are classes, list all `classes`")
 
 def unscored_names(one, names):
     "A -1 beside other whole numbers"
     if '-1' in names and all(o=='-1' or o.isdecimal() for o in names):
-        return (f"holds -1 beside {[o for o in names if o!='-1'][:3]}: where it means that nobody looked, make it a gap, "
+        return (f"holds -1 beside {[o for o in names if o!='-1'][:3]}: "
+                "where it means that nobody looked, make it a gap, "
                 f"`df[{one.name!r}] = df[{one.name!r}].replace(-1, None)`; if it is a class, list all `classes`")
 
-# %% ../../nbs/47_data.columns.ipynb #adc85f95
+# %% ../../nbs/47_data.columns.ipynb #5d1d0394
 def respelt_names(one, names):
     "One name in several spellings"
     spelt = {}
@@ -385,7 +395,8 @@ def refuse_names(
 ):
     "Raise where the class names of a column are usually a mistake"
     if len(names)>max_classes:
-        raise ValueError(f"label column {one.name!r} has more than {max_classes} different values, such as {names[:3]}: "
+        raise ValueError(f"label column {one.name!r} has more than {max_classes} different values, such as "
+                         f"{names[:3]}: "
                          "expected class names; is it a text or an id?")
     problem = next((o for check in name_checks if (o := check(one, names))), None)
     if problem: raise ValueError(f"label column {one.name!r} {problem}")
@@ -406,8 +417,10 @@ def check_shapes(
     "Raise where a label column holds neither numbers nor names nor flat lists of them"
     for o in seen:
         if o.nested:
-            raise ValueError(f"label column {o.name!r} holds {o.nested}: expected class names, numbers, or lists of class names; "
-                             f"give each class a column of its own, `df.join(pd.json_normalize(df[{o.name!r}]))` for dicts")
+            raise ValueError(f"label column {o.name!r} holds {o.nested}: "
+                             "expected class names, numbers, or lists of class names; "
+                             f"give each class a column of its own, `df.join(pd.json_normalize(df[{o.name!r}]))` "
+                             "for dicts")
         if o.is_list and len(seen)>1:
             raise ValueError(f"label column {o.name!r} holds lists: expected 0, 1, a share in [0,1] or a gap; "
                              "a column of lists must be the only label column")
@@ -419,10 +432,13 @@ def check_numbers(
     for o in seen:
         if o.odd:
             value,row,where = o.odd
-            raise ValueError(f"label column {o.name!r} holds {value!r} in row {row} of {where}, where numbers are needed: "
-                             "expected 0, 1, yes, no, a share in [0,1] or a gap; class names go into one column, `label_cols='name'`")
+            raise ValueError(f"label column {o.name!r} holds {value!r} in row {row} of {where}, where numbers are "
+                             "needed: "
+                             "expected 0, 1, yes, no, a share in [0,1] or a gap; "
+                             "class names go into one column, `label_cols='name'`")
         if o.low<0 or o.high>1:
-            raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: expected 0, 1, a share in [0,1] or a gap; "
+            raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
+                             "expected 0, 1, a share in [0,1] or a gap; "
                              "turn a value that means `not known` into a gap, and counts into shares; "
                              "for other numbers use `DataBlock` with `RegressionBlock`")
 
@@ -443,7 +459,7 @@ def tidy_cols(
     if labels is None: return []
     return list(cols) if exclusive(labels.kind) else list(labels)
 
-# %% ../../nbs/47_data.columns.ipynb #e7033076
+# %% ../../nbs/47_data.columns.ipynb #9abdc0a3
 def label_form(
     one:Seen, # The label column, or the first of several
     kind:str, # Kind of `LabelSet`
@@ -456,7 +472,8 @@ def label_form(
                          "leave out `kind`, or make it a column of class names")
     if is_multi_hot(one) and not (names and set(one.values)<=set(names)): return 'multi_hot'
     if one.only_numbers and one.is_share:
-        raise ValueError(f"label column {one.name!r} holds lists of numbers: expected class names, or lists of one length with a number "
+        raise ValueError(f"label column {one.name!r} holds lists of numbers: "
+                         "expected class names, or lists of one length with a number "
                          "from 0 to 1 for each class")
     return 'tags'
 
@@ -467,11 +484,14 @@ def check_hot(
     "Raise where lists of 0 and 1 do not say which classes they are about"
     width, = one.widths
     if names is None:
-        raise ValueError(f"label column {one.name!r} holds lists of 0 and 1: pass the names of the {width} classes in order, "
+        raise ValueError(f"label column {one.name!r} holds lists of 0 and 1: "
+                         f"pass the names of the {width} classes in order, "
                          "`classes=[...]` (`vocab=[...]` in the loaders), or give each class a column of its own")
-    if len(names)!=width: raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, but there are {len(names)} classes {list(names)}")
+    if len(names)!=width:
+        raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, but there are {len(names)} "
+                         f"classes {list(names)}")
 
-# %% ../../nbs/47_data.columns.ipynb #f4b9f842
+# %% ../../nbs/47_data.columns.ipynb #b3eed133
 def check_found(
     seen, # `Seen` of each label column
     form:str, # How the labels are written
@@ -481,8 +501,10 @@ def check_found(
     "Raise where the columns hold other classes than `labels`"
     cols,extra = [o.name for o in seen],[o for o in found if o not in labels]
     if extra:
-        named = "; a dict names numbers, `{0: 'kind', 1: 'rude'}`" if form=='names' and all(o.isdecimal() for o in extra) else ''
-        raise ValueError(f"labels {extra[:5]} of {cols} are not among the classes {list(labels)}: correct them, or add them to "
+        numbers = form=='names' and all(o.isdecimal() for o in extra)
+        named = "; a dict names numbers, `{0: 'kind', 1: 'rude'}`" if numbers else ''
+        raise ValueError(f"labels {extra[:5]} of {cols} are not among the classes {list(labels)}: "
+                         "correct them, or add them to "
                          f"`classes` (`vocab` in the loaders){named}")
     missing = [o for o in labels if o not in found]
     if missing and form=='numbers':
@@ -494,10 +516,11 @@ def check_order(
 ):
     "Raise where levels have no order"
     if not all(re.fullmatch(r'-?\d+', o) for o in names):
-        raise ValueError(f"kind 'ordinal' needs the order of the levels, and label column {one.name!r} holds the words {names[:5]}: "
+        raise ValueError(f"kind 'ordinal' needs the order of the levels, and label column {one.name!r} holds the "
+                         f"words {names[:5]}: "
                          f"list all from the lowest to the highest, `classes={names[:5]}` in their order")
 
-# %% ../../nbs/47_data.columns.ipynb #5bd90d24
+# %% ../../nbs/47_data.columns.ipynb #325f55d6
 def _found_names(seen, form, kind, renamed, given):
     "Class names that are there; checked where nobody says which there should be"
     one = seen[0]
@@ -510,7 +533,8 @@ def _found_names(seen, form, kind, renamed, given):
     refuse_names(one, found)
     if kind=='ordinal': check_order(one, found)
     if len(found)<2:
-        raise ValueError(f"label column {one.name!r} has only {found[0]!r} in {one.n} rows: a classifier needs two sides; "
+        raise ValueError(f"label column {one.name!r} has only {found[0]!r} in {one.n} rows: "
+                         "a classifier needs two sides; "
                          "add data or drop the column, or name all `classes`")
     return found
 
@@ -525,7 +549,8 @@ def plan_labels(
     one,(given,renamed) = seen[0],given_classes(classes)
     own = classes if isinstance(classes, LabelSet) else None
     kind = kind or (own.kind if own else None) or found_kind(seen, given)
-    if exclusive(kind) and len(seen)>1: raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
+    if exclusive(kind) and len(seen)>1:
+        raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
     form = label_form(one, kind, given)
     if form=='numbers': check_numbers(seen)
@@ -577,7 +602,7 @@ def read_multi_hot(plan, batch):
 
 label_forms = dict(names=read_names, numbers=read_numbers, tags=read_tags, multi_hot=read_multi_hot)
 
-# %% ../../nbs/47_data.columns.ipynb #f14627c6
+# %% ../../nbs/47_data.columns.ipynb #348b6a56
 def label_arrays(
     plan:LabelPlan|None, # How to read; None without labels
     batch, # Batch of the source with its label columns; n rows
@@ -593,9 +618,10 @@ def label_frame(
     names = tidy_cols(plan.cols, plan.labels)
     parts = [label_arrays(plan, batch) for *_,batch in rows.read(plan.cols)]
     cols = {k:pa.chunked_array(o) for k,o in zip(names, zip(*parts))}
-    return pd.DataFrame({k:pd.Series(o.to_numpy(), dtype=object if pa.types.is_string(o.type) else 'float32') for k,o in cols.items()})
+    dtype = object if plan.form=='names' else 'float32'
+    return pd.DataFrame({k:pd.Series(o.to_numpy(), dtype=dtype) for k,o in cols.items()})
 
-# %% ../../nbs/47_data.columns.ipynb #a5b5c321
+# %% ../../nbs/47_data.columns.ipynb #20b43329
 def check_two_sides(
     df:pd.DataFrame, # Tidy label columns; n rows
     cols, # Their names
@@ -604,6 +630,7 @@ def check_two_sides(
     for o in cols:
         values = pd.unique(df[o].dropna())
         if len(values)>1: continue
-        value = values[0] if len(values) else None
-        what = 'no label at all' if value is None else f"only {value!r}" if isinstance(value, str) else f"only {value:g}"
-        raise ValueError(f"label column {o!r} has {what} in {len(df)} rows: a classifier needs two sides; add data or drop the column")
+        shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values]
+        what = f"only {shown[0]}" if shown else 'no label at all'
+        raise ValueError(f"label column {o!r} has {what} in {len(df)} rows: a classifier needs two sides; "
+                         "add data or drop the column")

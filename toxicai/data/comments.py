@@ -220,9 +220,13 @@ def _terms(term, sizes, name):
     m = re.fullmatch(r'\s*([^\[]*?)\s*(\[.*\])?\s*', term)
     if not m: raise ValueError(f"{term!r} is no split: expected one such as 'train', 'test[:5%]' or 'train[1000:2000]'")
     split,cut = m.groups('')
-    found = [split] if split in sizes or split=='all' else [k for k in sizes if split_of(k) and split_of(k)==split_of(split)]
-    if not found: raise ValueError(f"no split {split!r} in {name}, which has {sizes}: pass one of them, 'all', or a slice such as 'train[:5%]'")
-    if cut and len(found)>1: raise ValueError(f"{split!r} stands for {found} in {name}: expected the name of one of them before a slice")
+    of_kind = [k for k in sizes if split_of(k) and split_of(k)==split_of(split)]
+    found = [split] if split in sizes or split=='all' else of_kind
+    if not found:
+        raise ValueError(f"no split {split!r} in {name}, which has {sizes}: "
+                         "pass one of them, 'all', or a slice such as 'train[:5%]'")
+    if cut and len(found)>1:
+        raise ValueError(f"{split!r} stands for {found} in {name}: expected the name of one of them before a slice")
     return [(o,cut) for o in found]
 
 @patch
@@ -231,10 +235,14 @@ def part(self:Comments,
 ) -> Comments:
     "The rows that `split` names"
     sizes = self.splits()
-    spelt = {k:k if re.fullmatch(r'\w+', k) else f'split__{i}' for i,k in enumerate([*sizes,'all'])} # `datasets` knows no other names
+    plain = {k:re.fullmatch(r'\w+', k) for k in [*sizes,'all']} # `datasets` knows no other names
+    spelt = {k:k if o else f'split__{i}' for i,(k,o) in enumerate(plain.items())}
     terms = [spelt[k]+cut for o in split.split('+') for k,cut in _terms(o, sizes, self.name)]
-    try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute({**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)})
-    except (ValueError,AssertionError) as e: raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or 'train[1000:2000]' ({e})") from e
+    rows_of = {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}
+    try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute(rows_of)
+    except (ValueError,AssertionError) as e:
+        raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or "
+                         f"'train[1000:2000]' ({e})") from e
     names = {v:k for k,v in spelt.items()}
     rows = [self._split_rows(names[o.splitname])[o.from_:o.to] for o in found]
     return self.select(rows[0] if len(rows)==1 else np.concatenate(rows))
@@ -244,16 +252,20 @@ def _class_lines(comments):
     "One line per class"
     lines = []
     for k,(n,known) in comments.counts().items():
-        gap = f", {len(comments)-known:,} not known" if known<len(comments) and not exclusive(comments.labels.kind) else ''
+        has_gaps = known<len(comments) and not exclusive(comments.labels.kind)
+        gap = f", {len(comments)-known:,} not known" if has_gaps else ''
         lines.append((k, f"{n:,} of {known:,} ({n/max(known, 1):.1%}){gap}"))
     return lines
 
 def _facts(comments):
     "(heading, text) about `comments`"
-    rest = [o for o in comments.data.column_names if o not in (*comments.text_cols, *comments.label_cols, comments.split_col)]
+    named = {*comments.text_cols, *comments.label_cols, comments.split_col}
+    rest = [o for o in comments.data.column_names if o not in named]
     res = [('text', ' + '.join(comments.text_cols)),
            ('labels', 'none' if comments.labels is None else f"{comments.labels.kind}, in {', '.join(comments.label_cols)}")]
-    if comments.split_col: res.append(('splits', ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())+f" (column {comments.split_col})"))
+    if comments.split_col:
+        sizes = ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())
+        res.append(('splits', f'{sizes} (column {comments.split_col})'))
     if rest: res.append(('other columns', ', '.join(rest)))
     if comments.recognised: res.append(('recognised', '; '.join(comments.recognised)))
     return res+[('note', f'{k}: {n:,}') for k,n in comments.report.items()]
@@ -270,7 +282,8 @@ def __repr__(self:Comments):
 def _repr_html_(self:Comments):
     facts,cols = [*_facts(self), *_class_lines(self)],[*self.text_cols, *self.label_cols]
     rows = pd.DataFrame([[self.data[i][o] for o in cols] for i in range(min(3, len(self)))], columns=cols, dtype=object)
-    return html_table(pd.DataFrame(facts, columns=['','']), f'{len(self):,} comments from {self.name}')+html_table(rows, n=160)
+    about = html_table(pd.DataFrame(facts, columns=['','']), f'{len(self):,} comments from {self.name}')
+    return about+html_table(rows, n=160)
 
 # %% ../../nbs/48_data.comments.ipynb #054f04cf
 @dataclass
@@ -321,7 +334,9 @@ def check_clash(
 ):
     "Raise where a class has the name of another column"
     clash = [o for o in names if o in others]
-    if clash: raise ValueError(f"classes {clash} have the names of other columns: rename those columns, or leave them out with `keep=[...]`")
+    if clash:
+        raise ValueError(f"classes {clash} have the names of other columns: "
+                         "rename those columns, or leave them out with `keep=[...]`")
 
 # %% ../../nbs/48_data.comments.ipynb #f8c51572
 def cache_folder() -> Path: # In the cache folder of `datasets`, which the environment variable `HF_DATASETS_CACHE` names
@@ -350,7 +365,7 @@ def _write(rows, plan, path):
     if rows.in_memory: return hf.Dataset(hf.table.InMemoryTable(pa.Table.from_batches(batches, schema)))
     return hf.Dataset.from_file(str(write_arrow(batches, path, schema)))
 
-# %% ../../nbs/48_data.comments.ipynb #58d7e686
+# %% ../../nbs/48_data.comments.ipynb #5dda4e33
 def label_notes(
     seen, # `Seen` of each label column
     plan:LabelPlan, # How they are read
@@ -366,7 +381,7 @@ def label_notes(
     return res
 
 def _made(rows, cols, plan, kind, classes, path):
-    "Tidy table of `rows` by a `plan` without labels yet, its labels and what was repaired; kept at `path` where sources can be recognised"
+    "Tidy table of `rows` by a `plan` without labels yet, its labels and what was repaired; kept at `path`"
     seen = scan_labels(rows, cols)
     check_labelled(seen)
     plan = replace(plan, labels=plan_labels(seen, kind, classes))
@@ -405,7 +420,8 @@ def tidy_comments(
     asked = classes.to_json() if isinstance(classes, LabelSet) else classes
     path = _cache_file(rows, (found.text, found.labels, kind, asked, plan.rest, drop_missing))
     data,labels,report = _kept(path) or _made(rows, found.labels, plan, kind, classes, path)
-    return Comments(data, labels, found.text, tidy_cols(found.labels, labels), found.split, rows.name, found.said, report)
+    label_cols = tidy_cols(found.labels, labels)
+    return Comments(data, labels, found.text, label_cols, found.split, rows.name, found.said, report)
 
 # %% ../../nbs/48_data.comments.ipynb #e6c87ffd
 @dataclass
@@ -424,7 +440,7 @@ def labelled(self:LabelledFrame) -> np.ndarray: # Row numbers
     if not exclusive(self.labels.kind): return np.arange(len(self.df))
     return np.flatnonzero(self.df[self.cols[0]].notna())
 
-# %% ../../nbs/48_data.comments.ipynb #496b3e23
+# %% ../../nbs/48_data.comments.ipynb #fa583c59
 def read_labels(
     source, # A table, n rows
     df:pd.DataFrame, # The same as a frame
@@ -445,12 +461,13 @@ def check_inputs(
     "Columns that a model reads, after a look at their texts"
     cols = ['input_ids'] if text_col is None else as_list(text_col)
     if not cols: raise ValueError("`text_col` is empty: expected the name of the text column, or two for text pairs")
-    if len(cols)>2: raise ValueError(f"`text_col` names {len(cols)} columns {cols}: expected one, or two for text pairs")
+    if len(cols)>2:
+        raise ValueError(f"`text_col` names {len(cols)} columns {cols}: expected one, or two for text pairs")
     check_columns(df, cols)
     for o in cols if text_col is not None else (): check_texts(df[o].tolist(), df.index)
     return cols
 
-# %% ../../nbs/48_data.comments.ipynb #21d71f25
+# %% ../../nbs/48_data.comments.ipynb #c5dc611b
 def labelled_frame(
     source, # `Comments`, a frame, a `Dataset`, or a list of dicts; n rows
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
@@ -459,7 +476,8 @@ def labelled_frame(
 ) -> LabelledFrame: # n rows
     "The checked frame that training uses; `Comments` know their columns"
     if isinstance(source, Comments):
-        if source.labels is None: raise ValueError(f"{source.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
+        if source.labels is None:
+            raise ValueError(f"{source.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
         return LabelledFrame(source.to_frame(), source.text_cols, source.labels, source.label_cols, source.label_cols)
     df = as_frame(source)
     if len(df)==0: raise ValueError("the data have no rows: expected at least two labelled texts")

@@ -38,7 +38,8 @@ def TransformerTextBlock(
     "`TransformBlock` for texts or text pairs that a transformer classifies"
     odd = set(hub)-{'revision','cache_dir','trust_remote_code','subfolder','local_files_only','force_download'}
     if odd:
-        raise TypeError(f"`TransformerTextBlock` takes no {', '.join(sorted(odd))}: expected `max_length`, `cut`, `lazy`, `rules`, "
+        raise TypeError(f"`TransformerTextBlock` takes no {', '.join(sorted(odd))}: "
+                        "expected `max_length`, `cut`, `lazy`, `rules`, "
                         "`revision`, `token`, `cache_dir` or `trust_remote_code`")
     enc = TextEncoder(checkpoint, max_length, cut, rules, **hub, **({} if token is None else {'token':token}))
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
@@ -87,7 +88,8 @@ def comment_sides(
     res = row_sides(words)
     if res.notna().any(): return res
     found = sorted(set(words.astype(str).str.lower()))
-    warnings.warn(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: pass `splitter`, or rows are drawn at random")
+    warnings.warn(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: "
+                  "pass `splitter`, or rows are drawn at random")
 
 def trainable(
     comments:Comments, # n rows
@@ -99,7 +101,8 @@ def trainable(
     if not used.all():
         splits = sorted(set(comments.to_frame()[comments.split_col].astype(str)[~used]))
         warnings.warn(f"{(~used).sum()} rows of {', '.join(map(repr, splits))} are left out: "
-                      "training uses 'train' and 'validation'; `test_dl(comments.part(...), with_labels=True)` evaluates on others")
+                      "training uses 'train' and 'validation'; "
+                      "`test_dl(comments.part(...), with_labels=True)` evaluates on others")
     sides = sides[used].to_numpy()
     return comments.select(used),sides if len(set(sides))==2 else None
 
@@ -151,7 +154,8 @@ def labelled_block(
     "The `DataBlock` for a frame with tidy labels"
     if data.text==['input_ids']: get_x = TokenizedRow(block.type_tfms[0].encoder.fields)
     else: get_x = ColReader(data.text[0] if len(data.text)==1 else data.text)
-    return DataBlock(blocks=(block, label_block(data.labels)), get_x=get_x, get_y=LabelReader(data), splitter=lambda o: splits)
+    blocks = (block, label_block(data.labels))
+    return DataBlock(blocks=blocks, get_x=get_x, get_y=LabelReader(data), splitter=lambda o: splits)
 
 # %% ../../nbs/56_data.loaders.ipynb #05329fdf
 def training_frame(
@@ -197,10 +201,12 @@ def from_df(cls:ToxicityDataLoaders,
     block = TransformerTextBlock(checkpoint, **kwargs)
     splits = training_split(data, source, valid_pct, valid_col, splitter, seed)
     dblock = labelled_block(data, block, splits)
-    dls = dblock.dataloaders(data.df, bs=bs, val_bs=val_bs, weights=weight_col, balance=balance, path=path, device=device)
+    how = dict(bs=bs, val_bs=val_bs, weights=weight_col, balance=balance)
+    dls = dblock.dataloaders(data.df, path=path, device=device, **how)
     res = cls(*dls.loaders, path=path, device=dls.device)
     res.labels = data.labels
-    res.split_args = dict(valid_pct=valid_pct, valid_col=valid_col, splitter=getattr(splitter, '__name__', None), seed=seed)
+    splitter_name = getattr(splitter, '__name__', None)
+    res.split_args = dict(valid_pct=valid_pct, valid_col=valid_col, splitter=splitter_name, seed=seed)
     return res
 
 # %% ../../nbs/56_data.loaders.ipynb #a2def5f0
@@ -249,7 +255,8 @@ def texts_and_labels(
 ) -> pd.DataFrame: # Columns of texts, and `label`; n rows
     "Two lists as a table"
     texts,labels = list(texts),list(labels)
-    if len(texts)!=len(labels): raise ValueError(f"{len(texts)} texts and {len(labels)} labels: expected one label for each text")
+    if len(texts)!=len(labels):
+        raise ValueError(f"{len(texts)} texts and {len(labels)} labels: expected one label for each text")
     if not texts: raise ValueError("the data have no rows: expected at least two labelled texts")
     check_texts(texts)
     single = isinstance(texts[0], str)
@@ -293,7 +300,8 @@ def from_dataset(cls:ToxicityDataLoaders,
     "Loaders from a Hugging Face data set"
     if isinstance(ds, Mapping):
         if {'valid_col','splitter'} & set(kwargs):
-            raise ValueError("a `DatasetDict` has its split: leave out `valid_col` and `splitter`, or pass one `Dataset`")
+            raise ValueError("a `DatasetDict` has its split: "
+                             "leave out `valid_col` and `splitter`, or pass one `Dataset`")
         ds,kwargs['valid_col'] = joined_splits(ds),'_split'
     if isinstance(text_col, str) and text_col not in ds.column_names and 'input_ids' in ds.column_names: text_col = None
     return cls.from_df(ds, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
@@ -310,7 +318,8 @@ def _as_items(reader, items):
     if items and isinstance(items[0], (Mapping,pd.Series)): return as_frame(items)
     check_texts(items)
     width = 2 if items and is_pair(items[0]) else 1
-    if items and len(cols)!=width: raise ValueError(f"got {'pairs of texts' if width==2 else 'single texts'}, but the data were made from {cols}")
+    if items and len(cols)!=width:
+        raise ValueError(f"got {'pairs of texts' if width==2 else 'single texts'}, but the data were made from {cols}")
     return pd.DataFrame([list(o) for o in items] if width==2 else {cols[0]:items}, columns=cols, dtype=object)
 
 # %% ../../nbs/56_data.loaders.ipynb #fafd8259
@@ -360,7 +369,8 @@ def text_tfm(
     for tl in getattr(dls.train_ds, 'tls', []):
         k = encode_at(tl)
         if k is not None: return tl.tfms.fs[k]
-    raise ValueError("these `DataLoaders` have no encoded text: make them with `TransformerTextBlock` or `ToxicityDataLoaders`")
+    raise ValueError("these `DataLoaders` have no encoded text: "
+                     "make them with `TransformerTextBlock` or `ToxicityDataLoaders`")
 
 # %% ../../nbs/56_data.loaders.ipynb #25bde617
 def label_tfm(
@@ -376,7 +386,8 @@ def label_kind(
     "The kind of labels in `dls`"
     tfm = label_tfm(dls)
     if tfm is None:
-        raise ValueError("cannot tell what the labels are: use `CategoryBlock`, `MultiCategoryBlock` or `RegressionBlock`, "
+        raise ValueError("cannot tell what the labels are: "
+                         "use `CategoryBlock`, `MultiCategoryBlock` or `RegressionBlock`, "
                          "or pass `loss_func` and a network")
     if isinstance(tfm, (MultiCategorize,EncodedMultiCategorize)): return 'multi'
     return 'single' if isinstance(tfm, Categorize) else 'regression'
@@ -415,19 +426,21 @@ def label_sides(
     "Labels for training and for validation"
     return [('training',dls.train_ds.tls[-1]), ('validation',dls.valid_ds.tls[-1])]
 
-# %% ../../nbs/56_data.loaders.ipynb #6c52850b
+# %% ../../nbs/56_data.loaders.ipynb #fccc2f7a
 def check_dls(
     dls, # Loaders
 ):
     "Raise when there is nothing to validate on; warn of classes that one side lacks"
-    if not len(dls.valid_ds): raise ValueError("the validation set is empty: change the splitter, `valid_pct` or `valid_col`")
+    if not len(dls.valid_ds):
+        raise ValueError("the validation set is empty: change the splitter, `valid_pct` or `valid_col`")
     kind,names = label_kind(dls),class_names(dls)
     if kind=='single' and len(names)<2:
         raise ValueError(f"the labels have only {', '.join(names)}: a classifier needs two sides; add data")
     for side,tl in label_sides(dls):
         if kind=='regression': check_no_gaps(tl, side)
         elif (missing := [o for o in names if o not in classes_seen(tl, names)]):
-            warnings.warn(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; use another split or more data")
+            warnings.warn(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
+                          "use another split or more data")
 
 def check_no_gaps(
     tl, # `TfmdLists` of numbers
@@ -436,4 +449,6 @@ def check_no_gaps(
     "Raise where a target is missing"
     targs = all_targets(tl)
     n = 0 if targs is None else int(targs.isnan().sum())
-    if n: raise ValueError(f"{n} of {len(tl)} {side} targets are missing: squared error has no use for a gap; drop those rows")
+    if n:
+        raise ValueError(f"{n} of {len(tl)} {side} targets are missing: squared error has no use for a gap; "
+                         "drop those rows")
