@@ -32,12 +32,13 @@ def _corpus_comments(name, split, keep=None, drop_missing=False, **kwargs):
     rows,cols = lay_out(corpus, corpus_rows(corpus))
     kind = None if corpus.kind in ('soft','spans') else corpus.kind # shares in one release are 0 and 1 in another
     split_col = 'split' if 'split' in rows.columns else None
-    res = tidy_comments(rows, list(corpus.text), list(cols), kind, list(corpus.classes) or None, split_col, keep, drop_missing)
+    classes = list(corpus.classes) or None
+    res = tidy_comments(rows, list(corpus.text), list(cols), kind, classes, split_col, keep, drop_missing)
     return res if split is None else res.part(split)
 
 # %% ../../nbs/50_data.load.ipynb #cbf15b86
 def load_comments(
-    source, # A frame, an Arrow table, a `Dataset`, a list of dicts, a file, a folder, a pattern, or the name of a corpus in `catalog()`
+    source, # A frame, an Arrow table, a `Dataset`, dicts, a file, a folder, a pattern, or the name of a corpus in `catalog()`
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
     label_cols=None, # Name or names of label columns, [] for none; recognised by default
     split:str=None, # Part of the rows, such as 'train', 'test[:5%]', 'train[1000:2000]'; all by default
@@ -48,7 +49,7 @@ def load_comments(
     drop_missing:bool=False, # Leave out rows without a text, instead of stopping? They are counted
     delimiter:str=None, # Between the cells of a CSV file; found in its header by default
     encoding:str=None, # Of text files; UTF-8 by default
-    quoting:int=None, # `csv.QUOTE_NONE` where quotes are ordinary characters, else `csv.QUOTE_MINIMAL`; that, with a check, by default
+    quoting:int=None, # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL` for quotes that are text or not; the latter, checked, by default
 ) -> Comments:
     "Labelled comments from any `source`, checked and tidy"
     columns = dict(text_col=text_col, label_cols=label_cols, kind=kind, classes=classes, split_col=split_col)

@@ -176,7 +176,7 @@ def training_frame(
 @patch(cls_method=True)
 @delegates(TransformerTextBlock)
 def from_df(cls:ToxicityDataLoaders,
-    df, # `Comments`, which know their columns and classes, a frame (pandas or polars), a Hugging Face `Dataset`, or a list of dicts
+    df, # `Comments`, which know their columns and classes, a frame (pandas or polars), a `Dataset`, or a list of dicts
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
     label_cols='label', # One column: a flag, class names, or tags (lists); several: a number for each class
@@ -188,7 +188,7 @@ def from_df(cls:ToxicityDataLoaders,
     bs:int=32, # Texts in a training batch
     val_bs:int=None, # Texts in a validation batch; `bs` by default
     weight_col:str=None, # Column of sample weights for training, 0 or more
-    balance:float=0., # How far training evens the classes out, in [0,1]: 0 for the natural mix, 1 for every class equally often
+    balance:float=0., # How far training evens the classes out: 0 for the natural mix, 1 for every class equally often
     path='.', # Folder for `learn.save` and `learn.export`
     device=None, # Device of the batches; fastai's default
     **kwargs, # For `TransformerTextBlock`
@@ -347,7 +347,8 @@ def test_dl(self:ToxicityDataLoaders,
     **kwargs, # For the loader
 ) -> BucketedDL: # In `get_preds`, predictions come in the order of the items
     "Loader for new data"
-    if rm_type_tfms is not None: return super(ToxicityDataLoaders, self).test_dl(test_items, rm_type_tfms, with_labels, **kwargs)
+    if rm_type_tfms is not None:
+        return super(ToxicityDataLoaders, self).test_dl(test_items, rm_type_tfms, with_labels, **kwargs)
     readers = [tl.tfms.fs[0] for tl in self.valid_ds.tls]
     df = _as_items(readers[0], test_items)
     for o in readers[self.n_inp:] if with_labels else ():
