@@ -79,7 +79,7 @@ def trained(df, preset, epochs, seed):
 
 def scores(learn, texts):
     "Probability that each of `texts` is toxic; shape (n,)"
-    with learn.no_bar(),learn.no_logging(): return learn.get_preds(dl=learn.dls.test_dl(texts))[0][:,1].numpy()
+    with learn.no_bar(),learn.no_logging(): return learn.get_preds(dl=learn.dls.test_dl(texts))[0][:,0].numpy()
 
 # Figures
 

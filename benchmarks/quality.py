@@ -40,10 +40,12 @@ def sst2():
     df = data_file('glue_sst2')
     train = df[df.split=='train'].sample(20_000, random_state=42)
     df = pd.concat([train, df[df.split!='train']], ignore_index=True)
+    df['label'] = df.label.map({0:'negative', 1:'positive'})
     return df.assign(is_valid=df.split!='train')[['sentence','label','is_valid']],'sentence','label'
 
 def mrpc():
     df = data_file('glue_mrpc')
+    df['label'] = df.label.map({0:'different', 1:'same'})
     return df.assign(is_valid=df.split!='train')[['sentence1','sentence2','label','is_valid']],['sentence1','sentence2'],'label'
 
 # Figures

@@ -7,13 +7,13 @@ __all__ = ['file_formats', 'packed_endings', 'split_kinds', 'Rows', 'schema_colu
            'parquet_columns', 'parquet_batches', 'open_arrow', 'arrow_columns', 'arrow_batches', 'scratch_file',
            'write_arrow', 'FileFormat', 'file_format', 'find_files', 'split_of', 'file_splits', 'columns_within',
            'with_split', 'file_rows', 'series_array', 'frame_rows', 'table_rows', 'stream_rows', 'record_rows',
-           'name_classes', 'dataset_parts', 'dataset_rows', 'open_rows']
+           'name_classes', 'innermost', 'declared_classes', 'dataset_parts', 'dataset_rows', 'open_rows']
 
 # %% ../../nbs/46_data.rows.ipynb #08d2a677
 import glob,hashlib,lzma,re,tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import astuple,dataclass,field
+from dataclasses import astuple,dataclass,field,replace
 from functools import cache,partial
 from itertools import chain
 from pathlib import Path
@@ -36,6 +36,7 @@ class Rows:
     notes: Counter = field(default_factory=Counter) # What was found on opening -> count
     in_memory: bool = True # Whether the source is in memory anyway
     mixed: tuple = () # Columns whose values do not go together: reading them is an error, reading others is not
+    declared: dict = field(default_factory=dict) # Column -> class names in the order that the source declares
 
 def schema_columns(
     schema:pa.Schema, # Of a table
@@ -211,10 +212,12 @@ split_kinds = {'train':'train', 'training':'train', 'test':'test', 'testing':'te
                **dict.fromkeys(('dev','devel','val','valid','validation','eval','trial'), 'validation')}
 
 def split_of(
-    name:str, # File name, or the name of a split
+    name:str, # File name, the name of a split, or a cell that says on which side a row is
 ) -> str|None: # 'train', 'validation', 'test', or None
-    "The split that `name` speaks of in one of its words"
-    return next((split_kinds[o] for o in re.split(r'[^a-z]+', name.lower()) if o in split_kinds), None)
+    "The one split that `name` speaks of in its words"
+    words = re.split(r'[^a-z]+', str(name).lower())
+    found = {split_kinds[o] for o in words if o in split_kinds}
+    return found.pop() if len(found)==1 and 'not' not in words else None
 
 def file_splits(
     paths, # Files
@@ -371,6 +374,22 @@ def name_classes(
         table = table.set_column(table.column_names.index(k), k, pa.array(names, t))
     return table
 
+# %% ../../nbs/46_data.rows.ipynb #8da8f0cb
+def innermost(
+    feature, # Of a data set, perhaps a list of something
+): # What the innermost list holds
+    "The feature of single values"
+    while isinstance(feature, (hf.List,hf.LargeList)): feature = feature.feature
+    return feature
+
+def declared_classes(
+    parts, # List of (split, `Dataset`)
+) -> dict: # Column -> class names in order
+    "What the `ClassLabel` columns of a data set are declared to hold, where all `parts` say the same"
+    features = [o.features or {} for _,o in parts]
+    found = {k:[getattr(innermost(o.get(k)), 'names', None) for o in features] for k in features[0]}
+    return {k:v[0] for k,v in found.items() if v[0] and all(o==v[0] for o in v)}
+
 # %% ../../nbs/46_data.rows.ipynb #b05a93ef
 def _dataset_batches(columns, parts, name):
     "Batches of the data sets `parts`, which are (split, `Dataset`)"
@@ -424,11 +443,13 @@ def dataset_rows(
     read = partial(_dataset_batches, parts=parts, name='the data set')
     if any(not o.features for o in streams):
         return record_rows(o if k is None else {**o, 'split':k} for k,ds in parts for o in ds)
-    if streams: return stream_rows((o for _,_,o in _same_schema(read(None))), None, 'the data set')
+    declared = declared_classes(parts)
+    if streams:
+        return replace(stream_rows((o for _,_,o in _same_schema(read(None))), None, 'the data set'), declared=declared)
     first = next(read(None), None)
     if first is None: raise ValueError("the data set has no rows: expected labelled comments")
-    schema = first[2].schema
-    return Rows('the data set', dict(zip(schema.names, schema.types)), read, _stored_key(parts), in_memory=False)
+    columns = schema_columns(first[2].schema, 'the data set')
+    return Rows('the data set', columns, read, _stored_key(parts), in_memory=False, declared=declared)
 
 # %% ../../nbs/46_data.rows.ipynb #ea254f01
 _hf_sets = (hf.Dataset,hf.DatasetDict,hf.IterableDataset,hf.IterableDatasetDict)

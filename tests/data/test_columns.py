@@ -1,0 +1,215 @@
+"One table of label columns, each with its kind, classes and targets, or its error; `load_comments`, `from_df` and `test_dl` agree on every row"
+import datasets as hf
+import numpy as np,pandas as pd,pytest
+
+nan = float('nan')
+
+def ordered(values, levels): return pd.Categorical(values, levels, ordered=True)
+def declared(values, names): return lambda: hf.Dataset.from_dict(dict(text=[f'comment {i}' for i in range(len(values))], label=values)).cast_column('label', hf.ClassLabel(names=names))
+def declared_tags(values, names):
+    features = hf.Features(text=hf.Value('string'), label=hf.List(hf.ClassLabel(names=names)))
+    return lambda: hf.Dataset.from_dict(dict(text=[f'comment {i}' for i in range(len(values))], label=values), features=features)
+
+# case -> (columns or source, classes, kind, class names, targets, what was decided);
+# targets are class names, or tuples of numbers, None for a gap
+flag,half = [(1,),(0,),(1,),(None,)],[(1,0),(0,1),(None,1)]
+cases = {
+    'one column of 0 and 1': (dict(toxic=[1,0,1,None]), None, 'multi', ['toxic'], flag, 'a flag named by its column'),
+    'the same, called label': (dict(label=[1,0,0,1]), None, 'multi', ['label'], [(1,),(0,),(0,),(1,)], 'a flag, whatever the name'),
+    'floats': (dict(toxic=[1.,0.,1.,nan]), None, 'multi', ['toxic'], flag, 'a flag'),
+    'booleans': (dict(toxic=[True,False,True]), None, 'multi', ['toxic'], flag[:3], 'a flag'),
+    'booleans with a gap': (dict(toxic=pd.array([True,False,True,None], dtype='boolean')), None, 'multi', ['toxic'], flag, 'a flag'),
+    'category of 0 and 1': (dict(toxic=pd.Categorical([1,0,1,None])), None, 'multi', ['toxic'], flag, 'a flag'),
+    'yes and no': (dict(toxic=['yes','No ','YES',None]), None, 'multi', ['toxic'], flag, 'words for yes and no are numbers'),
+    'True and true': (dict(toxic=['True','false','true','']), None, 'multi', ['toxic'], flag, 'in any spelling'),
+    '0 and 1 as text': (dict(toxic=['1','0','1','n/a']), None, 'multi', ['toxic'], flag, 'in text too'),
+    '1.0 as text': (dict(toxic=['1.0','0.0','1.0','']), None, 'multi', ['toxic'], flag, 'what a gap made of 1 in a file'),
+    'flags with two names': (dict(toxic=[1,0,1]), ['0','1'], 'single', ['0','1'], ['1','0','1'], 'two classes for those who name two'),
+    'flags with numbers as names': (dict(toxic=[1,0,1]), [0,1], 'single', ['0','1'], ['1','0','1'], 'numbers name classes'),
+    'booleans with two names': (dict(toxic=[True,False]), [False,True], 'single', ['false','true'], ['true','false'], 'booleans name classes'),
+    'numbers with names of their own': (dict(toxic=[1,0,1]), {0:'kind',1:'rude'}, 'single', ['kind','rude'], ['rude','kind','rude'], 'a dict names values'),
+    'a ClassLabel of no and yes': (declared([1,0,-1], ['no','yes']), None, 'multi', ['label'], [(1,),(0,),(None,)], 'declared, but a flag all the same'),
+    'several columns': (dict(toxic=[1,0,None], insult=[0,1,1]), None, 'multi', ['toxic','insult'], half, 'a class each'),
+    'several columns of words': (dict(toxic=['yes','no','null'], insult=['f','T','t']), None, 'multi', ['toxic','insult'], half, 'yes and no are understood in several columns too'),
+    'several columns of shares': (dict(toxic=[.25,0,1], insult=[0,.5,nan]), None, 'soft', ['toxic','insult'], [(.25,0),(0,.5),(1,None)], 'soft'),
+    'shares': (dict(toxic=[.25,0,1,nan]), None, 'soft', ['toxic'], [(.25,),(0,),(1,),(None,)], 'soft'),
+    'shares as text': (dict(toxic=['.25','0','1']), None, 'soft', ['toxic'], [(.25,),(0,),(1,)], 'soft'),
+    'words': (dict(label=['rude','kind','rude']), None, 'single', ['kind','rude'], ['rude','kind','rude'], 'by the alphabet'),
+    'words with blanks around': (dict(label=[' rude','kind ','rude']), None, 'single', ['kind','rude'], ['rude','kind','rude'], 'blanks are no part of a name'),
+    'words with gaps': (dict(label=['rude','kind',None,'nan','N/A','','rude']), None, 'single', ['kind','rude'], ['rude','kind',None,None,None,None,'rude'], 'words for gaps are gaps'),
+    'none as a class': (dict(label=['none','sexism','None','sexism'][:2]), None, 'single', ['none','sexism'], ['none','sexism'], 'none of the others is a class'),
+    'whole numbers': (dict(label=[2,10,1]), None, 'single', ['1','2','10'], ['2','10','1'], 'numbers by size'),
+    'whole numbers as text': (dict(label=['2','10','1']), None, 'single', ['1','2','10'], ['2','10','1'], 'numbers by size'),
+    'whole numbers made floats': (dict(label=[2.,10.,nan,1.]), None, 'single', ['1','2','10'], ['2','10',None,'1'], 'whole again'),
+    'the same as text': (dict(label=['2.0','10.0','','1.0']), None, 'single', ['1','2','10'], ['2','10',None,'1'], 'whole again'),
+    'numbers that are named': (dict(label=[2,0,1]), {0:'low',1:'medium',2:'high'}, 'single', ['low','medium','high'], ['high','low','medium'], 'a dict names values, in its order'),
+    'two values with one name': (dict(label=[2,0,1]), {0:'kind',1:'rude',2:'rude'}, 'single', ['kind','rude'], ['rude','kind','rude'], 'asked for'),
+    'a class more than there is': (dict(label=['b','a']), ['c','b','a'], 'single', ['c','b','a'], ['b','a'], 'listed classes and their order stay'),
+    'ordered Categorical': (dict(label=ordered(['high','low','high'], ['low','medium','high'])), None, 'single', ['low','medium','high'], ['high','low','high'], 'declared order and classes stay'),
+    'plain Categorical': (dict(label=pd.Categorical(['b','a'], ['b','a','c'])), None, 'single', ['a','b'], ['b','a'], 'no order is declared: as words'),
+    'ClassLabel': (declared([2,0,-1,2], ['low','medium','high']), None, 'single', ['low','medium','high'], ['high','low',None,'high'], 'declared order and classes stay; -1 is a gap'),
+    'tags': (dict(label=[['b'],[],['a','b']]), None, 'multi', ['a','b'], [(0,1),(0,0),(1,1)], 'lists are tags'),
+    'tags with a gap': (dict(label=[['b'],None,['a']]), None, 'multi', ['a','b'], [(0,1),(None,None),(1,0)], 'a missing list is not known'),
+    'tags of numbers': (dict(label=[[2],[10,2],[]]), None, 'multi', ['2','10'], [(1,0),(1,1),(0,0)], 'numbers by size'),
+    'tags with blanks': (dict(label=[[' b'],['a '],['b']]), None, 'multi', ['a','b'], [(0,1),(1,0),(0,1)], 'blanks are no part of a name'),
+    'tags of a ClassLabel': (declared_tags([[1],[],[0,1]], ['b','a']), None, 'multi', ['b','a'], [(0,1),(0,0),(1,1)], 'declared order'),
+    'multi-hot lists with names': (dict(label=[[1,0],[0,1],None]), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1),(None,None)], 'a number for each class'),
+    'multi-hot booleans': (dict(label=[[True,False],[False,True]]), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1)], 'a number for each class'),
+    'multi-hot shares': (dict(label=[[.25,0],[0,1]]), ['a','b'], 'soft', ['a','b'], [(.25,0),(0,1)], 'soft')}
+
+# case -> (columns, classes, the error, what was decided)
+errors = {
+    'words beyond `classes`': (dict(label=['a','b']), ['a','c'], "labels ['b'] of ['label'] are not among the classes", 'correct or add'),
+    'names for 0 and 1 without a dict': (dict(toxic=[0,1]), ['kind','rude'], "{0: 'kind', 1: 'rude'}", 'ask: which is which?'),
+    'numbers among words': (dict(label=['a','b',1]), None, "mixes numbers with 'a'", 'one type'),
+    'a word among numbers': (dict(toxic=[0,1,'x'], insult=[0,1,1]), None, "'toxic' holds 'x' in row 2 of the frame", 'the row is named'),
+    'beyond 1': (dict(toxic=[0,1,3], insult=[0,1,1]), None, "'toxic' goes from 0 to 3", 'no share'),
+    'fractions beyond 1': (dict(label=[.5,2.5,1]), None, "'label' goes from 0 to 2.5", 'no share'),
+    'multi-hot lists': (dict(label=[[1,0],[0,1],[1,1]]), None, 'pass the names of the 2 classes in order, `classes=[...]`', 'ask'),
+    'multi-hot lists, other length': (dict(label=[[1,0],[0,1]]), ['a','b','c'], 'lists of 2 numbers, but there are 3 classes', 'ask'),
+    'a list written as text': (dict(label=["['a']","['a', 'b']",'[]']), None, 'ast.literal_eval', 'ask'),
+    'JSON written as text': (dict(label=['["a"]','["a","b"]']), None, 'ast.literal_eval', 'ask'),
+    'joined by a bar': (dict(label=['a|b','a','c']), None, "str.split('|')", 'ask'),
+    'joined by semicolons': (dict(label=['a;b','c','d']), None, "str.split(';')", 'ask'),
+    'joined by commas': (dict(label=['a, b','a','b']), None, "str.split(',')", 'ask where a part occurs again'),
+    'joined by line ends': (dict(label=['a\nb','a','b']), None, "str.split('\\n')", 'ask where all parts occur again'),
+    'joined by blanks': (dict(label=['a b','a','b']), None, "str.split(' ')", 'ask where all parts are classes'),
+    'dicts': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.,'INSULT':1.}]), None, 'pd.json_normalize', 'ask: is a key that lacks a 0 or a gap?'),
+    'lists of lists': (dict(label=[[[0,3,'a']],[]]), None, "column 'label'", 'spans are no labels'),
+    'upper and lower case': (dict(label=['Rude','rude','kind']), None, "['Rude', 'rude']", 'ask: one class or two?'),
+    'a repeated header': (dict(label=['rude','label','kind']), None, 'is a header line repeated?', 'ask'),
+    'per cent': (dict(label=['12%','5%','0%']), None, 'write a share as 0.25', 'ask'),
+    'decimal commas': (dict(label=['0,5','0,25','1']), None, 'write a share as 0.25', 'ask'),
+    'ids': (dict(label=[f'u{i}' for i in range(40)]), None, 'is it a text or an id?', 'no classes'),
+    'minus one': (dict(label=[0,1,-1]), None, '.replace(-1, None)', 'ask: a class or a gap?'),
+    'lists among columns': (dict(toxic=[0,1], tags=[['a'],[]]), None, 'must be the only label column', 'one or the other'),
+    'lists of fractions of any length': (dict(label=[[.5],[.5,.25]]), None, 'lists of numbers', 'neither names nor one for each class'),
+    'only one name': (dict(label=['a','a']), None, "has only 'a' in 2 rows", 'no task'),
+    'no label at all': (dict(label=[None,None]), None, "'label' has no label at all", 'no task')}
+
+# case -> (columns, the error of training, what was decided)
+one_sided = {
+    'only 0': (dict(toxic=[0,0,0]), "'toxic' has only 0", 'a fact in a table, a mistake in training'),
+    'only 1, and gaps': (dict(toxic=[1,None,1]), "'toxic' has only 1", 'the same'),
+    'one of several columns': (dict(toxic=[0,0,0], insult=[0,1,0]), "'toxic' has only 0", 'the same'),
+    'a declared tag that no row has': (declared_tags([[1],[],[0,1]], ['b','a','c']), "'c' has only 0", 'the same'),
+    'a declared order, one class': (dict(label=ordered(['low','low'], ['low','high'])), "'label' has only 'low'", 'the same')}
+
+# Both doors
+
+from toxicai.data.comments import labelled_frame
+from toxicai.data.load import load_comments
+from toxicai.data.loaders import ToxicityDataLoaders
+from toxicai.labels import LabelSet,exclusive
+from toxicai.test_utils import tiny_checkpoint
+
+def source_of(cols):
+    "The source and its label columns"
+    if callable(cols): return cols(),['label']
+    n = len(next(iter(cols.values())))
+    columns = {k:pd.Series(list(v), dtype=object) if isinstance(v, list) and any(o is None or isinstance(o, (list,dict)) for o in v) else v for k,v in cols.items()}
+    return pd.DataFrame(dict(text=[f'comment {i}' for i in range(n)], **columns)),list(cols)
+
+def both_sides(o): return list(range(len(o))),list(range(len(o)))
+def loaders(source, cols, classes=None): return ToxicityDataLoaders.from_df(source, tiny_checkpoint(), label_cols=cols, vocab=classes, splitter=both_sides, bs=1, device='cpu')
+
+def known(o): return None if o is None or o!=o else round(float(o), 6)
+def frame_targets(df, cols, kind):
+    if exclusive(kind): return [o if isinstance(o, str) else None for o in df[cols[0]]]
+    return [tuple(map(known, o)) for o in df[cols].itertuples(index=False)]
+def targets(ds, kind):
+    "Targets as the loss sees them"
+    ys = [y for _,y in ds]
+    return [ds.vocab[int(y)] for y in ys] if exclusive(kind) else [tuple(map(known, np.atleast_1d(y.numpy()))) for y in ys]
+
+@pytest.mark.filterwarnings('ignore:.*have no label')
+@pytest.mark.parametrize('name', cases)
+def test_doors_agree(name):
+    cols,classes,kind,names,want,_ = cases[name]
+    source,cols = source_of(cols)
+    expected = LabelSet(names, kind)
+    c = load_comments(source, 'text', cols, classes=classes)
+    assert c.labels==expected and frame_targets(c.to_frame(), c.label_cols, kind)==want
+    dls = loaders(source, cols, classes)
+    there = [o for o in want if o is not None]
+    assert dls.labels==expected and list(dls.vocab)==names and targets(dls.train_ds, kind)==there
+    data = labelled_frame(source, 'text', cols, classes)
+    assert len(data.df)==len(want) and frame_targets(data.df, data.cols, kind)==want
+
+@pytest.mark.filterwarnings('ignore:.*have no label')
+@pytest.mark.parametrize('name', cases)
+def test_new_data_agrees(name):
+    "The very data of training, with their labels, and the tidy ones of `load_comments`"
+    cols,classes,kind,_,want,_ = cases[name]
+    source,cols = source_of(cols)
+    dls,tidy = loaders(source, cols, classes),load_comments(source, 'text', cols, classes=classes)
+    if None in want:
+        with pytest.raises(ValueError, match=f"{want.count(None)} of {len(want)} rows have no label in 'label'"): dls.test_dl(source, with_labels=True)
+        return
+    for o in (source, tidy): assert targets(dls.test_dl(o, with_labels=True).dataset, kind)==want
+
+@pytest.mark.parametrize('name', errors)
+def test_doors_refuse(name):
+    cols,classes,message,_ = errors[name]
+    source,cols = source_of(cols)
+    for door in (lambda: load_comments(source, 'text', cols, classes=classes), lambda: loaders(source, cols, classes)):
+        with pytest.raises(ValueError) as e: door()
+        assert message in str(e.value)
+
+@pytest.mark.parametrize('name', one_sided)
+def test_one_sided(name):
+    "A fact for `load_comments`, an error for training, by either door"
+    cols,message,_ = one_sided[name]
+    source,cols = source_of(cols)
+    data = load_comments(source, 'text', cols)
+    assert set(data.counts())==set(data.labels)
+    for o,how in ((source,dict(label_cols=cols)), (data,{})):
+        with pytest.raises(ValueError) as e: ToxicityDataLoaders.from_df(o, tiny_checkpoint(), splitter=both_sides, bs=1, **how)
+        assert message in str(e.value)
+
+def test_ordinal_asks_for_the_order():
+    df = pd.DataFrame(dict(text=list('abc'), level=['high','low','medium']))
+    with pytest.raises(ValueError, match=r"needs the order of the levels.*`classes="): load_comments(df, 'text', 'level', kind='ordinal')
+    given = load_comments(df, 'text', 'level', kind='ordinal', classes=['low','medium','high'])
+    declared = load_comments(df.assign(level=ordered(df.level, ['low','medium','high'])), 'text', 'level', kind='ordinal')
+    assert given.labels==declared.labels==LabelSet(['low','medium','high'], 'ordinal')
+
+@pytest.mark.parametrize('as_names', [list, tuple, np.array, pd.Index, lambda o: dict.fromkeys(o).keys(), iter], ids=str)
+def test_names_of_columns(as_names):
+    "Names come as anything that lists them"
+    df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1], insult=[1,1,0,0]))
+    assert list(load_comments(df, 'text', as_names(['toxic','insult'])).labels)==['toxic','insult']
+    assert loaders(df, as_names(['toxic','insult'])).vocab==['toxic','insult']
+
+def test_rows_stay():
+    "No row is dropped, moved or merged; what a splitter and `valid_col` say is about the rows that were passed"
+    df = pd.DataFrame(dict(text=[f'c{i}' for i in range(8)], label=['a',None,'b','b','a','nan','b','a'], v=[0,0,0,0,1,1,1,1]), index=list('abcdefgh'))
+    with pytest.warns(UserWarning, match='2 of 8 rows have no label'): dls = ToxicityDataLoaders.from_df(df, tiny_checkpoint(), valid_col='v', bs=2)
+    assert dls.train_ds.items.text.tolist()==['c0','c2','c3'] and dls.valid_ds.items.text.tolist()==['c4','c6','c7'] and list(dls.train_ds.items.index)==['a','c','d']
+    with pytest.warns(UserWarning, match='2 of 8'): dls = ToxicityDataLoaders.from_df(df, tiny_checkpoint(), splitter=lambda o: ([7,6,5,4],[3,2,1,0]), bs=2)
+    assert dls.train_ds.items.text.tolist()==['c7','c6','c4'] and dls.valid_ds.items.text.tolist()==['c3','c2','c0']
+    data = load_comments(df, 'text', 'label')
+    assert data['text'][:]==df.text.tolist()
+    with pytest.warns(UserWarning, match='2 of 8'): dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=lambda o: ([7,6,5,4],[3,2,1,0]), bs=2)
+    assert dls.train_ds.items.text.tolist()==['c7','c6','c4']
+
+def test_other_columns_stay():
+    "What is neither text nor label is what it was, whatever it holds"
+    df = pd.DataFrame(dict(text=list('abcd'), label=list('xyxy'), odd=[1,'a',None,{'b'}], when=pd.date_range('2024', periods=4)), index=[3,3,1,0])
+    dls = loaders(df, 'label')
+    pd.testing.assert_frame_equal(dls.train_ds.items[['odd','when']], df[['odd','when']])
+
+def test_unknown_class_in_new_data():
+    dls = loaders(pd.DataFrame(dict(text=list('ab'), label=list('xy'))), 'label')
+    with pytest.raises(ValueError, match=r"labels \['z'\] of \['label'\] are not among"): dls.test_dl(pd.DataFrame(dict(text=['a'], label=['z'])), with_labels=True)
+    assert dls.test_dl(pd.DataFrame(dict(text=['a'], label=['y'])), with_labels=True).dataset[0][1]==1
+
+def test_labels_after_export(tmp_path):
+    "A learner that was exported reads labels as before"
+    from fastai.learner import load_learner
+    from toxicai.train.learner import toxicity_learner
+    df = pd.DataFrame(dict(text=[f'c{i}' for i in range(8)], tags=[['a'],['b'],[],['a','b']]*2))
+    dls = ToxicityDataLoaders.from_df(df, tiny_checkpoint(), label_cols='tags', bs=2, path=tmp_path)
+    toxicity_learner(dls, precision='fp32').export()
+    with pytest.warns(UserWarning): again = load_learner(tmp_path/'export.pkl')
+    assert targets(again.dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,0),(0,1),(0,0),(1,1)]*2
