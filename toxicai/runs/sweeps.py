@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['plan_parts', 'max_tries', 'engine_states', 'parse_yaml', 'read_plan', 'check_metric', 'check_parameter',
-           'sweep_engine', 'check_by_engine', 'check_plan', 'read_runs', 'write_runs', 'changed_runs', 'read_json',
-           'write_json', 'hold_run', 'begin_run', 'add_run', 'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config',
+           'sweep_engine', 'check_by_engine', 'check_plan', 'read_runs', 'write_runs', 'changed_runs', 'load_json',
+           'save_json', 'hold_run', 'begin_run', 'add_run', 'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config',
            'to_stop', 'claim', 'SweepStop', 'Sweep', 'data_summary', 'changed_values', 'SweepEpoch', 'check_count',
            'sweep', 'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis', 'shade_colour', 'spread',
            'run_sweep']
@@ -23,7 +23,6 @@ from fastai.learner import load_learner
 from fastcore.basics import patch
 from fastcore.script import call_parse
 from filelock import FileLock,Timeout
-from matplotlib import colormaps
 from matplotlib.figure import Figure
 from scipy.stats import t as student,ttest_ind
 from sklearn.ensemble import RandomForestRegressor
@@ -148,14 +147,14 @@ def changed_runs(
         yield runs
         write_runs(folder, runs)
 
-# %% ../../nbs/83_runs.sweeps.ipynb #d79ecb4b
-def read_json(
+# %% ../../nbs/83_runs.sweeps.ipynb #ada6ea8a
+def load_json(
     path, # A file
 ): # What it holds; None where there is none
     "Read the JSON file `path`"
     return json.loads(Path(path).read_text(encoding='utf-8')) if Path(path).exists() else None
 
-def write_json(
+def save_json(
     path, # A file
     o, # Anything that JSON can hold
 ):
@@ -304,7 +303,7 @@ class Sweep:
     @property
     def runs(self): return read_runs(self.folder)
 
-# %% ../../nbs/83_runs.sweeps.ipynb #88f0f25f
+# %% ../../nbs/83_runs.sweeps.ipynb #0fb9c56d
 @patch
 def __repr__(self:Sweep):
     states = pd.Series([o['state'] for o in self.runs], dtype=object).value_counts().to_dict()
@@ -314,7 +313,7 @@ def __repr__(self:Sweep):
 def _settled(self:Sweep, plan):
     "The plan, checked, and the same as the folder's"
     path = self.folder/'plan.json'
-    old = read_json(path)
+    old = load_json(path)
     if plan is None and old is None:
         raise FileNotFoundError(f"there is no sweep in {str(self.folder)!r}: pass a plan")
     plan = old if plan is None else read_plan(plan)
@@ -326,7 +325,7 @@ def _settled(self:Sweep, plan):
     self.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(self.folder/'sweep.lock'):
         if is_other: write_runs(self.folder, [])
-        write_json(path, plan)
+        save_json(path, plan)
     return plan
 
 # %% ../../nbs/83_runs.sweeps.ipynb #ca23bd16
@@ -349,7 +348,7 @@ def changed_values(
     "What differs between `old` and `new`"
     return [f'{k}: was {old.get(k)!r}, is {new.get(k)!r}' for k in {**old, **new} if old.get(k)!=new.get(k)]
 
-# %% ../../nbs/83_runs.sweeps.ipynb #a3fdd31b
+# %% ../../nbs/83_runs.sweeps.ipynb #62bfe6e5
 @patch
 def _same_data(self:Sweep):
     "Raise where the sweep in the folder was made of other data, or with other settings beside"
@@ -357,12 +356,12 @@ def _same_data(self:Sweep):
     path = self.folder/'made_of.json'
     new = json.loads(json.dumps(dict(data=data_summary(self.data), **described(self.fixed))))
     with FileLock(self.folder/'sweep.lock'):
-        old = read_json(path)
+        old = load_json(path)
         odd = '; '.join([] if old is None else changed_values(old, new))
         if odd and self.runs:
             raise SettingError(f"runs do not compare when what does not vary changes between them ({odd}): "
                                f"pass the same as before, or another folder than {str(self.folder)!r}")
-        write_json(path, new)
+        save_json(path, new)
 
 # %% ../../nbs/83_runs.sweeps.ipynb #b1162fd2
 class SweepEpoch(Callback):
@@ -628,11 +627,12 @@ def varied(self:Sweep) -> tuple: # Names; their values in each run; the metric o
     rows = [[o['config'].get(k) for k in names] for o in done]
     return names,rows,np.array([o['final'][self.metric] for o in done])
 
-# %% ../../nbs/83_runs.sweeps.ipynb #cca70b0f
+# %% ../../nbs/83_runs.sweeps.ipynb #690352a3
 def shade_colour(
     shade:float, # In [0,1]
 ) -> tuple: # Red, green, blue and opacity
     "A colour of the map 'cividis', but for its last tenth, which is hard to see on white"
+    from matplotlib import colormaps
     return colormaps['cividis'](0.9*float(shade))
 
 @patch
@@ -709,7 +709,7 @@ def spread(
     diff = dict(n=min(len(a), len(b)), mean=float(np.mean(a)-np.mean(b)), sd=np.nan, low=float(both[0]), high=float(both[1]))
     return pd.DataFrame({'default':_interval(b), 'best':_interval(a), 'best - default':diff}).T
 
-# %% ../../nbs/83_runs.sweeps.ipynb #ade3b1af
+# %% ../../nbs/83_runs.sweeps.ipynb #a0bef9a6
 @patch
 def seeds(self:Sweep,
     seeds=(1,2,3), # Seeds, not those of the sweep
@@ -724,14 +724,14 @@ def seeds(self:Sweep,
 def _figure(self:Sweep, config):
     "The metric of `config` after its last epoch; trained once, also when the program is killed in between"
     path,key = self.folder/'seeds.json',json.dumps(config, sort_keys=True)
-    known = read_json(path) or {}
+    known = load_json(path) or {}
     if key in known: return known[key]
     if self.data is None:
         raise SettingError("there are no data to train on: pass `data`, and the settings that do not vary, to `Sweep`")
     learn = self.train(config, self.data, cbs=None, **self.fixed)
     value = epoch_figures(learn)[self.metric]
     with FileLock(self.folder/'sweep.lock'):
-        write_json(path, {**(read_json(path) or {}), key:value}) # which another process may have changed meanwhile
+        save_json(path, {**(load_json(path) or {}), key:value}) # which another process may have changed meanwhile
     return value
 
 # %% ../../nbs/83_runs.sweeps.ipynb #5edb4a26
