@@ -13,7 +13,7 @@ def parser_of(
     "A parser whose help is `doc`"
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
-def check_names(
+def check_choices(
     parser, # Of the command line
     what:str, # What the names are of
     names, # Given

@@ -200,6 +200,6 @@ if __name__=='__main__':
     p.add_argument('--learner', help='an exported learner instead of training one')
     p.add_argument('--seed', type=int, default=0)
     args = p.parse_args()
-    check_names(p, 'task', args.tasks, tasks)
+    check_choices(p, 'task', args.tasks, tasks)
     begin()
     for o in args.tasks: run(o, args)

@@ -122,6 +122,6 @@ if __name__=='__main__':
     quiet()
     warnings.simplefilter('ignore')
     if args.one: sys.exit(print(json.dumps(one(args.one[0], int(args.one[1]), args.rows, args.epochs))))
-    check_names(p, 'variant', args.variants, variants)
+    check_choices(p, 'variant', args.variants, variants)
     print(machine())
     main(list(dict.fromkeys(['default', *args.variants])), args.seeds, args.rows, args.epochs, args.file)

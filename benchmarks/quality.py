@@ -148,6 +148,6 @@ if __name__=='__main__':
     p.add_argument('--epochs', type=int, help="instead of each task's own")
     p.add_argument('--seeds', type=int, help="instead of each task's own")
     args = p.parse_args()
-    check_names(p, 'task', args.tasks, tasks)
+    check_choices(p, 'task', args.tasks, tasks)
     begin()
     for o in args.tasks: run(o, args.epochs, args.seeds)

@@ -3,7 +3,7 @@ a setting for sweeps. Each is one function or class and one line; whatever reads
 Crosses all wings."""
 import re
 
-import matplotlib.pyplot as plt,numpy as np,pandas as pd,pytest,torch
+import matplotlib.pyplot as plt,numpy as np,pandas as pd,pytest
 from fastai.callback.tracker import EarlyStoppingCallback
 
 from toxicai.all import *
@@ -52,9 +52,9 @@ def test_loss(tmp_path):
     "Trains by its name with the weights, gaps and thresholds of the others, is served, and can be swept"
     cls = add_absolute()
     learn = fitted(learner(path=tmp_path, loss_func='absolute'))
-    assert type(learn.loss_func) is cls and np.isfinite(learn.recorder.values[0]).all()
+    valid_loss = learn.recorder.values[0][1]
     with learn.no_bar(): probs,targs = learn.get_preds()
-    assert torch.isclose(torch.tensor(learn.recorder.values[0][1]), (probs-targs).abs().mean(), atol=1e-5)
+    assert type(learn.loss_func) is cls and np.isclose(valid_loss, (probs-targs).abs().mean(), atol=1e-5)
     texts = comments(4).text.tolist()
     served = Detector(learn.save_detector(tmp_path/'folder'), 'torch').scores(texts)
     np.testing.assert_allclose(served, learn.classify(texts)[['toxic','insult']].to_numpy(), atol=1e-5)
@@ -71,7 +71,7 @@ def price_edits(text, sign): return [(*m.span(),sign) for m in re.finditer(r'\$\
 def test_rule(tmp_path):
     "Stands in loaders, goes with the folder by its name, and normalises there"
     add_rule('prices', price_edits, needs=r'\$', default='moron')
-    assert rule('prices:free')('Was $5')=='Was free' and Rules(['lower','prices'] if 'lower' in known_rules else ['prices'])('$5')=='moron'
+    assert rule('prices:free')('Was $5')=='Was free' and Rules(['prices'])('$5')=='moron'
     learn = fitted(learner(rules=['prices'], path=tmp_path))
     assert text_tfm(learn.dls).encoder.rules==Rules(['prices'])
     folder = learn.save_detector(tmp_path/'folder')
@@ -88,9 +88,10 @@ def test_measure(tmp_path):
     def excess(targs, flags): return flags.sum()/targs.sum()-1
     add_measure('excess', excess, flags=True)
     learn = fitted(learner(metrics=label_metrics('excess', ['toxic','insult'], per_label=True)))
+    shown = learn.recorder.values[0][-2:]
     judged = learn.judged()
     want = [excess(t==1, f) for t,f in zip(judged.targs.T, judged.flags().T)]
-    np.testing.assert_allclose([learn.recorder.values[0][i] for i in (3,4)], want, rtol=1e-6)
+    np.testing.assert_allclose(shown, want, rtol=1e-6)
     per = next(o for o in judge(judged, n_boot=20).frames.values() if 'excess' in set(o.get('metric', [])))
     np.testing.assert_allclose(per[per.metric=='excess'].value[-2:], want, rtol=1e-6)
     assert 'excess' in judge(judged, n_boot=0).to_markdown()
@@ -133,7 +134,7 @@ def test_backend(tmp_path):
     folder = learner(path=tmp_path).save_detector(tmp_path/'folder')
     d = Detector(folder, 'even')
     np.testing.assert_allclose(d.scores(comments(5).text.tolist()), 0.5)
-    assert 'even' in repr(d) and Detector(folder).scores('you idiot').ptp()>=0 if hasattr(np.ndarray, 'ptp') else True
+    assert 'even' in repr(d) and Detector(folder).scores(['you idiot']).ravel().tolist()!=[0.5,0.5]
     del backends['even']
     with pytest.raises(ValueError, match='even'): Detector(folder, 'even')
 
@@ -167,6 +168,8 @@ def test_setting(tmp_path):
     plan = dict(name='s', method='grid', metric=dict(name='valid/loss', goal='minimize'), parameters=parameters)
     args = dict(checkpoint=tiny_checkpoint(), label_cols=['toxic','insult'], bs=8)
     s = sweep(plan, comments(48), folder=tmp_path/'s', **args)
-    assert {o['config']['patience']:len(o['history']) for o in s.runs}=={1:2, 2:3}
+    n_epochs = {o['config']['patience']:len(o['history']) for o in s.runs}
+    assert 0<n_epochs[1]<n_epochs[2]<4 and {o['state'] for o in s.runs}=={'finished'}
+    assert len(train_config(dict(patience=1, **{k:v['value'] for k,v in parameters.items() if 'value' in v}), comments(48), **args).recorder.values)==2
     del sweepable['patience']
     with pytest.raises(SettingError, match="no setting 'patience'"): train_config(dict(patience=1), comments(48), **args)
