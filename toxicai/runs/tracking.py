@@ -33,7 +33,6 @@ from ..train.provenance import *
 from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
-from .checkpoints import *
 
 # %% ../../nbs/81_runs.tracking.ipynb #a6d0f944
 def metric_key(
