@@ -1,9 +1,27 @@
-"What the benchmarks share: data, interleaved rounds, tables"
-import os,platform,sys,time
+"What the benchmarks share: command lines, data, a learner, interleaved rounds, tables"
+import argparse,os,platform,sys,time,warnings
 from pathlib import Path
 from statistics import median
 
-import pandas as pd,torch,transformers
+import numpy as np,pandas as pd,torch,transformers
+
+jigsaw_labels = ['toxic','severe_toxic','obscene','threat','insult','identity_hate']
+
+def parser_of(
+    doc:str, # Docstring of the benchmark, printed as it is
+) -> argparse.ArgumentParser:
+    "A parser whose help is `doc`"
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+def check_choices(
+    parser, # Of the command line
+    what:str, # What the names are of
+    names, # Given
+    known, # Allowed
+):
+    "End with an error where `names` has one that is not `known`"
+    odd = set(names)-set(known)
+    if odd: parser.error(f"no {what} {', '.join(sorted(odd))}: expected some of {', '.join(known)}")
 
 def data_file(
     name:str, # File name without ending
@@ -19,11 +37,18 @@ def quiet():
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
 
+def begin():
+    "Neither progress nor warnings between the figures, and the machine on top"
+    quiet()
+    warnings.simplefilter('ignore')
+    print(machine())
+
 def machine() -> str: # One line
     "What the figures were measured on"
     gpu = f', {torch.cuda.get_device_name()}' if torch.cuda.is_available() else ''
-    return (f'{os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}){gpu}, {torch.get_num_threads()} threads, Python {platform.python_version()}, '
-            f'torch {torch.__version__}, transformers {transformers.__version__}')
+    cores,threads = f'{os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()})',torch.get_num_threads()
+    libraries = f'torch {torch.__version__}, transformers {transformers.__version__}'
+    return f'{cores}{gpu}, {threads} threads, Python {platform.python_version()}, {libraries}'
 
 def interleaved(
     runs:dict, # Name -> function that does the work once and returns a number, for example seconds
@@ -44,6 +69,18 @@ def pairwise(
 ) -> float: # Median of the ratios
     "Median over the rounds of `a/b`"
     return median(x/y for x,y in zip(a, b))
+
+def mean_sd(
+    xs, # Numbers
+) -> str: # With four digits; without the deviation where there is one number
+    "Mean and standard deviation of `xs`"
+    return f'{np.mean(xs):.4f}' + (f' ± {np.std(xs, ddof=1):.4f}' if len(xs)>1 else '')
+
+def note(
+    row:dict, # Figures by name
+):
+    "Print `row` beside the tables while the rest is still running"
+    print(' ', {k:round(v, 4) if isinstance(v, float) else v for k,v in row.items()}, file=sys.stderr, flush=True)
 
 def show(
     rows, # Dicts with the same keys

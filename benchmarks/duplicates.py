@@ -3,7 +3,7 @@ Real data, found through TOXICAI_DATA.
 
     python -m benchmarks.duplicates [time labels recall inside across]
 """
-import argparse,time
+import time
 from itertools import combinations
 
 from benchmarks.common import *
@@ -11,14 +11,13 @@ from toxicai.tables import as_list
 from toxicai.data.duplicates import *
 from toxicai.data.splits import *
 
-six = ['toxic','severe_toxic','obscene','threat','insult','identity_hate']
-
 # Files: name -> (text column or columns, label column or columns, None where every row has the same)
-files = dict(jigsaw_train_part=('comment_text',six), jigsaw_train_normalised_sixlabel=('comment_text',six), civil_comments_balanced_sample=('text','toxic'),
-             wiki_context_toxicity=('text','toxic'), toxic_spans_semeval2021=('text',None), toxic_spans_annotations=('text',None),
+files = dict(jigsaw_train_part=('comment_text',jigsaw_labels), jigsaw_train_normalised_sixlabel=('comment_text',jigsaw_labels),
+             civil_comments_balanced_sample=('text','toxic'), wiki_context_toxicity=('text','toxic'), toxic_spans_semeval2021=('text',None), toxic_spans_annotations=('text',None),
              davidson=('text','label_name'), hatexplain=('text','label'), offendes_es=('text','label'), detoxis_es=('text','toxic'),
              paradetox_en=('toxic',None), glue_sst2=('sentence','label'), glue_mrpc=(['sentence1','sentence2'],'label'), imdb_train_10k=('text','label'))
-domains = [['jigsaw_train_part','jigsaw_train_normalised_sixlabel','civil_comments_balanced_sample','wiki_context_toxicity','toxic_spans_semeval2021','toxic_spans_annotations'],
+domains = [['jigsaw_train_part','jigsaw_train_normalised_sixlabel','civil_comments_balanced_sample','wiki_context_toxicity',
+            'toxic_spans_semeval2021','toxic_spans_annotations'],
            ['davidson','hatexplain'], ['offendes_es','detoxis_es']]
 with_splits = dict(glue_sst2='train', hatexplain='train', offendes_es='train', toxic_spans_semeval2021='train', glue_mrpc='train')
 
@@ -30,31 +29,36 @@ def common(name):
     if name=='davidson': df = df.assign(toxic=(df.label!=2).astype(int))
     if name=='hatexplain': df = df.assign(toxic=(df.label!='normal').astype(int))
     if name=='offendes_es': df = df.assign(toxic=df.label.isin(['OFP','OFG']).astype(int))
-    return df[['text',*[o for o in six if o in df]]]
+    return df[['text',*[o for o in jigsaw_labels if o in df]]]
 
 def leak_row(train, test, report):
     c = report.counts.set_index('duplicates')
-    return {'training set':train, 'test set':test, 'test rows':report.n_test, 'exact':int(c['test rows']['exact']), 'near':int(c['test rows']['near']),
-            '% of test':float(c['% of test']['both']), 'other labels':int(c['other labels']['both']) if 'other labels' in c else '–'}
+    other = int(c['other labels']['both']) if 'other labels' in c else '–'
+    return {'training set':train, 'test set':test, 'test rows':report.n_test, 'exact':int(c['test rows']['exact']),
+            'near':int(c['test rows']['near']), '% of test':float(c['% of test']['both']), 'other labels':other}
 
 # Sections
 
 def run_time():
     df = data_file('jigsaw_train_part')
     rows = []
-    for name,f in dict(exact=lambda: near_duplicates(df.comment_text, None), near=lambda: near_duplicates(df.comment_text)).items():
+    for name,args in dict(exact=(None,), near=()).items():
         start,cpu = time.perf_counter(),time.process_time()
-        groups = f()
-        rows.append(dict(duplicates=name, texts=len(groups), groups=int(groups.max())+1, seconds=time.perf_counter()-start, cpu_seconds=time.process_time()-cpu))
+        groups = near_duplicates(df.comment_text, *args)
+        took = dict(seconds=time.perf_counter()-start, cpu_seconds=time.process_time()-cpu)
+        rows.append(dict(duplicates=name, texts=len(groups), groups=int(groups.max())+1, **took))
     show(rows, 'Time for jigsaw_train_part')
 
 def run_labels():
     df = data_file('jigsaw_train_part')
-    train,valid = grouped_split(df, 'comment_text', six)
-    fold = folds(df, 5, 'comment_text', six)
-    rows = [{'label':o, 'rows':int(df[o].sum()), '% in validation (20 asked for)':100*float(df[o].iloc[valid].sum()/df[o].sum()),
-             'rows in the five folds':' '.join(map(str, df[o].groupby(fold).sum()))} for o in six]
-    show(rows, f'Labels of jigsaw_train_part in grouped_split ({len(valid):,} of {len(df):,} rows in validation) and folds, seed 42')
+    train,valid = grouped_split(df, 'comment_text', jigsaw_labels)
+    fold = folds(df, 5, 'comment_text', jigsaw_labels)
+    def _row(label):
+        y = df[label]
+        return {'label':label, 'rows':int(y.sum()), '% in validation (20 asked for)':100*float(y.iloc[valid].sum()/y.sum()),
+                'rows in the five folds':' '.join(map(str, y.groupby(fold).sum()))}
+    show([_row(o) for o in jigsaw_labels],
+         f'Labels of jigsaw_train_part in grouped_split ({len(valid):,} of {len(df):,} rows in validation) and folds, seed 42')
 
 def run_recall():
     "Comments that two files hold under the same id, once as written and once normalised"
@@ -65,7 +69,8 @@ def run_recall():
     for thresh in (None,0.9,0.8,0.7,0.6):
         groups = near_duplicates([*pairs.comment_text_a, *pairs.comment_text_b], thresh)
         found = groups[:len(pairs)]==groups[len(pairs):]
-        rows.append({'thresh':str(thresh), 'pairs of one id':len(pairs), 'found':int(found.sum()), '%':100*float(found.mean())})
+        share = 100*float(found.mean())
+        rows.append({'thresh':str(thresh), 'pairs of one id':len(pairs), 'found':int(found.sum()), '%':share})
     show(rows, 'Copies that are known by their id: jigsaw_train_part and jigsaw_train_normalised_sixlabel')
 
 def run_inside():
@@ -74,15 +79,17 @@ def run_inside():
         df = data_file(name)
         texts = column_texts(df, as_list(text))
         exact,near = near_duplicates(texts, None),near_duplicates(texts)
-        clash = [int(contradicting(label_values(df, as_list(labels)), o).sum()) if labels else '–' for o in (exact,near)]
-        rows.append({'file':name, 'rows':len(df), 'exact copies':len(df)-int(exact.max())-1, 'with near ones':len(df)-int(near.max())-1,
-                     'rows with other labels, exact':clash[0], 'with near ones ':clash[1]})
+        def _clash(groups): return int(contradicting(label_values(df, as_list(labels)), groups).sum()) if labels else '–'
+        copies = {k:len(df)-int(o.max())-1 for k,o in {'exact copies':exact, 'with near ones':near}.items()}
+        rows.append({'file':name, 'rows':len(df), **copies,
+                     'rows with other labels, exact':_clash(exact), 'with near ones ':_clash(near)})
     show(rows, 'Inside each file: copies of an earlier row, and rows whose duplicates have other labels')
     rows = []
     for name,first in with_splits.items():
         df,(text,labels) = data_file(name),files[name]
         train = df.split==first
-        rows.append(leak_row(f'{name} {first}', ', '.join(df.split[~train].unique()), leakage_report(df[train], df[~train], text, labels)))
+        report = leakage_report(df[train], df[~train], text, labels)
+        rows.append(leak_row(f'{name} {first}', ', '.join(df.split[~train].unique()), report))
     show(rows, 'Between the official splits of one file')
 
 def run_across():
@@ -90,14 +97,14 @@ def run_across():
     for names in domains:
         frames = {o:common(o) for o in names}
         for a,b in combinations(names, 2):
-            both = [o for o in six if o in frames[a] and o in frames[b]]
+            both = [o for o in jigsaw_labels if o in frames[a] and o in frames[b]]
             rows.append(leak_row(a, b, leakage_report(frames[a], frames[b], 'text', both)))
     show(rows, 'Between files of one domain (labels compared: those that both have)')
 
 sections = dict(time=run_time, labels=run_labels, recall=run_recall, inside=run_inside, across=run_across)
 
 if __name__=='__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = parser_of(__doc__)
     p.add_argument('sections', nargs='*', default=list(sections))
     args = p.parse_args()
     quiet()

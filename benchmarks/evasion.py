@@ -12,7 +12,7 @@ The attacker changes a share of the words of each text, those first that a logis
 sees the network. Its seed is not that of the training copies. With `--held_out` training knows every second kind of attack only, and
 the means of seen and unseen kinds are printed apart.
 """
-import argparse,sys,time,warnings
+import sys,time
 
 import numpy as np,pandas as pd
 from fastai.torch_core import set_seed
@@ -25,7 +25,9 @@ from toxicai.all import *
 from toxicai.text.attacks import *
 from toxicai.text.rules import Rules
 
-MAX_CHARS,FPR,FRAC = 300,0.05,0.5 # characters of a text; false positives on clean texts; share of the training rows that get a copy
+MAX_CHARS = 300 # of a text
+FPR = 0.05 # false positives on clean texts
+FRAC = 0.5 # share of the training rows that get a copy
 PRESETS = ['none','light','social','strict']
 
 # Data
@@ -36,13 +38,19 @@ def sample(
 ) -> pd.DataFrame: # Columns `text`, `toxic`, `is_valid`; validation has 0.3 times as many rows, 40 % toxic
     "Short Jigsaw comments without duplicates, on one side or across"
     df = data_file('jigsaw_train_part')[['comment_text','toxic']].dropna().rename(columns={'comment_text':'text'})
-    df = df[(df.text.str.len()<=MAX_CHARS) & ~df.text.str.lower().str.replace(r'[\W_]', '', regex=True).duplicated()].astype({'toxic':int})
+    letters = df.text.str.lower().str.replace(r'[\W_]', '', regex=True)
+    df = df[(df.text.str.len()<=MAX_CHARS) & ~letters.duplicated()].astype({'toxic':int})
     df = df.sample(frac=1, random_state=seed)
     n_valid = round(0.3*n_train)
-    sizes = {1:(round(0.4*n_valid), round(0.45*n_train)), 0:(n_valid-round(0.4*n_valid), n_train-round(0.45*n_train))}
-    n_toxic = int(df.toxic.sum())
-    if sum(sizes[1])>n_toxic: sys.exit(f"--rows {n_train} needs {sum(sizes[1]):,} toxic texts, there are {n_toxic:,}: expected {int(n_toxic/0.57)} at most")
-    parts = [df[df.toxic==k].iloc[a:b].assign(is_valid=a==0) for k,(v,t) in sizes.items() for a,b in ((0,v), (v,v+t))]
+    valid_toxic,train_toxic = round(0.4*n_valid),round(0.45*n_train)
+    needed,n_toxic = valid_toxic+train_toxic,int(df.toxic.sum())
+    if needed>n_toxic:
+        sys.exit(f"--rows {n_train} needs {needed:,} toxic texts, there are {n_toxic:,}: expected {int(n_toxic/0.57)} at most")
+    sizes = {1:(valid_toxic,train_toxic), 0:(n_valid-valid_toxic,n_train-train_toxic)}
+    parts = []
+    for k,(v,t) in sizes.items():
+        of = df[df.toxic==k]
+        parts += [of[:v].assign(is_valid=True), of[v:v+t].assign(is_valid=False)]
     return pd.concat(parts).sample(frac=1, random_state=seed).reset_index(drop=True)
 
 def toxic_words(
@@ -89,7 +97,8 @@ def figures(learn, toxic, clean):
     probs = np.split(scores(learn, [t for *_,o in groups for t in o]), np.cumsum([len(o) for *_,o in groups])[:-1])
     by = {(what,k):p for (what,k,_),p in zip(groups, probs)}
     thresh = np.quantile(by['fpr','clean'], 1-FPR, method='higher')
-    auc = roc_auc_score([1]*len(by['recall','clean'])+[0]*len(by['fpr','clean']), np.concatenate([by['recall','clean'], by['fpr','clean']]))
+    bad,good = by['recall','clean'],by['fpr','clean']
+    auc = roc_auc_score([1]*len(bad)+[0]*len(good), np.concatenate([bad, good]))
     return {'thresh':thresh, 'auc':auc, **{o:(p>thresh).mean() for o,p in by.items()}}
 
 def _means(table, groups):
@@ -127,25 +136,33 @@ def run(rows, epochs, names, share, held_out, seed):
     for name,(preset,how) in {f'{p}, {h}':(p,h) for p in names for h in frames}.items():
         res[name] = _measured(frames[how], preset, epochs, seed, toxic, clean)
         print(f"  {name}: {res[name]['train s']+res[name]['score s']:.0f} s", file=sys.stderr, flush=True)
-    print(f"\n{rows:,} training rows and {len(frames['augmented'])-len(df):,} copies; for validation {len(toxic['clean']):,} toxic texts and {len(clean['clean']):,} others, "
-          f"{len(clean['leet']):,} of them attacked; {MAX_CHARS} characters at most. {share:.0%} of the words attacked; the attacker knows {len(words):,} toxic words. "
+    print(f"\n{rows:,} training rows and {len(frames['augmented'])-len(df):,} copies; "
+          f"for validation {len(toxic['clean']):,} toxic texts and {len(clean['clean']):,} others, "
+          f"{len(clean['leet']):,} of them attacked; {MAX_CHARS} characters at most. "
+          f"{share:.0%} of the words attacked; the attacker knows {len(words):,} toxic words. "
           f"{epochs} epochs after one with the head alone, seed {seed}")
     print_tables(res, seen)
 
 def print_tables(res, seen):
     unseen = [o for o in attacks if o not in seen]
-    groups = {'mean':list(attacks), **({'mean of seen':seen, 'mean of unseen':unseen} if unseen else {})}
-    recall,fpr = [_means(pd.DataFrame({m:{k:r[what,k] for k in ('clean',*attacks)} for m,r in res.items()}), groups) for what in ('recall','fpr')]
-    show_table(pd.DataFrame({m:{k:r[k] for k in ('auc','thresh','train s','score s')} for m,r in res.items()}), 'Networks: ROC-AUC on clean texts, threshold, seconds')
+    groups = {'mean':list(attacks)}
+    if unseen: groups.update({'mean of seen':seen, 'mean of unseen':unseen})
+    def _by_attack(what):
+        table = pd.DataFrame({m:{k:r[what,k] for k in ('clean',*attacks)} for m,r in res.items()})
+        return _means(table, groups)
+    recall,fpr = _by_attack('recall'),_by_attack('fpr')
+    networks = pd.DataFrame({m:{k:r[k] for k in ('auc','thresh','train s','score s')} for m,r in res.items()})
+    show_table(networks, 'Networks: ROC-AUC on clean texts, threshold, seconds')
     note = f"; training knows {', '.join(seen)}" if unseen else ''
     show_table(recall, f'Recall of toxic texts at a false-positive rate of {FPR:.0%} on clean ones{note}')
     show_table(fpr, 'False-positive rate on texts that are not toxic, same threshold')
     base = 'none, plain'
     if base not in res: return print(f'\nNo share of the lost recall: it needs the network "{base}" (--presets none ...)')
-    show_table(won_back(recall, base), f'Share of the recall lost to attacks that is won back (lost by "{base}"; - where that is less than 0.02; means from mean recalls)')
+    show_table(won_back(recall, base), f'Share of the recall lost to attacks that is won back '
+                                       f'(lost by "{base}"; - where that is less than 0.02; means from mean recalls)')
 
 if __name__=='__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = parser_of(__doc__)
     p.add_argument('--rows', type=int, default=4000)
     p.add_argument('--epochs', type=int, default=1)
     p.add_argument('--presets', nargs='+', default=PRESETS, choices=PRESETS)
@@ -153,7 +170,5 @@ if __name__=='__main__':
     p.add_argument('--held_out', action='store_true')
     p.add_argument('--seed', type=int, default=0)
     args = p.parse_args()
-    quiet()
-    warnings.simplefilter('ignore')
-    print(machine())
+    begin()
     run(args.rows, args.epochs, args.presets, args.share, args.held_out, args.seed)

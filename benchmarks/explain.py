@@ -1,19 +1,20 @@
-"""Whether the words that `learn.explain` names are those that annotators marked, and those that the network needs. The fine-tuned packaged
-encoder, real data, found through TOXICAI_DATA.
+"""Whether the words that `learn.explain` names are those that annotators marked, and those that the network needs. The
+fine-tuned packaged encoder, real data, found through TOXICAI_DATA.
 
     python -m benchmarks.explain [hatexplain toxic_spans] [--rows 4000] [--epochs 2] [--dev 200] [--test 400] [--learner PATH] [--seed 0]
 
-hatexplain: trained on the majority label (hate speech or offensive against normal), dev texts from the training split, test texts from the
-validation split, both toxic and with a rationale. toxic_spans: every post there is toxic, so that nothing can be trained on them; the network
-learns from Jigsaw comments (`toxic`), dev posts are from the training split, test posts from the trial split. `--learner` takes an exported
-learner with a class `toxic` instead of training one.
+hatexplain: trained on the majority label (hate speech or offensive against normal), dev texts from the training split,
+test texts from the validation split, both toxic and with a rationale. toxic_spans: every post there is toxic, so that
+nothing can be trained on them; the network learns from Jigsaw comments (`toxic`), dev posts are from the training split,
+test posts from the trial split. `--learner` takes an exported learner with a class `toxic` instead of training one.
 
-Agreement with annotators is the character-level F1 of SemEval-2021 task 5, the mean over the texts. The cut from which a word counts is the one that is best
-on the dev texts. Faithfulness to the network is comprehensiveness (probability lost without the words that scored highest; more is better) and
-sufficiency (probability lost when only these are left; less is better), the mean over 1, 5, 10, 20 and 50 % of the words as in
-DeYoung et al. 2020, on the test texts that the network finds toxic. Occlusion deletes words as these figures do, which favours it.
+Agreement with annotators is the character-level F1 of SemEval-2021 task 5, the mean over the texts. The cut from which a
+word counts is the one that is best on the dev texts. Faithfulness to the network is comprehensiveness (probability lost
+without the words that scored highest; more is better) and sufficiency (probability lost when only these are left; less
+is better), the mean over 1, 5, 10, 20 and 50 % of the words as in DeYoung et al. 2020, on the test texts that the network
+finds toxic. Occlusion deletes words as these figures do, which favours it.
 """
-import argparse,sys,time,warnings
+import time
 from collections.abc import Callable
 
 import numpy as np,pandas as pd
@@ -34,19 +35,24 @@ def token_chars(
     mask, # 1 for those that annotators marked
 ) -> set: # Characters
     "What is marked, with the blank between two tokens that are"
-    ends = np.cumsum([len(o)+1 for o in tokens])
-    return {i for k,m in enumerate(mask) if m for i in range(ends[k]-len(tokens[k])-1, ends[k]-(1-(k+1<len(mask) and mask[k+1])))}
+    res,ends = set(),np.cumsum([len(o)+1 for o in tokens])
+    for k,end in enumerate(ends[:len(mask)]):
+        joins_next = k+1<len(mask) and mask[k+1]
+        if mask[k]: res.update(range(end-len(tokens[k])-1, end if joins_next else end-1))
+    return res
 
 def hatexplain(n_train, n_dev, n_test, seed):
     df = data_file('hatexplain').sample(frac=1, random_state=seed)
     df['label'] = np.where(df.label=='normal', 'clean', 'toxic')
-    df['gold'] = [None if m is None or l=='clean' else token_chars(t.split(' '), m) for t,m,l in zip(df.text, df.rationale_mask, df.label)]
+    def _gold(text, mask, label): return None if mask is None or label=='clean' else token_chars(text.split(' '), mask)
+    df['gold'] = [_gold(*o) for o in zip(df.text, df.rationale_mask, df.label)]
     marked = df[df.gold.notna() & (df.gold.str.len()>0)]
     dev,test = marked[marked.split=='train'][:n_dev],marked[marked.split=='val'][:n_test]
     return df[(df.split=='train') & ~df.index.isin(dev.index)][['text','label']][:n_train],dev,test
 
 def toxic_spans(n_train, n_dev, n_test, seed):
-    train = data_file('jigsaw_train_part')[['comment_text','toxic']].dropna().rename(columns={'comment_text':'text'}).sample(frac=1, random_state=seed)
+    train = data_file('jigsaw_train_part')[['comment_text','toxic']].dropna().rename(columns={'comment_text':'text'})
+    train = train.sample(frac=1, random_state=seed)
     train = train[train.text.str.len()<=MAX_CHARS].assign(label=lambda o: np.where(o.toxic==1, 'toxic', 'clean'))
     half = pd.concat([o[:n_train//2] for _,o in train.groupby('label')]).sample(frac=1, random_state=seed)
     df = data_file('toxic_spans_semeval2021').sample(frac=1, random_state=seed)
@@ -132,7 +138,8 @@ def faithfulness(
     "Mean loss of probability without the highest words, and with them alone"
     rng = np.random.default_rng(seed)
     asked = [with_and_without(t, w, rng) for t,w in zip(texts, tables)]
-    lost = np.asarray(f(list(texts)))[:,None]-np.asarray(f([o for os in asked for o in os])).reshape(len(texts), -1)
+    whole,rest = np.asarray(f(list(texts))),np.asarray(f([o for os in asked for o in os]))
+    lost = whole[:,None]-rest.reshape(len(texts), -1)
     return lost[:,::2].mean(),lost[:,1::2].mean()
 
 # The run
@@ -148,7 +155,8 @@ def trained(df, epochs, seed):
 def toxic_prob(learn):
     "Texts -> probability of `toxic`"
     def _f(texts):
-        with learn.no_bar(),learn.no_logging(): return learn.classify(texts)[class_names(learn.dls)].to_numpy()[:,learn.labels.index('toxic')]
+        with learn.no_bar(),learn.no_logging(): df = learn.classify(texts)
+        return df[class_names(learn.dls)].to_numpy()[:,learn.labels.index('toxic')]
     return _f
 
 def _tables(f, texts):
@@ -174,13 +182,16 @@ def run(
     learn = trained(train, args.epochs, args.seed) if args.learner is None else load_learner(args.learner)
     f,mid = toxic_prob(learn),time.perf_counter()
     toxic = f(list(test.text))>=0.5
-    rows = [{'':k, **{c:float(o) for c,o in figures(f, v, dev, test, toxic, args.seed).items()}} for k,v in scorers(learn, args.seed).items()]
+    def _row(score): return {k:float(v) for k,v in figures(f, score, dev, test, toxic, args.seed).items()}
+    rows = [{'':k, **_row(score)} for k,score in scorers(learn, args.seed).items()]
     words = np.median([len(word_spans(o)) for o in test.text])
-    show(rows, f"{name}: {f'{len(train):,} texts for training' if args.learner is None else args.learner}, {len(dev):,} dev, {len(test):,} test texts (median {words:.0f} words), "
-               f"{toxic.sum():,} of them found toxic; seed {args.seed}; {mid-start:.0f} s for training, {time.perf_counter()-mid:.0f} s for the rest")
+    source = f'{len(train):,} texts for training' if args.learner is None else args.learner
+    show(rows, f"{name}: {source}, {len(dev):,} dev, {len(test):,} test texts (median {words:.0f} words), "
+               f"{toxic.sum():,} of them found toxic; seed {args.seed}; "
+               f"{mid-start:.0f} s for training, {time.perf_counter()-mid:.0f} s for the rest")
 
 if __name__=='__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = parser_of(__doc__)
     p.add_argument('tasks', nargs='*', default=list(tasks), help=', '.join(tasks))
     p.add_argument('--rows', type=int, default=4000)
     p.add_argument('--epochs', type=int, default=2)
@@ -189,9 +200,6 @@ if __name__=='__main__':
     p.add_argument('--learner', help='an exported learner instead of training one')
     p.add_argument('--seed', type=int, default=0)
     args = p.parse_args()
-    odd = set(args.tasks)-set(tasks)
-    if odd: p.error(f"no task {', '.join(sorted(odd))}: expected some of {', '.join(tasks)}")
-    quiet()
-    warnings.simplefilter('ignore')
-    print(machine())
+    check_choices(p, 'task', args.tasks, tasks)
+    begin()
     for o in args.tasks: run(o, args)

@@ -3,9 +3,10 @@ class-balanced) on the same split. Real data, found through TOXICAI_DATA.
 
     python -m benchmarks.quality [davidson davidson_weighted jigsaw sst2 mrpc] [--epochs 2] [--seeds 3]
 """
-import argparse,sys,time,warnings
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from fastai.losses import CrossEntropyLossFlat
@@ -19,8 +20,6 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from benchmarks.common import *
 from toxicai.all import *
-
-jigsaw_labels = ['toxic','severe_toxic','obscene','threat','insult','identity_hate']
 
 # Data: a frame with a column `is_valid`, the text columns and the label columns
 
@@ -59,33 +58,38 @@ def multi_figures(targs, probs):
     res = {}
     for name,t,p in zip(jigsaw_labels, targs.T, probs.T):
         known = ~np.isnan(t)
-        res[f'auc {name}'],res[f'ap {name}'] = roc_auc_score(t[known], p[known]),average_precision_score(t[known], p[known])
-    return {'mean_auc':np.mean([v for k,v in res.items() if k.startswith('auc')]), 'mean_ap':np.mean([v for k,v in res.items() if k.startswith('ap')]), **res}
+        res[f'auc {name}'] = roc_auc_score(t[known], p[known])
+        res[f'ap {name}'] = average_precision_score(t[known], p[known])
+    def _mean(what): return np.mean([v for k,v in res.items() if k.startswith(what)])
+    return {'mean_auc':_mean('auc'), 'mean_ap':_mean('ap'), **res}
 
 # Baseline
 
 def baseline(df, text, label, weight):
     "Probabilities of TF-IDF (words and pairs of words) and logistic regression"
     x = df[text] if isinstance(text, str) else df[text[0]]+' ‖ '+df[text[1]]
-    def _fit(y, rows):
-        m = make_pipeline(TfidfVectorizer(ngram_range=(1,2), min_df=2, sublinear_tf=True), LogisticRegression(C=10, max_iter=1000, class_weight=weight))
-        return m.fit(x[rows], y[rows])
+    def _probs(y, rows):
+        tfidf = TfidfVectorizer(ngram_range=(1,2), min_df=2, sublinear_tf=True)
+        lr = LogisticRegression(C=10, max_iter=1000, class_weight=weight)
+        return make_pipeline(tfidf, lr).fit(x[rows], y[rows]).predict_proba(x[df.is_valid])
     train = ~df.is_valid
-    if isinstance(label, str): return _fit(df[label], train).predict_proba(x[df.is_valid])
-    return np.stack([_fit(df[o], train & df[o].notna()).predict_proba(x[df.is_valid])[:,1] for o in label], axis=1)
+    if isinstance(label, str): return _probs(df[label], train)
+    return np.stack([_probs(df[o], train & df[o].notna())[:,1] for o in label], axis=1)
 
 # Ours
 
 def class_weights(y, vocab):
-    "Square root of the inverse frequency of each class: half-way between no weights and full balance, which costs accuracy; shape (n_classes,)"
-    return torch.tensor(compute_class_weight('balanced', classes=np.array(vocab), y=y)**0.5, dtype=torch.float32)
+    "Square root of the inverse frequency of each class: full balance would cost accuracy; shape (n_classes,)"
+    balanced = compute_class_weight('balanced', classes=np.array(vocab), y=y)
+    return torch.tensor(balanced**0.5, dtype=torch.float32)
 
 def ours(df, text, label, seed, epochs, weighted):
     "Probabilities of the fine-tuned packaged encoder with the defaults of the library"
     set_seed(seed, reproducible=True)
     dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), text_col=text, label_cols=label, valid_col='is_valid')
-    loss = dict(loss_func=CrossEntropyLossFlat(weight=class_weights(df[label][~df.is_valid], dls.vocab))) if weighted else {}
-    learn = toxicity_learner(dls, **loss)
+    args = {}
+    if weighted: args['loss_func'] = CrossEntropyLossFlat(weight=class_weights(df[label][~df.is_valid], dls.vocab))
+    learn = toxicity_learner(dls, **args)
     with learn.no_bar(),learn.no_logging():
         learn.fine_tune(epochs)
         return learn.get_preds()[0].numpy()
@@ -100,19 +104,24 @@ class Task:
     n_seeds: int = 1
     weighted: bool = False # Class weights in our loss?
 
-tasks = dict(davidson=Task(davidson, epochs=1, n_seeds=3), davidson_weighted=Task(davidson, n_seeds=3, weighted=True), jigsaw=Task(jigsaw, epochs=1), sst2=Task(sst2), mrpc=Task(mrpc, n_seeds=3))
+tasks = dict(
+    davidson=Task(davidson, epochs=1, n_seeds=3),
+    davidson_weighted=Task(davidson, n_seeds=3, weighted=True),
+    jigsaw=Task(jigsaw, epochs=1),
+    sst2=Task(sst2),
+    mrpc=Task(mrpc, n_seeds=3))
 
 def _timed(name, f, targs, figures):
     start = time.perf_counter()
     probs = f()
     res = {'':name, 'seconds':round(time.perf_counter()-start), **figures(targs, probs)}
-    print(' ', {k:round(v, 4) if isinstance(v, float) else v for k,v in res.items()}, file=sys.stderr, flush=True)
+    note(res)
     return res
 
 def _spread(rows, name):
     "Mean and standard deviation over the seeds"
-    spread = lambda k: f'{np.mean([r[k] for r in rows]):.4f} ± {np.std([r[k] for r in rows], ddof=1):.4f}'
-    return {k:name if k=='' else round(np.mean([r[k] for r in rows])) if k=='seconds' else spread(k) for k in rows[0]}
+    res = {k:mean_sd([r[k] for r in rows]) for k in rows[0] if k not in ('','seconds')}
+    return {**rows[0], **res, '':name, 'seconds':round(np.mean([r['seconds'] for r in rows]))}
 
 def run(
     name:str, # A key of `tasks`
@@ -126,22 +135,21 @@ def run(
     valid = df[df.is_valid]
     single = isinstance(label, str)
     figures = single_figures if single else multi_figures
-    targs = valid[label].map({o:i for i,o in enumerate(sorted(df[label].unique()))}).to_numpy() if single else valid[label].astype(float).to_numpy()
-    ours_ = f'toxicai{", class weights" if task.weighted else ""}'
-    rows = [_timed(f'TF-IDF + LR, {w or "plain"}', lambda: baseline(df, text, label, w), targs, figures) for w in (None,'balanced')]
-    rows += [_timed(f'{ours_}, seed {seed}', lambda: ours(df, text, label, seed, epochs, task.weighted), targs, figures) for seed in range(n_seeds)]
-    if n_seeds>1: rows.append(_spread(rows[2:], f'{ours_}, mean of {n_seeds}'))
-    show(rows, f'{name}: {len(df)-len(valid):,} rows for training, {len(valid):,} for validation, {epochs} epoch{"s"*(epochs>1)} after one with the head alone')
+    targs = valid[label].map(sorted(df[label].unique()).index) if single else valid[label].astype(float)
+    def _row(name, f, *args): return _timed(name, partial(f, df, text, label, *args), targs.to_numpy(), figures)
+    lib = f'toxicai{", class weights" if task.weighted else ""}'
+    rows = [_row(f'TF-IDF + LR, {w or "plain"}', baseline, w) for w in (None,'balanced')]
+    rows += [_row(f'{lib}, seed {seed}', ours, seed, epochs, task.weighted) for seed in range(n_seeds)]
+    if n_seeds>1: rows.append(_spread(rows[2:], f'{lib}, mean of {n_seeds}'))
+    show(rows, f'{name}: {len(df)-len(valid):,} rows for training, {len(valid):,} for validation, '
+               f'{epochs} epoch{"s"*(epochs>1)} after one with the head alone')
 
 if __name__=='__main__':
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = parser_of(__doc__)
     p.add_argument('tasks', nargs='*', default=list(tasks), help=', '.join(tasks))
     p.add_argument('--epochs', type=int, help="instead of each task's own")
     p.add_argument('--seeds', type=int, help="instead of each task's own")
     args = p.parse_args()
-    odd = set(args.tasks)-set(tasks)
-    if odd: p.error(f"no task {', '.join(sorted(odd))}: expected some of {', '.join(tasks)}")
-    quiet()
-    warnings.simplefilter('ignore')
-    print(machine())
+    check_choices(p, 'task', args.tasks, tasks)
+    begin()
     for o in args.tasks: run(o, args.epochs, args.seeds)

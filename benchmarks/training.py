@@ -12,7 +12,8 @@ from datasets import Dataset
 from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
 from torch.nn import functional as F
-from transformers import AutoTokenizer,BertConfig,DataCollatorWithPadding,PrinterCallback,Trainer,TrainerCallback,TrainingArguments
+from transformers import (AutoTokenizer,BertConfig,DataCollatorWithPadding,PrinterCallback,
+                          Trainer,TrainerCallback,TrainingArguments)
 
 from benchmarks.common import *
 from toxicai.all import *
@@ -26,8 +27,8 @@ def sample(
     n:int, # Rows for training
     seed:int, # Of the sample
 ) -> pd.DataFrame: # Columns `text`, `label`
-    "Jigsaw comments whose `toxic` is known: median 60 tokens, and a long tail; full batches, so that everybody trains on all of them, and one for validation"
-    n = n//BS*BS+BS
+    "Jigsaw comments whose `toxic` is known: median 60 tokens, and a long tail"
+    n = n//BS*BS+BS # full batches, so that everybody trains on all of them, and one for validation
     df = data_file('jigsaw_train_part')[['comment_text','toxic']].dropna().sample(n, random_state=seed)
     return pd.DataFrame({'text':df.comment_text.to_numpy(), 'label':df.toxic.astype(int).to_numpy()})
 
@@ -37,7 +38,9 @@ def network(
 ) -> torch.nn.Module: # Two classes; on the GPU where there is one
     "The packaged encoder, or a BERT-base with random weights"
     if kind=='packaged': model = load_transformer(packaged_encoder(), ['no','yes'], attn_dropout=attn_dropout)
-    else: model = transformers.BertForSequenceClassification(BertConfig(num_labels=2, attention_probs_dropout_prob=attn_dropout))
+    else:
+        config = BertConfig(num_labels=2, attention_probs_dropout_prob=attn_dropout)
+        model = transformers.BertForSequenceClassification(config)
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').train()
 
 # The contestants: each trains one epoch and returns seconds
@@ -57,7 +60,8 @@ def own_dropout(learn): return learn.model.config.attention_probs_dropout_prob
 
 def ours(df, max_length, kind, frozen=False, epochs=1):
     "Our learner with its defaults"
-    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, splitter=lambda o: (range(len(o)-BS), range(len(o)-BS, len(o))))
+    def _last_batch(o): return range(len(o)-BS),range(len(o)-BS, len(o))
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, splitter=_last_batch)
     learn,clock = toxicity_learner(dls),_Clock()
     if kind!='packaged': learn.model = network(kind, own_dropout(learn))
     if frozen: learn.freeze()
@@ -80,14 +84,16 @@ class _TrainerClock(TrainerCallback):
 def trainer(df, max_length, kind, frozen=False, epochs=1, attn_dropout=0.1, **settings):
     "transformers' Trainer on texts that are tokenised beforehand"
     tok,clock = AutoTokenizer.from_pretrained(packaged_encoder()),_TrainerClock()
-    ds = Dataset.from_pandas(df).map(lambda b: tok(b['text'], truncation=True, max_length=max_length), batched=True, remove_columns=['text'])
+    def _tokens_of(batch): return tok(batch['text'], truncation=True, max_length=max_length)
+    ds = Dataset.from_pandas(df).map(_tokens_of, batched=True, remove_columns=['text'])
     model = network(kind, attn_dropout)
     if frozen:
         for p in [p for o in transformer_splitter(model)[:-1] for p in o]: p.requires_grad_(False)
     def _run():
         with tempfile.TemporaryDirectory() as d:
-            args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=epochs, learning_rate=1e-4, report_to=[], save_strategy='no',
-                                     logging_strategy='no', disable_tqdm=True, dataloader_drop_last=True, use_cpu=not torch.cuda.is_available(), **settings)
+            silent = dict(report_to=[], save_strategy='no', logging_strategy='no', disable_tqdm=True)
+            args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=epochs, learning_rate=1e-4,
+                                     dataloader_drop_last=True, use_cpu=not torch.cuda.is_available(), **silent, **settings)
             res = Trainer(model, args, train_dataset=ds, data_collator=DataCollatorWithPadding(tok), callbacks=[clock])
             res.remove_callback(PrinterCallback)
             res.train()
@@ -105,7 +111,8 @@ def plain(learn, kind):
     "The limit: batches of `learn` ready made, the same network bare, torch's fused AdamW, the same precision and clipping"
     dls = learn.dls
     model,fields = network(kind, own_dropout(learn)),text_tfm(dls).encoder.fields
-    batches = [({f:x[:,i].contiguous().as_subclass(torch.Tensor) for i,f in enumerate(fields)}, y.as_subclass(torch.Tensor)) for x,y in dls.train]
+    def _bare(o): return o.contiguous().as_subclass(torch.Tensor)
+    batches = [({f:_bare(x[:,i]) for i,f in enumerate(fields)}, y.as_subclass(torch.Tensor)) for x,y in dls.train]
     device = next(model.parameters()).device.type
     dtype = dict(bf16=torch.bfloat16, fp16=torch.float16).get(best_precision(device))
     def _run():
@@ -155,16 +162,21 @@ def compare(
     best = best_settings(dls.device)
     runs = {'Trainer, defaults': trainer(train, max_length, kind),
             'Trainer, group_by_length and bf16': trainer(train, max_length, kind, **best)}
-    if not own_dropout(learn): runs['the same without attention dropout'] = trainer(train, max_length, kind, attn_dropout=0., **best)
+    if not own_dropout(learn):
+        runs['the same without attention dropout'] = trainer(train, max_length, kind, attn_dropout=0., **best)
     runs.update({'toxicai, defaults': run_ours, 'plain loop, ready batches': plain(learn, kind)})
     secs = interleaved(runs, rounds)
     real,padded = _tokens(dls.train)
-    base,best,limit = [secs[o] for o in ('Trainer, defaults','Trainer, group_by_length and bf16','plain loop, ready batches')]
-    rows = [{'': k, 'real tokens/s': round(real/median(v)), 'speed, Trainer defaults = 1': pairwise(base, v), 'speed, Trainer best = 1': pairwise(best, v),
-             'speed, limit = 1': pairwise(limit, v), 'ms/step over limit': 1000*median(a-b for a,b in zip(v, limit))/len(dls.train),
-             'peak GiB': peak_memory(runs[k])} for k,v in secs.items()]
-    show(rows, f'{len(train):,} Jigsaw comments, batches of {BS} ({len(dls.train)} steps), at most {max_length} tokens, {kind}, {rounds} rounds, seed 0; '
-               f'padded/real tokens of toxicai {padded/real:.3f}')
+    base,best = secs['Trainer, defaults'],secs['Trainer, group_by_length and bf16']
+    limit,n_steps = secs['plain loop, ready batches'],len(dls.train)
+    def _row(name, took):
+        over = 1000*median(a-b for a,b in zip(took, limit))/n_steps
+        return {'': name, 'real tokens/s': round(real/median(took)), 'speed, Trainer defaults = 1': pairwise(base, took),
+                'speed, Trainer best = 1': pairwise(best, took), 'speed, limit = 1': pairwise(limit, took),
+                'ms/step over limit': over, 'peak GiB': peak_memory(runs[name])}
+    show([_row(k, v) for k,v in secs.items()],
+         f'{len(train):,} Jigsaw comments, batches of {BS} ({n_steps} steps), at most {max_length} tokens, '
+         f'{kind}, {rounds} rounds, seed 0; padded/real tokens of toxicai {padded/real:.3f}')
 
 def compare_frozen(
     df:pd.DataFrame, # Texts and labels
@@ -176,12 +188,14 @@ def compare_frozen(
     "Print one table of seconds for training the head alone"
     run_ours,learn = ours(df, max_length, kind, True, epochs)
     train = df[:-BS]
-    runs = {'Trainer, group_by_length and bf16, body frozen': trainer(train, max_length, kind, True, epochs, **best_settings(learn.dls.device)),
+    best = best_settings(learn.dls.device)
+    runs = {'Trainer, group_by_length and bf16, body frozen': trainer(train, max_length, kind, True, epochs, **best),
             'toxicai, body frozen': run_ours}
     secs = interleaved(runs, rounds)
     base = secs['Trainer, group_by_length and bf16, body frozen']
     show([{'': k, 'seconds': median(v), 'speed, Trainer best = 1': pairwise(base, v)} for k,v in secs.items()],
-         f'{epochs} epochs with the head alone; {len(train):,} Jigsaw comments, batches of {BS}, at most {max_length} tokens, {kind}, {rounds} rounds, seed 0')
+         f'{epochs} epochs with the head alone; {len(train):,} Jigsaw comments, batches of {BS}, '
+         f'at most {max_length} tokens, {kind}, {rounds} rounds, seed 0')
 
 if __name__=='__main__':
     p = argparse.ArgumentParser(description=__doc__)

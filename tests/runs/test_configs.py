@@ -97,7 +97,7 @@ def test_reaches(name):
 
 def check_or_false(check, *args):
     try: return bool(check(*args))
-    except AttributeError: return False
+    except (AttributeError,KeyError): return False
 
 def test_cut_keeps_the_tail():
     learn,_ = trained(dict(cut='tail', max_length=5))
@@ -146,3 +146,24 @@ def test_default_checkpoint(monkeypatch):
     import toxicai.runs.configs
     monkeypatch.setattr(toxicai.runs.configs, 'packaged_encoder', lambda: tiny_checkpoint())
     assert text_tfm(config_loaders(dict(label_cols='label', bs=8), comments(48))).checkpoint==str(tiny_checkpoint())
+
+lines_more = dict( # line of the table, and what must then be true
+    network=(Setting('network', '', arg='dropout'), lambda l,p: head_dropout(l)==0.4),
+    loaders=(Setting('loaders', '', arg='valid_pct'), lambda l,p: len(l.dls.valid_ds)>20),
+    loss=(Setting('loss', '', arg='label_smoothing'), lambda l,p: l.loss_func.label_smoothing==0.4),
+    fit=(Setting('fit', '', arg='lr_mult'), lambda l,p: np.isclose(rates(p)[-1]/rates(p)[0], 0.4)),
+    callbacks=(Setting('callbacks', '', make=lambda decay,settings: EMA(decay)), lambda l,p: p.made['EMA'].decay==0.4))
+
+@pytest.mark.parametrize('setting,then', lines_more.values(), ids=lines_more)
+def test_a_line_more(monkeypatch, setting, then):
+    "A line in the table is all that a setting needs; without it the name is wrong"
+    monkeypatch.setitem(sweepable, 'mine', setting)
+    assert then(*trained(dict(mine=0.4)))
+    assert not check_or_false(then, *trained({}))
+    monkeypatch.delitem(sweepable, 'mine')
+    with pytest.raises(SettingError, match="no setting 'mine'"): trained(dict(mine=0.4))
+
+def test_wrong_lines():
+    with pytest.raises(SettingError, match="cannot reach 'optimizer'"): Setting('optimizer', '')
+    for kw in (dict(place='callbacks'), dict(place='fit', make=EMA)):
+        with pytest.raises(SettingError, match='`make`'): Setting(doc='', **kw)

@@ -1,5 +1,5 @@
 "Sweeps without a server: nobody repeats a run, a kill loses none, and what is said of the best is true"
-import json,multiprocessing,os,random,subprocess,sys,time
+import json,multiprocessing,os,random,runpy,subprocess,sys,time
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -250,7 +250,7 @@ def test_importance(tmp_path):
     s = swept(tmp_path, p, 30)
     df = s.importance()
     assert df.index[0]=='lr' and set(df.index)=={'wd','lr','loss'} and df.importance['lr']>10*max(df.importance['wd'], .01)
-    rows = s._order(s.runs)
+    rows = s.ranked(s.runs)
     x = np.array([[o['config']['wd'],o['config']['lr'],o['config']['loss']=='focal'] for o in rows], dtype=float)
     y = np.array([o['final']['valid/f1'] for o in rows])
     want = permutation_importance(RandomForestRegressor(300, random_state=42).fit(x, y), x, y, n_repeats=30, random_state=42).importances_mean
@@ -304,7 +304,7 @@ def trained_sweep(tmp_path_factory):
 
 def test_runs_are_logged(trained_sweep):
     "An offline run for each, with its settings and figures, in one group"
-    from test_tracking import parsed
+    parsed = runpy.run_path(str(Path(__file__).with_name('test_tracking.py')))['parsed']
     found = []
     for o in trained_sweep.runs:
         for _ in range(100):
@@ -322,7 +322,7 @@ def test_best_learner(trained_sweep):
     "Kept and trained anew it predicts the same, and its figure is that of the table"
     s,texts = trained_sweep,comments(8).text.tolist()
     kept = s.best_learner()
-    assert [o['kept'] for o in s.runs].count(True)==1 and s._best()['kept'] and not list(s.folder.glob('run-*.pkl'))
+    assert [o['kept'] for o in s.runs].count(True)==1 and s.best_run()['kept'] and not list(s.folder.glob('run-*.pkl'))
     with changed_runs(s.folder) as runs: before = [o['kept'] for o in runs]; [o.update(kept=False) for o in runs]
     new = s.best_learner()
     with changed_runs(s.folder) as runs: [o.update(kept=k) for o,k in zip(runs, before)]
@@ -373,7 +373,7 @@ def test_switched_off(tmp_path, monkeypatch):
 
 def test_quiet_engine():
     "What it says of other versions when it is imported is not the user's business"
-    res = subprocess.run([sys.executable, '-W', 'error::UserWarning:pydantic', '-c', 'from toxicai.runs.sweeps import _engine; _engine()'], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH':os.pathsep.join(sys.path)})
+    res = subprocess.run([sys.executable, '-W', 'error::UserWarning:pydantic', '-c', 'from toxicai.runs.sweeps import sweep_engine; sweep_engine()'], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH':os.pathsep.join(sys.path)})
     assert not res.returncode and 'UserWarning: Valid config' not in res.stderr, res.stderr
 
 def test_imported_late():
