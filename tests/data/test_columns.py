@@ -87,13 +87,13 @@ errors = {
     'only one name': (dict(label=['a','a']), None, "has only 'a' in 2 rows", 'no task'),
     'no label at all': (dict(label=[None,None]), None, "'label' has no label at all", 'no task')}
 
-# case -> (columns, the error of training, what was decided)
+# case -> (columns, the error of training from the table, from what `load_comments` made of it, what was decided); None: it trains
 one_sided = {
-    'only 0': (dict(toxic=[0,0,0]), "'toxic' has only 0", 'a fact in a table, a mistake in training'),
-    'only 1, and gaps': (dict(toxic=[1,None,1]), "'toxic' has only 1", 'the same'),
-    'one of several columns': (dict(toxic=[0,0,0], insult=[0,1,0]), "'toxic' has only 0", 'the same'),
-    'a declared tag that no row has': (declared_tags([[1],[],[0,1]], ['b','a','c']), "'c' has only 0", 'the same'),
-    'a declared order, one class': (dict(label=ordered(['low','low'], ['low','high'])), "'label' has only 'low'", 'the same')}
+    'only 0': (dict(toxic=[0,0,0]), "'toxic' has only 0", "'toxic' has only 0", 'a fact in a table, a mistake in training'),
+    'only 1, and gaps': (dict(toxic=[1,None,1]), "'toxic' has only 1", "'toxic' has only 1", 'the same'),
+    'one of several columns': (dict(toxic=[0,0,0], insult=[0,1,0]), "'toxic' has only 0", None, '`Comments` declare their classes: a slice may lack one'),
+    'a declared tag that no row has': (declared_tags([[1],[],[0,1]], ['b','a','c']), None, None, 'declared classes stay'),
+    'a declared order, one class': (dict(label=ordered(['low','low'], ['low','high'])), "'label' has only 'low'", "'label' has only 'low'", 'nothing to learn')}
 
 # Both doors
 
@@ -158,14 +158,17 @@ def test_doors_refuse(name):
 
 @pytest.mark.parametrize('name', one_sided)
 def test_one_sided(name):
-    "A fact for `load_comments`, an error for training, by either door"
-    cols,message,_ = one_sided[name]
+    "A fact for `load_comments`; an error for training where nothing can be learnt, or where nobody declared the class"
+    cols,*messages,_ = one_sided[name]
     source,cols = source_of(cols)
     data = load_comments(source, 'text', cols)
     assert set(data.counts())==set(data.labels)
-    for o,how in ((source,dict(label_cols=cols)), (data,{})):
-        with pytest.raises(ValueError) as e: ToxicityDataLoaders.from_df(o, tiny_checkpoint(), splitter=both_sides, bs=1, **how)
-        assert message in str(e.value)
+    for message,o,how in zip(messages, (source,data), (dict(label_cols=cols),{})):
+        def make(): return ToxicityDataLoaders.from_df(o, tiny_checkpoint(), splitter=both_sides, bs=1, **how)
+        if message is None: assert list(make().vocab)==list(data.labels)
+        else:
+            with pytest.raises(ValueError) as e: make()
+            assert message in str(e.value)
 
 def test_ordinal_asks_for_the_order():
     df = pd.DataFrame(dict(text=list('abc'), level=['high','low','medium']))
@@ -174,7 +177,7 @@ def test_ordinal_asks_for_the_order():
     declared = load_comments(df.assign(level=ordered(df.level, ['low','medium','high'])), 'text', 'level', kind='ordinal')
     assert given.labels==declared.labels==LabelSet(['low','medium','high'], 'ordinal')
 
-@pytest.mark.parametrize('as_names', [list, tuple, np.array, pd.Index, lambda o: dict.fromkeys(o).keys(), iter], ids=str)
+@pytest.mark.parametrize('as_names', [list, tuple, np.array, pd.Index, lambda o: dict.fromkeys(o).keys(), iter], ids='list tuple array Index keys iter'.split())
 def test_names_of_columns(as_names):
     "Names come as anything that lists them"
     df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1], insult=[1,1,0,0]))

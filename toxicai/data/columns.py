@@ -9,7 +9,7 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'find_split', 'row_sides', 'Seen', 'counted_values', 'scan_labels', 'is_flag', 'is_multi_hot', 'found_kind',
            'class_text', 'given_classes', 'class_order', 'mixed_names', 'id_names', 'list_names', 'joined_names',
            'share_names', 'unscored_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled',
-           'check_shapes', 'check_numbers', 'LabelPlan', 'tidy_cols', 'label_form', 'check_hot', 'check_found',
+           'check_shapes', 'check_number_columns', 'LabelPlan', 'tidy_cols', 'label_form', 'check_hot', 'check_found',
            'check_order', 'plan_labels', 'read_names', 'read_numbers', 'read_tags', 'read_multi_hot', 'label_arrays',
            'label_frame', 'check_two_sides']
 
@@ -425,7 +425,7 @@ def check_shapes(
             raise ValueError(f"label column {o.name!r} holds lists: expected 0, 1, a share in [0,1] or a gap; "
                              "a column of lists must be the only label column")
 
-def check_numbers(
+def check_number_columns(
     seen, # `Seen` of each label column
 ):
     "Raise where a label column of numbers holds something else"
@@ -450,6 +450,7 @@ class LabelPlan:
     labels:LabelSet # Names, order and kind of the classes
     form:str # One of `label_forms`
     renamed:dict = None # Value -> class name, where the user names values
+    declared:bool = False # Were the classes given, or declared by the source?
 
 def tidy_cols(
     cols, # Label columns of the source
@@ -553,12 +554,12 @@ def plan_labels(
         raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
     form = label_form(one, kind, given)
-    if form=='numbers': check_numbers(seen)
+    if form=='numbers': check_number_columns(seen)
     if form=='multi_hot': check_hot(one, given)
     found = _found_names(seen, form, kind, renamed, given)
     labels = own or LabelSet(found if given is None else given, kind)
     check_found(seen, form, labels, found)
-    return LabelPlan([o.name for o in seen], labels, form, renamed)
+    return LabelPlan([o.name for o in seen], labels, form, renamed, declared=own is not None or given is not None)
 
 # %% ../../nbs/47_data.columns.ipynb #c8773687
 def _renamed(plan, names):
@@ -625,12 +626,13 @@ def label_frame(
 def check_two_sides(
     df:pd.DataFrame, # Tidy label columns; n rows
     cols, # Their names
+    declared:bool=False, # Were the classes declared? Then it is enough that one column has two sides
 ):
     "Raise where a label column says the same of all rows that it says anything of"
-    for o in cols:
-        values = pd.unique(df[o].dropna())
-        if len(values)>1: continue
-        shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values]
+    values = {o:pd.unique(df[o].dropna()) for o in cols}
+    sided = [o for o in cols if len(values[o])>1]
+    for o in [] if declared and sided else [o for o in cols if o not in sided]:
+        shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values[o]]
         what = f"only {shown[0]}" if shown else 'no label at all'
         raise ValueError(f"label column {o!r} has {what} in {len(df)} rows: a classifier needs two sides; "
                          "add data or drop the column")

@@ -434,6 +434,7 @@ class LabelledFrame:
     cols:list # Tidy label columns
     source_cols:list # Label columns that they were read from
     renamed:dict = None # Value -> class name, where the user names values
+    declared:bool = False # Were the classes given, or declared by the source?
 
 @patch
 def labelled(self:LabelledFrame) -> np.ndarray: # Row numbers
@@ -479,11 +480,12 @@ def labelled_frame(
     if isinstance(source, Comments):
         if source.labels is None:
             raise ValueError(f"{source.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
-        return LabelledFrame(source.to_frame(), source.text_cols, source.labels, source.label_cols, source.label_cols)
+        return LabelledFrame(source.to_frame(), source.text_cols, source.labels, source.label_cols, source.label_cols,
+                             declared=True)
     df = as_frame(source)
     if len(df)==0: raise ValueError("the data have no rows: expected at least two labelled texts")
     text,cols = check_inputs(df, text_col),as_list(label_cols)
     if not cols: raise ValueError("`label_cols` is empty: expected the name of a label column, or several")
     plan,new = read_labels(source, df, cols, classes)
     check_clash(new.columns, [o for o in df if o not in cols])
-    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), cols, plan.renamed)
+    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), cols, plan.renamed, plan.declared)

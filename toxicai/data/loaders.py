@@ -163,13 +163,13 @@ def training_frame(
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
     label_cols='label', # Name of one label column, or a list of names
     classes=None, # Class names in order; found in the data by default
-) -> LabelledFrame: # Each label column has two sides
+) -> LabelledFrame: # Each label column has two sides; of declared classes, some have
     "What the loaders are made from"
     if isinstance(source, Comments) and (text_col,label_cols,classes)!=('text','label',None):
         raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols` and `vocab`, "
                          "or pass them to `load_comments`")
     data = labelled_frame(source, text_col, label_cols, classes)
-    check_two_sides(data.df, data.cols)
+    check_two_sides(data.df, data.cols, data.declared)
     return data
 
 # %% ../../nbs/56_data.loaders.ipynb #ff8e3196

@@ -33,6 +33,7 @@ from ..train.provenance import *
 from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
+from .snapshots import *
 
 # %% ../../nbs/82_runs.tracking.ipynb #a6d0f944
 def metric_key(
