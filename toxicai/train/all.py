@@ -6,8 +6,8 @@ from .callbacks import *
 from .provenance import *
 from .averaging import *
 from .lora import *
-from .learner import *
 from .loop import *
+from .learner import *
 from .verbs import *
 from .onnx import *
 from .export import *

@@ -6,7 +6,7 @@
 __all__ = ['check_replaceable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
            'without_keys', 'config_with_labels', 'save_network', 'save_tokenizer', 'text_facts', 'last_metrics',
            'folder_versions', 'some_ids', 'known_targets', 'drift_sample', 'score_drift', 'backend_drift', 'card_table',
-           'classes_table', 'drift_table', 'card_head', 'model_card', 'hub_name', 'add_onnx', 'push_folder',
+           'classes_table', 'drift_table', 'card_head', 'model_card', 'public_name', 'add_onnx', 'push_folder',
            'detector_from_pickle']
 
 # %% ../../nbs/71_train.export.ipynb #eeb047ca
@@ -329,7 +329,7 @@ def model_card(
     return '\n\n'.join([card_head(meta, base, license), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
 
 # %% ../../nbs/71_train.export.ipynb #523b64d0
-def hub_name(
+def public_name(
     checkpoint, # Where the training began
 ): # A name on the Hub, or None
     "`checkpoint` where it is a name on the Hub: paths do not travel"
@@ -372,7 +372,7 @@ def save_detector(self:TransformerLearner,
         save_tokenizer(tfm.encoder, new)
         if onnx: add_onnx(self, model, meta, new)
         write_folder_json(new/'toxicai.json', meta)
-        card = model_card(meta, hub_name(tfm.checkpoint), about, license, reports)
+        card = model_card(meta, public_name(tfm.checkpoint), about, license, reports)
         (new/'README.md').write_text(card, encoding='utf-8')
         read_folder(new).encoder()
     return Path(folder)
