@@ -23,6 +23,8 @@ from fastai.torch_core import set_seed
 
 from benchmarks.common import *
 from toxicai.all import *
+from toxicai.text.core import without,word_spans
+from toxicai.data.loaders import class_names
 from toxicai.text.evasion import swear_words
 
 SHARES = (0.01,0.05,0.1,0.2,0.5) # https://arxiv.org/abs/1911.03429, section 4.2

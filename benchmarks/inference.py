@@ -19,6 +19,7 @@ from transformers import AutoTokenizer,BertConfig,BertModel,pipeline
 
 from benchmarks.common import *
 from toxicai.all import *
+from toxicai.serve.backends import n_threads,reference_backend
 
 PARTS = ('throughput','latency','start','together','drift','large')
 JIGSAW = 159571 # comments in the whole training file of Jigsaw's first challenge

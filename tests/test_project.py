@@ -176,101 +176,29 @@ def test_serving_is_required():
     assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
     assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
 
+def listed(name): # Modules that an `all` imports, in its order
+    body = ast.parse(code_of(name)).body
+    froms = [o for o in body if isinstance(o, ast.ImportFrom) and o.module!='importlib.util']
+    return [m.removeprefix('toxicai.') for o in froms for m in ([o.module] if o.module else [a.name for a in o.names])]
+
 def test_all_in_order():
-    "`toxicai.all` and the `all` of each wing import in the order of the notebooks"
-    def modules(name): return [o.module.removeprefix('toxicai.') for o in ast.parse(code_of(name)).body if isinstance(o, ast.ImportFrom) and o.module!='importlib.util']
-    assert modules('all')==[o for o in nbs if wing(o)=='ground' and number[o]<90]+[f'{w}.all' for w in wings]
+    "`toxicai.all` and the `all` of each wing import in the order of the notebooks, and list what users get"
+    ground = [o for o in nbs if wing(o)=='ground' and number[o]<90]
+    assert [o for o in listed('all') if o not in ground]==[f'{w}.all' for w in wings]
     for w in wings:
-        found = modules(f'{w}.all')
-        assert found==[o.split('.')[1] for o in nbs if wing(o)==w], w
+        rooms = [o.split('.')[1] for o in nbs if wing(o)==w]
+        assert listed(f'{w}.all')==[o for o in rooms if o in listed(f'{w}.all')], w
+        assert f'wing `{w}`' in code_of(f'{w}.all').splitlines()[0]
+        assert '*' not in code_of(f'{w}.all').split('"', 2)[2]
 
-# Names of the modules of the package that it imports, at any depth
-    "Which modules of toxicai `src` imports"
-    names,here = [],['toxicai',*name.split('.')]
-    for o in ast.walk(ast.parse(src)):
-        if isinstance(o, ast.Import): names += [a.name for a in o.names]
-        elif isinstance(o, ast.ImportFrom):
-            base = '.'.join([*(here[:len(here)-o.level] if o.level else []), *filter(None, [o.module])])
-            names += [f'{base}.{a.name}' for a in o.names] if base in ('toxicai', *[f'toxicai.{w}' for w in wings]) else [base]
-    return {o.removeprefix('toxicai.') for o in names if o.startswith('toxicai.')}
-
-wings = ['text','serve','judge','data','train','runs'] # in order, over the ground floor
-nbs = {name: p for p in sorted((root/'nbs').glob('[0-9]*.ipynb')) if (name := default_exp(p))}
-number = {name: int(p.name.split('_')[0]) for name,p in nbs.items()}
-
-def wing(name): return name.split('.')[0] if '.' in name else 'ground'
-
-def code_of(name): return (root/'toxicai'/f"{name.replace('.', '/')}.py").read_text(encoding='utf-8')
-
-def top_imports(src): # The import lines of `src` outside of functions
-    return '\n'.join(ast.unparse(o) for o in ast.parse(src).body if isinstance(o, (ast.Import,ast.ImportFrom)))
-
-def test_imported():
-    assert imported('from toxicai.a import *\nfrom ..b.c import d\nfrom .. import e\nfrom ..text import f\ndef f(): import toxicai.g', 'judge.x')=={'a','b.c','e','text.f','g'}
-    assert imported('from .c import *', 'judge.x')=={'judge.c'}
-    assert imported('import toxicai\nimport torch.nn\nfrom fastai.text.all import *')==set()
-
-def test_numbers():
-    "A notebook's name is its number and its room; numbers go up by wing, without holes in one"
-    assert [p.name for p in nbs.values()]==[f'{number[k]:02}_{k}.ipynb' for k in nbs]
-    rooms = [k for k in nbs if number[k]<90]
-    order = ['ground',*wings]
-    assert [wing(k) for k in rooms]==sorted(map(wing, rooms), key=order.index)
-    for w in order:
-        ns = [number[k] for k in rooms if wing(k)==w]
-        assert ns==list(range(ns[0], ns[0]+len(ns))), f"numbers of {w} have holes: {ns}"
-
-@pytest.mark.parametrize('name', nbs)
-def test_layers(name):
-    "Exported code imports lower notebook numbers only; lessons may also import their own module, test_utils and what is called in a comment of theirs"
-    cells = code_cells(nbs[name])
-    lower = {k for k,v in number.items() if v<number[name]}
-    code,lessons = (set().union(*[imported(o, name) for o in cells if is_exported(o)==b]) for b in (True,False))
-    assert code<=lower, f"{name} exports code that imports {sorted(code-lower)}"
-    if wing(name)=='judge': assert 'data' not in map(wing, code), f"{name} of judge imports {sorted(code)}"
-    if wing(name)=='data': assert 'judge' not in map(wing, code), f"{name} of data imports {sorted(code)}"
-    if wing(name)=='serve':
-        assert set(map(wing, code))<={'ground','text','serve'}, f"{name} of serve imports {sorted(code)}"
-        assert not {'text.models','text.tokenizer'} & imported(top_imports(code_of(name)), name)
-
-heavy = {'fastai','torch','transformers','datasets'}
-
-@pytest.mark.parametrize('name', [o for o in nbs if wing(o)=='judge'])
-def test_judge_is_light(name):
-    "What judges reads arrays: no fastai anywhere, torch and transformers only in `explain`, within functions"
-    allowed = {'torch','transformers'} if name=='judge.explain' else set()
-    found = third_party(code_of(name)) & heavy
-    assert found<=allowed, f"{name} imports {sorted(found-allowed)}"
-    assert not third_party(top_imports(code_of(name))) & heavy
-
-def test_judge_alone():
-    "All of judge can be imported without what trains"
-    names = ','.join(f"'toxicai.{o}'" for o in nbs if wing(o)=='judge')
-    code = f"import sys,importlib; [importlib.import_module(o) for o in ({names})]; print(sorted({heavy} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
-
-def third_party(src): # Top-level names that `src` imports from outside the package and the standard library
-    found = [a.name for o in ast.walk(ast.parse(src)) if isinstance(o, ast.Import) for a in o.names]
-    found += [o.module for o in ast.walk(ast.parse(src)) if isinstance(o, ast.ImportFrom) and not o.level]
-    return {o.split('.')[0] for o in found} - {'toxicai'} - sys.stdlib_module_names
-
-def with_what_it_imports(name): # `name` and the modules of the package below it, imports inside functions left out
-    return {name}.union(*[with_what_it_imports(o) for o in imported(top_imports(code_of(name)), name)])
-
-def test_serving_is_required():
-    "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
-    own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
-    modules = with_what_it_imports('serve.detector')
-    assert modules=={'serve.detector','serve.backends','serve.folder','text.encoding','text.rules','text.evasion','text.core','strings','labels','probabilities'}
-    found = set().union(*[third_party(code_of(o)) for o in modules])
-    assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
-    assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
-
-def test_all_in_order():
-    "toxicai/all.py star-imports in the order of the notebooks"
-    body = ast.parse((root/'toxicai/all.py').read_text(encoding='utf-8')).body
-    numbers = [number[m] for o in body if isinstance(o, ast.ImportFrom) and (m := o.module.split('.')[-1]) in number]
-    assert numbers==sorted(numbers)
+def test_all_is_whole():
+    "Each room of a wing is loaded with its `all`, so that no method is missing; users get at most 150 names"
+    for w in wings:
+        rooms = [f'toxicai.{o}' for o in nbs if wing(o)==w]
+        code = f"import sys,toxicai.{w}.all; print([o for o in {rooms} if o not in sys.modules])"
+        found = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True)
+        assert found.stdout.strip()=='[]', f'{w}: {found.stdout}'
+    assert len([o for o in vars(importlib.import_module('toxicai.all')) if not o.startswith('_')])<=150
 
 # Names
 

@@ -8,6 +8,7 @@ from fastai.text.all import CategoryBlock,ColReader,DataBlock,IndexSplitter,Mult
 from fastai.torch_core import to_device
 
 from toxicai.all import *
+from toxicai.data.batches import class_chances
 from toxicai.test_utils import comments,tiny_checkpoint
 
 ck = tiny_checkpoint()

@@ -10,6 +10,8 @@ from hypothesis import given,settings,strategies as st
 
 from benchmarks import explain as bench
 from toxicai.all import *
+from toxicai.text.core import located,word_spans
+from toxicai.judge.explain import ExplainMethod,explain_text,log_odds,text_logits,token_contributions,way_points,word_scores
 from toxicai.judge.explain import blank_token,named_inputs
 from toxicai.test_utils import archs,comments,tiny_checkpoint
 

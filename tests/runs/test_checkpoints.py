@@ -16,6 +16,9 @@ from fastai.data.transforms import ColReader,RandomSplitter
 from fastai.data.all import ItemTransform
 
 from toxicai.all import *
+from toxicai.train.callbacks import FitGuard,resumable
+from toxicai.train.provenance import rng_state,set_rng_state
+from toxicai.runs.checkpoints import same_weights
 from toxicai import files
 from toxicai.train.callbacks import FiniteLoss,rows_of_batch
 from toxicai.test_utils import comments,tiny_checkpoint

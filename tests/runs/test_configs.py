@@ -7,6 +7,7 @@ from fastai.callback.training import GradientClip
 from torch import nn
 
 from toxicai.all import *
+from toxicai.data.encode import all_targets
 from toxicai.runs.configs import *
 from toxicai.test_utils import comments,tiny_checkpoint
 

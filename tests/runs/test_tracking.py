@@ -11,6 +11,7 @@ from fastcore.foundation import L
 from torch import nn
 
 from toxicai.all import *
+from toxicai.train.provenance import data_digests
 from toxicai.runs.tracking import *
 from toxicai.test_utils import comments,tiny_checkpoint
 

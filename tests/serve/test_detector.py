@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np,pandas as pd,pytest,torch
 from hypothesis import given,settings,strategies as st
 from toxicai.all import *
+from toxicai.strings import mend_surrogates
+from toxicai.serve.backends import choose_backend,fp32_backends,n_threads,open_backend,packed,run_all,token_budget
+from toxicai.train.export import model_card,score_drift
 from toxicai.test_utils import *
 
 texts = ['you are an idiot', 'thank you', '', ' ', 'moron '*200, 'émoji 😀 مرحبا', 'half \ud800 a pair', 'nul \x00 inside', 'a'*3000, 'see [SEP] and </s>', 'You  1d1ot!!!!']

@@ -11,6 +11,7 @@ from transformers import get_linear_schedule_with_warmup
 sys.path.append(str(Path(__file__).parents[1]/'runs')) # for its helpers, also where it is not collected
 from test_checkpoints import StopAt,assert_same,call,learner,resumed
 from toxicai.all import *
+from toxicai.train.lora import has_lora,without_lora
 from toxicai.train.averaging import mean_state
 from toxicai.test_utils import archs,comments,tiny_checkpoint
 

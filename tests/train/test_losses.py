@@ -11,6 +11,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional as F
 
 from toxicai.all import *
+from toxicai.train.losses import loss_class,probs_of
+from toxicai.runs.configs import config_loss
 from toxicai.test_utils import comments,tiny_checkpoint
 
 nan,n_classes = float('nan'),4

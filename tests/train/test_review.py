@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 
 import toxicai.data.show,toxicai.train.loop
 from toxicai.all import *
+from toxicai.text.tokenizer import load_pretrained
 from toxicai.test_utils import comments,tiny_checkpoint
 
 root,ck = Path(__file__).resolve().parents[2],tiny_checkpoint()

@@ -1,14 +1,11 @@
-"The wing `data`: any labelled comments in, loaders out; it knows the ground floor, `text` and `serve`, and not `judge`"
-from .textfiles import *
-from .rows import *
-from .columns import *
-from .comments import *
-from .corpora import *
-from .load import *
-from .duplicates import *
-from .splits import *
-from .describe import *
-from .encode import *
-from .batches import *
-from .loaders import *
-from .show import *
+"The wing `data`: any labelled comments in, loaders out. It knows the ground floor, `text` and `serve`, and not `judge`"
+from .comments import Comments,clear_cache
+from .corpora import Corpus,known_corpora,catalog
+from .load import sample_csv,load_comments
+from .duplicates import text_key,near_duplicates,label_conflicts,leakage_report
+from .splits import grouped_split,folds,time_split,stratified_split,column_split
+from .describe import Description,describe
+from .encode import EncodedText,EncodeTfm
+from .batches import BucketedDL
+from .loaders import text_tfm,TransformerTextBlock,MultiLabelEncode,ToxicityDataLoaders
+from .show import CommentTable,show_batch,show_results,plot_top_losses

@@ -1,6 +1,6 @@
-"The wing `runs`: many trainings; it knows every wing"
-from .snapshots import *
-from .checkpoints import *
-from .tracking import *
-from .configs import *
-from .sweeps import *
+"The wing `runs`: many trainings. It knows every wing"
+from .snapshots import read_checkpoint,has_checkpoint
+from .checkpoints import Checkpoint
+from .tracking import GradNorm,masked_text,run_config,WandbRun
+from .configs import Setting,sweepable,SettingError,train_config
+from .sweeps import Sweep,sweep,spread

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['metric_key', 'epoch_figures', 'GradNorm', 'token_mask', 'TokenCount', 'learner_settings', 'plain_value', 'run_config',
-           'masked_text', 'text_mask', 'row_errors', 'sampled_rows', 'shown_classes', 'text_table', 'start_run',
+           'masked_text', 'text_mask', 'row_errors', 'sampled_rows', 'decided_names', 'text_table', 'start_run',
            'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere', 'tensorboard_log', 'wandb_process']
 
 # %% ../../nbs/82_runs.tracking.ipynb #9c2c6386
@@ -187,7 +187,7 @@ def sampled_rows(
     return np.r_[worst[np.argsort(-gap[worst], kind='stable')][:n_wrong], right[:n-n_wrong]]
 
 # %% ../../nbs/82_runs.tracking.ipynb #e80814c8
-def shown_classes(
+def decided_names(
     values, # For each class how far it applies, in [0,1]; shape (n_classes,)
     names, # Of the classes
 ) -> str: # Separated by commas; a dash where none applies
@@ -204,7 +204,7 @@ def text_table(
     "Some texts with what was annotated and what was predicted"
     names,part = list(judged.labels),judged.take(rows)
     texts = part.texts if mask is None else [mask(o) for o in part.texts]
-    target,predicted = [[shown_classes(o, names) for o in of] for of in (part.onehot(),part.flags())]
+    target,predicted = [[decided_names(o, names) for o in of] for of in (part.onehot(),part.flags())]
     _,wrong = row_errors(part)
     whole = [mend_surrogates(o) for o in texts]
     df = pd.DataFrame(dict(text=whole, target=target, predicted=predicted, correct=~wrong))

@@ -1,4 +1,4 @@
-"The wing `serve`: a folder at work, without fastai; it knows the ground floor and `text`"
-from .folder import *
-from .backends import *
-from .detector import *
+"The wing `serve`: a folder at work, without fastai. It knows the ground floor and `text`, and of `text` neither `models` nor `tokenizer`, except inside a function"
+from .folder import FolderError,DetectorFolder,read_folder
+from .backends import Backend,backends,add_backend,why_not
+from .detector import Detections,Detector

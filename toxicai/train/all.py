@@ -1,13 +1,13 @@
-"The wing `train`: the Learner; it knows every wing before it"
-from .losses import *
-from .metrics import *
-from .optimizer import *
-from .callbacks import *
-from .provenance import *
-from .averaging import *
-from .lora import *
-from .loop import *
-from .learner import *
-from .verbs import *
-from .onnx import *
-from .export import *
+"The wing `train`: the Learner. It knows every wing before it"
+from .losses import (
+    add_loss,loss_classes,balanced_weight,balanced_pos_weight,identity_weights,MaskedLoss,MaskedBCELoss,
+    MaskedFocalLoss,MaskedAsymmetricLoss,MaskedCELoss,MaskedFocalCELoss,OrdinalLoss)
+from .metrics import MaskedMetric,label_metric,label_metrics,MaskedRocAuc,MaskedAveragePrecision,MaskedF1,BiasAuc
+from .optimizer import adamw
+from .callbacks import HFInputs,AutoPrecision,FrozenBody,FiniteLoss
+from .provenance import seed_everything
+from .averaging import EMA,Soup,GradualUnfreezing
+from .lora import add_lora,merge_lora
+from .learner import TransformerLearner,toxicity_learner
+from . import verbs as _verbs # methods of the learner
+from .export import push_folder,detector_from_pickle
