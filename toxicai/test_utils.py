@@ -70,7 +70,8 @@ def bytelevel_of(
     tok = Tokenizer(models.BPE())
     tok.pre_tokenizer,tok.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False),decoders.ByteLevel()
     letters = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=specials, initial_alphabet=letters, show_progress=False)
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=specials, initial_alphabet=letters,
+                                  show_progress=False)
     tok.train_from_iterator(_rude+_kind, trainer)
     return tok
 

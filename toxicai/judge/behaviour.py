@@ -60,7 +60,7 @@ behaviour_kinds = { # kind -> (toxic?, hateful?, what it tests)
 
 # %% ../../nbs/39_judge.behaviour.ipynb #805853a1
 def behaviour_cases(
-    label:str='toxic', # What the classifier looks for; for 'hate' and its aliases, hate against groups alone is expected
+    label:str='toxic', # What the classifier looks for; for 'hate' and its aliases, only hate against groups counts
 ) -> pd.DataFrame: # Columns `kind`, `text`, `expected` (bool)
     "English comments of every kind in `behaviour_kinds`, with the flag that is right for `label`"
     df,hate_alone = shipped_table('behaviour'),canonical(label) in ('hate','identity_hate')

@@ -347,7 +347,7 @@ _found_by = dict(terms='term', families='family')
 
 def find_groups(
     judged:Judged, # n texts
-    groups='terms', # 'terms' or 'families' for words in the texts, names of columns, or a frame with a row for each text
+    groups='terms', # 'terms' or 'families' for words in the texts, names of columns, or a frame with a row a text
     lang:str='en', # Language of the terms, one of `languages`
 ) -> tuple: # Is the row about the group? A frame of shape (n, n_groups); and where the groups come from, in words
     "Groups of the rows of `judged`"

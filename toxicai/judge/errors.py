@@ -135,7 +135,7 @@ def _class_suspects(judged, find):
 def label_errors(
     judged:Judged, # n texts that the model was not trained on
     method:str='rule', # 'rule', or 'cleanlab' with the extra `errors`
-) -> pd.DataFrame: # `row`, `label` (of several), `annotated`, `suggested`, both probabilities; `key` and `text` where known
+) -> pd.DataFrame: # `row`, `label` (of several), `annotated`, `suggested`, both probabilities; `key`, `text` if known
     "Labels that are likely wrong"
     if method not in label_error_methods:
         raise ValueError(f"`method` is {method!r}: expected one of {list(label_error_methods)}")

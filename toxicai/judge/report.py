@@ -72,7 +72,8 @@ def slice_values(
 def _rates(wrong, n):
     "Error rate and Wilson's interval for counts of errors among `n`"
     ends = [wilson(*o) for o in zip(wrong, n)]
-    return dict(error_rate=np.where(n>0, safe_ratio(wrong, n), np.nan), low=[o[0] for o in ends], high=[o[1] for o in ends])
+    low,high = [o[0] for o in ends],[o[1] for o in ends]
+    return dict(error_rate=np.where(n>0, safe_ratio(wrong, n), np.nan), low=low, high=high)
 
 def wrong_decisions(
     judged:Judged, # n texts

@@ -7,8 +7,8 @@ __all__ = ['plan_parts', 'max_tries', 'engine_states', 'parse_yaml', 'read_plan'
            'sweep_engine', 'check_by_engine', 'check_plan', 'read_runs', 'write_runs', 'changed_runs', 'load_json',
            'save_json', 'hold_run', 'begin_run', 'add_run', 'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config',
            'to_stop', 'claim', 'SweepStop', 'Sweep', 'data_summary', 'changed_values', 'SweepEpoch', 'check_count',
-           'sweep', 'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis', 'shade_colour', 'spread',
-           'run_sweep']
+           'sweep', 'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis', 'shade_colour',
+           'mean_and_spread', 'spread', 'run_sweep']
 
 # %% ../../nbs/84_runs.sweeps.ipynb #fb6cd17c
 import json,os,random,re,time,warnings
@@ -694,21 +694,24 @@ def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
     return fig
 
 # %% ../../nbs/84_runs.sweeps.ipynb #a30e3f25
-def _interval(x, level=0.95):
-    "Mean, standard deviation and interval of the mean of `x`"
-    mean,sd = float(np.mean(x)),float(np.std(x, ddof=1)) if len(x)>1 else np.nan
+def mean_and_spread(
+    x, # Figures, one for each seed
+    level:float=0.95, # Confidence of the interval
+) -> dict: # `n`, `mean`, `sd`, and the ends of the interval of the mean, `low` and `high`
+    "What figures over seeds say together; a single one has no spread"
+    sd = float(np.std(x, ddof=1)) if len(x)>1 else np.nan
     low,high = student_interval(x, level)
-    return dict(n=len(x), mean=mean, sd=sd, low=low, high=high)
+    return dict(n=len(x), mean=float(np.mean(x)), sd=sd, low=low, high=high)
 
 def spread(
     values:dict, # 'default' and 'best' -> figures, one for each seed
-) -> pd.DataFrame: # A row for each, and one for best minus default: `n`, `mean`, `sd`, and the ends of a 95 % interval, `low` and `high`
+) -> pd.DataFrame: # A row for each, and one for best minus default: `n`, `mean`, `sd`, `low`, `high` (95 % interval)
     "Figures over seeds, and whether one setting is better (Welch's t)"
     a,b = values['best'],values['default']
     low,high = welch_interval(a, b)
     mean = float(np.mean(a)-np.mean(b))
     diff = dict(n=min(len(a), len(b)), mean=mean, sd=np.nan, low=low, high=high)
-    return pd.DataFrame({'default':_interval(b), 'best':_interval(a), 'best - default':diff}).T
+    return pd.DataFrame({'default':mean_and_spread(b), 'best':mean_and_spread(a), 'best - default':diff}).T
 
 # %% ../../nbs/84_runs.sweeps.ipynb #a0bef9a6
 @patch

@@ -88,7 +88,7 @@ def check_loss_probs(
     apart = np.abs(loss.activation(logits).numpy()-labels.probs(logits.numpy())).max()
     if not apart<1e-4:
         raise ValueError(f"the probabilities of {type(loss).__name__} are not those of labels of the kind "
-                         f"{labels.kind!r} (they differ by {apart:.2g}): use a loss of `toxicai.losses`")
+                         f"{labels.kind!r} (they differ by {apart:.2g}): use a loss of `toxicai.train.losses`")
 
 # %% ../../nbs/71_train.export.ipynb #07e5c9ed
 _local_keys = ('_name_or_path','name_or_path','auto_map')

@@ -86,7 +86,7 @@ def fitting_loss(
     if isinstance(loss_func, MaskedLoss): return set_up_loss(dls, loss_func)
     if getattr(dls.train, 'row_weights', None) is not None:
         raise ValueError(f"the loaders have sample weights, which {type(loss_func).__name__} would ignore: "
-                         "use a loss of `toxicai.losses`, or leave `weight_col` out")
+                         "use a loss of `toxicai.train.losses`, or leave `weight_col` out")
     return loss_func
 
 # %% ../../nbs/68_train.learner.ipynb #661dbfc4
@@ -156,7 +156,7 @@ def labels(self:TransformerLearner, labels):
                          "expected the same classes in the same order")
     if labels.calibration is not None and not hasattr(loss, 'calibration'):
         raise ValueError(f"the loss {type(loss).__name__} cannot calibrate its probabilities: "
-                         "use a loss of `toxicai.losses`, or one whose `activation` applies "
+                         "use a loss of `toxicai.train.losses`, or one whose `activation` applies "
                          "its attribute `calibration`")
     self._labels = labels
     if hasattr(loss, 'calibration'): loss.calibration = labels.calibration
