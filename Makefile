@@ -36,7 +36,7 @@ test: $(VENV)/.installed-dev ## All notebooks and the fast tests
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
 test-all: $(VENV)/.installed-dev ## The same with the slow tier
-	$(BIN)/nbdev-test --do-print --n-workers $(WORKERS) --flags "slow $(CUDA)"
+	$(BIN)/nbdev-test --do-print --n-workers $(WORKERS) --flags "slow $(CUDA) $(if $(TOXICAI_DATA),data)"
 	$(BIN)/python -m pytest -n $(WORKERS)
 
 test-min: .venv-min/constraints.txt ## `make test` with the lowest versions that settings.ini allows
