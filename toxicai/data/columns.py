@@ -10,8 +10,8 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'class_text', 'given_classes', 'class_order', 'mixed_names', 'id_names', 'list_names', 'joined_names',
            'share_names', 'unscored_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled',
            'check_shapes', 'check_number_columns', 'LabelPlan', 'tidy_cols', 'label_form', 'check_hot', 'check_found',
-           'check_order', 'plan_labels', 'read_names', 'read_numbers', 'read_tags', 'read_multi_hot', 'label_arrays',
-           'label_frame', 'check_two_sides']
+           'check_order', 'found_class_names', 'plan_labels', 'read_names', 'read_numbers', 'read_tags',
+           'read_multi_hot', 'label_arrays', 'label_frame', 'check_two_sides']
 
 # %% ../../nbs/47_data.columns.ipynb #14abb4eb
 import re
@@ -238,7 +238,7 @@ def _look_at_names(seen, array):
     seen.values.update({k:n for k,n in zip(*counted_values(names)) if k is not None})
 
 # %% ../../nbs/47_data.columns.ipynb #2b58aa5a
-def _look(seen, array, where, row, by_name=True):
+def _look_at_column(seen, array, where, row, by_name=True):
     "Add a batch to what was `seen`"
     is_ordered = pa.types.is_dictionary(array.type) and array.type.ordered
     if is_ordered: seen.declared = as_classes(array.dictionary).to_pylist()
@@ -264,7 +264,7 @@ def scan_labels(
     "Read the label columns of `rows` once"
     res = {o:Seen(o, declared=rows.declared.get(o)) for o in cols}
     for where,n,batch in rows.read(list(cols)) if cols else ():
-        for o in cols: _look(res[o], batch[o], where, n, by_name=len(res)==1) # several columns hold no names
+        for o in cols: _look_at_column(res[o], batch[o], where, n, by_name=len(res)==1) # several hold no names
     return list(res.values())
 
 # %% ../../nbs/47_data.columns.ipynb #91ebf3fb
@@ -358,6 +358,7 @@ def joined_names(one, names):
                     f"`df[{one.name!r}] = df[{one.name!r}].str.split({mark!r})`; "
                     "if each cell is one class, list all `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #8c325fd2
 def share_names(one, names):
     "Shares in per cent, or with a decimal comma"
     odd = [o for o in names if re.fullmatch(r'\d+([.,]\d+)?\s*%|\d+,\d+', o)]
@@ -387,6 +388,7 @@ def header_names(one, names):
         return (f"holds its own name in {one.values[again[0]]} rows: is a header line repeated? "
                 "Leave those rows out, or list all `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #38463d71
 name_checks = (share_names, mixed_names, id_names, list_names, joined_names, unscored_names, respelt_names, header_names)
 
 def refuse_names(
@@ -411,6 +413,7 @@ def check_labelled(
         if empty: raise ValueError(f"label column {o.name!r} has no label at all: there is no label in {o.n} rows; "
                                     "add data, or leave the column out of `label_cols`")
 
+# %% ../../nbs/47_data.columns.ipynb #4f66f589
 def check_shapes(
     seen, # `Seen` of each label column
 ):
@@ -425,6 +428,7 @@ def check_shapes(
             raise ValueError(f"label column {o.name!r} holds lists: expected 0, 1, a share in [0,1] or a gap; "
                              "a column of lists must be the only label column")
 
+# %% ../../nbs/47_data.columns.ipynb #0eef134d
 def check_number_columns(
     seen, # `Seen` of each label column
 ):
@@ -433,8 +437,7 @@ def check_number_columns(
         if o.odd:
             value,row,where = o.odd
             raise ValueError(f"label column {o.name!r} holds {value!r} in row {row} of {where}, where numbers are "
-                             "needed: "
-                             "expected 0, 1, yes, no, a share in [0,1] or a gap; "
+                             "needed: expected 0, 1, yes, no, a share in [0,1] or a gap; "
                              "class names go into one column, `label_cols='name'`")
         if o.low<0 or o.high>1:
             raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
@@ -478,6 +481,7 @@ def label_form(
                          "from 0 to 1 for each class")
     return 'tags'
 
+# %% ../../nbs/47_data.columns.ipynb #efd8f943
 def check_hot(
     one:Seen, # A column for which `is_multi_hot` holds
     names, # Class names, or None
@@ -511,6 +515,7 @@ def check_found(
     if missing and form=='numbers':
         raise ValueError(f"classes {missing} have no column: expected exactly {cols} in `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #a4c7a13b
 def check_order(
     one:Seen, # The label column
     names, # Class names that were found
@@ -522,7 +527,13 @@ def check_order(
                          f"list all from the lowest to the highest, `classes={names[:5]}` in their order")
 
 # %% ../../nbs/47_data.columns.ipynb #325f55d6
-def _found_names(seen, form, kind, renamed, given):
+def found_class_names(
+    seen, # `Seen` of each label column
+    form:str, # One of `label_forms`
+    kind:str, # Kind of `LabelSet`
+    renamed, # Dict of value -> class name, or None
+    given, # Class names that are given or declared, or None
+) -> list:
     "Class names that are there; checked where nobody says which there should be"
     one = seen[0]
     if form=='multi_hot': return list(given)
@@ -539,6 +550,7 @@ def _found_names(seen, form, kind, renamed, given):
                          "add data or drop the column, or name all `classes`")
     return found
 
+# %% ../../nbs/47_data.columns.ipynb #37da007b
 def plan_labels(
     seen, # `Seen` of each label column
     kind:str=None, # Kind of `LabelSet`; found by default
@@ -556,7 +568,7 @@ def plan_labels(
     form = label_form(one, kind, given)
     if form=='numbers': check_number_columns(seen)
     if form=='multi_hot': check_hot(one, given)
-    found = _found_names(seen, form, kind, renamed, given)
+    found = found_class_names(seen, form, kind, renamed, given)
     labels = own or LabelSet(found if given is None else given, kind)
     check_found(seen, form, labels, found)
     return LabelPlan([o.name for o in seen], labels, form, renamed, declared=own is not None or given is not None)
@@ -582,6 +594,7 @@ def read_numbers(plan, batch):
     "A column of numbers for each class"
     return [as_numbers(batch[o])[0].cast(pa.float32()) for o in plan.labels]
 
+# %% ../../nbs/47_data.columns.ipynb #e8336a3c
 def read_tags(plan, batch):
     "Lists of class names as a column of 0 and 1 for each class"
     lists = batch[plan.cols[0]]
@@ -593,6 +606,7 @@ def read_tags(plan, batch):
     res[lists.is_null().to_numpy(zero_copy_only=False)] = np.nan
     return _columns_of(res)
 
+# %% ../../nbs/47_data.columns.ipynb #ebd271b7
 def read_multi_hot(plan, batch):
     "Lists of numbers as a column for each class"
     lists = batch[plan.cols[0]]
@@ -601,6 +615,7 @@ def read_multi_hot(plan, batch):
     res[lists.is_valid().to_numpy(zero_copy_only=False)] = numbers.reshape(-1, len(plan.labels))
     return _columns_of(res)
 
+# %% ../../nbs/47_data.columns.ipynb #89b7da10
 label_forms = dict(names=read_names, numbers=read_numbers, tags=read_tags, multi_hot=read_multi_hot)
 
 # %% ../../nbs/47_data.columns.ipynb #348b6a56

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows', 'tidy_batches',
-           'Comments', 'FoundColumns', 'find_columns', 'other_columns', 'check_clash', 'cache_folder', 'clear_cache',
-           'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_frame']
+           'Comments', 'split_terms', 'FoundColumns', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
+           'clear_cache', 'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs',
+           'labelled_frame']
 
 # %% ../../nbs/48_data.comments.ipynb #7d04a97c
 import hashlib,json,re
@@ -46,6 +47,7 @@ def decoded_text(
                          "decode them before, with the encoding that they were written in") from e
     return array
 
+# %% ../../nbs/48_data.comments.ipynb #5c7657b2
 def clean_text(
     array:pa.Array, # A column of text
     name:str, # Its name
@@ -92,6 +94,7 @@ def tidy_schema(
     label = pa.string() if plan.labels and exclusive(plan.labels.labels.kind) else pa.float32()
     return pa.schema([(o, pa.string()) for o in plan.text] + [(o, label) for o in plan.label_cols] + kept)
 
+# %% ../../nbs/48_data.comments.ipynb #074ae0d9
 def kept_array(
     array:pa.Array, # A column that stays
     t:pa.DataType, # Its type in the tidy table
@@ -107,7 +110,7 @@ def kept_array(
                          "give it one type, or leave it out with `keep=[...]`") from e
 
 # %% ../../nbs/48_data.comments.ipynb #c5f8962c
-def _first_rows(mask, row, k=3): return ', '.join(str(row+int(i)) for i in np.flatnonzero(mask)[:k])
+def _row_numbers(mask, row, k=3): return ', '.join(str(row+int(i)) for i in np.flatnonzero(mask)[:k])
 
 def whole_rows(
     texts, # Text columns of a batch; n rows
@@ -120,11 +123,12 @@ def whole_rows(
     gone = np.logical_or.reduce([o.is_null().to_numpy(zero_copy_only=False) for o in texts])
     if not gone.any(): return None
     if not plan.drop_missing:
-        raise ValueError(f"no text in {' or '.join(plan.text)} in row {_first_rows(gone, row)} of {where}: "
+        raise ValueError(f"no text in {' or '.join(plan.text)} in row {_row_numbers(gone, row)} of {where}: "
                          "expected text in every row; pass `drop_missing=True` to leave such rows out")
     report['rows without a text left out'] += int(gone.sum())
     return pa.array(~gone)
 
+# %% ../../nbs/48_data.comments.ipynb #e02f980e
 def tidy_batches(
     rows:Rows, # A source
     plan:Plan, # What becomes of its columns
@@ -185,8 +189,8 @@ def _column(data, name):
     return (o.combine_chunks() if isinstance(o, pa.ChunkedArray) else o for o in cols)
 
 @patch
-def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known); from 0.5 on a share counts as true
-    "How often each class occurs"
+def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known)
+    "How often each class occurs; from 0.5 on a share counts as true"
     if self.labels is None: return {}
     if exclusive(self.labels.kind):
         found = Counter()
@@ -216,10 +220,16 @@ def _split_rows(self:Comments, name):
     mask = [_split_name(k)==name for o in _column(self.data, self.split_col) for k in o.to_pylist()]
     return np.flatnonzero(mask)
 
-def _terms(term, sizes, name):
-    "(split, slice) of each split that a `term` of an expression stands for"
+# %% ../../nbs/48_data.comments.ipynb #f4410419
+def split_terms(
+    term:str, # One term of an expression, such as 'train' or 'test[:5%]'
+    sizes:dict, # Name of each split -> rows
+    name:str, # What messages call the source
+) -> list: # (split, slice or '') of each
+    "The splits that a term stands for"
     m = re.fullmatch(r'\s*([^\[]*?)\s*(\[.*\])?\s*', term)
-    if not m: raise ValueError(f"{term!r} is no split: expected one such as 'train', 'test[:5%]' or 'train[1000:2000]'")
+    if not m:
+        raise ValueError(f"{term!r} is no split: expected one such as 'train', 'test[:5%]' or 'train[1000:2000]'")
     split,cut = m.groups('')
     of_kind = [k for k in sizes if split_of(k) and split_of(k)==split_of(split)]
     found = [split] if split in sizes or split=='all' else of_kind
@@ -230,6 +240,7 @@ def _terms(term, sizes, name):
         raise ValueError(f"{split!r} stands for {found} in {name}: expected the name of one of them before a slice")
     return [(o,cut) for o in found]
 
+# %% ../../nbs/48_data.comments.ipynb #0a318823
 @patch
 def part(self:Comments,
     split:str, # Such as 'train', 'test[:5%]', 'train[1000:2000]+validation'
@@ -238,7 +249,7 @@ def part(self:Comments,
     sizes = self.splits()
     plain = {k:re.fullmatch(r'\w+', k) for k in [*sizes,'all']} # `datasets` knows no other names
     spelt = {k:k if o else f'split__{i}' for i,(k,o) in enumerate(plain.items())}
-    terms = [spelt[k]+cut for o in split.split('+') for k,cut in _terms(o, sizes, self.name)]
+    terms = [spelt[k]+cut for o in split.split('+') for k,cut in split_terms(o, sizes, self.name)]
     rows_of = {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}
     try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute(rows_of)
     except (ValueError,AssertionError) as e:
@@ -262,8 +273,9 @@ def _facts(comments):
     "(heading, text) about `comments`"
     named = {*comments.text_cols, *comments.label_cols, comments.split_col}
     rest = [o for o in comments.data.column_names if o not in named]
-    res = [('text', ' + '.join(comments.text_cols)),
-           ('labels', 'none' if comments.labels is None else f"{comments.labels.kind}, in {', '.join(comments.label_cols)}")]
+    labels = comments.labels
+    about_labels = 'none' if labels is None else f"{labels.kind}, in {', '.join(comments.label_cols)}"
+    res = [('text', ' + '.join(comments.text_cols)), ('labels', about_labels)]
     if comments.split_col:
         sizes = ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())
         res.append(('splits', f'{sizes} (column {comments.split_col})'))
@@ -271,6 +283,7 @@ def _facts(comments):
     if comments.recognised: res.append(('recognised', '; '.join(comments.recognised)))
     return res+[('note', f'{k}: {n:,}') for k,n in comments.report.items()]
 
+# %% ../../nbs/48_data.comments.ipynb #87073876
 @patch
 def __repr__(self:Comments):
     lines = [f"{len(self):,} comments from {self.name}"]
@@ -278,7 +291,6 @@ def __repr__(self:Comments):
     lines += [f"  {k:<{max(map(len, self.labels))}}  {v}" for k,v in _class_lines(self)]
     return '\n'.join(lines)
 
-# %% ../../nbs/48_data.comments.ipynb #dcbae5ba
 @patch
 def _repr_html_(self:Comments):
     facts,cols = [*_facts(self), *_class_lines(self)],[*self.text_cols, *self.label_cols]
@@ -295,6 +307,7 @@ class FoundColumns:
     split:str = None # Column that names the splits
     said:tuple = () # What was found out instead of being told
 
+# %% ../../nbs/48_data.comments.ipynb #2ef43ba4
 def find_columns(
     rows:Rows, # A source
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
@@ -340,7 +353,7 @@ def check_clash(
                          "rename those columns, or leave them out with `keep=[...]`")
 
 # %% ../../nbs/48_data.comments.ipynb #f8c51572
-def cache_folder() -> Path: # In the cache folder of `datasets`, which the environment variable `HF_DATASETS_CACHE` names
+def cache_folder() -> Path: # In the cache folder of `datasets`, which the variable `HF_DATASETS_CACHE` names
     "Where the tidy tables of files are kept"
     return Path(hf.config.HF_DATASETS_CACHE)/'toxicai'
 
@@ -381,6 +394,7 @@ def label_notes(
         if n: res[f"rows without a label in {o.name!r}"] += n
     return res
 
+# %% ../../nbs/48_data.comments.ipynb #6ec6b6aa
 def _made(rows, cols, plan, kind, classes, path):
     "Tidy table of `rows` by a `plan` without labels yet, its labels and what was repaired; kept at `path`"
     seen = scan_labels(rows, cols)

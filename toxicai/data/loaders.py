@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['TransformerTextBlock', 'shown_label', 'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'ToxicityDataLoaders',
-           'comment_sides', 'trainable', 'training_split', 'label_block', 'labelled_block', 'training_frame',
-           'read_comments_csv', 'texts_and_labels', 'joined_splits', 'relabelled', 'text_cols', 'text_tfm', 'label_tfm',
-           'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides', 'check_dls', 'check_no_gaps']
+           'comment_sides', 'trainable', 'split_known', 'training_split', 'label_block', 'labelled_block',
+           'training_frame', 'read_comments_csv', 'texts_and_labels', 'joined_splits', 'relabelled', 'text_cols',
+           'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides',
+           'check_dls', 'check_no_gaps']
 
 # %% ../../nbs/56_data.loaders.ipynb #5a0498d2
 import math,warnings
@@ -31,7 +32,7 @@ def TransformerTextBlock(
     max_length:int=None, # Tokens kept of a text; by default 512 or the tokenizer's own limit
     cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
     lazy:bool=False, # Tokenise batch by batch, for data that do not fit the memory?
-    rules='auto', # `Rules`, the name of a preset ('none', 'light', 'social', 'strict'), functions `str -> str`; by default what suits the checkpoint
+    rules='auto', # `Rules`, 'none', 'light', 'social', 'strict', or functions `str -> str`; 'auto' suits the checkpoint
     token:str=None, # Access token for a private model; not stored
     **hub, # `revision`, `cache_dir`, `trust_remote_code` for `from_pretrained`
 ) -> TransformBlock: # For `DataBlock(blocks=(here, CategoryBlock), ...)`
@@ -91,6 +92,7 @@ def comment_sides(
     warnings.warn(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: "
                   "pass `splitter`, or rows are drawn at random")
 
+# %% ../../nbs/56_data.loaders.ipynb #ef4a5fad
 def trainable(
     comments:Comments, # n rows
 ) -> tuple: # (`Comments`, side of each of their rows, or None where they have to be split)
@@ -107,13 +109,21 @@ def trainable(
     return comments.select(used),sides if len(set(sides))==2 else None
 
 # %% ../../nbs/56_data.loaders.ipynb #e5da23cb
-def _parted(data, known, valid_pct, valid_col, grouped, seed):
-    "Both sides of the rows `known` of `data`, as positions among them"
+def split_known(
+    data:LabelledFrame, # n rows
+    known, # Row numbers of those that have their label; shape (k,)
+    valid_pct:float, # Share of rows for validation
+    valid_col:str, # Column that says which rows validate, or None
+    grouped:bool, # Do duplicates stay on one side?
+    seed:int, # Of the random split
+) -> tuple: # (training rows, validation rows): positions in `known`
+    "Both sides of the rows that have their label"
     df = data.df if len(known)==len(data.df) else data.df.iloc[known]
     if valid_col is not None: return column_split(df[valid_col])
     if grouped: return grouped_split(df, data.text, data.cols, valid_pct, thresh=None, seed=seed)
     return stratified_split(df, data.cols, valid_pct, seed)
 
+# %% ../../nbs/56_data.loaders.ipynb #ae48b9a9
 def training_split(
     data:LabelledFrame, # n rows
     source, # What was passed; a splitter sees it
@@ -130,7 +140,7 @@ def training_split(
                       "a single label that is missing teaches nothing")
     if valid_col is not None: check_columns(data.df, [valid_col])
     if splitter is None:
-        sides = _parted(data, known, valid_pct, valid_col, isinstance(source, Comments), seed)
+        sides = split_known(data, known, valid_pct, valid_col, isinstance(source, Comments), seed)
         res = [known[o].tolist() for o in sides]
     else: res = [[int(i) for i in side] for side in splitter(source)]
     if splitter is not None and n_gone: res = [np.array(o, dtype=int)[np.isin(o, known)].tolist() for o in res]
@@ -263,6 +273,7 @@ def texts_and_labels(
     cols = {'text':texts} if single else {'text_a':[a for a,_ in texts], 'text_b':[b for _,b in texts]}
     return pd.DataFrame({**{k:pd.Series(v, dtype=object) for k,v in cols.items()}, 'label':pd.Series(labels)})
 
+# %% ../../nbs/56_data.loaders.ipynb #8af2a88d
 @patch(cls_method=True)
 @delegates(ToxicityDataLoaders.from_df)
 def from_lists(cls:ToxicityDataLoaders,
@@ -307,13 +318,15 @@ def from_dataset(cls:ToxicityDataLoaders,
     return cls.from_df(ds, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
 # %% ../../nbs/56_data.loaders.ipynb #30e824c1
+def _has_to_pandas(o): return hasattr(o, 'to_pandas') and not isinstance(o, pd.Series)
+
 def _as_items(reader, items):
     "`items` as a frame with the columns that `reader` reads"
     cols = list(getattr(reader, 'cols', ['text']))
     is_row = isinstance(items, Mapping) or (isinstance(items, pd.Series) and set(cols)<=set(items.index))
-    if hasattr(items, 'to_pandas') and not isinstance(items, pd.Series): return as_frame(items)
+    if _has_to_pandas(items): return as_frame(items)
     items = [items] if is_row else as_many(items)
-    if hasattr(items, 'columns') or (hasattr(items, 'to_pandas') and not isinstance(items, pd.Series)): return as_frame(items)
+    if hasattr(items, 'columns') or _has_to_pandas(items): return as_frame(items)
     items = list(items)
     if items and isinstance(items[0], (Mapping,pd.Series)): return as_frame(items)
     check_texts(items)
