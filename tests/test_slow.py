@@ -96,6 +96,7 @@ def test_real_encoder_learns(tmp_path):
 
 _exporter = """
 import sys
+from toxicai.all import *
 from toxicai.test_utils import *
 learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(48), tiny_checkpoint(), bs=8, path=sys.argv[1], device='cpu'))
 while True:

@@ -180,7 +180,7 @@ class Trace(Callback):
 
 def kill_in_write(k, fd):
     "Kill this process in the `k`-th piece that is written of the checkpoints from here on"
-    left,write = [k],files._Hashed.write
+    left,write = [k],files.HashedFile.write
     def _write(self, b):
         left[0] -= 1
         if left[0]>0: return write(self, b)
@@ -188,7 +188,7 @@ def kill_in_write(k, fd):
         self.f.write(b[:len(b)//2])
         self.f.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-    files._Hashed.write = _write
+    files.HashedFile.write = _write
 
 def train(path, folder, out, ready, trace, k, checkpoint):
     "A process that begins a run or goes on with it, and stores the weights at its end"
