@@ -13,29 +13,12 @@ from toxicai.judge.measures import *
 from toxicai.judge.report import judge
 from toxicai.labels import *
 
+from samples import columns,numbers
+
 nan = float('nan')
 judging_flags = ('accuracy','precision','recall','f1','mcc')
 by_class = dict(roc_auc=sk.roc_auc_score, average_precision=sk.average_precision_score, accuracy=sk.accuracy_score, precision=sk.precision_score,
                 recall=sk.recall_score, f1=sk.f1_score, mcc=sk.matthews_corrcoef, log_loss=sk.log_loss, brier=sk.brier_score_loss)
-
-def columns(seed=0, n=80, n_classes=6, ties=True):
-    "Flags with gaps: class 1 has positives only, class 2 negatives only, class 3 no label, class 4 two labels; and probabilities"
-    rng = np.random.default_rng(seed)
-    probs,targs = rng.random((n, n_classes)),rng.integers(0, 2, (n, n_classes)).astype(float)
-    targs[rng.random((n, n_classes))<0.3] = nan
-    for j,v in ((1,1.), (2,0.)): targs[:,j] = np.where(np.isnan(targs[:,j]), nan, v)
-    targs[:,3:5] = nan
-    targs[:2,4] = [0,1]
-    return targs,probs.round(1) if ties else probs
-
-def numbers(seed=0, n=90, n_classes=4, gaps=0.2):
-    "Class numbers with gaps, and probabilities that sum to 1"
-    rng = np.random.default_rng(seed)
-    targs = rng.integers(0, n_classes, n)
-    targs[rng.random(n)<gaps] = -1
-    logits = rng.normal(size=(n, n_classes))
-    logits[np.arange(n), targs] += 1
-    return targs,np.exp(logits)/np.exp(logits).sum(1, keepdims=True)
 
 def expected(name, targs, probs, thresh=0.5):
     "Figure of each class by scikit-learn on its known rows"
