@@ -61,7 +61,8 @@ def own_dropout(learn): return learn.model.config.attention_probs_dropout_prob
 def ours(df, max_length, kind, frozen=False, epochs=1):
     "Our learner with its defaults"
     def _last_batch(o): return range(len(o)-BS),range(len(o)-BS, len(o))
-    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, splitter=_last_batch)
+    two = dict(vocab=['0','1'], splitter=_last_batch) # two classes, as Trainer has them; a column of 0 and 1 alone is a flag
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, **two)
     learn,clock = toxicity_learner(dls),_Clock()
     if kind!='packaged': learn.model = network(kind, own_dropout(learn))
     if frozen: learn.freeze()
