@@ -7,7 +7,8 @@ __all__ = ['languages', 'swear_words', 'word_frequency', 'swear_forms', 'word_sc
            'is_plain_word', 'shorter_forms', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
            'respell_edits', 'leet', 'unmasked_word', 'hides_letters', 'censored', 'spelt_word', 'spaced',
            'is_split_swear', 'split_words', 'word_segments', 'joined_words', 'unstretched', 'drop_edits', 'stretched',
-           'case_games', 'lookalike', 'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
+           'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word',
+           'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
 
 # %% ../../nbs/11_text.evasion.ipynb #e83ca164
 import math,re,unicodedata
@@ -352,10 +353,10 @@ def case_games(
 
 # %% ../../nbs/11_text.evasion.ipynb #a881585d
 @lru_cache(maxsize=4096)
-def lookalike(
+def latin_shape(
     char:str, # One letter
 ) -> str: # A letter of A-Z or a-z, or '' when there is none
-    "The Latin letter that `char` looks like"
+    "The Latin letter whose shape `char` has, in whatever case"
     if char.isascii(): return char if char.isalpha() else ''
     from confusable_homoglyphs.confusables import confusables_data
     known = [o['c'] for o in confusables_data.get(char, [])]
@@ -365,19 +366,67 @@ def lookalike(
     upper = char.upper()
     return lookalike(upper).lower() if len(upper)==1 and upper!=char else ''
 
+def in_case(
+    shape:str, # A letter of A-Z or a-z, or ''
+    like:str, # A letter of any script
+) -> str:
+    "`shape` as a capital or a small letter, as `like` is one; as it is for a letter that is neither"
+    if like.isupper(): return 'I' if shape=='l' else shape.upper()
+    return shape.lower() if like.islower() else shape
+
+def lookalike(
+    char:str, # One letter
+) -> str: # A letter of A-Z or a-z, or '' when there is none
+    "The Latin letter that `char` looks like, in the case of `char`"
+    return in_case(latin_shape(char), char)
+
+# %% ../../nbs/11_text.evasion.ipynb #5af7bb18
+_latin = regex.compile(r'\p{Latin}')
+
+def doubtful_case(
+    char:str, # One letter
+) -> bool:
+    "Whether the case of `char` and that of the Latin letter in its shape may differ"
+    shape = latin_shape(char)
+    return not _latin.match(char) and (shape=='l' or (shape.isupper(),shape.islower())!=(char.isupper(),char.islower()))
+
+def case_among(
+    char:str, # A letter with a doubtful case
+    before:str, # The nearest letter before it that has none, or ''
+    behind:str, # The nearest one behind it
+) -> str: # A letter of A-Z or a-z
+    "The Latin letter that `char` looks like, in the case that the letters around it suggest"
+    shape = latin_shape(char)
+    small = before.islower() and not behind.isupper()
+    capital = (before+behind).isupper()
+    if small and not char.islower(): return shape.lower()
+    if capital and (shape=='l' or not char.islower()): return in_case(shape, 'A')
+    return in_case(shape, char)
+
+def latin_word(
+    word:str, # Letters of any script
+) -> str: # As long; '' when a letter looks like no Latin one
+    "`word` in Latin letters"
+    new = [o if _latin.match(o) else lookalike(o) for o in word]
+    doubt = [i for i,o in enumerate(word) if doubtful_case(o)]
+    if not all(new) or not doubt: return ''.join(new) if all(new) else ''
+    sure = [i for i in range(len(word)) if i not in doubt]
+    for i in doubt:
+        before,behind = [j for j in sure if j<i][-1:],[j for j in sure if j>i][:1]
+        new[i] = case_among(word[i], *(''.join(new[j] for j in o) for o in (before,behind)))
+    return ''.join(new)
+
 # %% ../../nbs/11_text.evasion.ipynb #fc331812
 _mixed = regex.compile(r'(?<!\p{L})(?=\p{L}*\p{Latin})(?=\p{L}*[^\P{L}\p{Latin}])\p{L}{2,64}(?!\p{L})')
 _greek_edge = regex.compile(r'(?<!\p{Latin})\p{Greek}|\p{Greek}(?!\p{Latin})')
 _ending = regex.compile(r'[A-Z]{2,}[^\P{L}\p{Latin}]+') # a Russian ending of a Latin abbreviation
-_latin = regex.compile(r'\p{Latin}')
 
 def latin_edits(
     word:str, # Letters of any script
     at:int, # Where it begins
 ) -> list: # Edits of one letter each; none when a letter looks like no Latin one
     "What turns the letters of `word` into Latin ones"
-    new = [o if _latin.match(o) else lookalike(o) for o in word]
-    return [(at+i,at+i+1,n) for i,(o,n) in enumerate(zip(word, new)) if o!=n] if all(new) else []
+    return [(at+i,at+i+1,n) for i,(o,n) in enumerate(zip(word, latin_word(word))) if o!=n]
 
 def _meant_foreign(word):
     "Whether the foreign letters of a mixed word are meant as such"
@@ -399,7 +448,7 @@ def bare_word(
 ) -> str: # As long, or shorter
     "`word` without accents, its letters Latin where they look so"
     plain = ''.join(o for o in unicodedata.normalize('NFD', word) if not unicodedata.combining(o))
-    return ''.join(lookalike(o) or o for o in plain)
+    return latin_word(plain) or ''.join(lookalike(o) or o for o in plain)
 
 def mostly_latin(
     text:str, # Any text
