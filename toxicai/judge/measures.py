@@ -712,7 +712,7 @@ def ends(self:Scorer,
         now = self(counts)
         lost = (np.isnan(now.each)>np.isnan(found.each)).any()
         return now.flat(now.means if lost else ())
-    return bootstrap(_stat, self.judged.n, n_boot, seed, level, counted=True)
+    return with_width(bootstrap(_stat, self.judged.n, n_boot, seed, level, counted=True))
 
 # %% ../../nbs/32_judge.measures.ipynb #113f3f71
 def score_tables(

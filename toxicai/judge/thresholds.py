@@ -291,14 +291,14 @@ def threshold_interval(
     goal:Goal, # What the threshold is for
     n_boot:int=200, # Draws
     seed:int=42, # Of the draws
-) -> tuple: # (low, high), in [0,1]
+) -> tuple: # (low, high), in [0,1]; NaN where too many draws lack a side, or all give the same
     "Bootstrap interval of the best threshold"
     some = cuts.serving()
     def _best(weights):
         counts = some.counts(weights)
         both = counts.positives[0]>0 and counts.negatives[0]>0
         return picked_cut(some, goal, counts)[1] if both else np.nan
-    return bootstrap(_best, len(cuts.one.t), n_boot, seed, counted=True)
+    return with_width(bootstrap(_best, len(cuts.one.t), n_boot, seed, counted=True))
 
 def rate_counts(
     goal:Goal, # Says which metric
