@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['languages', 'swear_words', 'word_frequency', 'swear_forms', 'word_score', 'is_meant', 'likeliest_word',
-           'is_plain_word', 'shorter_forms', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
+           'is_plain_word', 'shorter_forms', 'squeezed', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
            'respell_edits', 'leet', 'unmasked_word', 'hides_letters', 'censored', 'spelt_word', 'spaced',
            'is_split_swear', 'split_words', 'word_segments', 'joined_words', 'unstretched', 'drop_edits', 'stretched',
            'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word',
@@ -47,7 +47,7 @@ def swear_forms(
 
 swear_words = tuple(dict.fromkeys(o for stem in _glued+_apart for o in swear_forms(stem)))
 _core = re.compile('|'.join(_glued), re.I)
-_swears,_swear_lines = frozenset(swear_words),'\n'.join(swear_words)
+_swears = frozenset(swear_words)
 
 # %% ../../nbs/11_text.evasion.ipynb #f5fd363c
 def word_score(
@@ -90,6 +90,14 @@ def shorter_forms(
     runs = [m[0] for m in re.finditer(r'(.)\1*', word)]
     forms = product(*[(o[:2],o[0]) if len(o)>=least else (o,) for o in runs])
     return list(map(''.join, islice(forms, 64)))
+
+def squeezed(
+    text:str, # Words in lower case
+) -> str:
+    "`text` with one letter for each run: words with the same result may be forms of each other"
+    return re.sub(r'(.)\1+', r'\1', text)
+
+_squeezed_swears = frozenset(map(squeezed, swear_words))
 
 # %% ../../nbs/11_text.evasion.ipynb #eae6ea97
 _outer = '()[]{}<>"\'“”‘’«»,;:?…'
@@ -140,7 +148,8 @@ def leet_word(
 ) -> str|None: # In lower case
     "The word that `token` hides, or None"
     readings = leet_readings(token)
-    swear = next((o for o in readings if _swears.intersection(shorter_forms(o, 2))), None)
+    likely = zip(readings, squeezed('\n'.join(readings)).split('\n'))
+    swear = next((o for o,k in likely if k in _squeezed_swears and _swears.intersection(shorter_forms(o, 2))), None)
     if swear or not _may_be_any_word(token): return swear
     return likeliest_word(readings, lang)
 
@@ -171,14 +180,16 @@ def leet(
 _mask = re.compile(r'(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w)')
 _masks = re.compile(r'[A-Za-z][-_.*#@$%!^&~]|[*#@$%!^&~][A-Za-z]')
 
+_swears_by_length = {n:[o for o in swear_words if len(o)==n] for n in set(map(len, swear_words))}
+
 @lru_cache(maxsize=4096)
 def unmasked_word(
     token:str, # A word with a sign for each hidden letter
 ) -> str|None: # In lower case
     "The first swear word that `token` can be, or None"
-    pat = ''.join(o if o.isalpha() else '[^\n]' for o in token.lower())
-    m = re.search(f'^{pat}$', _swear_lines, re.M)
-    return m[0] if m else None
+    known = [(i,o) for i,o in enumerate(token.lower()) if o.isalpha()]
+    fits = (o for o in _swears_by_length.get(len(token), ()) if all(o[i]==k for i,k in known))
+    return next(fits, None)
 
 def hides_letters(
     token:str, # A word with signs in it
@@ -403,6 +414,7 @@ def case_among(
     if capital and (shape=='l' or not char.islower()): return in_case(shape, 'A')
     return in_case(shape, char)
 
+@lru_cache(maxsize=4096)
 def latin_word(
     word:str, # Letters of any script
 ) -> str: # As long; '' when a letter looks like no Latin one
@@ -443,6 +455,7 @@ def lookalikes(
 _not_ascii_word = regex.compile(r'(?<![\p{L}\p{M}])[a-zA-Z]*+(?=[\p{L}\p{M}])[\p{L}\p{M}]{1,64}+(?![\p{L}\p{M}])')
 _latin_word = regex.compile(r'[\p{Latin}\p{M}]+')
 
+@lru_cache(maxsize=4096)
 def bare_word(
     word:str, # Letters of any script
 ) -> str: # As long, or shorter
@@ -462,10 +475,11 @@ def disguised(
     lang:str='en', # One of `languages`
 ) -> list: # Edits of one word each
     "The Latin word for one in foreign or accented letters"
+    if not mostly_latin(text): return []
     edits = []
     for m in _not_ascii_word.finditer(text):
         if m[0].lower() in word_frequency(lang) or m[0].lower() in _swears: continue
         word = bare_word(m[0])
         any_word = len(word)>3 and not _latin_word.fullmatch(m[0])
         if word.isascii() and is_meant(word.lower(), lang, any_word): edits.append((*m.span(),word))
-    return edits if edits and mostly_latin(text) else []
+    return edits

@@ -25,26 +25,26 @@ class SwearTable:
     whole:dict # Endings, '-' for none -> stems that are found with one of them as whole words
     begin:str = '' # Words that begin so
     anywhere:str = '' # In no innocent word but those below, so also found within one
-    innocent:str = '' # Beginnings of words that hold one of those
+    innocent:str = '' # What begins so holds one of all these and is left alone; `_` for a blank
     bare:bool = False # Are accents often left out, without making another word?
 
 # %% ../../nbs/14_text.masking.ipynb #dde9719e
 _english = SwearTable(
     {'-':"""chink gook spic wetback beaner paki raghead towelhead tranny trannies dyke coon wop dago gyppo shemale spastic mongoloid kaffir
         shitty shittier shittiest shite shittily pussies bitchy cunty dickless assed assing arsed slutty sluttier whoring whorish fcuk fck fuk fukin fukn
-        phuck niglet niggaz nigah niggah nigguh negroid pikey heeb yid japs injun squaw lesbo poofter tosser bellend bollocks turd skank skanky
+        phuck niglet niggaz nigah niggah nigguh negroid pikey heeb yid japs injun squaw lesbo poofter tosser goddamn goddamned bollocks turd skank skanky
         jizz wanky wogs chinky spicks idiotic imbecile cretin cretinous moronic libtard sandnigger jigaboo darkie mudslime muzzie muzrat
         zipperhead golliwog hymie gypo fatass lardass smartass jackass asshat asswipe assclown asslicker assfuck dumbass dumbasses pisshead
         cumslut cumdump cumdumpster blowjob handjob rimjob dickwad dickface dickweed twatface shitlist faggy faggotry
         douchebag douchey cuck cuckold bastardly slutbag arse arses arsehole arsewipe shat""",
      '- s ed er ers ing ty':"""shithead shithole shitshow shitstorm shitbag shitface shitload shitpost shitless shitcan shithouse shitheel
         horseshit dipshit batshit apeshit chickenshit dogshit ratshit catshit"""},
-    anywhere='fuck nigger nigga faggot asshole bullshit bitch cocksuck', innocent='snigger')
+    anywhere='fuck nigger nigga faggot asshole bullshit bitch cocksuck', innocent='snigger spices')
 
 _spanish = SwearTable(
     {'-':"""sudaca negrata marica maricona bollera travelo subnormal subnormales hijoputa hijueputa jueputa cojones cojonudo cojonuda imbécil imbéciles
         polla follar follada follado follando follen fóllate cagar cagada cagado cagón cagones cago carajo verga mamón mamona mamones mamada
-        conchatumadre conchetumadre hpta weón weones huevón huevones joder jode jodes joden jodan jodas jódete jodete jodio jodió
+        conchatumadre conchetumadre hpta weón weones huevón huevones joder jode jodes jodan jodas jódete jodete jodio jodió
         chinga chingada chingado chingar chingue chinguen chingón chingona putear puteada putada putón putones putazo putísima soplapollas comepollas
         comemierda lameculos cabrones cabronazo maricones mariconazo gilipollez gilipolleces coños mierdas malnacido malnacida""",
      'o a os as':'pendej culer idiot estúpid jodid bolud pelotud malparid bastard cornud mierder cabroncet putit puter',
@@ -52,19 +52,22 @@ _spanish = SwearTable(
 
 _french = SwearTable(
     {'-':"""merde merdes merdeux merdeuse merdique putain putains pute putasse salope salopard saloperie salaud connasse conasse conne connerie ducon branleur
-        branleuse branler branlette couille couillon pédé tapette tafiole tarlouze gouine bougnoule bicot youpin chintok
+        branleuse branler branlette couille couillon encule enculer enculeur enculade tapette tafiole tarlouze gouine bougnoule bicot youpin chintok
         nique niquer niqué niquée niques niquez niquent niqueur bâtard bâtarde poufiasse pouffiasse pétasse grognasse
         chier chiant chiante chieur chieuse foutre trouduc trouducul débile abruti abrutie crétin crétine négresse suceuse branlo"""},
-    begin='encul emmerd connard enfoir', bare=True)
+    begin='enculé emmerd connard enfoir', bare=True,
+    # 'delay' in French, where nothing else tells it from the English word
+    innocent="pique-niqu retarde_ retarder en_retard de_retard du_retard un_retard le_retard au_retard ce_retard son_retard mon_retard ton_retard sans_retard")
 
 _german = SwearTable(
-    {'-':"""hure huren nutte nutten schlampe schlampen fick ficke ficken ficker fickern fickt fickst fickte gefickt gefickte fickfehler abgefickt verfickt verfickte
+    {'-':"""hure nutte nutten schlampe schlampen fick ficke ficken ficker fickern fickt fickst fickte gefickt gefickte fickfehler abgefickt verfickt verfickte
         verfickter verficktes verfickten wichser wichsern wichsen wichst gewichst wixer wixxer hurenkind spast spasti spasten
         neger negern negerin kanake kanaken kanacke kanacken itaker polacke polacken schlitzauge schlitzaugen kümmeltürke kümmeltürken tunte tunten
         missgeburt missgeburten mißgeburt drecksau drecksäue dreckskerl drecksack dreckspack miststück mistkerl mistkerle mistvieh idioten idiotin idiotisch idiotische
         vollidiot vollidioten trottel deppen volldepp vollpfosten pisser pissen pisst verpiss verpisst verpissen kacke kackbratze kackt fettsau fettsäue
         möse mösen titten judensau judensäue hackfresse dummkopf blödmann volltrottel verarscht verarschen verarsche beschissen beschissene beschissener beschissenen"""},
-    begin='arsch scheiß scheiss hurens fotze schwuchtel schwanzlutsch', anywhere='arschloch arschlöch hurensohn hurensöhn scheiße scheisse schwuchtel')
+    begin='arsch scheiß scheiss hurens fotze schwuchtel schwanzlutsch', anywhere='arschloch arschlöch hurensohn hurensöhn scheiße scheisse schwuchtel',
+    innocent='dickes zu_dick so_dick ganz_dick sehr_dick nicht_dick durch_dick dick_und ein_dicker dicker_als immer_dicker') # 'thick'
 
 _italian = SwearTable(
     {'-':"""cazzo cazzi cazzata cazzate cazzone cazzoni cazzaro incazzato incazzata incazzati stronzata stronzate merda merde merdoso merdosa vaffanculo fanculo affanculo
@@ -109,7 +112,8 @@ def table_words(
 ) -> list: # Words in lower case, inflected
     "What `table` finds in one way"
     rows = table.whole if what=='whole' else {'-':getattr(table, what)}
-    words = [stem+end.replace('-', '') for ends,stems in rows.items() for stem in stems.split() for end in ends.split()]
+    forms = [(stem.replace('_', ' '),end) for ends,stems in rows.items() for stem in stems.split() for end in ends.split()]
+    words = [stem if end=='-' else stem+end for stem,end in forms]
     return list(dict.fromkeys(words + [without_accents(o) for o in words if table.bare]))
 
 def all_words(
@@ -243,8 +247,8 @@ traces = dict(
     mail_spelt=Trace('[mail]', rf'(?<![\w.+-])[\w.+-]{{1,64}}+[ ]?[\[({{][ ]?(?:at|ät|@)[ ]?[\])}}][ ]?[\w-]+(?:[ ]?[\[({{][ ]?(?:dot|punkt|point|punto|\.)[ ]?[\])}}][ ]?[\w-]+|\.[\w-]+)+'),
     wiki_link=Trace('[user]', rf'\[\[\s?:?(?:\w{{2,3}}:)?(?:{_users})\s?[:/][^\[\]\n]{{1,200}}\]\]'),
     wiki_ping=Trace('[user]', r'\{\{\s?(?:u|ul|ping|reply[ _]?to|re|yo|user\d?|userlinks|vandal|ipvandal|noping)\s?\|[^{}\n]{1,100}\}\}'),
-    wiki_user=Trace('[user]', rf'(?<![\w:])(?:{_users})[:/][^\s\[\]|,;:<>()]{{2,60}}'),
-    handle=Trace('@user', r'(?<![\w@])@(?=[\w.-]{0,60}[^\W\d])(?!\d+(?:am|pm|st|nd|rd|th|hr?s?|k|kg|x|m|min|p)\b)\w(?:[\w.-]{0,60}\w)?+'),
+    wiki_user=Trace('[user]', rf'(?<![\w:])(?:{_users})[:/][^\s\[\]|,;:<>()]{{1,59}}[^\s\[\]|,;:.!?<>()](?:[ ](?-i:[A-Z])[\w.-]{{1,30}}\b){{0,2}}'),
+    handle=Trace('@user', r'(?<![\w@\#$%*])@(?=[\w.-]{0,60}[^\W\d])(?!\d+(?:am|pm|st|nd|rd|th|hr?s?|k|kg|x|m|min|p)\b)\w(?:[\w.-]{0,60}\w)?+'),
     reddit=Trace('@user', r'(?<![\w/.])(?<!\d[ ])/?u/[\w-]{3,30}+'),
     subreddit=Trace('[group]', r'(?<![\w/.])(?<!\d[ ])/?(?-i:r)/[a-z0-9_]{3,30}+(?![\w/])'),
     tag=Trace('[user]', rf'(?<![\w\#&./])(?!{_numbered}\#)[^\W\d][\w.]{{1,31}}\#\d{{4}}(?!\w)'),

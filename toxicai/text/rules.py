@@ -6,11 +6,11 @@
 __all__ = ['max_placeholder', 'known_rules', 'rule_names', 'presets', 'preset_families', 'Rule', 'match_edits', 'char_edits',
            'mojibake_fixed', 'byte_edits', 'line_edits', 'mojibake_edits', 'entity_edits', 'invisible_edits',
            'space_edits', 'zalgo_edits', 'nfc_edits', 'nfkc_edits', 'letterform_edits', 'letter_by_name', 'style_edits',
-           'tag_edits', 'user_edits', 'url_edits', 'hashtag_edits', 'emoji_edits', 'laughter_edits',
-           'punctuation_edits', 'repeat_edits', 'quote_edits', 'apostrophe_edits', 'blank_edits', 'gap_edits',
-           'RuleKind', 'is_count', 'is_placeholder', 'rule', 'add_rule', 'hub_name', 'stated_name', 'rules_for',
-           'check_growth', 'run_step', 'run_rules', 'has_placeholder', 'check_placeholders', 'preset_rules', 'as_rule',
-           'ascii_checks', 'Rules']
+           'tag_edits', 'user_edits', 'url_edits', 'hashtag_edits', 'emoji_name', 'emoji_spans', 'emoji_edits',
+           'laughter_edits', 'punctuation_edits', 'repeat_edits', 'quote_edits', 'apostrophe_edits', 'blank_edits',
+           'gap_edits', 'RuleKind', 'is_count', 'is_placeholder', 'rule', 'add_rule', 'hub_name', 'stated_name',
+           'rules_for', 'check_growth', 'run_step', 'run_rules', 'has_placeholder', 'check_placeholders',
+           'preset_rules', 'as_rule', 'ascii_checks', 'Rules']
 
 # %% ../../nbs/12_text.rules.ipynb #d8847d19
 import html,json,re,unicodedata
@@ -274,16 +274,35 @@ def hashtag_edits(
     return [o for m in _hashtag.finditer(text) for o in _split_tag(m)]
 
 # %% ../../nbs/12_text.rules.ipynb #e7b87576
+@lru_cache(maxsize=4096)
+def emoji_name(
+    chars:str, # One emoji
+    lang:str, # One of `languages`
+) -> str: # With underscores; `chars` itself where it has none
+    "What `chars` is called"
+    import emoji
+    return emoji.demojize(chars, language=lang, delimiters=('',''))
+
+_not_ascii = re.compile('[0-9#*]?[^\x00-\x7f]+') # an emoji of a digit begins with the digit
+_pictured = re.compile('[\u2300-\u3299\ufe0f\u20e3\U0001f000-\U0001ffff]')
+
+def emoji_spans(
+    text:str, # Any text
+) -> list: # Tuples `(start, end, emoji)` in order; no signs such as © and arrows
+    "Where the emoji of `text` are"
+    import emoji
+    runs = [m for m in _not_ascii.finditer(text) if _pictured.search(m[0])]
+    found = [(m.start(),o) for m in runs for o in emoji.analyze(m[0])]
+    return [(at+o.value.start,at+o.value.end,o.chars) for at,o in found if o.chars>='\u2300' or len(o.chars)>1]
+
 def emoji_edits(
     text:str, # Any text
     lang:str, # One of `languages`
     form, # Name -> what stands for the emoji
 ) -> list: # Edits
     "Each emoji as `form(name)`"
-    import emoji
-    found = [o for o in emoji.analyze(text) if o.chars>='\u2300' or len(o.chars)>1]
-    names = [emoji.demojize(o.chars, language=lang, delimiters=('','')) for o in found]
-    return [(o.value.start,o.value.end,form(k)) for o,k in zip(found, names) if k!=o.chars]
+    names = [(a,b,o,emoji_name(o, lang)) for a,b,o in emoji_spans(text)]
+    return [(a,b,form(name)) for a,b,o,name in names if name!=o]
 
 def _as_words(name): return f" {re.sub('[_-]+', ' ', name)} "
 def _as_wrapped(name): return f" emoji {name.replace('_', ' ')} emoji "
@@ -388,7 +407,7 @@ def is_placeholder(
 # What a text must have for rules to be run: a pattern that begins beyond ASCII costs nothing on a text that is ASCII
 _needs = dict(
     wide='[\u0080-\U0010ffff]', marked='[\u0300-\u1fff\u20d0-\u20f0\ua000-\U0010ffff]',
-    foreign='[\u0250-\u1dff\u1f00-\u1fff\u2100-\u214f\u2c00-\U0010ffff]', pictured='[\u2300-\u3299\ufe0f\u20e3\U0001f000-\U0001ffff]',
+    foreign='[\u0250-\u1dff\u1f00-\u1fff\u2100-\u214f\u2c00-\U0010ffff]', pictured=_pictured.pattern,
     unseen='[\x00-\x08\x0e-\x1b\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]',
     shaped='[\u2102-\u217f\ufb00-\uffee\U0001d400-\U0001d7ff]', styled='[\u0262-\u1dbf\u2071-\u209c\u249c-\u24e9\ua730\ua731\U0001f110-\U0001f1ff]',
     disguised='[\u00c0-\u1fff\u2c00-\U0010ffff]', leet='[A-Za-z](?:[0-9@$]|[!|+]+[A-Za-z])|[0-9@$!|+][A-Za-z]|[€£¢¡]',
