@@ -307,7 +307,7 @@ def joined_words(
     if not any(o in low for o in _glued): return []
     for m in _joined.finditer(text):
         word,at = m[0].lower(),m.start()
-        if word in _swears or word in word_frequency(lang): continue
+        if word in _swears or word in word_frequency(lang) or word.endswith('shita'): continue # Takeshita is a name
         for part in (word_segments(word, lang) or [])[:-1]:
             at += len(part)
             edits.append((at,at,' '))

@@ -39,7 +39,7 @@ _english = SwearTable(
         douchebag douchey cuck cuckold bastardly slutbag arse arses arsehole arsewipe shat""",
      '- s ed er ers ing ty':"""shithead shithole shitshow shitstorm shitbag shitface shitload shitpost shitless shitcan shithouse shitheel
         horseshit dipshit batshit apeshit chickenshit dogshit ratshit catshit"""},
-    anywhere='fuck nigger nigga faggot asshole bullshit bitch cocksuck', innocent='snigger spices')
+    anywhere='fuck nigger nigga faggot asshole bullshit bitch cocksuck', innocent='snigger niggard spices')
 
 _spanish = SwearTable(
     {'-':"""sudaca negrata marica maricona bollera travelo subnormal subnormales hijoputa hijueputa jueputa cojones cojonudo cojonuda imbécil imbéciles
@@ -52,12 +52,12 @@ _spanish = SwearTable(
 
 _french = SwearTable(
     {'-':"""merde merdes merdeux merdeuse merdique putain putains pute putasse salope salopard saloperie salaud connasse conasse conne connerie ducon branleur
-        branleuse branler branlette couille couillon encule enculer enculeur enculade tapette tafiole tarlouze gouine bougnoule bicot youpin chintok
+        branleuse branler branlette couille couillon pédé pédés encule enculer enculeur enculade tapette tafiole tarlouze gouine bougnoule bicot youpin chintok
         nique niquer niqué niquée niques niquez niquent niqueur bâtard bâtarde poufiasse pouffiasse pétasse grognasse
         chier chiant chiante chieur chieuse foutre trouduc trouducul débile abruti abrutie crétin crétine négresse suceuse branlo"""},
     begin='enculé emmerd connard enfoir', bare=True,
-    # 'delay' in French, where nothing else tells it from the English word
-    innocent="pique-niqu retarde_ retarder en_retard de_retard du_retard un_retard le_retard au_retard ce_retard son_retard mon_retard ton_retard sans_retard")
+    # French 'delay', and Portuguese 'he asks' for one who leaves the accents of pédé out
+    innocent="pede pedes pique-niqu en_retard de_retard du_retard un_retard le_retard au_retard ce_retard son_retard mon_retard ton_retard sans_retard")
 
 _german = SwearTable(
     {'-':"""hure nutte nutten schlampe schlampen fick ficke ficken ficker fickern fickt fickst fickte gefickt gefickte fickfehler abgefickt verfickt verfickte
@@ -91,8 +91,8 @@ _russian = SwearTable(
 _turkish = SwearTable({'-':'amk amcık piç piçi piçin piçler piçlik ibne ibneler sikik göt götü götün salak salaklar gerizekalı'},
     begin='orospu siktir sikti sikey siker sikim amınak yarrak yarrağ götver kahpe kaltak pezevenk gavat şerefsiz fahişe')
 _korean = SwearTable({}, innocent='시발점 시발역 시발택시',
-    anywhere='씨발 시발 씨팔 ㅅㅂ 병신 ㅂㅅ 개새끼 지랄 ㅈㄹ 좆 존나 미친놈 미친년 창녀 씹새 씹년 씹할 썅 한남충 김치녀 맘충 짱깨 짱개 쪽바리 쪽발이')
-_chinese = SwearTable({}, anywhere='傻逼 傻屄 煞笔 傻叉 操你妈 草泥马 他妈的 你妈逼 狗日的 婊 贱人 贱货 杂种 雜種 王八蛋 混蛋 脑残 腦殘 白痴 鸡巴 雞巴 屌丝 黑鬼 支那 基佬')
+    anywhere='씨발 시발 씨팔 ㅅㅂ 병신 ㅂㅅ 개새끼 지랄 ㅈㄹ 좆같 좆나 좆밥 좆까 존나 미친놈 미친년 창녀 씹새 씹년 씹할 한남충 김치녀 맘충 짱깨 짱개 쪽바리 쪽발이')
+_chinese = SwearTable({}, anywhere='傻逼 傻屄 煞笔 傻叉 操你妈 草泥马 他妈的 你妈逼 狗日的 婊子 茶婊 母婊 臭婊 死婊 贱人 贱货 杂种 雜種 王八蛋 混蛋 脑残 腦殘 白痴 鸡巴 雞巴 屌丝 黑鬼 支那 基佬')
 _arabic = SwearTable({'-':'شرموط شرموطة شرموطه شراميط قحبة قحبه قحاب عاهرة عاهره عاهرات منيوك منيك كسمك العاهرة العاهره الشرموطة القحبة'})
 _roman_urdu = SwearTable({'-':'gandu gaandu gaand kanjri bsdk'}, begin='madarch maderch behench bhench bhosd bhosr chutiy haramz haraamz')
 
@@ -114,7 +114,8 @@ def table_words(
     rows = table.whole if what=='whole' else {'-':getattr(table, what)}
     forms = [(stem.replace('_', ' '),end) for ends,stems in rows.items() for stem in stems.split() for end in ends.split()]
     words = [stem if end=='-' else stem+end for stem,end in forms]
-    return list(dict.fromkeys(words + [without_accents(o) for o in words if table.bare]))
+    bare = [without_accents(o) for o in words if table.bare]
+    return list(dict.fromkeys(words + [o for o in bare if o not in table.innocent.split()]))
 
 def all_words(
     what:str, # As in `table_words`
@@ -241,10 +242,10 @@ _stop = r'(?!(?:the|an?|is|was|are|my|your|i|it|we|you|he|she|they|this|that|not
 _domain = r'[\w-]+(?:\.[\w-]+)+'
 
 traces = dict(
-    link=Trace('[link]', r'(?<!\w)[a-z][a-z0-9+.-]{1,10}://[^\s<>"“”]*[^\s<>"“”.,;:!?)\]’…]'),
-    fediverse=Trace('@user', rf'(?<![\w@])@[\w.=-]{{1,64}}+[@:]{_domain}(?::\d{{1,5}})?'),
-    mail=Trace('[mail]', rf'(?<![\w.+-])[\w.+-]++@{_domain}'),
+    fediverse=Trace('@user', rf'(?<![\w@/])@[\w.=-]{{1,64}}+[@:]{_domain}(?::\d{{1,5}})?'),
     mail_spelt=Trace('[mail]', rf'(?<![\w.+-])[\w.+-]{{1,64}}+[ ]?[\[({{][ ]?(?:at|ät|@)[ ]?[\])}}][ ]?[\w-]+(?:[ ]?[\[({{][ ]?(?:dot|punkt|point|punto|\.)[ ]?[\])}}][ ]?[\w-]+|\.[\w-]+)+'),
+    link=Trace('[link]', r'(?<!\w)[a-z][a-z0-9+.-]{1,10}://[^\s<>"“”]*[^\s<>"“”.,;:!?)\]’…]'),
+    mail=Trace('[mail]', rf'(?<![\w.+-])[\w.+-]++@{_domain}'),
     wiki_link=Trace('[user]', rf'\[\[\s?:?(?:\w{{2,3}}:)?(?:{_users})\s?[:/][^\[\]\n]{{1,200}}\]\]'),
     wiki_ping=Trace('[user]', r'\{\{\s?(?:u|ul|ping|reply[ _]?to|re|yo|user\d?|userlinks|vandal|ipvandal|noping)\s?\|[^{}\n]{1,100}\}\}'),
     wiki_user=Trace('[user]', rf'(?<![\w:])(?:{_users})[:/][^\s\[\]|,;:<>()]{{1,59}}[^\s\[\]|,;:.!?<>()](?:[ ](?-i:[A-Z])[\w.-]{{1,30}}\b){{0,2}}'),
@@ -260,7 +261,7 @@ traces = dict(
     social_security=Trace('[account]', r'(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])'),
     ipv6=Trace('[ip]', r'(?<![\w:.])[0-9a-f]{0,4}:[0-9a-f:]{1,36}+(?:(?<=[:\d])(?:\.\d{1,3}){3})?(?:%\w{1,12})?(?:/\d{1,3})?(?!\w)', is_ipv6),
     mac=Trace('[ip]', r'(?<![\w:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}(?![\w:-])'),
-    ipv4=Trace('[ip]', rf'(?<![\w.])(?<!(?:\b(?:{_no_address})|§)[.]?[ /:]?)(?:{_octet}\.){{3}}(?:{_octet}|x{{1,3}}|\*{{1,3}})(?:/\d{{1,2}})?(?::\d{{1,5}})?(?!\w|\.\w|-[a-z])'),
+    ipv4=Trace('[ip]', rf'(?<![\w.])(?<!(?:\b(?:{_no_address})|§)[.:]?[ /]?)(?:{_octet}\.){{3}}(?:{_octet}|x{{1,3}}|\*{{1,3}})(?:/\d{{1,2}})?(?::\d{{1,5}})?(?!\w|\.\w|-[a-z])'),
     phone=Trace('[phone]', rf'(?<![\w+])(?:\+|00)[1-9](?:{_gap}\d){{7,14}}(?!\w)'),
     phone_us=Trace('[phone]', r'(?<![\w.+-])(?:1[ .-])?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[-. ])\d{3}[-. ]\d{4}(?![\w-]|\.\d)'),
     phone_pairs=Trace('[phone]', r'(?<![\w.+/-])0\d(?:[ .-]\d\d){4}(?![\w-]|\.\d)'),
@@ -289,8 +290,9 @@ def trace_spans(
     text:str, # Without disguises
 ) -> list: # Tuples `(start, end, placeholder)` in order, not overlapping
     "What leads to a person in `text`"
-    spans = url_edits(text, traces['link'].shown)
+    spans = []
     for name,o in traces.items():
+        if name=='link': spans += url_edits(text, o.shown)
         for m in trace_pattern(name).finditer(text):
             a,b = m.span('it' if 'it' in m.re.groupindex else 0)
             if o.fits is None or o.fits(text[a:b]): spans.append((a,b,o.shown))
@@ -302,6 +304,9 @@ def mask_traces(
     text:str, # Any text
 ) -> str: # Placeholders such as '@user' or '[mail]' for what was found
     "`text` without users, addresses, links and numbers that lead to a person"
-    plain,starts = _undisguised().mapped(text)
-    spans = [(*back_span(starts, a, b),shown) for a,b,shown in trace_spans(plain)]
-    return apply_edits(text, first_spans(spans))
+    for _ in range(3): # what overlapped another trace may be found once that is gone
+        plain,starts = _undisguised().mapped(text)
+        spans = [(*back_span(starts, a, b),shown) for a,b,shown in trace_spans(plain)]
+        old,text = text,apply_edits(text, first_spans(spans))
+        if text==old: break
+    return text
