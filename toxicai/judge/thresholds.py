@@ -5,9 +5,8 @@
 # %% auto #0
 __all__ = ['goal_examples', 'bounded_goals', 'GoalParts', 'BestCut', 'few_advice', 'middles', 'Cuts', 'checked_costs',
            'bounded_goal', 'parsed_goal', 'Goal', 'picked_cut', 'best_cut', 'nearest_cut', 'flags_all', 'one_class',
-           'rarer_side', 'few_answers', 'best_threshold', 'counts_at', 'cross_counts', 'threshold_interval',
-           'rate_counts', 'metric_interval', 'Thresholds', 'tuned_class', 'class_table', 'tuned_thresholds',
-           'shared_legend', 'relative_cost']
+           'best_threshold', 'counts_at', 'cross_counts', 'threshold_interval', 'rate_counts', 'metric_interval',
+           'Thresholds', 'tuned_class', 'class_table', 'tuned_thresholds', 'shared_legend', 'relative_cost']
 
 # %% ../../nbs/34_judge.thresholds.ipynb #af1bfe4e
 import warnings
@@ -223,24 +222,6 @@ def one_class(
                          "expected one class, both of shape (n,)")
     check_probs(probs[:,None], ['this class'])
     return annotated_rows(targs, probs if probs.dtype.kind=='f' else probs.astype(float))
-
-# %% ../../nbs/34_judge.thresholds.ipynb #af1dc728
-def rarer_side(
-    t, # 0. or 1.; shape (n,)
-) -> tuple: # 'yes' or 'no', and the rows that have it
-    "The rarer answer, and how often it was given"
-    n_yes = int(t.sum())
-    return ('yes',n_yes) if n_yes<=len(t)-n_yes else ('no',len(t)-n_yes)
-
-def few_answers(
-    t, # 0. or 1.; shape (n,)
-    level:float=0.95, # Of the interval
-) -> tuple: # What to say, '' where there are `few_rows` or more of each; and whether they allow an interval
-    "Whether one answer is too rare for a threshold that can be trusted"
-    answer,k = rarer_side(t)
-    lost = undrawn_share(k, len(t))
-    what = f"{k} {answer} in {len(t)} rows, {lost:.1%} of the draws have none"
-    return what if k<few_rows else '', lost<=(1-level)/2
 
 # %% ../../nbs/34_judge.thresholds.ipynb #8d19281e
 few_advice = 'the threshold is a guess; annotate more, or keep the old one'
