@@ -342,7 +342,7 @@ def test_one_ece():
     for name in ('ece','mcc','accuracy','log_loss','roc_auc'): assert whole.set_index('metric').value[name]==pytest.approx(masked_score(name, t, p), rel=1e-12)
 
 def test_lost_class():
-    "A draw without the only positive of a class has no mean over the classes, and has the pooled figures"
+    "A draw without the only positive of a class has no mean over the classes, and has the pooled figures; so the mean has no interval"
     rng = np.random.default_rng(0)
     t,p = (rng.random((40,2))<0.4).astype(float),rng.random((40,2))
     t[:,1] = 0
@@ -352,10 +352,28 @@ def test_lost_class():
     rows = [draws.integers(0, 40, 40) for _ in range(50)]
     kept = [o for o in rows if 3 in o]
     assert 20<len(kept)<45
-    auc = [np.mean([sk.roc_auc_score(t[o,i], p[o,i]) for i in range(2)]) for o in kept]
     micro = [sk.f1_score(t[o].ravel(), p[o].ravel()>=0.5) for o in rows]
-    assert (whole.low['roc_auc'],whole.high['roc_auc'])==pytest.approx(tuple(np.quantile(auc, [.025,.975])))
+    assert np.isnan([whole.low['roc_auc'],whole.high['roc_auc']]).all()
     assert (whole.low['f1_micro'],whole.high['f1_micro'])==pytest.approx(tuple(np.quantile(micro, [.025,.975])))
+
+def test_lost_in_few_draws():
+    "Where few draws lack a class, they count at both ends of the mean's interval"
+    rng = np.random.default_rng(0)
+    t,p = (rng.random((60,2))<0.4).astype(float),rng.random((60,2))
+    t[:,1] = np.arange(60)<4
+    whole = score_tables(Judged(p, t, LabelSet(['a','b'])), n_boot=200, seed=3)[1].set_index('metric')
+    draws = np.random.default_rng(3)
+    rows = [draws.integers(0, 60, 60) for _ in range(200)]
+    lost = [o for o in rows if not (o<4).any()]
+    assert 0<len(lost)<5
+    auc = sorted(np.mean([sk.roc_auc_score(t[o,i], p[o,i]) for i in range(2)]) for o in rows if (o<4).any())
+    low,high = np.quantile([-9]*len(lost)+auc, .025),np.quantile(auc+[9]*len(lost), .975)
+    assert (whole.low['roc_auc'],whole.high['roc_auc'])==pytest.approx((low,high))
+
+def test_rare_answers():
+    t = np.stack([np.arange(100)%2, np.arange(100)<3, np.arange(100)>=1, np.arange(100)<10], 1).astype(float)
+    found = rare_answers(Judged(np.full((100,4), 0.3), t, LabelSet(list('abcd'))))
+    assert list(found)==['b','c'] and found['b'].startswith('3 yes in 100 rows') and found['c'].startswith('1 no in 100 rows')
 
 # From outside
 

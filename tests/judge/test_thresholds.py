@@ -43,12 +43,12 @@ def one_cut(t, flags, metric, beta):
     return (recall>=bound,(precision,recall)) if name=='recall' else (fpr<=bound,(recall,-fpr))
 
 def brute(t, p, metric, beta=1.):
-    "Flags of the best cut: the bound first, then the metric; of equal ones the highest cut"
+    "Flags of the best cut: the bound first, then the metric; of equal ones the highest cut; where no cut keeps the bound, of 1"
     cuts = [p>=o for o in [2.,*sorted(set(p), reverse=True)]]
     if p.max()>=1: cuts = cuts[1:]
     found = [one_cut(t, o, metric, beta) for o in cuts]
     if any(ok for ok,_ in found): key = [(ok, v[0] if isinstance(v, tuple) else v) for ok,v in found]
-    else: key = [(ok, v[1] if isinstance(v, tuple) else v) for ok,v in found]
+    else: return p>=1
     return cuts[max(range(len(cuts)), key=lambda i: (*map(lambda o: round(float(o), 12), key[i]), -i))]
 
 metrics = ['f1', ('precision',0.8), ('precision',0.999), ('recall',0.95), ('recall',0.), ('fpr',0.05), ('fpr',0.), ((0,1),(5,0)), ((0,3),(1,-1))]
@@ -129,11 +129,11 @@ def test_equal_scores():
     assert best_threshold([1,0,1], [0.4]*3)==pytest.approx(0.2)
     assert best_threshold([1,0,1], [0.4]*3, ('fpr',0.1))==pytest.approx(0.7)
     assert best_threshold([1,0,1], [0.]*3)==0
-    with pytest.warns(UserWarning, match='fpr of at most 0.1: the best is 1.000, at 1.000|at 0.500'): best_threshold([1,0,1], [1.]*3, ('fpr',0.1))
+    with pytest.warns(UserWarning, match='fpr of at most 0.1: the best is 1.000 at .*; 1 is taken, which flags 3 of 3 texts'): best_threshold([1,0,1], [1.]*3, ('fpr',0.1))
 
 def test_unattainable():
-    with pytest.warns(UserWarning, match='no threshold gives a precision of at least 0.9: the best is 0.667, at 0.250'):
-        assert best_threshold([0,1,1], [0.9,0.5,0.5], ('precision',0.9))==0.25
+    with pytest.warns(UserWarning, match='no threshold gives a precision of at least 0.9: the best is 0.667 at 0.250; 1 is taken, which flags 0 of 3 texts'):
+        assert best_threshold([0,1,1], [0.9,0.5,0.5], ('precision',0.9))==1
 
 bad = {'shapes': (([0,1],[0.1]), 'expected one class'), 'logits': (([0,1],[0.1,2.]), 'are they logits'), 'two columns': (([[0,1]],[[0.1,0.2]]), 'expected one class')}
 @pytest.mark.parametrize('name', bad)
@@ -232,8 +232,9 @@ def test_troubles():
     judged = Judged(probs, [[0,1,1],[1,1,0],[1,nan,0]], LabelSet(['a','<b>','c'], thresholds=[0.5,0.7,0.5]))
     with pytest.warns(UserWarning) as w: res = tuned_thresholds(judged, ('precision',0.9), cross_fit=True, n_boot=5)
     said = [str(o.message) for o in w]
-    assert len(said)==3 and said[0].startswith('<b>: the annotated rows are all yes') and 'for a (best 0.667 at 0.250), c (best 0.500' in said[1] and said[2].startswith('a, c: too few rows')
-    assert res.labels.thresholds[1]==0.7 and not res.table.reached.any() and np.isnan(res.table.after).all()
+    assert len(said)==4 and said[0].startswith('<b>: the annotated rows are all yes') and said[3].startswith('a, c: too few rows')
+    assert 'for a (the best is 0.667 at 0.250; flagged: 0 of 3), c (the best is 0.500' in said[1] and 'a (1 no in 3 rows, 29.6% of the draws have none), c (1 yes' in said[2]
+    assert res.labels.thresholds==(1,0.7,1) and not res.table.reached.any() and np.isnan(res.table.after).all()
     assert '<b>' not in res._repr_html_() and '&lt;b&gt;' in res._repr_html_()
     assert len(res.plot().axes)==3
 
@@ -318,3 +319,89 @@ def test_learner_pairs_and_numbers():
     np.testing.assert_allclose(judged.probs.sum(1), 1, atol=1e-6)
     with learn.no_bar(),pytest.raises(ValueError, match='no threshold to tune'): learn.tune_thresholds()
     with learn.no_bar(),pytest.raises(ValueError, match='no labels to compare with'): learn.judged(dl=dls.test_dl([('a','b')]))
+
+# Out of reach, and rare
+
+def reversed_case(n=40, top=0.9):
+    "Scores that are higher for harmless texts: no cut is right in 90%"
+    return np.array([0,0,1,1]*(n//4)),np.tile([top,0.8,0.2,0.1], n//4)
+
+@pytest.mark.parametrize('metric, top, flagged', [(('precision',0.9),0.9,0), (('precision',0.6),0.95,0), (('precision',0.9),1.,10), (('fpr',0.1),1.,10)], ids=str)
+def test_out_of_reach(metric, top, flagged):
+    "A bound that no cut keeps flags nothing, or, where scores are 1, as little as can be; the warning says so, and so does `reached`"
+    t,p = reversed_case(top=top)
+    with pytest.warns(UserWarning, match=f'1 is taken, which flags {flagged} of 40 texts'): assert best_threshold(t, p, metric)==1
+    with pytest.warns(UserWarning, match=rf'flagged: {flagged} of 40\)'):
+        res = tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'], thresholds=[0.3])), metric, n_boot=10)
+    assert res.labels.thresholds==(1,) and not res.table.reached.iloc[0] and res.labels.flags(p[:,None]).sum()==flagged
+
+@pytest.mark.parametrize('metric', ['f1',('recall',0.95),((0,1),(30,0))], ids=str)
+def test_flags_everything(metric):
+    "A goal that only a cut through nothing serves is said"
+    t,p = reversed_case()
+    with pytest.warns(UserWarning, match='flags all 40 texts'): assert (p>=best_threshold(t, p, metric)).all()
+    with pytest.warns(UserWarning, match='flags every text as a'): tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'])), metric, n_boot=10)
+
+def rare_case(k, n=300, seed=0):
+    "`k` positives, one of them with a score in the upper third"
+    rng = np.random.default_rng(seed)
+    t = np.zeros(n)
+    t[:k] = 1
+    return t,np.r_[np.linspace(0.7, 0.95, k), rng.random(n-k)]
+
+@pytest.mark.parametrize('k, share', [(1,36.7), (2,13.4), (3,4.9)])
+@pytest.mark.parametrize('metric', ['f1',('precision',0.01),('recall',0.9),('fpr',0.4),((0,1),(99,0))], ids=str)
+def test_few_positives(metric, k, share):
+    "Three positives and less: a warning with the count, no interval, and nothing is called reached; the same where harmless texts are as rare"
+    for flip in (False,True):
+        t,p = rare_case(k)
+        if flip: t,p,what = 1-t,1-p,'no'
+        else: what = 'yes'
+        match = rf'{k} {what} in 300 rows, {share}% of the draws have none'
+        with pytest.warns(UserWarning, match=match): best_threshold(t, p, metric)
+        with pytest.warns(UserWarning, match=match): res = tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'])), metric, n_boot=200)
+        row = res.table.iloc[0]
+        assert np.isnan([row.low,row.high]).all() and not row.reached
+
+def test_some_positives():
+    "From four on there is an interval, wider than from the draws that have a positive; below ten a warning, from ten on none"
+    t,p = rare_case(5)
+    with pytest.warns(UserWarning, match='5 yes in 300 rows'): row = tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a']))).table.iloc[0]
+    assert row.low<row.high and row.reached
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        t,p = rare_case(12)
+        tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'])))
+        best_threshold(t, p)
+
+@pytest.mark.parametrize('metric, counts', [(('precision',0.9),(5,0,2,90)), (('recall',0.9),(5,3,0,90)), (('fpr',0.1),(5,0,2,90))], ids=str)
+def test_rates_keep_doubt(metric, counts):
+    "Five of five flagged rightly are no proof: the interval of a rate is Wilson's"
+    low,high = metric_interval(Goal(metric), CutCounts(*map(float, counts)))
+    assert 0<=low<high<=1 and high-low>0.03
+
+def test_no_width():
+    "Draws that all give the same give no interval: a perfect F1 from few texts"
+    assert np.isnan(metric_interval(Goal(), CutCounts(5., 0., 0., 90.))).all() and np.isnan(metric_interval(Goal(), CutCounts(1., 0., 1., 90.))).all()
+    assert np.isnan(auc_interval([1]*5+[0]*50, np.r_[np.full(5, 0.9), np.linspace(0, 0.5, 50)])).all()
+
+@pytest.mark.parametrize('k', [1,2,3])
+def test_report_of_few_positives(k):
+    "No figure of a class that draws miss has an interval; with enough positives all have one"
+    t,p = rare_case(k)
+    per,whole = score_tables(Judged(np.c_[p,p], np.c_[t,np.arange(300)%3==0], LabelSet(['rare','common'])), n_boot=200)
+    rare = per[(per.label=='rare') & per.metric.isin(['roc_auc','f1','recall','average_precision'])]
+    assert len(rare) and rare.low.isna().all() and rare.high.isna().all()
+    assert not per[(per.label=='common') & (per.metric=='roc_auc')].low.isna().any()
+
+def test_undrawn_counts_at_both_ends():
+    rng = np.random.default_rng(0)
+    x = rng.random(1000)
+    y = np.where(rng.random(1000)<0.01, nan, x)
+    low,high = percentiles(y)
+    want = np.sort(y[~np.isnan(y)])
+    gone = int(np.isnan(y).sum())
+    assert low==pytest.approx(want[int(.025*999)-gone], abs=0.002) and high==pytest.approx(want[int(.975*999)], abs=0.002)
+    for k,n in ((1,50),(3,400),(4,30)):
+        lacking = (resampled(lambda o: (o<k).any(), n, n_boot=4000)==0).mean()
+        assert undrawn_share(k, n)==pytest.approx(lacking, abs=0.025) # four standard errors of a share of 4000

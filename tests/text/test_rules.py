@@ -260,3 +260,154 @@ def test_own_rule_is_stored_by_name(own_rule, tmp_path):
 def test_bad_rule(name, f, err):
     with pytest.raises(err): add_rule(name, f)
     assert set(known_rules)==set(rule_names) and 'a' not in known_rules
+
+# Capitals that look like small letters
+
+cased = {'КІLL':'KILL', 'KІLL':'KILL', 'KӀLL':'KILL', 'KⅠLL':'KILL', 'KＩLL':'KILL', 'K𝐈LL':'KILL', 'KℐLL':'KILL', 'KⲒLL':'KILL', 'KꓲLL':'KILL', 'KᛁLL':'KILL', 'ІDIOT':'IDIOT', 'IDІOT':'IDIOT', 'Іdiot':'Idiot', 'Іt is':'It is', 'BRITІSH':'BRITISH', 'SHІT':'SHIT',
+    'heӀӀo':'hello', 'assһoӀe':'asshole', 'іdіоt':'idiot', 'Ꮷick':'Dick', 'baᏧ':'bad', 'ᎥDIOT':'IDIOT', 'ЬITCH':'BITCH', 'aЬout':'about', 'ЅHІT':'SHIT', 'ѕhit':'shit', 'FUСK':'FUCK', 'fuсk':'fuck', 'bꓮd':'bad', 'BꓮD':'BAD', 'ꓮPPLE':'APPLE', 'foꓳl':'fool', 'Ｏh Ｏ':'Oh O', 'ХXX':'XXX', 'хxx':'xxx', 'ᏚHIT':'SHIT', 'ⅾumb':'dumb', 'ⅭOCK':'COCK'}
+
+@pytest.mark.parametrize('text,expected', cased.items())
+def test_case_stays(text, expected):
+    "Letters of other scripts become Latin ones in their own case, or in that of their neighbours where their shape leaves a doubt"
+    assert Rules('light')(text)==expected
+
+def confusable_letters():
+    "All letters that the table of confusables knows a Latin letter for"
+    from confusable_homoglyphs.confusables import confusables_data
+    return [o for o in confusables_data if len(o)==1 and not o.isascii() and evasion.lookalike(o)]
+
+def name_of(char): return regex.sub(r'.*(?:LETTER|CAPITAL|SMALL) ', '', unicodedata.name(char, ''))
+
+def test_no_capital_becomes_small():
+    """A letter with the property Uppercase becomes a capital: alone, at the beginning of a word, and among capitals, by every rule.
+    Among small letters alone may it be a small letter of another name, because there a reader takes it for one: `heӀӀo`, `baᏧ`."""
+    letters = [o for o in confusable_letters() if regex.match(r'\p{Uppercase}', o)]
+    assert len(letters)>400
+    for o in letters:
+        assert evasion.lookalike(o).isupper() and evasion.in_case(evasion.latin_shape(o), o).isupper(), o
+        for word in (f'K{o}LL', f'{o}ab', f'{o}AB', f'AB{o}'):
+            for name in ('lookalikes','letterforms','nfkc'):
+                new = rule(name)(word)
+                i = word.index(o)
+                assert len(new)!=len(word) or new[i] in (o,unicodedata.normalize('NFKC', o)) or new[i].isupper(), (word,new)
+        assert Rules('light')(f'K{o}LL')[1:2].islower() is False, o
+
+def test_small_letters_stay_small():
+    for o in confusable_letters():
+        if regex.match(r'\p{Lowercase}', o): assert evasion.lookalike(o).islower(), o
+
+def test_case_of_neighbours():
+    "Letters without a case take that of the letters around; `l` among capitals is `I`"
+    for o in confusable_letters():
+        if regex.match(r'(?!\p{Latin})\p{Lo}', o):
+            assert evasion.latin_word(f'ab{o}ab')[2].islower() and evasion.latin_word(f'AB{o}AB')[2].isupper(), o
+
+# Rules that feed each other
+
+feeding = [['users:@a @b'], ['users:@a @b @c @d @e @f @g @h @i @j']*3, ['users:http://a.b','urls:@x @y'], ['users:&#64;a &#64;b','html_entities'], ['urls:http://a.b http://c.d'], ['users:@x@y @z'], ['users:#a @b','hashtags'], ['users:＠a ＠b','letterforms'],
+    ['users:@you@me @you'], ['urls:www.a.b.c www.d.e','users'], ['users:@a\u200b @b','invisible']]
+
+@pytest.mark.parametrize('names', feeding, ids=str)
+def test_feeding(names):
+    "Refused with the name of a rule before any text is read, in little memory"
+    import tracemalloc
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="the rule '(users|urls):"): Rules(names)
+    assert tracemalloc.get_traced_memory()[1]<20_000_000
+    tracemalloc.stop()
+
+settled = [['users:@user'], ['users:@USER','urls:HTTPURL','words_apart'], ['users:<user>','html_tags'], ['users:👤','emoji_names'], ['users: someone ','whitespace'], ['users:&lt;user&gt;','html_entities'], ['users:@a'], ['users:','urls:'], ['users:http','urls:http'], ['urls:example.org/x'], ['users:a@b.c']]
+
+@pytest.mark.parametrize('names', settled, ids=str)
+def test_settled(names):
+    text = '@bob, see https://t.co/x and @ann! '*50
+    assert len(Rules(names)(text))<=100*len(text)
+
+def test_growth_is_bounded(own_rule):
+    "A rule from outside and a function of the user's own, whose growth only a text shows; the longer text is not made"
+    add_rule('echo', lambda text: [(i,i+1,'aa') for i,o in enumerate(text) if o=='a'])
+    add_rule('flood', lambda text: [(i,i+1,'b'*10**6) for i,o in enumerate(text) if o=='a'])
+    try:
+        assert Rules(['echo'])('a')=='a'*32
+        with pytest.raises(ValueError, match="the rule 'flood' makes 1,000,000,000 characters of a text of 1,000"): Rules(['flood'])('a'*1000)
+        with pytest.raises(ValueError, match="the rule 'flood' makes"): Rules(['flood']).mapped('a'*1000)
+        with pytest.raises(ValueError, match="the rule 'tenfold' makes"): Rules([tenfold]*6)('a'*1000)
+    finally:
+        for o in ('echo','flood'): known_rules.pop(o)
+
+def tenfold(text): return text*10
+
+def test_own_placeholder():
+    "A rule from outside with a placeholder is tried as those of the library are"
+    from functools import partial
+    price = regex.compile(r'\$\d+')
+    add_rule('prices', lambda text, sign: match_edits(price, lambda m: sign, text), default='[price]')
+    try:
+        assert Rules(['prices'])('$5')=='[price]'
+        with pytest.raises(ValueError, match="the rule 'prices:.1 and .2' feeds itself"): Rules(['prices:$1 and $2'])
+    finally: known_rules.pop('prices')
+
+@pytest.mark.parametrize('name', ['users:'+'x'*201, 'urls:'+'x'*10**6, 'repeats:1001', 'repeats:'+'9'*5000, 'repeats:4294967296'], ids=lambda o: o[:20])
+def test_arguments_are_bounded(name):
+    with pytest.raises(ValueError, match='expected') as e: rule(name)
+    assert len(str(e.value))<400
+
+def test_longest_emoji():
+    "No emoji comes near the bound"
+    import emoji
+    for preset in ('social','robertuito','bertweet'):
+        rules = Rules(preset)
+        assert max(len(rules(o))/len(o) for o in emoji.EMOJI_DATA)<60
+
+# Mojibake
+
+broken = ['cafÃ© â€“ naÃ¯ve', 'é cafÃ© ñ', 'Ã\xa0 la carte', 'voilÃ le travail', 'ÃƒÂ©tÃƒÂ©', 'Ð¿Ñ€Ð¸Ð²ÐµÑ‚ all', 'ðŸ˜€ ok', 'â€œso â€” whatâ€\x9d', 'l\x92Ã©tÃ©', 'Ã©\n\nÃ¼ber', 'fÃ¼r und für', 'æ—¥æœ¬', 'Ã', 'â€', 'plain', '\ud83d\ude00 Ã©', 'Â£5 and Â©']
+
+@pytest.mark.parametrize('text', broken)
+def test_mojibake(text):
+    "The text as a whole and its edits agree with `ftfy`, and offsets lead back to the bytes"
+    import ftfy
+    whole = rule('mojibake')(text)
+    assert whole==apply_edits(text, rule('mojibake').edits(text))=='\n'.join(map(ftfy.fix_encoding, text.split('\n')))
+    new,starts = Rules(['mojibake']).mapped(text)
+    assert new==whole and starts==sorted(starts) and starts[-1]==len(text)
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.sampled_from('aéñ日п😀– ’\n'), max_size=30).map(''.join), st.sampled_from(['latin-1','windows-1252']))
+def test_bytes_lead_back(text, encoding):
+    "Each character of a text that was decoded wrongly leads back to its bytes"
+    wrong = text.encode().decode(encoding, 'replace')
+    edits = byte_edits(wrong, text)
+    assert apply_edits(wrong, edits)==text
+    starts = edit_starts(len(wrong), edits)
+    for i,o in enumerate(text): assert back_span(starts, i, i+1)==(len(text[:i].encode()),len(text[:i+1].encode()))
+
+def test_no_alignment_without_need(monkeypatch):
+    "Who asks for no offsets pays for none"
+    def fail(*args): raise AssertionError('aligned')
+    for o in ('mojibake_edits','line_edits','align_edits','byte_edits'): monkeypatch.setattr(f'toxicai.text.rules.{o}', fail)
+    assert Rules('light')('cafÃ© Ã¼ber '*100)=='café über '*100
+
+adversarial = {'mojibake lines':'xÃ©'*79+'\n', 'mojibake':'Ã©', 'mixed':'é Ã© â€™ ', 'lossy':'Ã ', 'twice':'ÃƒÂ© é', 'marks':'a\u0301\u0316\u0320', 'zero width':'f\u200bu\u200bc\u200bk', 'entities':'&amp;amp;', 'leet':'a16!|1!6b ', 'spaced':'f u c k ', 'dotted':'f.u.c.k.', 'stars':'f***k ',
+    'joined':'youareanidiot', 'rtl':'\u202eשלום ', 'html':'<b>x</b><', 'cyrillic':'fucк КІLL ', 'lisu':'foꓳꓳl ', 'fonts':'𝓯𝓾𝓬𝓴 ', 'emoji':'😀🇺🇸👩‍💻', 'handles':'@ab ', 'camel':'fUcK ', 'stretched':'fuuuuck '}
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', adversarial)
+def test_linear(kind):
+    "Twice the text takes about twice the steps in every preset, offsets included: calls of Python's functions are counted, not time"
+    piece = adversarial[kind]
+    for preset in ('light','social','strict','bertweet'):
+        rules = Rules(preset)
+        rules((piece*200)[:1000])
+        a,b = (count_calls(lambda: rules.mapped((piece*n)[:n])) for n in (8_000,32_000))
+        assert b<=6*a+2000, (preset,a,b)
+
+def count_calls(f):
+    n = 0
+    def tick(frame, event, arg):
+        nonlocal n
+        n += 1
+    sys.setprofile(tick)
+    try: f()
+    finally: sys.setprofile(None)
+    return n

@@ -200,7 +200,7 @@ def calibration_figures(
     value = np.array(_stat(None))
     draws = resampled(_stat, len(t), n_boot, seed, counted=True)
     if not len(draws): return [(v,np.nan,np.nan) for v in value]
-    low,high = percentiles(np.clip(draws-draws.mean(0)+value, 0, 1))
+    low,high = with_width(percentiles(np.clip(draws-draws.mean(0)+value, 0, 1)))
     return list(zip(value, low, high))
 
 # %% ../../nbs/35_judge.calibration.ipynb #58d76c3e
@@ -241,6 +241,8 @@ def _warn_calibrated(judged, calibration, table, cross_fit):
     if odd:
         warnings.warn(f"{', '.join(odd)}: the fit ends at the edge of what is allowed, because the logits separate the "
                       "rows perfectly or do not rise with the truth; check the rows, or calibrate on more")
+    rare = [f'{k} ({o})' for k,o in rare_answers(judged).items() if k in fitted]
+    if rare: warnings.warn(f"too few for a calibration that holds elsewhere: {', '.join(rare)}; annotate more")
     few = [k for k in fitted if method=='isotonic' and table['n'][k]<1000]
     if few:
         warnings.warn(f"{', '.join(few)}: fewer than 1000 rows, on which an isotonic line learns the noise; use "

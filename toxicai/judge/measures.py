@@ -8,8 +8,8 @@ __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', '
            'calibration_bins', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated', 'ExclusiveRows',
            'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score', 'checked_scores',
            'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score', 'calibration_error',
-           'Scorer', 'mean_name', 'exclusive_names', 'weighted_f1', 'score_tables', 'score_cells', 'cells_auc',
-           'auc_interval', 'decision_table', 'confusion_table']
+           'Scorer', 'mean_name', 'exclusive_names', 'weighted_f1', 'rare_answers', 'score_tables', 'score_cells',
+           'cells_auc', 'auc_interval', 'decision_table', 'confusion_table']
 
 # %% ../../nbs/32_judge.measures.ipynb #776bff7c
 from collections import namedtuple
@@ -712,7 +712,15 @@ def ends(self:Scorer,
         now = self(counts)
         lost = (np.isnan(now.each)>np.isnan(found.each)).any()
         return now.flat(now.means if lost else ())
-    return bootstrap(_stat, self.judged.n, n_boot, seed, level, counted=True)
+    return with_width(bootstrap(_stat, self.judged.n, n_boot, seed, level, counted=True))
+
+# %% ../../nbs/32_judge.measures.ipynb #790ff22d
+def rare_answers(
+    judged:Judged, # n texts
+) -> dict: # Class -> what to say of it
+    "Classes of which one answer is so rare that their figures are guesses"
+    said = {k:few_answers(judged.known(i)[0]>=0.5)[0] for i,k in enumerate(judged.labels)}
+    return {k:o for k,o in said.items() if o}
 
 # %% ../../nbs/32_judge.measures.ipynb #113f3f71
 def score_tables(

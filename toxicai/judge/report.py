@@ -211,6 +211,8 @@ def _summary(judged, n_boot, seed, level):
     rows['labels'] = f'{len(judged.labels)}, {judged.labels.kind}'
     if judged.labels.kind in ('multi','soft'): rows['annotated decisions'] = f'{known.sum():,} of {known.size:,}'
     rows['intervals'] = f'{level:.0%}, from {n_boot} resamples of the texts, seed {seed}' if n_boot else 'none'
+    rare = rare_answers(judged)
+    if rare: rows['too few for more than a guess'] = '; '.join(f'{k}: {o}' for k,o in rare.items())
     return pd.DataFrame(list(rows.items()), columns=['figure','value'])
 
 # %% ../../nbs/36_judge.report.ipynb #1775aa8e

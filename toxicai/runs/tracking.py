@@ -132,7 +132,6 @@ def run_config(
     return {**learner_settings(learn), **facts, 'labels':labels, 'rules':rules, 'balance':balance, **learn.card()}
 
 # %% ../../nbs/82_runs.tracking.ipynb #b48f93b5
-_mail,_hidden = re.compile(r'[\w.+-]+@[\w-]+(?:\.[\w-]+)+'),Rules(['urls:[link]','users:@user'])
 _capital = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\*)")
 _common = ENGLISH_STOP_WORDS | {"i'm","i'd","i'll","i've","don't","can't","won't","it's","that's","you're","what's",
                                 "thank","thanks","please","yes","hi","hello"}
@@ -141,8 +140,8 @@ def masked_text(
     text:str, # A comment
     names:bool=False, # Hide capitalised words as well?
 ) -> str: # For other eyes
-    "`text` without users, mail addresses and links, swear words with stars inside"
-    text = mask_words(_hidden(_mail.sub('[mail]', text)))
+    "`text` without what leads to a person, swear words with stars inside"
+    text = mask_words(mask_traces(text))
     return _capital.sub(_no_name, text) if names else text
 
 def _no_name(m):

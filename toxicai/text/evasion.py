@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['languages', 'swear_words', 'word_frequency', 'swear_forms', 'word_score', 'is_meant', 'likeliest_word',
-           'is_plain_word', 'shorter_forms', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
+           'is_plain_word', 'shorter_forms', 'squeezed', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
            'respell_edits', 'leet', 'unmasked_word', 'hides_letters', 'censored', 'spelt_word', 'spaced',
            'is_split_swear', 'split_words', 'word_segments', 'joined_words', 'unstretched', 'drop_edits', 'stretched',
-           'case_games', 'lookalike', 'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
+           'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word',
+           'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
 
 # %% ../../nbs/11_text.evasion.ipynb #e83ca164
 import math,re,unicodedata
@@ -46,7 +47,7 @@ def swear_forms(
 
 swear_words = tuple(dict.fromkeys(o for stem in _glued+_apart for o in swear_forms(stem)))
 _core = re.compile('|'.join(_glued), re.I)
-_swears,_swear_lines = frozenset(swear_words),'\n'.join(swear_words)
+_swears = frozenset(swear_words)
 
 # %% ../../nbs/11_text.evasion.ipynb #f5fd363c
 def word_score(
@@ -89,6 +90,14 @@ def shorter_forms(
     runs = [m[0] for m in re.finditer(r'(.)\1*', word)]
     forms = product(*[(o[:2],o[0]) if len(o)>=least else (o,) for o in runs])
     return list(map(''.join, islice(forms, 64)))
+
+def squeezed(
+    text:str, # Words in lower case
+) -> str:
+    "`text` with one letter for each run: words with the same result may be forms of each other"
+    return re.sub(r'(.)\1+', r'\1', text)
+
+_squeezed_swears = frozenset(map(squeezed, swear_words))
 
 # %% ../../nbs/11_text.evasion.ipynb #eae6ea97
 _outer = '()[]{}<>"\'“”‘’«»,;:?…'
@@ -139,7 +148,8 @@ def leet_word(
 ) -> str|None: # In lower case
     "The word that `token` hides, or None"
     readings = leet_readings(token)
-    swear = next((o for o in readings if _swears.intersection(shorter_forms(o, 2))), None)
+    likely = zip(readings, squeezed('\n'.join(readings)).split('\n'))
+    swear = next((o for o,k in likely if k in _squeezed_swears and _swears.intersection(shorter_forms(o, 2))), None)
     if swear or not _may_be_any_word(token): return swear
     return likeliest_word(readings, lang)
 
@@ -170,14 +180,16 @@ def leet(
 _mask = re.compile(r'(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w)')
 _masks = re.compile(r'[A-Za-z][-_.*#@$%!^&~]|[*#@$%!^&~][A-Za-z]')
 
+_swears_by_length = {n:[o for o in swear_words if len(o)==n] for n in set(map(len, swear_words))}
+
 @lru_cache(maxsize=4096)
 def unmasked_word(
     token:str, # A word with a sign for each hidden letter
 ) -> str|None: # In lower case
     "The first swear word that `token` can be, or None"
-    pat = ''.join(o if o.isalpha() else '[^\n]' for o in token.lower())
-    m = re.search(f'^{pat}$', _swear_lines, re.M)
-    return m[0] if m else None
+    known = [(i,o) for i,o in enumerate(token.lower()) if o.isalpha()]
+    fits = (o for o in _swears_by_length.get(len(token), ()) if all(o[i]==k for i,k in known))
+    return next(fits, None)
 
 def hides_letters(
     token:str, # A word with signs in it
@@ -295,7 +307,7 @@ def joined_words(
     if not any(o in low for o in _glued): return []
     for m in _joined.finditer(text):
         word,at = m[0].lower(),m.start()
-        if word in _swears or word in word_frequency(lang): continue
+        if word in _swears or word in word_frequency(lang) or word.endswith('shita'): continue # Takeshita is a name
         for part in (word_segments(word, lang) or [])[:-1]:
             at += len(part)
             edits.append((at,at,' '))
@@ -352,10 +364,10 @@ def case_games(
 
 # %% ../../nbs/11_text.evasion.ipynb #a881585d
 @lru_cache(maxsize=4096)
-def lookalike(
+def latin_shape(
     char:str, # One letter
 ) -> str: # A letter of A-Z or a-z, or '' when there is none
-    "The Latin letter that `char` looks like"
+    "The Latin letter whose shape `char` has, in whatever case"
     if char.isascii(): return char if char.isalpha() else ''
     from confusable_homoglyphs.confusables import confusables_data
     known = [o['c'] for o in confusables_data.get(char, [])]
@@ -365,19 +377,68 @@ def lookalike(
     upper = char.upper()
     return lookalike(upper).lower() if len(upper)==1 and upper!=char else ''
 
+def in_case(
+    shape:str, # A letter of A-Z or a-z, or ''
+    like:str, # A letter of any script
+) -> str:
+    "`shape` as a capital or a small letter, as `like` is one; as it is for a letter that is neither"
+    if like.isupper(): return 'I' if shape=='l' else shape.upper()
+    return shape.lower() if like.islower() else shape
+
+def lookalike(
+    char:str, # One letter
+) -> str: # A letter of A-Z or a-z, or '' when there is none
+    "The Latin letter that `char` looks like, in the case of `char`"
+    return in_case(latin_shape(char), char)
+
+# %% ../../nbs/11_text.evasion.ipynb #5af7bb18
+_latin = regex.compile(r'\p{Latin}')
+
+def doubtful_case(
+    char:str, # One letter
+) -> bool:
+    "Whether the case of `char` and that of the Latin letter in its shape may differ"
+    shape = latin_shape(char)
+    return not _latin.match(char) and (shape=='l' or (shape.isupper(),shape.islower())!=(char.isupper(),char.islower()))
+
+def case_among(
+    char:str, # A letter with a doubtful case
+    before:str, # The nearest letter before it that has none, or ''
+    behind:str, # The nearest one behind it
+) -> str: # A letter of A-Z or a-z
+    "The Latin letter that `char` looks like, in the case that the letters around it suggest"
+    shape = latin_shape(char)
+    small = before.islower() and not behind.isupper()
+    capital = (before+behind).isupper()
+    if small and not char.islower(): return shape.lower()
+    if capital and (shape=='l' or not char.islower()): return in_case(shape, 'A')
+    return in_case(shape, char)
+
+@lru_cache(maxsize=4096)
+def latin_word(
+    word:str, # Letters of any script
+) -> str: # As long; '' when a letter looks like no Latin one
+    "`word` in Latin letters"
+    new = [o if _latin.match(o) else lookalike(o) for o in word]
+    doubt = [i for i,o in enumerate(word) if doubtful_case(o)]
+    if not all(new) or not doubt: return ''.join(new) if all(new) else ''
+    sure = [i for i in range(len(word)) if i not in doubt]
+    for i in doubt:
+        before,behind = [j for j in sure if j<i][-1:],[j for j in sure if j>i][:1]
+        new[i] = case_among(word[i], *(''.join(new[j] for j in o) for o in (before,behind)))
+    return ''.join(new)
+
 # %% ../../nbs/11_text.evasion.ipynb #fc331812
 _mixed = regex.compile(r'(?<!\p{L})(?=\p{L}*\p{Latin})(?=\p{L}*[^\P{L}\p{Latin}])\p{L}{2,64}(?!\p{L})')
 _greek_edge = regex.compile(r'(?<!\p{Latin})\p{Greek}|\p{Greek}(?!\p{Latin})')
 _ending = regex.compile(r'[A-Z]{2,}[^\P{L}\p{Latin}]+') # a Russian ending of a Latin abbreviation
-_latin = regex.compile(r'\p{Latin}')
 
 def latin_edits(
     word:str, # Letters of any script
     at:int, # Where it begins
 ) -> list: # Edits of one letter each; none when a letter looks like no Latin one
     "What turns the letters of `word` into Latin ones"
-    new = [o if _latin.match(o) else lookalike(o) for o in word]
-    return [(at+i,at+i+1,n) for i,(o,n) in enumerate(zip(word, new)) if o!=n] if all(new) else []
+    return [(at+i,at+i+1,n) for i,(o,n) in enumerate(zip(word, latin_word(word))) if o!=n]
 
 def _meant_foreign(word):
     "Whether the foreign letters of a mixed word are meant as such"
@@ -394,12 +455,13 @@ def lookalikes(
 _not_ascii_word = regex.compile(r'(?<![\p{L}\p{M}])[a-zA-Z]*+(?=[\p{L}\p{M}])[\p{L}\p{M}]{1,64}+(?![\p{L}\p{M}])')
 _latin_word = regex.compile(r'[\p{Latin}\p{M}]+')
 
+@lru_cache(maxsize=4096)
 def bare_word(
     word:str, # Letters of any script
 ) -> str: # As long, or shorter
     "`word` without accents, its letters Latin where they look so"
     plain = ''.join(o for o in unicodedata.normalize('NFD', word) if not unicodedata.combining(o))
-    return ''.join(lookalike(o) or o for o in plain)
+    return latin_word(plain) or ''.join(lookalike(o) or o for o in plain)
 
 def mostly_latin(
     text:str, # Any text
@@ -413,10 +475,11 @@ def disguised(
     lang:str='en', # One of `languages`
 ) -> list: # Edits of one word each
     "The Latin word for one in foreign or accented letters"
+    if not mostly_latin(text): return []
     edits = []
     for m in _not_ascii_word.finditer(text):
         if m[0].lower() in word_frequency(lang) or m[0].lower() in _swears: continue
         word = bare_word(m[0])
         any_word = len(word)>3 and not _latin_word.fullmatch(m[0])
         if word.isascii() and is_meant(word.lower(), lang, any_word): edits.append((*m.span(),word))
-    return edits if edits and mostly_latin(text) else []
+    return edits
