@@ -242,8 +242,12 @@ def as_frame(
 def as_list(
     o, # A name, or several
 ) -> list:
-    "Column names as a list"
-    return [o] if isinstance(o, str) or not hasattr(o, '__iter__') else list(o)
+    "Column names as a list of plain strings"
+    if isinstance(o, (set,frozenset)):
+        raise TypeError(f"the names {sorted(map(str, o))} are a set, which has no order: expected a list")
+    if isinstance(o, np.ndarray) and o.ndim==0: o = o.item()
+    if isinstance(o, str) or not hasattr(o, '__iter__'): o = [o]
+    return [str(k) if isinstance(k, str) else k for k in o]
 
 # %% ../nbs/04_tables.ipynb #843a93b7
 def repeated_names(
@@ -271,8 +275,10 @@ def need_columns(
     "Raise a `KeyError` that names missing columns and those that are spelt alike"
     missing = [o for o in names if o not in have]
     if not missing: return
-    near = difflib.get_close_matches(str(missing[0]), [str(o) for o in have], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ''
+    k,names = missing[0],{str(o).casefold():o for o in have}
+    near = difflib.get_close_matches(str(k).casefold(), names, n=1)
+    hint = f"; did you mean {names[near[0]]!r}?" if near else ''
+    if isinstance(k, int) and 0<=k<len(have): hint = f"; a column goes by its name, that of column {k} is {list(have)[k]!r}"
     raise KeyError(f"no column {', '.join(map(repr, missing))} in {source}: expected one of {list(have)}{hint}")
 
 # %% ../nbs/04_tables.ipynb #8192e7bf
@@ -293,7 +299,7 @@ def as_names(
 ) -> list|None:
     "Column names as a list, each once"
     if cols is None: return None
-    res = [cols] if isinstance(cols, str) else list(cols)
+    res = as_list(cols)
     twice = repeated_names(res)
     if twice: raise ValueError(f"column {twice[0]!r} is named more than once in {res}: name it once")
     return res
