@@ -57,6 +57,64 @@ cases = {
     'multi-hot booleans': (dict(label=[[True,False],[False,True]]), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1)], 'a number for each class'),
     'multi-hot shares': (dict(label=[[.25,0],[0,1]]), ['a','b'], 'soft', ['a','b'], [(.25,0),(0,1)], 'soft')}
 
+class Asked(dict): "More than classes: `classes`, `label_delim`, `na_values`"
+
+tags,tag_targets = ['insult','toxic'],[(1,1),(0,1),(0,0)]
+cases |= {
+    # several labels in one cell
+    'joined by a bar, said': (dict(label=['toxic|insult','toxic','']), Asked(label_delim='|'), 'multi', tags, tag_targets, 'split; an empty cell has no class'),
+    'joined by a comma and blanks': (dict(label=['toxic, insult',' toxic ',' ']), Asked(label_delim=','), 'multi', tags, tag_targets, 'blanks are no part of a name'),
+    'the delimiter with a blank': (dict(label=['toxic,insult','toxic, insult','']), Asked(label_delim=', '), 'multi', tags, [(1,1),(1,1),(0,0)], 'blanks around it may be there or not'),
+    'joined by line ends, said': (dict(label=['toxic\ninsult\n','toxic','']), Asked(label_delim='\n'), 'multi', tags, tag_targets, 'split'),
+    'joined by blanks, said': (dict(label=['toxic  insult','toxic','']), Asked(label_delim=' '), 'multi', tags, tag_targets, 'runs of blanks are one'),
+    'joined, with classes': (dict(label=['toxic|insult','toxic','']), Asked(label_delim='|', classes=['toxic','insult','threat']), 'multi', ['toxic','insult','threat'], [(1,1,0),(1,0,0),(0,0,0)], 'their order stays, and what no row has'),
+    'joined, with gaps': (dict(label=['toxic|insult','toxic',None,'n/a','?','']), Asked(label_delim='|', na_values='?'), 'multi', tags, [(1,1),(0,1),(None,None),(None,None),(None,None),(0,0)], 'gaps where the user says what they are'),
+    'class numbers joined': (dict(label=['2;10','2','']), Asked(label_delim=';'), 'multi', ['2','10'], [(1,1),(1,0),(0,0)], 'numbers by size'),
+    'class numbers joined and named': (dict(label=['2;10','2','']), Asked(label_delim=';', classes={10:'worst',2:'bad'}), 'multi', ['worst','bad'], [(1,1),(0,1),(0,0)], 'a dict names them'),
+    'multi-hot, joined': (dict(label=['1,0,1','0,0,1']), Asked(label_delim=',', classes=list('abc')), 'multi', list('abc'), [(1,0,1),(0,0,1)], 'a number for each class'),
+    'a Categorical of joined cells': (dict(label=ordered(['toxic|insult','toxic',''], ['','toxic','toxic|insult'])), Asked(label_delim='|'), 'multi', tags, tag_targets, 'as text'),
+    # lists that were written as text
+    "a list in Python's way": (dict(label=["['toxic', 'insult']","['toxic']",'[]']), None, 'multi', tags, tag_targets, 'read as lists'),
+    "a list in JSON's way": (dict(label=['["toxic","insult"]','["toxic"]','[]']), None, 'multi', tags, tag_targets, 'read as lists'),
+    "a list in NumPy's way": (dict(label=["['toxic' 'insult']","['toxic']",'[]']), None, 'multi', tags, tag_targets, 'Python would read one word, "toxicinsult"'),
+    'tuples and sets as text': (dict(label=["('toxic', 'insult')","{'toxic'}",'()']), None, 'multi', tags, tag_targets, 'read as lists'),
+    'both ways, with a gap': (dict(label=["['toxic', 'insult']",'["toxic"]','','[]']), None, 'multi', tags, [(1,1),(0,1),(None,None),(0,0)], 'an empty cell is a gap'),
+    'multi-hot as text': (dict(label=['[1, 0]','[0, 1]','[1,1]']), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1),(1,1)], 'a number for each class'),
+    "multi-hot in NumPy's way": (dict(label=['[1. 0.]','[0. 1.]','[0.5 1. ]']), ['a','b'], 'soft', ['a','b'], [(1,0),(0,1),(.5,1)], 'shares'),
+    'multi-hot booleans as text': (dict(label=['[True, False]','[ True  True]','[false,true]']), ['a','b'], 'multi', ['a','b'], [(1,0),(1,1),(0,1)], 'in any spelling'),
+    'multi-hot strings': (dict(label=[['1','0'],['0','1']]), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1)], 'numbers all the same'),
+    'multi-hot with places named': (dict(label=[[1,0],[0,1]]), {1:'b',0:'a'}, 'multi', ['a','b'], [(1,0),(0,1)], 'keys are places in the lists, whatever their order'),
+    'multi-hot for numbered classes': (dict(label=[[1,0],[0,1]]), [0,1], 'multi', ['0','1'], [(1,0),(0,1)], 'tags would be the same in each row'),
+    'multi-hot with a gap inside': (dict(label=[[1,-1],[0,1]]), Asked(classes=['a','b'], na_values=-1), 'multi', ['a','b'], [(1,None),(0,1)], 'not scored'),
+    # dicts
+    'dicts of numbers': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.,'INSULT':1.},None]), None, 'multi', ['TOXIC','INSULT'], [(1,0),(0,1),(None,None)], "spaCy's way: a number for each class"),
+    'dicts that lack names': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.},{},{'INSULT':1}]), None, 'multi', ['TOXIC','INSULT'], [(1,0),(0,None),(None,None),(None,1)], 'a name that is missing is not known'),
+    'dicts of shares': (dict(label=[{'TOXIC':.25,'INSULT':0.},{'TOXIC':0.,'INSULT':1.}]), None, 'soft', ['TOXIC','INSULT'], [(.25,0),(0,1)], 'soft'),
+    'dicts of flags with classes': (dict(label=[{'b':True,'a':False},{'b':False,'a':True}]), ['a','b'], 'multi', ['a','b'], [(0,1),(1,0)], 'listed order'),
+    'dicts with names renamed': (dict(label=[{'TOX':1,'INS':0},{'TOX':0,'INS':1}]), {'INS':'insult','TOX':'toxic'}, 'multi', ['insult','toxic'], [(0,1),(1,0)], 'a dict names keys'),
+    'dicts as text': (dict(label=["{'TOXIC': 1.0, 'INSULT': 0.0}",'{"TOXIC": 0, "INSULT": 1}','']), None, 'multi', ['TOXIC','INSULT'], [(1,0),(0,1),(None,None)], 'what a CSV file makes of them'),
+    'dicts with -1': (dict(label=[{'a':1,'b':-1},{'a':0,'b':1},{'a':1,'b':0}]), Asked(na_values=[-1]), 'multi', ['a','b'], [(1,None),(0,1),(1,0)], 'not scored'),
+    'dicts around a name': (dict(label=[{'value':'rude'},{'value':'kind'},None]), None, 'single', ['kind','rude'], ['rude','kind',None], "argilla's way"),
+    'dicts around a list': (dict(label=[{'choices':['b','a']},{'choices':[]},{'choices':['b']}]), None, 'multi', ['a','b'], [(1,1),(0,0),(0,1)], 'tags'),
+    'lists of dicts around a name': (dict(label=[[{'label':'b'},{'label':'a'}],[],None]), None, 'multi', ['a','b'], [(1,1),(0,0),(None,None)], 'tags'),
+    'dicts around a flag': (dict(label=[{'label':1},{'label':0}]), None, 'multi', ['label'], [(1,),(0,)], 'a flag, named by its column'),
+    # what means that nobody looked
+    'minus one, said': (dict(label=[0,1,-1]), Asked(na_values=-1), 'multi', ['label'], [(0,),(1,),(None,)], 'a flag with gaps'),
+    'minus one in floats and text': (dict(toxic=[0.,1.,-1.], insult=['-1','yes','0']), Asked(na_values=[-1]), 'multi', ['toxic','insult'], [(0,None),(1,1),(None,0)], 'whatever the type'),
+    'minus one as text': (dict(toxic=[0,1,-1]), Asked(na_values='-1.0'), 'multi', ['toxic'], [(0,),(1,),(None,)], 'whatever the type'),
+    'words for a gap': (dict(label=['rude','kind','Unclear ','?']), Asked(na_values=['unclear','?']), 'single', ['kind','rude'], ['rude','kind',None,None], 'in any case'),
+    'a level that is none': (dict(label=ordered(['low','not scored','high'], ['not scored','low','mid','high'])), Asked(na_values={'not scored'}), 'single', ['low','mid','high'], ['low',None,'high'], 'no class either'),
+    'a ClassLabel that is none': (declared([1,0,2], ['skip','low','high']), Asked(na_values='skip'), 'single', ['low','high'], ['low',None,'high'], 'no class either'),
+    'a level called nan': (dict(label=ordered(['low','nan','high'], ['nan','low','high'])), None, 'single', ['low','high'], ['low',None,'high'], 'a word for a gap is no class'),
+    'levels with blanks': (dict(label=ordered(['low ','high'], ['low ','high'])), None, 'single', ['low','high'], ['low','high'], 'blanks are no part of a name'),
+    # flags and their names
+    'booleans named by numbers': (dict(toxic=[True,False]), {0:'kind',1:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'True is 1'),
+    'numbers named by booleans': (dict(toxic=[1,0]), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'True is 1'),
+    'words named by booleans': (dict(toxic=['Yes','no']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'yes is true'),
+    'text of booleans, named': (dict(toxic=['True','False']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'what a CSV file makes of them'),
+    'booleans with names in capitals': (dict(toxic=[True,False]), ['False','True'], 'single', ['False','True'], ['True','False'], 'as the user spells them'),
+    'numbers beyond words': (dict(label=[2,0,1]), {2:'high',0:'low',1:'mid'}, 'single', ['high','low','mid'], ['high','low','mid'], 'in the order of the dict')}
+
 # case -> (columns, classes, the error, what was decided)
 errors = {
     'words beyond `classes`': (dict(label=['a','b']), ['a','c'], "labels ['b'] of ['label'] are not among the classes", 'correct or add'),
@@ -64,24 +122,55 @@ errors = {
     'numbers among words': (dict(label=['a','b',1]), None, "mixes numbers with 'a'", 'one type'),
     'a word among numbers': (dict(toxic=[0,1,'x'], insult=[0,1,1]), None, "'toxic' holds 'x' in row 2 of the frame", 'the row is named'),
     'beyond 1': (dict(toxic=[0,1,3], insult=[0,1,1]), None, "'toxic' goes from 0 to 3", 'no share'),
-    'fractions beyond 1': (dict(label=[.5,2.5,1]), None, "'label' goes from 0 to 2.5", 'no share'),
+    'fractions beyond 1': (dict(label=[.5,2.5,1]), None, "'label' goes from 0.5 to 2.5", 'no share; the range is the true one'),
+    'below 0': (dict(toxic=[0,1,-1], insult=[0,1,1]), None, 'pass a value that means `not known` as `na_values=[-1]`', 'ask'),
     'multi-hot lists': (dict(label=[[1,0],[0,1],[1,1]]), None, 'pass the names of the 2 classes in order, `classes=[...]`', 'ask'),
     'multi-hot lists, other length': (dict(label=[[1,0],[0,1]]), ['a','b','c'], 'lists of 2 numbers, but there are 3 classes', 'ask'),
-    'a list written as text': (dict(label=["['a']","['a', 'b']",'[]']), None, 'ast.literal_eval', 'ask'),
-    'JSON written as text': (dict(label=['["a"]','["a","b"]']), None, 'ast.literal_eval', 'ask'),
-    'joined by a bar': (dict(label=['a|b','a','c']), None, "str.split('|')", 'ask'),
-    'joined by semicolons': (dict(label=['a;b','c','d']), None, "str.split(';')", 'ask'),
-    'joined by commas': (dict(label=['a, b','a','b']), None, "str.split(',')", 'ask where a part occurs again'),
-    'joined by line ends': (dict(label=['a\nb','a','b']), None, "str.split('\\n')", 'ask where all parts occur again'),
-    'joined by blanks': (dict(label=['a b','a','b']), None, "str.split(' ')", 'ask where all parts are classes'),
-    'dicts': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.,'INSULT':1.}]), None, 'pd.json_normalize', 'ask: is a key that lacks a 0 or a gap?'),
+    'a list as text beside a name': (dict(label=["['a', 'b']",'a']), None, 'beside other cells: turn all into lists', 'ask'),
+    'lists beside names': (dict(label=['[a, b]','[a]']), None, 'ast.literal_eval', 'ask: not the way of Python or JSON'),
+    'arrays as text': (dict(label=['array([1, 0])','array([0, 1])']), None, 'written as text', 'ask'),
+    'cut arrays as text': (dict(label=['[1 0 ... 1]','[0 0 ... 1]']), None, 'written as text', 'ask'),
+    'multi-hot as text, no names': (dict(label=['[1, 0]','[0, 1]']), None, 'pass the names of the 2 classes in order', 'ask'),
+    'multi-hot strings, no names': (dict(label=[['1','0'],['0','1']]), None, 'pass the names of the 2 classes in order', 'ask'),
+    'multi-hot, joined, no names': (dict(label=['1,0','0,0']), Asked(label_delim=','), 'pass the names of the 2 classes in order', 'ask'),
+    'multi-hot without marks': (dict(label=['010','100','001']), None, 'a 0 or 1 for each of 3 classes', 'ask'),
+    'multi-hot with wrong places': (dict(label=[[1,0],[0,1]]), {1:'a',2:'b'}, "or the places ['0', '1']", 'ask'),
+    'joined by a bar': (dict(label=['a|b','a','c']), None, "label_delim='|'", 'ask'),
+    'joined by semicolons': (dict(label=['a;b','c','d']), None, "label_delim=';'", 'ask'),
+    'joined by commas': (dict(label=['a, b','a','b']), None, "label_delim=','", 'ask where a part occurs again'),
+    'joined by a slash': (dict(label=['a/b','b','c']), None, "label_delim='/'", 'ask where a part occurs again'),
+    'joined by a plus': (dict(label=['a + b','a','c']), None, "label_delim='+'", 'ask where a part occurs again'),
+    'joined by line ends': (dict(label=['a\nb','c','d']), None, "label_delim='\\n'", 'ask: no name has two lines'),
+    'joined by blanks': (dict(label=['a b','a','b']), None, "label_delim=' '", 'ask where all parts are classes'),
+    'tags that hold several': (dict(label=[['a|b'],['a']]), None, "label_delim='|'", 'ask, in lists too'),
+    'the wrong delimiter': (dict(label=['a|b','a','c']), Asked(label_delim=','), "no cell of label column 'label' holds `label_delim=','`", 'ask'),
+    'another delimiter too': (dict(label=['a|b,c','a','c']), Asked(label_delim=','), "label_delim='|'", 'ask'),
+    'no delimiter': (dict(label=['a','b']), Asked(label_delim=''), "`label_delim` is ''", 'ask'),
+    'joined cells that are gaps': (dict(label=['a|b','a',None]), Asked(label_delim='|'), "fillna('')`; where nobody looked, `na_values=['']`", 'ask: none, or not known?'),
+    'a delimiter for lists': (dict(label=[['a'],['b']]), Asked(label_delim='|'), 'leave out `label_delim`', 'nothing to split'),
+    'a delimiter for two columns': (dict(toxic=['1|0','1'], insult=['0','1']), Asked(label_delim='|'), "for one label column, but there are ['toxic', 'insult']", 'one or the other'),
+    'dicts of true classes alone': (dict(label=[{'a':1},{'b':1},{}]), None, 'is a name that is missing false, or not known?', 'ask'),
+    'dicts with a score': (dict(label=[{'label':'rude','score':.9},{'label':'kind','score':.8}]), None, "lambda o: o['label'])", 'ask which'),
+    'lists of dicts with a score': (dict(label=[[{'label':'rude','score':.9}],[]]), None, "lambda o: [v['label'] for v in o])", 'ask which'),
+    'dicts of dicts': (dict(label=[{'a':{'b':1}},{'a':{'b':0}}]), None, "dicts of dicts or lists with the keys ['a']", 'ask'),
+    'dicts beyond 1': (dict(label=[{'a':1,'b':5},{'a':0,'b':1}]), None, "'b' goes from 1 to 5", 'no share'),
+    'dicts among columns': (dict(toxic=[0,1], cats=[{'a':1},{'a':0}]), None, 'must be the only label column', 'one or the other'),
+    'a dict with an unlisted name': (dict(label=[{'a':1,'b':0},{'a':0,'b':1}]), ['a','c'], "labels ['b'] of ['label'] are not among", 'correct or add'),
     'lists of lists': (dict(label=[[[0,3,'a']],[]]), None, "column 'label'", 'spans are no labels'),
     'upper and lower case': (dict(label=['Rude','rude','kind']), None, "['Rude', 'rude']", 'ask: one class or two?'),
     'a repeated header': (dict(label=['rude','label','kind']), None, 'is a header line repeated?', 'ask'),
     'per cent': (dict(label=['12%','5%','0%']), None, 'write a share as 0.25', 'ask'),
     'decimal commas': (dict(label=['0,5','0,25','1']), None, 'write a share as 0.25', 'ask'),
     'ids': (dict(label=[f'u{i}' for i in range(40)]), None, 'is it a text or an id?', 'no classes'),
-    'minus one': (dict(label=[0,1,-1]), None, '.replace(-1, None)', 'ask: a class or a gap?'),
+    'few ids': (dict(label=[f'r-{i:03}' for i in range(6)]), None, 'another value in each of its 6 rows', 'no classes'),
+    'minus one': (dict(label=[0,1,-1]), None, 'na_values=[-1]', 'ask: a class or a gap?'),
+    'ninety-nine': (dict(label=[0,1,99]), None, 'na_values=[99]', 'ask: a class or a gap?'),
+    'minus nine': (dict(label=[1,2,3,-9]), None, 'na_values=[-9]', 'ask: a class or a gap?'),
+    'a dash': (dict(label=['rude','kind','-']), None, "na_values=['-']", 'ask: a class or a gap?'),
+    'a word among flags': (dict(label=['yes','no','1','unclear']), None, "na_values=['unclear']", 'ask'),
+    'a repeated header among flags': (dict(toxic=['0','1','toxic','1']), None, 'is a header line repeated?', 'ask'),
+    'a repeated header among two': (dict(toxic=['0','1','toxic'], insult=['1','0','insult']), None, 'is a header line repeated?', 'ask'),
+    'tags in upper and lower case': (dict(label=[['Rude'],['rude','kind']]), None, "['Rude', 'rude']", 'ask, in lists too'),
     'lists among columns': (dict(toxic=[0,1], tags=[['a'],[]]), None, 'must be the only label column', 'one or the other'),
     'lists of fractions of any length': (dict(label=[[.5],[.5,.25]]), None, 'lists of numbers', 'neither names nor one for each class'),
     'only one name': (dict(label=['a','a']), None, "has only 'a' in 2 rows", 'no task'),
@@ -97,6 +186,7 @@ one_sided = {
 
 # Both doors
 
+from toxicai.data.columns import cell_options
 from toxicai.data.comments import labelled_frame
 from toxicai.data.load import load_comments
 from toxicai.data.loaders import ToxicityDataLoaders
@@ -111,7 +201,9 @@ def source_of(cols):
     return pd.DataFrame(dict(text=[f'comment {i}' for i in range(n)], **columns)),list(cols)
 
 def both_sides(o): return list(range(len(o))),list(range(len(o)))
-def loaders(source, cols, classes=None): return ToxicityDataLoaders.from_df(source, tiny_checkpoint(), label_cols=cols, vocab=classes, splitter=both_sides, bs=1, device='cpu')
+def asked(o): return dict(o) if isinstance(o, Asked) else dict(classes=o)
+def as_loaders(how): return {'vocab' if k=='classes' else k:v for k,v in how.items()}
+def loaders(source, cols, classes=None): return ToxicityDataLoaders.from_df(source, tiny_checkpoint(), label_cols=cols, splitter=both_sides, bs=1, device='cpu', **as_loaders(asked(classes)))
 
 def known(o): return None if o is None or o!=o else round(float(o), 6)
 def frame_targets(df, cols, kind):
@@ -128,12 +220,13 @@ def test_doors_agree(name):
     cols,classes,kind,names,want,_ = cases[name]
     source,cols = source_of(cols)
     expected = LabelSet(names, kind)
-    c = load_comments(source, 'text', cols, classes=classes)
+    c = load_comments(source, 'text', cols, **asked(classes))
     assert c.labels==expected and frame_targets(c.to_frame(), c.label_cols, kind)==want
     dls = loaders(source, cols, classes)
     there = [o for o in want if o is not None]
     assert dls.labels==expected and list(dls.vocab)==names and targets(dls.train_ds, kind)==there
-    data = labelled_frame(source, 'text', cols, classes)
+    how = asked(classes)
+    data = labelled_frame(source, 'text', cols, how.pop('classes', None), cell_options(**how))
     assert len(data.df)==len(want) and frame_targets(data.df, data.cols, kind)==want
 
 @pytest.mark.filterwarnings('ignore:.*have no label')
@@ -142,17 +235,20 @@ def test_new_data_agrees(name):
     "The very data of training, with their labels, and the tidy ones of `load_comments`"
     cols,classes,kind,_,want,_ = cases[name]
     source,cols = source_of(cols)
-    dls,tidy = loaders(source, cols, classes),load_comments(source, 'text', cols, classes=classes)
+    dls,tidy = loaders(source, cols, classes),load_comments(source, 'text', cols, **asked(classes))
+    both = dls,ToxicityDataLoaders.from_df(tidy, tiny_checkpoint(), splitter=both_sides, bs=1, device='cpu')
     if None in want:
-        with pytest.raises(ValueError, match=f"{want.count(None)} of {len(want)} rows have no label in 'label'"): dls.test_dl(source, with_labels=True)
+        for made in both:
+            with pytest.raises(ValueError, match=f"{want.count(None)} of {len(want)} rows have no label in 'label'"): made.test_dl(source, with_labels=True)
         return
-    for o in (source, tidy): assert targets(dls.test_dl(o, with_labels=True).dataset, kind)==want
+    for made in both:
+        for o in (source, tidy, made.train_ds.items): assert targets(made.test_dl(o, with_labels=True).dataset, kind)==want
 
 @pytest.mark.parametrize('name', errors)
 def test_doors_refuse(name):
     cols,classes,message,_ = errors[name]
     source,cols = source_of(cols)
-    for door in (lambda: load_comments(source, 'text', cols, classes=classes), lambda: loaders(source, cols, classes)):
+    for door in (lambda: load_comments(source, 'text', cols, **asked(classes)), lambda: loaders(source, cols, classes)):
         with pytest.raises(ValueError) as e: door()
         assert message in str(e.value)
 

@@ -148,7 +148,7 @@ def as_classes(
     is_gap = pc.is_in(pc.utf8_lower(text), value_set=pa.array(name_gaps))
     return pc.if_else(is_gap, pa.scalar(None, pa.string()), text)
 
-# %% ../../nbs/47_data.columns.ipynb #8751933b
+# %% ../../nbs/47_data.columns.ipynb #b01f82b5
 @dataclass(frozen=True)
 class CellOptions:
     "How the cells of label columns are read"
@@ -162,7 +162,8 @@ def gap_words(
     if isinstance(na_values, Mapping):
         raise TypeError("`na_values` is a dict: expected a list of values, which counts for all label columns")
     values = list(na_values) if isinstance(na_values, (set,frozenset)) else as_list(na_values)
-    return tuple(str(class_text(o)).strip().lower() for o in values if o is not None and o==o)
+    words = [str(class_text(o)) for o in values if o is not None and o==o]
+    return tuple(pc.utf8_lower(class_words(pa.array(words, pa.string()))).to_pylist())
 
 def cell_options(
     label_delim:str=None, # Between the labels of one cell, such as ',' or '|'
@@ -463,8 +464,8 @@ def scan_labels(
     for where,n,batch in rows.read(list(cols)) if cols else ():
         for o in cols: _look_at_column(res[o], batch[o], where, n, how, by_name=len(res)==1) # several hold no names
     for k,o in res.items():
-        names = rows.declared.get(k)
-        o.declared = declared_names(names, how) if names else one_order(o.orders)
+        names,in_parts = rows.declared.get(k),o.orders if 'values' in o.shapes else ()
+        o.declared = declared_names(names, how) if names else one_order(in_parts)
     return list(res.values())
 
 # %% ../../nbs/47_data.columns.ipynb #91ebf3fb
@@ -779,7 +780,7 @@ def hot_names(
         raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, but there are {len(names)} "
                          f"classes {list(names)}")
     places = list(map(str, range(width)))
-    if renamed and set(renamed)!=set(places):
+    if renamed and not set(places)<=set(renamed):
         raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, and `classes` names "
                          f"{list(renamed)}: expected a list of names, or the places {places}")
     return [renamed[o] for o in places] if renamed else list(names)
@@ -853,9 +854,8 @@ def named_flags(
     return {**(renamed or {o:o for o in given}), **more}
 
 # %% ../../nbs/47_data.columns.ipynb #37da007b
-def _checked_form(seen, kind, given, how):
+def _checked_form(seen, kind, given):
     "How the labels are written, after a look at whether they can be read so"
-    check_delim(seen, how, given)
     if exclusive(kind) and len(seen)>1:
         raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
     form = label_form(seen[0], kind, given)
@@ -871,12 +871,13 @@ def plan_labels(
 ) -> LabelPlan|None: # None where there are no label columns
     "Names and kind of the classes in the label columns, and how to read them"
     if not seen: return None
-    check_shapes(seen)
     one,(given,renamed) = seen[0],given_classes(classes)
+    check_delim(seen, how, given)
+    check_shapes(seen)
     own = classes if isinstance(classes, LabelSet) else None
     kind = kind or (own.kind if own else None) or found_kind(seen, given)
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
-    form = _checked_form(seen, kind, given, how)
+    form = _checked_form(seen, kind, given)
     if form=='multi_hot': given,renamed = hot_names(one, given, renamed),None
     else: renamed = named_flags(one, given, renamed)
     found = found_class_names(seen, form, kind, renamed, given)

@@ -357,11 +357,12 @@ def relabelled(
     df:pd.DataFrame, # The same as a frame
 ) -> pd.DataFrame: # `df` with tidy label columns; n rows
     "New data with labels as training has them"
-    read = reader.source if set(reader.source.cols)<=set(df) else LabelSource(list(reader.cols))
-    cols,labels = list(read.cols),reader.labels
+    tidy,read,labels = list(reader.cols),reader.source,reader.labels
+    if tidy!=list(read.cols) and set(tidy)<=set(df): read = LabelSource(tidy)
+    cols = list(read.cols)
     classes = {**read.renamed, **{o:o for o in labels}} if read.renamed else labels
     _,new = read_labels(source, df, cols, classes, read.how)
-    n_gaps = new.iloc[:,0].isna().sum() if exclusive(reader.labels.kind) else 0
+    n_gaps = new.iloc[:,0].isna().sum() if exclusive(labels.kind) else 0
     if n_gaps:
         raise ValueError(f"{n_gaps} of {len(df)} rows have no label in {cols[0]!r}: leave those rows out, "
                          f"`df.dropna(subset=[{cols[0]!r}])`, or predict without `with_labels=True`")
