@@ -275,10 +275,8 @@ def need_columns(
     "Raise a `KeyError` that names missing columns and those that are spelt alike"
     missing = [o for o in names if o not in have]
     if not missing: return
-    k,names = missing[0],{str(o).casefold():o for o in have}
-    near = difflib.get_close_matches(str(k).casefold(), names, n=1)
-    hint = f"; did you mean {names[near[0]]!r}?" if near else ''
-    if isinstance(k, int) and 0<=k<len(have): hint = f"; a column goes by its name, that of column {k} is {list(have)[k]!r}"
+    near = difflib.get_close_matches(str(missing[0]), [str(o) for o in have], n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ''
     raise KeyError(f"no column {', '.join(map(repr, missing))} in {source}: expected one of {list(have)}{hint}")
 
 # %% ../nbs/04_tables.ipynb #8192e7bf

@@ -7,7 +7,7 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
            'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'as_numbers', 'class_text',
            'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists', 'relisted', 'with_gaps',
-           'split_cells', 'written_value', 'read_written', 'unwrapped', 'label_cells', 'first_batch',
+           'split_cells', 'written_value', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
            'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
            'one_order', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes',
            'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'joined_names', 'share_names',
@@ -262,10 +262,10 @@ def read_written(
     try: return pa.array(values).take(words.indices)
     except (pa.ArrowInvalid,pa.ArrowTypeError,pa.ArrowNotImplementedError,OverflowError): return array
 
-# %% ../../nbs/47_data.columns.ipynb #0b69e0a9
+# %% ../../nbs/47_data.columns.ipynb #21b128d2
 value_names = tuple('value values label labels name names class classes tag tags category choice choices'.split())
 
-def unwrapped(
+def dict_contents(
     array:pa.Array, # A column
 ) -> pa.Array: # What the dicts hold; `array` itself where there are no such dicts
     "The contents of dicts with one key that names no class, or of lists of them"
@@ -282,7 +282,7 @@ def label_cells(
     "What the cells of a label column hold"
     array = plain_array(array)
     if how.delim: return with_gaps(split_cells(with_gaps(array, how.gaps), how.delim, name), how.gaps)
-    return with_gaps(unwrapped(read_written(array)), how.gaps)
+    return with_gaps(dict_contents(read_written(array)), how.gaps)
 
 # %% ../../nbs/47_data.columns.ipynb #fadaec7d
 def first_batch(
@@ -413,7 +413,12 @@ def one_order(
     agree = all(tuple(o for o in longest if o in part)==part for part in orders)
     return list(longest) if longest and agree else None
 
-# %% ../../nbs/47_data.columns.ipynb #2a95d907
+# %% ../../nbs/47_data.columns.ipynb #ea1c6817
+def _look_at_levels(seen, array, how):
+    "Add the levels of an ordered Categorical to what was `seen`"
+    if not pa.types.is_dictionary(array.type) or not array.type.ordered: return
+    seen.orders[tuple(declared_names(array.dictionary, how))] = None
+
 def _look_at_lists(seen, array):
     "Add the lengths of lists to what was `seen`; their values"
     seen.is_list,lists = True,as_lists(array)
@@ -433,16 +438,15 @@ def _look_at_dicts(seen, array, where, row, how):
         one = seen.fields.setdefault(t.name, Seen(t.name))
         _look_at_column(one, col, where, row, CellOptions(gaps=how.gaps), by_name=False)
 
-# %% ../../nbs/47_data.columns.ipynb #2e6b8239
+# %% ../../nbs/47_data.columns.ipynb #303f473a
 def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
     "Add a batch to what was `seen`"
-    if pa.types.is_dictionary(array.type) and array.type.ordered:
-        seen.orders[tuple(declared_names(array.dictionary, how))] = None
     raw,array = array,label_cells(array, how, seen.name)
     seen.n += len(array)
     shape = 'dicts' if pa.types.is_struct(array.type) else 'lists' if is_list_type(array.type) else 'values'
     if array.null_count<len(array): seen.shapes.add(shape)
     if shape!='values' and how.delim is None and is_text_type(raw.type): seen.n_written += len(array)-array.null_count
+    if shape=='values': _look_at_levels(seen, raw, how)
     if shape=='dicts': return _look_at_dicts(seen, array, where, row, how)
     if shape=='lists': array = _look_at_lists(seen, array)
     stored = is_number_type(array.type) or pa.types.is_null(array.type)
@@ -464,8 +468,8 @@ def scan_labels(
     for where,n,batch in rows.read(list(cols)) if cols else ():
         for o in cols: _look_at_column(res[o], batch[o], where, n, how, by_name=len(res)==1) # several hold no names
     for k,o in res.items():
-        names,in_parts = rows.declared.get(k),o.orders if 'values' in o.shapes else ()
-        o.declared = declared_names(names, how) if names else one_order(in_parts)
+        names = rows.declared.get(k)
+        o.declared = declared_names(names, how) if names else one_order(o.orders)
     return list(res.values())
 
 # %% ../../nbs/47_data.columns.ipynb #91ebf3fb

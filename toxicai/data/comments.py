@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows', 'tidy_batches',
-           'Comments', 'split_terms', 'FoundColumns', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
-           'clear_cache', 'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs',
-           'labelled_frame']
+           'Comments', 'split_terms', 'FoundColumns', 'check_named', 'find_columns', 'other_columns', 'check_clash',
+           'cache_folder', 'clear_cache', 'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels',
+           'check_inputs', 'labelled_frame']
 
 # %% ../../nbs/48_data.comments.ipynb #7d04a97c
 import hashlib,json,re
@@ -309,6 +309,16 @@ class FoundColumns:
     said:tuple = () # What was found out instead of being told
 
 # %% ../../nbs/48_data.comments.ipynb #2ef43ba4
+def check_named(
+    cols, # What a user says for columns
+    rows:Rows, # A source
+):
+    "Raise where a column is asked for by its number"
+    names,k = list(rows.columns),next((o for o in cols if not isinstance(o, str)), None)
+    if k is None: return
+    name = f": column {k} is called {names[k]!r}" if isinstance(k, int) and -len(names)<=k<len(names) else ''
+    raise KeyError(f"no column {k!r} in {rows.name}{name}; expected names, of {names}")
+
 def find_columns(
     rows:Rows, # A source
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
@@ -317,7 +327,9 @@ def find_columns(
 ) -> FoundColumns:
     "Text, label and split columns of `rows`"
     text,labels,said = as_names(text_col),as_names(label_cols),[]
-    for o in (text, labels, as_names(split_col)): need_columns(o or [], rows.columns, rows.name)
+    for o in (text, labels, as_names(split_col)):
+        check_named(o or [], rows)
+        need_columns(o or [], rows.columns, rows.name)
     if text is not None and len(text) not in (1,2):
         raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
     if text is None:
