@@ -1,6 +1,6 @@
 "One table of label columns, each with its kind, classes and targets, or its error; `load_comments`, `from_df` and `test_dl` agree on every row"
 import datasets as hf
-import numpy as np,pandas as pd,pytest
+import numpy as np,pandas as pd,pyarrow as pa,pytest,torch
 
 nan = float('nan')
 
@@ -312,3 +312,148 @@ def test_labels_after_export(tmp_path):
     toxicity_learner(dls, precision='fp32').export()
     with pytest.warns(UserWarning): again = load_learner(tmp_path/'export.pkl')
     assert targets(again.dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,0),(0,1),(0,0),(1,1)]*2
+
+# Declared orders and classes, door by door
+
+levels = ['low','medium','high','extreme']
+def graded(): return pd.DataFrame(dict(text=[f'comment {i}' for i in range(24)], label=ordered([['high','low','medium'][i%3] for i in range(24)], levels)))
+def as_numbers_of(df): return hf.Dataset.from_dict(dict(text=df.text.tolist(), label=df.label.cat.codes.tolist())).cast_column('label', hf.ClassLabel(names=levels))
+
+def written(df, path, how):
+    "`df` in a file of some kind"
+    if how=='parquet': df.to_parquet(path/'a.parquet')
+    elif how=='row groups': df.to_parquet(path/'a.parquet', row_group_size=2)
+    elif how=='feather': df.to_feather(path/'a.feather')
+    elif how=='hub': as_numbers_of(df).to_parquet(path/'a.parquet')
+    else: as_numbers_of(df).save_to_disk(path/'ds')
+    return next(path.iterdir())
+
+order_doors = {
+    'frame': lambda df,p: df, 'Arrow table': lambda df,p: pa.Table.from_pandas(df), 'ClassLabel': lambda df,p: as_numbers_of(df),
+    'parquet': lambda df,p: written(df, p, 'parquet'), 'row groups': lambda df,p: written(df, p, 'row groups'), 'feather': lambda df,p: written(df, p, 'feather'),
+    'a file of the Hub': lambda df,p: written(df, p, 'hub'), 'saved to disk': lambda df,p: written(df, p, 'disk'), 'stream': lambda df,p: as_numbers_of(df).to_iterable_dataset(),
+    'splits': lambda df,p: hf.DatasetDict(train=as_numbers_of(df).select(range(16)), validation=as_numbers_of(df).select(range(16, 24)))}
+
+@pytest.mark.parametrize('door', order_doors)
+def test_declared_order(door, tmp_path, monkeypatch):
+    "Order and classes that a source declares stay, in comments, parts of them, loaders and new data"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    (tmp_path/'data').mkdir()
+    df,source = graded(),order_doors[door](graded(), tmp_path/'data')
+    data = load_comments(source, 'text', 'label', kind='ordinal')
+    assert data.labels==data.part('train[:2]').labels==LabelSet(levels, 'ordinal') and data['label'][:]==df.label.tolist()
+    dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=both_sides, bs=2, device='cpu')
+    assert list(dls.vocab)==levels and targets(dls.test_dl(df, with_labels=True).dataset, 'ordinal')==df.label.tolist()
+
+@pytest.mark.parametrize('labels', [lambda df: df.label, lambda df: df.label.array, lambda df: df.label[::-1][::-1], lambda df: pd.CategoricalIndex(df.label)], ids='Series Categorical view Index'.split())
+def test_declared_order_of_lists(labels):
+    dls = ToxicityDataLoaders.from_lists(graded().text, labels(graded()), tiny_checkpoint(), splitter=both_sides, bs=2)
+    assert list(dls.vocab)==levels and targets(dls.train_ds, 'single')==graded().label.tolist()
+
+def test_order_needs_no_row_group():
+    "Parts of a table may know different levels, in one order"
+    part = lambda codes,names: pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names), ordered=True)
+    def table(*parts): return pa.table(dict(text=pa.chunked_array([list('ab')]*len(parts)), label=pa.chunked_array(parts, pa.dictionary(pa.int32(), pa.string(), ordered=True))))
+    agree = table(part([0,1], ['low','high']), part([0,1], ['low','medium','high']))
+    assert list(load_comments(agree, 'text', 'label').labels)==['low','medium','high']
+    clash = table(part([0,1], ['low','high']), part([0,1], ['high','low']))
+    with pytest.raises(ValueError, match='needs the order of the levels'): load_comments(clash, 'text', 'label', kind='ordinal')
+
+def test_names_of_hub_files(tmp_path, monkeypatch):
+    "Which class has the number 0 is in the schema of a file: a 1 need not be the toxic one"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    names = hf.ClassLabel(names=['hateful','fine'])
+    features = hf.Features(text=hf.Value('string'), label=names, tags=hf.List(names))
+    ds = hf.Dataset.from_dict(dict(text=list('abc'), label=[1,0,-1], tags=[[1],[],[0,1]]), features=features)
+    ds.to_parquet(tmp_path/'a.parquet')
+    for o in (ds, tmp_path/'a.parquet'):
+        c = load_comments(o, 'text', 'label')
+        assert c.labels==LabelSet(['hateful','fine'], 'single') and c['label'][:]==['fine','hateful',None] and c['tags'][:]==[['fine'],[],['hateful','fine']]
+        tags = load_comments(o, 'text', 'tags', keep=[])
+        assert frame_targets(tags.to_frame(), ['fine','hateful'], 'multi')==[(1,0),(0,0),(1,1)]
+
+# One column of two values
+
+two_values = {'0 and 1':([0,1], ['0','1']), 'booleans':([False,True], ['False','True']), 'no and yes':(['no','yes'], ['no','yes'])}
+
+@pytest.mark.parametrize('name', two_values)
+def test_flag_or_two_classes(name, tmp_path, monkeypatch):
+    "A flag in every door that reads columns; two classes, the harmless one first, where the user wrote a `CategoryBlock`"
+    from fastai.text.all import CategoryBlock,ColReader,DataBlock
+    from toxicai.data.loaders import TransformerTextBlock,labels_of
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    values,names = two_values[name]
+    df = pd.DataFrame(dict(text=[f'comment {i}' for i in range(20)], toxic=values*10))
+    df.to_csv(tmp_path/'a.csv', index=False),df.to_json(tmp_path/'a.jsonl', orient='records', lines=True)
+    how = dict(label_cols='toxic', splitter=both_sides, bs=2)
+    made = [ToxicityDataLoaders.from_df(df, tiny_checkpoint(), **how), ToxicityDataLoaders.from_csv(tmp_path/'a.csv', tiny_checkpoint(), **how),
+            ToxicityDataLoaders.from_dataset(hf.Dataset.from_pandas(df), tiny_checkpoint(), **how)]
+    assert [o.labels for o in made]==[load_comments(o, 'text', 'toxic').labels for o in (df, tmp_path/'a.csv', tmp_path/'a.jsonl')]==[LabelSet(['toxic'])]*3
+    assert ToxicityDataLoaders.from_lists(df.text, df.toxic, tiny_checkpoint(), splitter=both_sides, bs=2).labels==LabelSet(['label'])
+    block = DataBlock(blocks=(TransformerTextBlock(tiny_checkpoint()), CategoryBlock), get_x=ColReader('text'), get_y=ColReader('toxic'), splitter=both_sides)
+    dls = block.dataloaders(df, bs=2)
+    assert labels_of(dls)==LabelSet(names, 'single') and [int(y) for _,y in dls.test_dl(df, with_labels=True).dataset]==[int(y) for _,y in dls.train_ds]==[0,1]*10
+
+# Lists and rows
+
+wrong_lists = {'a text':('abc', 'str'), 'a dict':({'a':1}, 'dict'), 'a set':({'x','y'}, 'set'), 'a frame':(pd.DataFrame(dict(a=[1])), 'DataFrame')}
+
+@pytest.mark.parametrize('name', wrong_lists)
+def test_what_is_no_list(name):
+    o,what = wrong_lists[name]
+    with pytest.raises(TypeError, match=f'`labels` is a {what}'): ToxicityDataLoaders.from_lists(list('abc'), o, tiny_checkpoint())
+    with pytest.raises(TypeError, match=f'`texts` is a {what}'): ToxicityDataLoaders.from_lists(o, [0,1,0], tiny_checkpoint())
+
+@pytest.mark.parametrize('as_labels', [np.array, torch.tensor, pd.Series, list, lambda o: pd.Series(o, index=[9,8,7,6])], ids='array tensor Series list index'.split())
+def test_labels_of_any_sort(as_labels):
+    flags,hot = ToxicityDataLoaders.from_lists(list('abcd'), as_labels([0,1,1,0]), tiny_checkpoint(), splitter=both_sides, bs=2),[[1,0],[0,1],[1,1],[0,0]]
+    assert targets(flags.train_ds, 'multi')==[(0,),(1,),(1,),(0,)]
+    tags = ToxicityDataLoaders.from_lists(list('abcd'), as_labels(hot), tiny_checkpoint(), splitter=both_sides, bs=2, vocab=['b','a'])
+    assert list(tags.vocab)==['b','a'] and targets(tags.train_ds, 'multi')==[tuple(o) for o in hot]
+
+def test_sets_have_no_order():
+    df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1], insult=[1,1,0,0]))
+    for door in (lambda **k: load_comments(df, 'text', **k), lambda **k: ToxicityDataLoaders.from_df(df, tiny_checkpoint(), **k)):
+        with pytest.raises(TypeError, match='which has no order'): door(label_cols={'toxic','insult'})
+    with pytest.raises(TypeError, match='which has no order'): load_comments(df, 'text', 'toxic', classes={'no','yes'})
+
+def test_columns_by_number():
+    df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1]))
+    with pytest.raises(KeyError, match="column 1 is called 'toxic'"): load_comments(df, 'text', 1)
+    with pytest.raises(KeyError, match=r"no column 7 in the frame; expected names, of \['text', 'toxic'\]"): load_comments(df, 7)
+
+def test_read_as_comments_were():
+    "Loaders made of comments read new raw rows as `load_comments` read the old ones"
+    df = pd.DataFrame(dict(text=list('abcd'), label=['x|y','x','','?']))
+    data = load_comments(df, 'text', 'label', label_delim='|', na_values='?')
+    dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=both_sides, bs=2)
+    assert targets(dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,1),(1,0),(0,0),(None,None)]
+    with pytest.raises(ValueError, match='pass them to `load_comments`'): ToxicityDataLoaders.from_df(data, tiny_checkpoint(), label_delim='|')
+
+def test_notes_of_cells():
+    "What was read out of text is counted"
+    df = pd.DataFrame(dict(text=list('abc'), label=["['x']",'["y"]','']))
+    report = load_comments(df, 'text', 'label').report
+    assert report=={"cells of 'label' that write a list or a dict as text":2, "rows without a label in 'label'":1}
+
+def test_options_and_cache(tmp_path, monkeypatch):
+    "The same file read in another way is another table"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    (tmp_path/'a.csv').write_text('text,label\na,1\nb,0\nc,-1\n')
+    with pytest.raises(ValueError, match='na_values'): load_comments(tmp_path/'a.csv', 'text', 'label')
+    assert load_comments(tmp_path/'a.csv', 'text', 'label', na_values=-1)['label'][:]==[1.,0.,None]
+    assert load_comments(tmp_path/'a.csv', 'text', 'label', classes=['-1','0','1'])['label'][:]==['1','0','-1']
+    with pytest.raises(ValueError, match=r"leave out \['na_values'\]"): load_comments('davidson', na_values=-1)
+
+@pytest.mark.parametrize('get_x', [lambda r: r['text'], lambda r: r.text], ids=['item','attribute'])
+def test_rows_as_dicts(get_x):
+    "Whatever reads rows of a frame in a `DataBlock` reads dicts too"
+    from fastai.text.all import CategoryBlock,ColReader,DataBlock
+    from toxicai.data.loaders import TransformerTextBlock
+    from toxicai.train.learner import toxicity_learner
+    df = pd.DataFrame(dict(text=['you fool','well done']*8, label=['rude','kind']*8))
+    block = DataBlock(blocks=(TransformerTextBlock(tiny_checkpoint()), CategoryBlock), get_x=get_x, get_y=ColReader('label'), splitter=both_sides)
+    learn = toxicity_learner(block.dataloaders(df, bs=4), precision='fp32')
+    want = learn.classify(df.text.tolist()[:2])[['kind','rude']].to_numpy()
+    for o in (df[:2].to_dict('records'), [dict(text=t) for t in df.text[:2]], df[:2]): np.testing.assert_allclose(learn.classify(o)[['kind','rude']].to_numpy(), want, atol=1e-6)
+    with learn.no_bar(): np.testing.assert_allclose(learn.predict(dict(text='you fool'))[2], want[0], atol=1e-6)

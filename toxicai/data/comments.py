@@ -398,7 +398,7 @@ def label_notes(
     plan:LabelPlan, # How they are read
 ) -> Counter: # What a reader should know -> rows
     "Words that were read as numbers or gaps, lists that were written as text, and rows without a label"
-    res,by_name = Counter(),exclusive(plan.labels.kind)
+    res,by_name = Counter(),exclusive(plan.labels.kind) or plan.form=='tags'
     for o in seen:
         if o.n_written: res[f"cells of {o.name!r} that write a list or a dict as text"] += o.n_written
         read = {k:n for k,n in o.words.items() if not by_name or k in name_gaps}
