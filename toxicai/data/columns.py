@@ -7,15 +7,15 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
            'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'as_numbers', 'class_text',
            'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists', 'relisted', 'with_gaps',
-           'split_cells', 'written_value', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
+           'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
            'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
-           'one_order', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes',
-           'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'joined_names', 'share_names',
-           'unscored_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_shapes',
-           'check_number_columns', 'check_dicts', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
-           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
-           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
-           'check_two_sides']
+           'one_order', 'has_repeats', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind',
+           'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'joined_names',
+           'share_names', 'unscored_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled',
+           'check_shapes', 'check_number_columns', 'check_dicts', 'check_delim', 'LabelPlan', 'LabelSource',
+           'tidy_cols', 'label_form', 'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags',
+           'plan_labels', 'read_names', 'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays',
+           'label_frame', 'check_two_sides']
 
 # %% ../../nbs/47_data.columns.ipynb #14abb4eb
 import ast,json,re
@@ -225,7 +225,7 @@ def split_cells(
     parts = pc.utf8_trim_whitespace(pc.list_flatten(lists))
     return relisted(lists, parts, pc.not_equal(parts, '').to_numpy(zero_copy_only=False))
 
-# %% ../../nbs/47_data.columns.ipynb #48657fc1
+# %% ../../nbs/47_data.columns.ipynb #6f20341d
 _item = r"""(?:'[^']*'|"[^"]*"|True|False|[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"""
 _numpy_list = re.compile(rf'\[\s*{_item}(?:\s+{_item})*\s*\]')
 _glued = re.compile(r"""['"]\s+['"]""")
@@ -248,14 +248,22 @@ def _python_value(cell):
         return None if _glued.search(cell) else ast.literal_eval(cell.strip())
     except (ValueError,SyntaxError,TypeError,MemoryError,RecursionError): return None
 
+def may_write(
+    cell:str, # The first cell of a column that is not empty
+) -> bool:
+    "Could a column that begins with `cell` hold lists or dicts?"
+    return cell.strip().lower() in gaps or cell.lstrip()[:1] in ('[','(','{')
+
 def read_written(
     array:pa.Array, # A column; n values
 ) -> pa.Array: # Lists or dicts; `array` itself unless each cell is a gap or writes one
     "Lists and dicts that are written as text"
     if not is_text_type(array.type): return array
+    first = pc.index(pc.fill_null(pc.greater(pc.binary_length(array), 0), False), True).as_py()
+    if first<0 or not may_write(array[first].as_py()): return array
     words = array.dictionary_encode()
-    if not pc.any(pc.match_substring_regex(words.dictionary, r'^\s*[\[({]')).as_py(): return array
     cells = [None if o.strip().lower() in name_gaps else o for o in words.dictionary.to_pylist()]
+    if not any(cells): return array
     values = [None if o is None else written_value(o) for o in cells]
     sorts = {type(v) for o,v in zip(cells, values) if o is not None}
     if sorts not in ({list},{dict}): return array
@@ -413,7 +421,20 @@ def one_order(
     agree = all(tuple(o for o in longest if o in part)==part for part in orders)
     return list(longest) if longest and agree else None
 
-# %% ../../nbs/47_data.columns.ipynb #ea1c6817
+# %% ../../nbs/47_data.columns.ipynb #b139b1d9
+def has_repeats(
+    lists:pa.Array, # Lists
+    values:pa.Array, # What is in them; shape (m,)
+) -> bool: # False where it does not matter: only numbers can be one for each class
+    "Is a number twice in one list?"
+    words = values.dictionary_encode()
+    known = class_words(words.dictionary).to_pylist()
+    if not known or any(o is None or number_of(o.lower()) is False for o in known): return False
+    codes = words.indices.fill_null(len(known)).to_numpy().astype(int)
+    keys = pc.list_parent_indices(lists).to_numpy()*(len(known)+1)+codes
+    return len(np.unique(keys))<len(keys)
+
+# %% ../../nbs/47_data.columns.ipynb #f548a6ce
 def _look_at_levels(seen, array, how):
     "Add the levels of an ordered Categorical to what was `seen`"
     if not pa.types.is_dictionary(array.type) or not array.type.ordered: return
@@ -425,10 +446,7 @@ def _look_at_lists(seen, array):
     seen.n_gaps += lists.null_count
     seen.widths.update(pc.unique(pc.list_value_length(lists).drop_null()).to_pylist())
     values = plain_array(pc.list_flatten(lists))
-    if pa.types.is_nested(values.type) or seen.repeats: return values
-    codes = values.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(int)
-    pairs = np.stack([pc.list_parent_indices(lists).to_numpy(), codes])[:, codes>=0]
-    seen.repeats = len(np.unique(pairs, axis=1).T)<pairs.shape[1]
+    if not pa.types.is_nested(values.type): seen.repeats = seen.repeats or has_repeats(lists, values)
     return values
 
 def _look_at_dicts(seen, array, where, row, how):
