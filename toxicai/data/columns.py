@@ -9,13 +9,14 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists', 'relisted', 'with_gaps',
            'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
            'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
-           'one_order', 'has_repeats', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind',
-           'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'joined_names',
-           'share_names', 'unscored_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled',
-           'check_shapes', 'check_number_columns', 'check_dicts', 'check_delim', 'LabelPlan', 'LabelSource',
-           'tidy_cols', 'label_form', 'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags',
-           'plan_labels', 'read_names', 'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays',
-           'label_frame', 'check_two_sides']
+           'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot',
+           'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names',
+           'bit_names', 'joined_names', 'share_names', 'unscored_names', 'mark_names', 'respelt_names', 'header_names',
+           'refuse_names', 'check_labelled', 'check_shapes', 'check_number_columns', 'check_dicts',
+           'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names',
+           'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
+           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
+           'check_two_sides']
 
 # %% ../../nbs/47_data.columns.ipynb #14abb4eb
 import ast,json,re
@@ -456,17 +457,15 @@ def _look_at_dicts(seen, array, where, row, how):
         one = seen.fields.setdefault(t.name, Seen(t.name))
         _look_at_column(one, col, where, row, CellOptions(gaps=how.gaps), by_name=False)
 
-# %% ../../nbs/47_data.columns.ipynb #303f473a
-def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
-    "Add a batch to what was `seen`"
-    raw,array = array,label_cells(array, how, seen.name)
-    seen.n += len(array)
-    shape = 'dicts' if pa.types.is_struct(array.type) else 'lists' if is_list_type(array.type) else 'values'
-    if array.null_count<len(array): seen.shapes.add(shape)
-    if shape!='values' and how.delim is None and is_text_type(raw.type): seen.n_written += len(array)-array.null_count
-    if shape=='values': _look_at_levels(seen, raw, how)
-    if shape=='dicts': return _look_at_dicts(seen, array, where, row, how)
-    if shape=='lists': array = _look_at_lists(seen, array)
+# %% ../../nbs/47_data.columns.ipynb #38bd8ffa
+def cell_shape(
+    t:pa.DataType, # Of what `label_cells` gives
+) -> str: # 'values', 'lists' or 'dicts'
+    "What the cells of a label column are"
+    return 'dicts' if pa.types.is_struct(t) else 'lists' if is_list_type(t) else 'values'
+
+def _look_at_values(seen, array, where, row, by_name):
+    "Add single values, or those of lists, to what was `seen`"
     stored = is_number_type(array.type) or pa.types.is_null(array.type)
     seen.only_numbers = seen.only_numbers and stored
     if pa.types.is_nested(array.type): seen.nested = str(array.type)
@@ -474,6 +473,18 @@ def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
         _look_at_numbers(seen, array, where, row)
         _look_at_words(seen, array)
         if by_name: _look_at_names(seen, array)
+
+# %% ../../nbs/47_data.columns.ipynb #ecc30bd9
+def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
+    "Add a batch to what was `seen`"
+    raw,array = array,label_cells(array, how, seen.name)
+    shape,known = cell_shape(array.type),len(array)-array.null_count
+    seen.n += len(array)
+    if known: seen.shapes.add(shape)
+    if shape=='values': _look_at_levels(seen, raw, how)
+    elif how.delim is None and is_text_type(raw.type): seen.n_written += known
+    if shape=='dicts': _look_at_dicts(seen, array, where, row, how)
+    else: _look_at_values(seen, array if shape=='values' else _look_at_lists(seen, array), where, row, by_name)
 
 # %% ../../nbs/47_data.columns.ipynb #800b4361
 def scan_labels(
@@ -575,14 +586,18 @@ def id_names(one, names):
                 "If all are classes, list them in `classes`")
 
 def list_names(one, names):
-    "Lists that were written as text, all in one way or some of them, and flags in a row"
+    "Lists that were written as text in a way that cannot be read, or beside names"
     written = [o for o in names if written_value(o) is not None]
-    if not written: written = names if all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names) else []
+    if not written and all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names): written = names
     if written:
         return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, or beside "
                 f"other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
-    if len({len(o) for o in names})==1 and all(re.fullmatch('[01]{2,}', o) for o in names) and min(names)[0]=='0':
+
+def bit_names(one, names):
+    "A row of flags without marks between them"
+    same = len({len(o) for o in names})==1 and min(names)[0]=='0'
+    if same and all(re.fullmatch('[01]{2,}', o) for o in names):
         return (f"holds a 0 or 1 for each of {len(names[0])} classes, such as {names[0]!r}: turn them into lists, "
                 f"`df[{one.name!r}] = df[{one.name!r}].map(list)`, and name the classes; "
                 "if each cell is one class, list all `classes`")
@@ -612,15 +627,20 @@ def share_names(one, names):
                 "if these are classes, list all `classes`; if they are several labels in a cell, pass `label_delim=`")
 
 def unscored_names(one, names):
-    "A number that usually says that nobody looked, or a mark without a letter"
-    below = [o for o in names if re.fullmatch(r'-\d+', o)]
-    nines = [o for o in names if re.fullmatch('9+|8+', o)] if {'0','1'}<=set(names) else []
-    marks = [o for o in names if re.fullmatch(r'[!-/:-@\[-`{-~–—…]+', o)]
-    rest = [o for o in names if o not in below+nines]
-    odd = marks or (below+nines if rest and len(below+nines)==1 and all(o.isdecimal() for o in rest) else None)
-    if odd and (below or marks or set(rest)=={'0','1'}):
-        return (f"holds {odd[0]} beside {[o for o in names if o not in odd][:3]}: "
-                f"where it means that nobody looked, pass `na_values=[{odd[0] if not marks else repr(odd[0])}]`; "
+    "One number below 0, or 9, 99 or the like beside 0 and 1: usually nobody looked"
+    odd = [o for o in names if re.fullmatch(r'-\d+|9+|8+', o)]
+    rest = [o for o in names if o not in odd]
+    if len(odd)!=1 or not rest or not all(o.isdecimal() for o in rest): return
+    if odd[0][0]=='-' or rest==['0','1']:
+        return (f"holds {odd[0]} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{odd[0]}]`; "
+                "if it is a class, list all `classes`")
+
+def mark_names(one, names):
+    "A question mark or a dash beside names"
+    odd = [o for o in names if re.fullmatch(r'[!-/:-@\[-`{-~–—…]+', o)]
+    if odd:
+        return (f"holds {odd[0]!r} beside {[o for o in names if o not in odd][:3]}: "
+                f"where it means that nobody looked, pass `na_values=[{odd[0]!r}]`; "
                 "if it is a class, list all `classes`")
 
 # %% ../../nbs/47_data.columns.ipynb #5d1d0394
@@ -635,13 +655,15 @@ def respelt_names(one, names):
 
 def header_names(one, names):
     "The name of the column among its values"
-    again = [o for o in names if o.casefold()==one.name.strip().casefold() and o.casefold() in label_names]
+    again = [o for o in names if o.casefold()==one.name.strip().casefold()]
+    again = [o for o in again if o.casefold() in label_names or one.values[o]<=one.n/1000 or one.values[o]==1<one.n//10]
     if again:
         return (f"holds its own name in {one.values[again[0]]} rows: is a header line repeated? "
                 f"Leave those rows out, `df[df[{one.name!r}]!={again[0]!r}]`, or list all `classes`")
 
 # %% ../../nbs/47_data.columns.ipynb #38463d71
-name_checks = (share_names, mixed_names, id_names, list_names, joined_names, unscored_names, respelt_names, header_names)
+name_checks = (share_names, mixed_names, id_names, list_names, bit_names, joined_names, unscored_names, mark_names,
+               respelt_names, header_names)
 tag_checks = (list_names, joined_names, respelt_names)
 
 def refuse_names(
@@ -705,19 +727,25 @@ def check_number_columns(
                              f"pass a value that means `not known` as {gap}, and turn counts into shares; "
                              "for other numbers use `DataBlock` with `RegressionBlock`")
 
-# %% ../../nbs/47_data.columns.ipynb #7860118a
+# %% ../../nbs/47_data.columns.ipynb #221353c6
 def check_dicts(
     one:Seen, # A label column of dicts
 ):
-    "Raise where dicts hold text, or where nobody can tell what a missing name means"
+    "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
         raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, and {words.name!r} is "
                          f"{words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
                          f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
-    missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in one.fields.values())
-    if missing and all(o.low==1 for o in one.fields.values() if o.low is not None):
+
+def check_missing_keys(
+    one:Seen, # A label column of dicts
+):
+    "Raise where nobody can tell what it means that a dict lacks a name"
+    parts = one.fields.values()
+    missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in parts)
+    if missing and all(o.low==1 for o in parts if o.low is not None):
         raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: is a name that is missing "
                          f"false, or not known? Write it down, `df[{one.name!r}].map(lambda o: dict.fromkeys("
                          f"{list(one.fields)}, 0) | o)` where it is false")
@@ -876,13 +904,15 @@ def named_flags(
     return {**(renamed or {o:o for o in given}), **more}
 
 # %% ../../nbs/47_data.columns.ipynb #37da007b
-def _checked_form(seen, kind, given):
+def _checked_form(seen, kind, given, own):
     "How the labels are written, after a look at whether they can be read so"
     if exclusive(kind) and len(seen)>1:
         raise ValueError(f"kind {kind!r} needs one label column, but there are {[o.name for o in seen]}")
     form = label_form(seen[0], kind, given)
     if form=='numbers': check_number_columns(seen)
-    if form=='dicts': check_dicts(seen[0])
+    if form=='dicts':
+        check_dicts(seen[0])
+        if own is None: check_missing_keys(seen[0])
     return form
 
 def plan_labels(
@@ -899,7 +929,7 @@ def plan_labels(
     own = classes if isinstance(classes, LabelSet) else None
     kind = kind or (own.kind if own else None) or found_kind(seen, given)
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
-    form = _checked_form(seen, kind, given)
+    form = _checked_form(seen, kind, given, own)
     if form=='multi_hot': given,renamed = hot_names(one, given, renamed),None
     else: renamed = named_flags(one, given, renamed)
     found = found_class_names(seen, form, kind, renamed, given)

@@ -191,7 +191,7 @@ def from_df(cls:ToxicityDataLoaders,
     df, # `Comments`, which know their columns and classes, a frame (pandas or polars), a `Dataset`, or a list of dicts
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
-    label_cols='label', # One column: a flag, class names, or tags (lists); several: a number for each class
+    label_cols='label', # One column: a flag, class names, tags (lists) or dicts; several: a number for each class
     valid_pct:float=0.2, # Share of rows for validation
     valid_col:str=None, # Column that says which rows validate, instead of `valid_pct`
     splitter=None, # A fastai splitter, instead of both
