@@ -242,8 +242,12 @@ def as_frame(
 def as_list(
     o, # A name, or several
 ) -> list:
-    "Column names as a list"
-    return [o] if isinstance(o, str) or not hasattr(o, '__iter__') else list(o)
+    "Column names as a list of plain strings"
+    if isinstance(o, (set,frozenset)):
+        raise TypeError(f"the names {sorted(map(str, o))} are a set, which has no order: expected a list")
+    if isinstance(o, np.ndarray) and o.ndim==0: o = o.item()
+    if isinstance(o, str) or not hasattr(o, '__iter__'): o = [o]
+    return [str(k) if isinstance(k, str) else k for k in o]
 
 # %% ../nbs/04_tables.ipynb #843a93b7
 def repeated_names(
@@ -293,7 +297,7 @@ def as_names(
 ) -> list|None:
     "Column names as a list, each once"
     if cols is None: return None
-    res = [cols] if isinstance(cols, str) else list(cols)
+    res = as_list(cols)
     twice = repeated_names(res)
     if twice: raise ValueError(f"column {twice[0]!r} is named more than once in {res}: name it once")
     return res

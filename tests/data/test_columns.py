@@ -1,6 +1,6 @@
 "One table of label columns, each with its kind, classes and targets, or its error; `load_comments`, `from_df` and `test_dl` agree on every row"
 import datasets as hf
-import numpy as np,pandas as pd,pytest
+import numpy as np,pandas as pd,pyarrow as pa,pytest,torch
 
 nan = float('nan')
 
@@ -35,6 +35,7 @@ cases = {
     'shares': (dict(toxic=[.25,0,1,nan]), None, 'soft', ['toxic'], [(.25,),(0,),(1,),(None,)], 'soft'),
     'shares as text': (dict(toxic=['.25','0','1']), None, 'soft', ['toxic'], [(.25,),(0,),(1,)], 'soft'),
     'words': (dict(label=['rude','kind','rude']), None, 'single', ['kind','rude'], ['rude','kind','rude'], 'by the alphabet'),
+    'a class called as its column': (dict(hate=['none','hate','none']), None, 'single', ['hate','none'], ['none','hate','none'], 'a class'),
     'words with blanks around': (dict(label=[' rude','kind ','rude']), None, 'single', ['kind','rude'], ['rude','kind','rude'], 'blanks are no part of a name'),
     'words with gaps': (dict(label=['rude','kind',None,'nan','N/A','','rude']), None, 'single', ['kind','rude'], ['rude','kind',None,None,None,None,'rude'], 'words for gaps are gaps'),
     'none as a class': (dict(label=['none','sexism','None','sexism'][:2]), None, 'single', ['none','sexism'], ['none','sexism'], 'none of the others is a class'),
@@ -57,6 +58,64 @@ cases = {
     'multi-hot booleans': (dict(label=[[True,False],[False,True]]), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1)], 'a number for each class'),
     'multi-hot shares': (dict(label=[[.25,0],[0,1]]), ['a','b'], 'soft', ['a','b'], [(.25,0),(0,1)], 'soft')}
 
+class Asked(dict): "More than classes: `classes`, `label_delim`, `na_values`"
+
+tags,tag_targets = ['insult','toxic'],[(1,1),(0,1),(0,0)]
+cases |= {
+    # several labels in one cell
+    'joined by a bar, said': (dict(label=['toxic|insult','toxic','']), Asked(label_delim='|'), 'multi', tags, tag_targets, 'split; an empty cell has no class'),
+    'joined by a comma and blanks': (dict(label=['toxic, insult',' toxic ',' ']), Asked(label_delim=','), 'multi', tags, tag_targets, 'blanks are no part of a name'),
+    'the delimiter with a blank': (dict(label=['toxic,insult','toxic, insult','']), Asked(label_delim=', '), 'multi', tags, [(1,1),(1,1),(0,0)], 'blanks around it may be there or not'),
+    'joined by line ends, said': (dict(label=['toxic\ninsult\n','toxic','']), Asked(label_delim='\n'), 'multi', tags, tag_targets, 'split'),
+    'joined by blanks, said': (dict(label=['toxic  insult','toxic','']), Asked(label_delim=' '), 'multi', tags, tag_targets, 'runs of blanks are one'),
+    'joined, with classes': (dict(label=['toxic|insult','toxic','']), Asked(label_delim='|', classes=['toxic','insult','threat']), 'multi', ['toxic','insult','threat'], [(1,1,0),(1,0,0),(0,0,0)], 'their order stays, and what no row has'),
+    'joined, with gaps': (dict(label=['toxic|insult','toxic',None,'n/a','?','']), Asked(label_delim='|', na_values='?'), 'multi', tags, [(1,1),(0,1),(None,None),(None,None),(None,None),(0,0)], 'gaps where the user says what they are'),
+    'class numbers joined': (dict(label=['2;10','2','']), Asked(label_delim=';'), 'multi', ['2','10'], [(1,1),(1,0),(0,0)], 'numbers by size'),
+    'class numbers joined and named': (dict(label=['2;10','2','']), Asked(label_delim=';', classes={10:'worst',2:'bad'}), 'multi', ['worst','bad'], [(1,1),(0,1),(0,0)], 'a dict names them'),
+    'multi-hot, joined': (dict(label=['1,0,1','0,0,1']), Asked(label_delim=',', classes=list('abc')), 'multi', list('abc'), [(1,0,1),(0,0,1)], 'a number for each class'),
+    'a Categorical of joined cells': (dict(label=ordered(['toxic|insult','toxic',''], ['','toxic','toxic|insult'])), Asked(label_delim='|'), 'multi', tags, tag_targets, 'as text'),
+    # lists that were written as text
+    "a list in Python's way": (dict(label=["['toxic', 'insult']","['toxic']",'[]']), None, 'multi', tags, tag_targets, 'read as lists'),
+    "a list in JSON's way": (dict(label=['["toxic","insult"]','["toxic"]','[]']), None, 'multi', tags, tag_targets, 'read as lists'),
+    "a list in NumPy's way": (dict(label=["['toxic' 'insult']","['toxic']",'[]']), None, 'multi', tags, tag_targets, 'Python would read one word, "toxicinsult"'),
+    'tuples and sets as text': (dict(label=["('toxic', 'insult')","{'toxic'}",'()']), None, 'multi', tags, tag_targets, 'read as lists'),
+    'both ways, with a gap': (dict(label=["['toxic', 'insult']",'["toxic"]','','[]']), None, 'multi', tags, [(1,1),(0,1),(None,None),(0,0)], 'an empty cell is a gap'),
+    'multi-hot as text': (dict(label=['[1, 0]','[0, 1]','[1,1]']), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1),(1,1)], 'a number for each class'),
+    "multi-hot in NumPy's way": (dict(label=['[1. 0.]','[0. 1.]','[0.5 1. ]']), ['a','b'], 'soft', ['a','b'], [(1,0),(0,1),(.5,1)], 'shares'),
+    'multi-hot booleans as text': (dict(label=['[True, False]','[ True  True]','[false,true]']), ['a','b'], 'multi', ['a','b'], [(1,0),(1,1),(0,1)], 'in any spelling'),
+    'multi-hot strings': (dict(label=[['1','0'],['0','1']]), ['a','b'], 'multi', ['a','b'], [(1,0),(0,1)], 'numbers all the same'),
+    'multi-hot with places named': (dict(label=[[1,0],[0,1]]), {1:'b',0:'a'}, 'multi', ['a','b'], [(1,0),(0,1)], 'keys are places in the lists, whatever their order'),
+    'multi-hot for numbered classes': (dict(label=[[1,0],[0,1]]), [0,1], 'multi', ['0','1'], [(1,0),(0,1)], 'tags would be the same in each row'),
+    'multi-hot with a gap inside': (dict(label=[[1,-1],[0,1]]), Asked(classes=['a','b'], na_values=-1), 'multi', ['a','b'], [(1,None),(0,1)], 'not scored'),
+    # dicts
+    'dicts of numbers': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.,'INSULT':1.},None]), None, 'multi', ['TOXIC','INSULT'], [(1,0),(0,1),(None,None)], "spaCy's way: a number for each class"),
+    'dicts that lack names': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.},{},{'INSULT':1}]), None, 'multi', ['TOXIC','INSULT'], [(1,0),(0,None),(None,None),(None,1)], 'a name that is missing is not known'),
+    'dicts of shares': (dict(label=[{'TOXIC':.25,'INSULT':0.},{'TOXIC':0.,'INSULT':1.}]), None, 'soft', ['TOXIC','INSULT'], [(.25,0),(0,1)], 'soft'),
+    'dicts of flags with classes': (dict(label=[{'b':True,'a':False},{'b':False,'a':True}]), ['a','b'], 'multi', ['a','b'], [(0,1),(1,0)], 'listed order'),
+    'dicts with names renamed': (dict(label=[{'TOX':1,'INS':0},{'TOX':0,'INS':1}]), {'INS':'insult','TOX':'toxic'}, 'multi', ['insult','toxic'], [(0,1),(1,0)], 'a dict names keys'),
+    'dicts as text': (dict(label=["{'TOXIC': 1.0, 'INSULT': 0.0}",'{"TOXIC": 0, "INSULT": 1}','']), None, 'multi', ['TOXIC','INSULT'], [(1,0),(0,1),(None,None)], 'what a CSV file makes of them'),
+    'dicts with -1': (dict(label=[{'a':1,'b':-1},{'a':0,'b':1},{'a':1,'b':0}]), Asked(na_values=[-1]), 'multi', ['a','b'], [(1,None),(0,1),(1,0)], 'not scored'),
+    'dicts around a name': (dict(label=[{'value':'rude'},{'value':'kind'},None]), None, 'single', ['kind','rude'], ['rude','kind',None], "argilla's way"),
+    'dicts around a list': (dict(label=[{'choices':['b','a']},{'choices':[]},{'choices':['b']}]), None, 'multi', ['a','b'], [(1,1),(0,0),(0,1)], 'tags'),
+    'lists of dicts around a name': (dict(label=[[{'label':'b'},{'label':'a'}],[],None]), None, 'multi', ['a','b'], [(1,1),(0,0),(None,None)], 'tags'),
+    'dicts around a flag': (dict(label=[{'label':1},{'label':0}]), None, 'multi', ['label'], [(1,),(0,)], 'a flag, named by its column'),
+    # what means that nobody looked
+    'minus one, said': (dict(label=[0,1,-1]), Asked(na_values=-1), 'multi', ['label'], [(0,),(1,),(None,)], 'a flag with gaps'),
+    'minus one in floats and text': (dict(toxic=[0.,1.,-1.], insult=['-1','yes','0']), Asked(na_values=[-1]), 'multi', ['toxic','insult'], [(0,None),(1,1),(None,0)], 'whatever the type'),
+    'minus one as text': (dict(toxic=[0,1,-1]), Asked(na_values='-1.0'), 'multi', ['toxic'], [(0,),(1,),(None,)], 'whatever the type'),
+    'words for a gap': (dict(label=['rude','kind','Unclear ','?']), Asked(na_values=['unclear','?']), 'single', ['kind','rude'], ['rude','kind',None,None], 'in any case'),
+    'a level that is none': (dict(label=ordered(['low','not scored','high'], ['not scored','low','mid','high'])), Asked(na_values={'not scored'}), 'single', ['low','mid','high'], ['low',None,'high'], 'no class either'),
+    'a ClassLabel that is none': (declared([1,0,2], ['skip','low','high']), Asked(na_values='skip'), 'single', ['low','high'], ['low',None,'high'], 'no class either'),
+    'a level called nan': (dict(label=ordered(['low','nan','high'], ['nan','low','high'])), None, 'single', ['low','high'], ['low',None,'high'], 'a word for a gap is no class'),
+    'levels with blanks': (dict(label=ordered(['low ','high'], ['low ','high'])), None, 'single', ['low','high'], ['low','high'], 'blanks are no part of a name'),
+    # flags and their names
+    'booleans named by numbers': (dict(toxic=[True,False]), {0:'kind',1:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'True is 1'),
+    'numbers named by booleans': (dict(toxic=[1,0]), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'True is 1'),
+    'words named by booleans': (dict(toxic=['Yes','no']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'yes is true'),
+    'text of booleans, named': (dict(toxic=['True','False']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'what a CSV file makes of them'),
+    'booleans with names in capitals': (dict(toxic=[True,False]), ['False','True'], 'single', ['False','True'], ['True','False'], 'as the user spells them'),
+    'numbers beyond words': (dict(label=[2,0,1]), {2:'high',0:'low',1:'mid'}, 'single', ['high','low','mid'], ['high','low','mid'], 'in the order of the dict')}
+
 # case -> (columns, classes, the error, what was decided)
 errors = {
     'words beyond `classes`': (dict(label=['a','b']), ['a','c'], "labels ['b'] of ['label'] are not among the classes", 'correct or add'),
@@ -64,24 +123,56 @@ errors = {
     'numbers among words': (dict(label=['a','b',1]), None, "mixes numbers with 'a'", 'one type'),
     'a word among numbers': (dict(toxic=[0,1,'x'], insult=[0,1,1]), None, "'toxic' holds 'x' in row 2 of the frame", 'the row is named'),
     'beyond 1': (dict(toxic=[0,1,3], insult=[0,1,1]), None, "'toxic' goes from 0 to 3", 'no share'),
-    'fractions beyond 1': (dict(label=[.5,2.5,1]), None, "'label' goes from 0 to 2.5", 'no share'),
+    'fractions beyond 1': (dict(label=[.5,2.5,1]), None, "'label' goes from 0.5 to 2.5", 'no share; the range is the true one'),
+    'below 0': (dict(toxic=[0,1,-1], insult=[0,1,1]), None, 'pass a value that means `not known` as `na_values=[-1]`', 'ask'),
     'multi-hot lists': (dict(label=[[1,0],[0,1],[1,1]]), None, 'pass the names of the 2 classes in order, `classes=[...]`', 'ask'),
     'multi-hot lists, other length': (dict(label=[[1,0],[0,1]]), ['a','b','c'], 'lists of 2 numbers, but there are 3 classes', 'ask'),
-    'a list written as text': (dict(label=["['a']","['a', 'b']",'[]']), None, 'ast.literal_eval', 'ask'),
-    'JSON written as text': (dict(label=['["a"]','["a","b"]']), None, 'ast.literal_eval', 'ask'),
-    'joined by a bar': (dict(label=['a|b','a','c']), None, "str.split('|')", 'ask'),
-    'joined by semicolons': (dict(label=['a;b','c','d']), None, "str.split(';')", 'ask'),
-    'joined by commas': (dict(label=['a, b','a','b']), None, "str.split(',')", 'ask where a part occurs again'),
-    'joined by line ends': (dict(label=['a\nb','a','b']), None, "str.split('\\n')", 'ask where all parts occur again'),
-    'joined by blanks': (dict(label=['a b','a','b']), None, "str.split(' ')", 'ask where all parts are classes'),
-    'dicts': (dict(label=[{'TOXIC':1.,'INSULT':0.},{'TOXIC':0.,'INSULT':1.}]), None, 'pd.json_normalize', 'ask: is a key that lacks a 0 or a gap?'),
+    'a list as text beside a name': (dict(label=["['a', 'b']",'a']), None, 'beside other cells: turn all into lists', 'ask'),
+    'lists beside names': (dict(label=['[a, b]','[a]']), None, 'ast.literal_eval', 'ask: not the way of Python or JSON'),
+    'arrays as text': (dict(label=['array([1, 0])','array([0, 1])']), None, 'written as text', 'ask'),
+    'cut arrays as text': (dict(label=['[1 0 ... 1]','[0 0 ... 1]']), None, 'written as text', 'ask'),
+    'multi-hot as text, no names': (dict(label=['[1, 0]','[0, 1]']), None, 'pass the names of the 2 classes in order', 'ask'),
+    'multi-hot strings, no names': (dict(label=[['1','0'],['0','1']]), None, 'pass the names of the 2 classes in order', 'ask'),
+    'multi-hot, joined, no names': (dict(label=['1,0','0,0']), Asked(label_delim=','), 'pass the names of the 2 classes in order', 'ask'),
+    'multi-hot without marks': (dict(label=['010','100','001']), None, 'a 0 or 1 for each of 3 classes', 'ask'),
+    'multi-hot with wrong places': (dict(label=[[1,0],[0,1]]), {1:'a',2:'b'}, "or the places ['0', '1']", 'ask'),
+    'joined by a bar': (dict(label=['a|b','a','c']), None, "label_delim='|'", 'ask'),
+    'joined by semicolons': (dict(label=['a;b','c','d']), None, "label_delim=';'", 'ask'),
+    'joined by commas': (dict(label=['a, b','a','b']), None, "label_delim=','", 'ask where a part occurs again'),
+    'joined by a slash': (dict(label=['a/b','b','c']), None, "label_delim='/'", 'ask where a part occurs again'),
+    'joined by a plus': (dict(label=['a + b','a','c']), None, "label_delim='+'", 'ask where a part occurs again'),
+    'joined by line ends': (dict(label=['a\nb','c','d']), None, "label_delim='\\n'", 'ask: no name has two lines'),
+    'joined by blanks': (dict(label=['a b','a','b']), None, "label_delim=' '", 'ask where all parts are classes'),
+    'tags that hold several': (dict(label=[['a|b'],['a']]), None, "label_delim='|'", 'ask, in lists too'),
+    'the wrong delimiter': (dict(label=['a|b','a','c']), Asked(label_delim=','), "no cell of label column 'label' holds `label_delim=','`", 'ask'),
+    'another delimiter too': (dict(label=['a|b,c','a','c']), Asked(label_delim=','), "label_delim='|'", 'ask'),
+    'no delimiter': (dict(label=['a','b']), Asked(label_delim=''), "`label_delim` is ''", 'ask'),
+    'joined cells that are gaps': (dict(label=['a|b','a',None]), Asked(label_delim='|'), "fillna('')`; where nobody looked, `na_values=['']`", 'ask: none, or not known?'),
+    'a delimiter for lists': (dict(label=[['a'],['b']]), Asked(label_delim='|'), 'leave out `label_delim`', 'nothing to split'),
+    'a delimiter for two columns': (dict(toxic=['1|0','1'], insult=['0','1']), Asked(label_delim='|'), "for one label column, but there are ['toxic', 'insult']", 'one or the other'),
+    'dicts of true classes alone': (dict(label=[{'a':1},{'b':1},{}]), None, 'is a name that is missing false, or not known?', 'ask'),
+    'dicts with a score': (dict(label=[{'label':'rude','score':.9},{'label':'kind','score':.8}]), None, "lambda o: o['label'])", 'ask which'),
+    'lists of dicts with a score': (dict(label=[[{'label':'rude','score':.9}],[]]), None, "lambda o: [v['label'] for v in o])", 'ask which'),
+    'dicts of dicts': (dict(label=[{'a':{'b':1}},{'a':{'b':0}}]), None, "dicts of dicts or lists with the keys ['a']", 'ask'),
+    'dicts beyond 1': (dict(label=[{'a':1,'b':5},{'a':0,'b':1}]), None, "'b' goes from 1 to 5", 'no share'),
+    'dicts among columns': (dict(toxic=[0,1], cats=[{'a':1},{'a':0}]), None, 'must be the only label column', 'one or the other'),
+    'a dict with an unlisted name': (dict(label=[{'a':1,'b':0},{'a':0,'b':1}]), ['a','c'], "labels ['b'] of ['label'] are not among", 'correct or add'),
     'lists of lists': (dict(label=[[[0,3,'a']],[]]), None, "column 'label'", 'spans are no labels'),
     'upper and lower case': (dict(label=['Rude','rude','kind']), None, "['Rude', 'rude']", 'ask: one class or two?'),
     'a repeated header': (dict(label=['rude','label','kind']), None, 'is a header line repeated?', 'ask'),
+    'a repeated header of another name': (dict(hate=['none','race','hate']+['none','race']*20), None, 'is a header line repeated?', 'ask where it is there once in many rows'),
     'per cent': (dict(label=['12%','5%','0%']), None, 'write a share as 0.25', 'ask'),
     'decimal commas': (dict(label=['0,5','0,25','1']), None, 'write a share as 0.25', 'ask'),
     'ids': (dict(label=[f'u{i}' for i in range(40)]), None, 'is it a text or an id?', 'no classes'),
-    'minus one': (dict(label=[0,1,-1]), None, '.replace(-1, None)', 'ask: a class or a gap?'),
+    'few ids': (dict(label=[f'r-{i:03}' for i in range(6)]), None, 'another value in each of its 6 rows', 'no classes'),
+    'minus one': (dict(label=[0,1,-1]), None, 'na_values=[-1]', 'ask: a class or a gap?'),
+    'ninety-nine': (dict(label=[0,1,99]), None, 'na_values=[99]', 'ask: a class or a gap?'),
+    'minus nine': (dict(label=[1,2,3,-9]), None, 'na_values=[-9]', 'ask: a class or a gap?'),
+    'a dash': (dict(label=['rude','kind','-']), None, "na_values=['-']", 'ask: a class or a gap?'),
+    'a word among flags': (dict(label=['yes','no','1','unclear']), None, "na_values=['unclear']", 'ask'),
+    'a repeated header among flags': (dict(toxic=['0','1','toxic','1']), None, 'is a header line repeated?', 'ask'),
+    'a repeated header among two': (dict(toxic=['0','1','toxic'], insult=['1','0','insult']), None, 'is a header line repeated?', 'ask'),
+    'tags in upper and lower case': (dict(label=[['Rude'],['rude','kind']]), None, "['Rude', 'rude']", 'ask, in lists too'),
     'lists among columns': (dict(toxic=[0,1], tags=[['a'],[]]), None, 'must be the only label column', 'one or the other'),
     'lists of fractions of any length': (dict(label=[[.5],[.5,.25]]), None, 'lists of numbers', 'neither names nor one for each class'),
     'only one name': (dict(label=['a','a']), None, "has only 'a' in 2 rows", 'no task'),
@@ -97,6 +188,7 @@ one_sided = {
 
 # Both doors
 
+from toxicai.data.columns import cell_options
 from toxicai.data.comments import labelled_frame
 from toxicai.data.load import load_comments
 from toxicai.data.loaders import ToxicityDataLoaders
@@ -111,7 +203,9 @@ def source_of(cols):
     return pd.DataFrame(dict(text=[f'comment {i}' for i in range(n)], **columns)),list(cols)
 
 def both_sides(o): return list(range(len(o))),list(range(len(o)))
-def loaders(source, cols, classes=None): return ToxicityDataLoaders.from_df(source, tiny_checkpoint(), label_cols=cols, vocab=classes, splitter=both_sides, bs=1, device='cpu')
+def asked(o): return dict(o) if isinstance(o, Asked) else dict(classes=o)
+def as_loaders(how): return {'vocab' if k=='classes' else k:v for k,v in how.items()}
+def loaders(source, cols, classes=None): return ToxicityDataLoaders.from_df(source, tiny_checkpoint(), label_cols=cols, splitter=both_sides, bs=1, device='cpu', **as_loaders(asked(classes)))
 
 def known(o): return None if o is None or o!=o else round(float(o), 6)
 def frame_targets(df, cols, kind):
@@ -128,12 +222,13 @@ def test_doors_agree(name):
     cols,classes,kind,names,want,_ = cases[name]
     source,cols = source_of(cols)
     expected = LabelSet(names, kind)
-    c = load_comments(source, 'text', cols, classes=classes)
+    c = load_comments(source, 'text', cols, **asked(classes))
     assert c.labels==expected and frame_targets(c.to_frame(), c.label_cols, kind)==want
     dls = loaders(source, cols, classes)
     there = [o for o in want if o is not None]
     assert dls.labels==expected and list(dls.vocab)==names and targets(dls.train_ds, kind)==there
-    data = labelled_frame(source, 'text', cols, classes)
+    how = asked(classes)
+    data = labelled_frame(source, 'text', cols, how.pop('classes', None), cell_options(**how))
     assert len(data.df)==len(want) and frame_targets(data.df, data.cols, kind)==want
 
 @pytest.mark.filterwarnings('ignore:.*have no label')
@@ -142,17 +237,20 @@ def test_new_data_agrees(name):
     "The very data of training, with their labels, and the tidy ones of `load_comments`"
     cols,classes,kind,_,want,_ = cases[name]
     source,cols = source_of(cols)
-    dls,tidy = loaders(source, cols, classes),load_comments(source, 'text', cols, classes=classes)
+    dls,tidy = loaders(source, cols, classes),load_comments(source, 'text', cols, **asked(classes))
+    both = dls,ToxicityDataLoaders.from_df(tidy, tiny_checkpoint(), splitter=both_sides, bs=1, device='cpu')
     if None in want:
-        with pytest.raises(ValueError, match=f"{want.count(None)} of {len(want)} rows have no label in 'label'"): dls.test_dl(source, with_labels=True)
+        for made in both:
+            with pytest.raises(ValueError, match=f"{want.count(None)} of {len(want)} rows have no label in 'label'"): made.test_dl(source, with_labels=True)
         return
-    for o in (source, tidy): assert targets(dls.test_dl(o, with_labels=True).dataset, kind)==want
+    for made in both:
+        for o in (source, tidy, made.train_ds.items): assert targets(made.test_dl(o, with_labels=True).dataset, kind)==want
 
 @pytest.mark.parametrize('name', errors)
 def test_doors_refuse(name):
     cols,classes,message,_ = errors[name]
     source,cols = source_of(cols)
-    for door in (lambda: load_comments(source, 'text', cols, classes=classes), lambda: loaders(source, cols, classes)):
+    for door in (lambda: load_comments(source, 'text', cols, **asked(classes)), lambda: loaders(source, cols, classes)):
         with pytest.raises(ValueError) as e: door()
         assert message in str(e.value)
 
@@ -216,3 +314,148 @@ def test_labels_after_export(tmp_path):
     toxicity_learner(dls, precision='fp32').export()
     with pytest.warns(UserWarning): again = load_learner(tmp_path/'export.pkl')
     assert targets(again.dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,0),(0,1),(0,0),(1,1)]*2
+
+# Declared orders and classes, door by door
+
+levels = ['low','medium','high','extreme']
+def graded(): return pd.DataFrame(dict(text=[f'comment {i}' for i in range(24)], label=ordered([['high','low','medium'][i%3] for i in range(24)], levels)))
+def as_numbers_of(df): return hf.Dataset.from_dict(dict(text=df.text.tolist(), label=df.label.cat.codes.tolist())).cast_column('label', hf.ClassLabel(names=levels))
+
+def written(df, path, how):
+    "`df` in a file of some kind"
+    if how=='parquet': df.to_parquet(path/'a.parquet')
+    elif how=='row groups': df.to_parquet(path/'a.parquet', row_group_size=2)
+    elif how=='feather': df.to_feather(path/'a.feather')
+    elif how=='hub': as_numbers_of(df).to_parquet(path/'a.parquet')
+    else: as_numbers_of(df).save_to_disk(path/'ds')
+    return next(path.iterdir())
+
+order_doors = {
+    'frame': lambda df,p: df, 'Arrow table': lambda df,p: pa.Table.from_pandas(df), 'ClassLabel': lambda df,p: as_numbers_of(df),
+    'parquet': lambda df,p: written(df, p, 'parquet'), 'row groups': lambda df,p: written(df, p, 'row groups'), 'feather': lambda df,p: written(df, p, 'feather'),
+    'a file of the Hub': lambda df,p: written(df, p, 'hub'), 'saved to disk': lambda df,p: written(df, p, 'disk'), 'stream': lambda df,p: as_numbers_of(df).to_iterable_dataset(),
+    'splits': lambda df,p: hf.DatasetDict(train=as_numbers_of(df).select(range(16)), validation=as_numbers_of(df).select(range(16, 24)))}
+
+@pytest.mark.parametrize('door', order_doors)
+def test_declared_order(door, tmp_path, monkeypatch):
+    "Order and classes that a source declares stay, in comments, parts of them, loaders and new data"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    (tmp_path/'data').mkdir()
+    df,source = graded(),order_doors[door](graded(), tmp_path/'data')
+    data = load_comments(source, 'text', 'label', kind='ordinal')
+    assert data.labels==data.part('train[:2]').labels==LabelSet(levels, 'ordinal') and data['label'][:]==df.label.tolist()
+    dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=both_sides, bs=2, device='cpu')
+    assert list(dls.vocab)==levels and targets(dls.test_dl(df, with_labels=True).dataset, 'ordinal')==df.label.tolist()
+
+@pytest.mark.parametrize('labels', [lambda df: df.label, lambda df: df.label.array, lambda df: df.label[::-1][::-1], lambda df: pd.CategoricalIndex(df.label)], ids='Series Categorical view Index'.split())
+def test_declared_order_of_lists(labels):
+    dls = ToxicityDataLoaders.from_lists(graded().text, labels(graded()), tiny_checkpoint(), splitter=both_sides, bs=2)
+    assert list(dls.vocab)==levels and targets(dls.train_ds, 'single')==graded().label.tolist()
+
+def test_order_needs_no_row_group():
+    "Parts of a table may know different levels, in one order"
+    part = lambda codes,names: pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names), ordered=True)
+    def table(*parts): return pa.table(dict(text=pa.chunked_array([list('ab')]*len(parts)), label=pa.chunked_array(parts, pa.dictionary(pa.int32(), pa.string(), ordered=True))))
+    agree = table(part([0,1], ['low','high']), part([0,1], ['low','medium','high']))
+    assert list(load_comments(agree, 'text', 'label').labels)==['low','medium','high']
+    clash = table(part([0,1], ['low','high']), part([0,1], ['high','low']))
+    with pytest.raises(ValueError, match='needs the order of the levels'): load_comments(clash, 'text', 'label', kind='ordinal')
+
+def test_names_of_hub_files(tmp_path, monkeypatch):
+    "Which class has the number 0 is in the schema of a file: a 1 need not be the toxic one"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    names = hf.ClassLabel(names=['hateful','fine'])
+    features = hf.Features(text=hf.Value('string'), label=names, tags=hf.List(names))
+    ds = hf.Dataset.from_dict(dict(text=list('abc'), label=[1,0,-1], tags=[[1],[],[0,1]]), features=features)
+    ds.to_parquet(tmp_path/'a.parquet')
+    for o in (ds, tmp_path/'a.parquet'):
+        c = load_comments(o, 'text', 'label')
+        assert c.labels==LabelSet(['hateful','fine'], 'single') and c['label'][:]==['fine','hateful',None] and c['tags'][:]==[['fine'],[],['hateful','fine']]
+        tags = load_comments(o, 'text', 'tags', keep=[])
+        assert frame_targets(tags.to_frame(), ['fine','hateful'], 'multi')==[(1,0),(0,0),(1,1)]
+
+# One column of two values
+
+two_values = {'0 and 1':([0,1], ['0','1']), 'booleans':([False,True], ['False','True']), 'no and yes':(['no','yes'], ['no','yes'])}
+
+@pytest.mark.parametrize('name', two_values)
+def test_flag_or_two_classes(name, tmp_path, monkeypatch):
+    "A flag in every door that reads columns; two classes, the harmless one first, where the user wrote a `CategoryBlock`"
+    from fastai.text.all import CategoryBlock,ColReader,DataBlock
+    from toxicai.data.loaders import TransformerTextBlock,labels_of
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    values,names = two_values[name]
+    df = pd.DataFrame(dict(text=[f'comment {i}' for i in range(20)], toxic=values*10))
+    df.to_csv(tmp_path/'a.csv', index=False),df.to_json(tmp_path/'a.jsonl', orient='records', lines=True)
+    how = dict(label_cols='toxic', splitter=both_sides, bs=2)
+    made = [ToxicityDataLoaders.from_df(df, tiny_checkpoint(), **how), ToxicityDataLoaders.from_csv(tmp_path/'a.csv', tiny_checkpoint(), **how),
+            ToxicityDataLoaders.from_dataset(hf.Dataset.from_pandas(df), tiny_checkpoint(), **how)]
+    assert [o.labels for o in made]==[load_comments(o, 'text', 'toxic').labels for o in (df, tmp_path/'a.csv', tmp_path/'a.jsonl')]==[LabelSet(['toxic'])]*3
+    assert ToxicityDataLoaders.from_lists(df.text, df.toxic, tiny_checkpoint(), splitter=both_sides, bs=2).labels==LabelSet(['label'])
+    block = DataBlock(blocks=(TransformerTextBlock(tiny_checkpoint()), CategoryBlock), get_x=ColReader('text'), get_y=ColReader('toxic'), splitter=both_sides)
+    dls = block.dataloaders(df, bs=2)
+    assert labels_of(dls)==LabelSet(names, 'single') and [int(y) for _,y in dls.test_dl(df, with_labels=True).dataset]==[int(y) for _,y in dls.train_ds]==[0,1]*10
+
+# Lists and rows
+
+wrong_lists = {'a text':('abc', 'str'), 'a dict':({'a':1}, 'dict'), 'a set':({'x','y'}, 'set'), 'a frame':(pd.DataFrame(dict(a=[1])), 'DataFrame')}
+
+@pytest.mark.parametrize('name', wrong_lists)
+def test_what_is_no_list(name):
+    o,what = wrong_lists[name]
+    with pytest.raises(TypeError, match=f'`labels` is a {what}'): ToxicityDataLoaders.from_lists(list('abc'), o, tiny_checkpoint())
+    with pytest.raises(TypeError, match=f'`texts` is a {what}'): ToxicityDataLoaders.from_lists(o, [0,1,0], tiny_checkpoint())
+
+@pytest.mark.parametrize('as_labels', [np.array, torch.tensor, pd.Series, list, lambda o: pd.Series(o, index=[9,8,7,6])], ids='array tensor Series list index'.split())
+def test_labels_of_any_sort(as_labels):
+    flags,hot = ToxicityDataLoaders.from_lists(list('abcd'), as_labels([0,1,1,0]), tiny_checkpoint(), splitter=both_sides, bs=2),[[1,0],[0,1],[1,1],[0,0]]
+    assert targets(flags.train_ds, 'multi')==[(0,),(1,),(1,),(0,)]
+    tags = ToxicityDataLoaders.from_lists(list('abcd'), as_labels(hot), tiny_checkpoint(), splitter=both_sides, bs=2, vocab=['b','a'])
+    assert list(tags.vocab)==['b','a'] and targets(tags.train_ds, 'multi')==[tuple(o) for o in hot]
+
+def test_sets_have_no_order():
+    df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1], insult=[1,1,0,0]))
+    for door in (lambda **k: load_comments(df, 'text', **k), lambda **k: ToxicityDataLoaders.from_df(df, tiny_checkpoint(), **k)):
+        with pytest.raises(TypeError, match='which has no order'): door(label_cols={'toxic','insult'})
+    with pytest.raises(TypeError, match='which has no order'): load_comments(df, 'text', 'toxic', classes={'no','yes'})
+
+def test_columns_by_number():
+    df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1]))
+    with pytest.raises(KeyError, match="column 1 is called 'toxic'"): load_comments(df, 'text', 1)
+    with pytest.raises(KeyError, match=r"no column 7 in the frame; expected names, of \['text', 'toxic'\]"): load_comments(df, 7)
+
+def test_read_as_comments_were():
+    "Loaders made of comments read new raw rows as `load_comments` read the old ones"
+    df = pd.DataFrame(dict(text=list('abcd'), label=['x|y','x','','?']))
+    data = load_comments(df, 'text', 'label', label_delim='|', na_values='?')
+    dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=both_sides, bs=2)
+    assert targets(dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,1),(1,0),(0,0),(None,None)]
+    with pytest.raises(ValueError, match='pass them to `load_comments`'): ToxicityDataLoaders.from_df(data, tiny_checkpoint(), label_delim='|')
+
+def test_notes_of_cells():
+    "What was read out of text is counted"
+    df = pd.DataFrame(dict(text=list('abc'), label=["['x']",'["y"]','']))
+    report = load_comments(df, 'text', 'label').report
+    assert report=={"cells of 'label' that write a list or a dict as text":2, "rows without a label in 'label'":1}
+
+def test_options_and_cache(tmp_path, monkeypatch):
+    "The same file read in another way is another table"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    (tmp_path/'a.csv').write_text('text,label\na,1\nb,0\nc,-1\n')
+    with pytest.raises(ValueError, match='na_values'): load_comments(tmp_path/'a.csv', 'text', 'label')
+    assert load_comments(tmp_path/'a.csv', 'text', 'label', na_values=-1)['label'][:]==[1.,0.,None]
+    assert load_comments(tmp_path/'a.csv', 'text', 'label', classes=['-1','0','1'])['label'][:]==['1','0','-1']
+    with pytest.raises(ValueError, match=r"leave out \['na_values'\]"): load_comments('davidson', na_values=-1)
+
+@pytest.mark.parametrize('get_x', [lambda r: r['text'], lambda r: r.text], ids=['item','attribute'])
+def test_rows_as_dicts(get_x):
+    "Whatever reads rows of a frame in a `DataBlock` reads dicts too"
+    from fastai.text.all import CategoryBlock,ColReader,DataBlock
+    from toxicai.data.loaders import TransformerTextBlock
+    from toxicai.train.learner import toxicity_learner
+    df = pd.DataFrame(dict(text=['you fool','well done']*8, label=['rude','kind']*8))
+    block = DataBlock(blocks=(TransformerTextBlock(tiny_checkpoint()), CategoryBlock), get_x=get_x, get_y=ColReader('label'), splitter=both_sides)
+    learn = toxicity_learner(block.dataloaders(df, bs=4), precision='fp32')
+    want = learn.classify(df.text.tolist()[:2])[['kind','rude']].to_numpy()
+    for o in (df[:2].to_dict('records'), [dict(text=t) for t in df.text[:2]], df[:2]): np.testing.assert_allclose(learn.classify(o)[['kind','rude']].to_numpy(), want, atol=1e-6)
+    with learn.no_bar(): np.testing.assert_allclose(learn.predict(dict(text='you fool'))[2], want[0], atol=1e-6)

@@ -370,7 +370,7 @@ named = {
     'a word among several': (dict(text=list('abc'), toxic=[0,1,'perhaps'], insult=[0,1,0]), dict(label_cols=['toxic','insult']), ValueError, "'toxic' holds 'perhaps' in row 2 of the frame"),
     'numbers and words': (dict(text=list('abc'), label=[0,1,'perhaps']), dict(label_cols='label'), ValueError, "mixes numbers with 'perhaps' (row 2 of the frame)"),
     'below zero': (dict(text=list('ab'), toxic=[-1,1], insult=[0,1]), dict(label_cols=['toxic','insult']), ValueError, 'goes from -1 to 1'),
-    'stars': (dict(text=list('ab'), toxic=[5,1], insult=[0,1]), dict(label_cols=['toxic','insult']), ValueError, 'goes from 0 to 5'),
+    'stars': (dict(text=list('ab'), toxic=[5,1], insult=[0,1]), dict(label_cols=['toxic','insult']), ValueError, 'goes from 1 to 5'),
     'missing column': (dict(text=list('ab'), toxic=[0,1]), dict(text_col='txt'), KeyError, "did you mean 'text'"), 'three texts': (dict(text=['a'], b=['b'], c=['c']), dict(text_col=['text','b','c']), ValueError, 'two for text pairs'),
     'text as label': (dict(text=list('ab')), dict(text_col='text', label_cols='text'), ValueError, 'as text and as a label'), 'named twice': (dict(text=list('ab'), toxic=[0,1]), dict(label_cols=['toxic','toxic']), ValueError, 'named more than once'),
     'single of two columns': (dict(text=list('ab'), toxic=[0,1], insult=[1,0]), dict(kind='single'), ValueError, 'needs one label column'), 'unknown kind': (dict(text=list('ab'), toxic=[0,1]), dict(kind='binary'), ValueError, 'expected one of'),

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows', 'tidy_batches',
-           'Comments', 'split_terms', 'FoundColumns', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
-           'clear_cache', 'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs',
-           'labelled_frame']
+           'Comments', 'split_terms', 'FoundColumns', 'check_named', 'find_columns', 'other_columns', 'check_clash',
+           'cache_folder', 'clear_cache', 'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels',
+           'check_inputs', 'labelled_frame']
 
 # %% ../../nbs/48_data.comments.ipynb #7d04a97c
 import hashlib,json,re
@@ -156,6 +156,7 @@ class Comments:
     name:str = 'comments' # Where they come from
     recognised:tuple = () # What was found out instead of being told
     report:dict = field(default_factory=dict) # Repairs and what else a reader should know -> count
+    source:LabelSource = None # What the labels were read from; the label columns themselves by default
 
     def __len__(self): return len(self.data)
     def __getitem__(self, i):
@@ -308,6 +309,16 @@ class FoundColumns:
     said:tuple = () # What was found out instead of being told
 
 # %% ../../nbs/48_data.comments.ipynb #2ef43ba4
+def check_named(
+    cols, # What a user says for columns
+    rows:Rows, # A source
+):
+    "Raise where a column is asked for by its number"
+    names,k = list(rows.columns),next((o for o in cols if not isinstance(o, str)), None)
+    if k is None: return
+    name = f": column {k} is called {names[k]!r}" if isinstance(k, int) and -len(names)<=k<len(names) else ''
+    raise KeyError(f"no column {k!r} in {rows.name}{name}; expected names, of {names}")
+
 def find_columns(
     rows:Rows, # A source
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
@@ -316,7 +327,9 @@ def find_columns(
 ) -> FoundColumns:
     "Text, label and split columns of `rows`"
     text,labels,said = as_names(text_col),as_names(label_cols),[]
-    for o in (text, labels, as_names(split_col)): need_columns(o or [], rows.columns, rows.name)
+    for o in (text, labels, as_names(split_col)):
+        check_named(o or [], rows)
+        need_columns(o or [], rows.columns, rows.name)
     if text is not None and len(text) not in (1,2):
         raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
     if text is None:
@@ -367,7 +380,7 @@ def clear_cache() -> int: # Bytes that they took
 def _cache_file(rows, options):
     "Where the tidy table of `rows` is kept"
     if rows.key is None: return scratch_file()
-    key = hashlib.sha256(repr((3, rows.key, options)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((4, rows.key, options)).encode()).hexdigest()[:24]
     return cache_folder()/f'{key}.arrow'
 
 def _facts_file(path): return path.with_suffix('.json')
@@ -384,22 +397,23 @@ def label_notes(
     seen, # `Seen` of each label column
     plan:LabelPlan, # How they are read
 ) -> Counter: # What a reader should know -> rows
-    "Words that were read as numbers or gaps, and rows without a label"
-    res,by_name = Counter(),exclusive(plan.labels.kind)
+    "Words that were read as numbers or gaps, lists that were written as text, and rows without a label"
+    res,by_name = Counter(),exclusive(plan.labels.kind) or plan.form=='tags'
     for o in seen:
+        if o.n_written: res[f"cells of {o.name!r} that write a list or a dict as text"] += o.n_written
         read = {k:n for k,n in o.words.items() if not by_name or k in name_gaps}
         for k,n in read.items(): res[f"{k!r} in {o.name!r} read as {'a gap' if k in gaps else f'{yes_no[k]:g}'}"] += n
     for o in seen:
-        n = o.n_gaps if by_name or o.is_list else o.n_unknown
+        n = o.n_gaps if by_name or o.is_list or o.fields else o.n_unknown
         if n: res[f"rows without a label in {o.name!r}"] += n
     return res
 
 # %% ../../nbs/48_data.comments.ipynb #6ec6b6aa
-def _made(rows, cols, plan, kind, classes, path):
+def _made(rows, cols, plan, path, how=CellOptions(), **asked):
     "Tidy table of `rows` by a `plan` without labels yet, its labels and what was repaired; kept at `path`"
-    seen = scan_labels(rows, cols)
+    seen = scan_labels(rows, cols, how)
     check_labelled(seen)
-    plan = replace(plan, labels=plan_labels(seen, kind, classes))
+    plan = replace(plan, labels=plan_labels(seen, how=how, **asked))
     check_clash(plan.label_cols, plan.rest+plan.text)
     rows.report.clear() # what the pass over the labels has counted is counted again
     data,labels = _write(rows, plan, path),plan.labels and plan.labels.labels
@@ -427,16 +441,18 @@ def tidy_comments(
     split_col:str=None, # Column that names the splits; recognised by default
     keep=None, # Other columns to keep; all by default
     drop_missing:bool=False, # Leave out rows without a text, instead of stopping? They are counted
+    label_delim:str=None, # Between the labels of one cell, such as ',' or '|'; one label in each by default
+    na_values=None, # A label or a list of them that means that nobody looked, such as -1
 ) -> Comments:
     "Read and check all of `rows`"
     if first_batch(rows) is None: raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
     found = find_columns(rows, text_col, label_cols, split_col)
     plan = Plan(found.text, None, other_columns(rows, keep, found), drop_missing)
-    asked = classes.to_json() if isinstance(classes, LabelSet) else classes
-    path = _cache_file(rows, (found.text, found.labels, kind, asked, plan.rest, drop_missing))
-    data,labels,report = _kept(path) or _made(rows, found.labels, plan, kind, classes, path)
-    label_cols = tidy_cols(found.labels, labels)
-    return Comments(data, labels, found.text, label_cols, found.split, rows.name, found.said, report)
+    how,asked = cell_options(label_delim, na_values),classes.to_json() if isinstance(classes, LabelSet) else classes
+    path = _cache_file(rows, (found.text, found.labels, kind, asked, plan.rest, drop_missing, how))
+    data,labels,report = _kept(path) or _made(rows, found.labels, plan, path, how, kind=kind, classes=classes)
+    label_cols,source = tidy_cols(found.labels, labels),LabelSource(found.labels, given_classes(classes)[1], how)
+    return Comments(data, labels, found.text, label_cols, found.split, rows.name, found.said, report, source)
 
 # %% ../../nbs/48_data.comments.ipynb #e6c87ffd
 @dataclass
@@ -446,8 +462,7 @@ class LabelledFrame:
     text:list # Text columns, or 'input_ids'
     labels:LabelSet # Names, order and kind of the classes
     cols:list # Tidy label columns
-    source_cols:list # Label columns that they were read from
-    renamed:dict = None # Value -> class name, where the user names values
+    source:LabelSource # What they were read from
     declared:bool = False # Were the classes given, or declared by the source?
 
 @patch
@@ -462,12 +477,13 @@ def read_labels(
     df:pd.DataFrame, # The same as a frame
     cols, # Its label columns
     classes=None, # Class names in order, a dict of value -> name, or a `LabelSet`; those found by default
+    how:CellOptions=CellOptions(), # How their cells are read
 ) -> tuple: # (`LabelPlan`, frame of the tidy label columns with the index of `df`; n rows)
     "Labels of a table in memory"
     check_columns(df, cols)
     names = list(map(str, cols))
     rows = open_rows(source if isinstance(source, hf.Dataset) else df[cols].set_axis(names, axis=1))
-    plan = plan_labels(scan_labels(rows, names), None, classes)
+    plan = plan_labels(scan_labels(rows, names, how), None, classes, how)
     return plan,label_frame(rows, plan).set_axis(df.index)
 
 def check_inputs(
@@ -489,17 +505,19 @@ def labelled_frame(
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
     label_cols='label', # Name of one label column, or a list of names
     classes=None, # Class names in order, or a dict of value -> name; those found by default
+    how:CellOptions=CellOptions(), # How the cells of its label columns are read
 ) -> LabelledFrame: # n rows
     "The checked frame that training uses; `Comments` know their columns"
     if isinstance(source, Comments):
         if source.labels is None:
             raise ValueError(f"{source.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
-        return LabelledFrame(source.to_frame(), source.text_cols, source.labels, source.label_cols, source.label_cols,
-                             declared=True)
+        read_from = source.source or LabelSource(source.label_cols)
+        return LabelledFrame(source.to_frame(), source.text_cols, source.labels, source.label_cols, read_from, True)
     df = as_frame(source)
     if len(df)==0: raise ValueError("the data have no rows: expected at least two labelled texts")
     text,cols = check_inputs(df, text_col),as_list(label_cols)
     if not cols: raise ValueError("`label_cols` is empty: expected the name of a label column, or several")
-    plan,new = read_labels(source, df, cols, classes)
+    plan,new = read_labels(source, df, cols, classes, how)
     check_clash(new.columns, [o for o in df if o not in cols])
-    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), cols, plan.renamed, plan.declared)
+    read_from = LabelSource(cols, plan.renamed, how)
+    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), read_from, plan.declared)

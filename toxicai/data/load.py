@@ -62,9 +62,12 @@ def load_comments(
     delimiter:str=None, # Between the cells of a CSV file; found in its header by default
     encoding:str=None, # Of text files; UTF-8 by default
     quoting:int=None, # `csv.QUOTE_NONE` where quotes are text; `csv.QUOTE_MINIMAL`, checked, by default
+    label_delim:str=None, # Between the labels of one cell, such as ',' or '|'; one label in each by default
+    na_values=None, # A label or a list of them that means that nobody looked, such as -1
 ) -> Comments:
     "Labelled comments from any `source`, checked and tidy"
-    columns = dict(text_col=text_col, label_cols=label_cols, kind=kind, classes=classes, split_col=split_col)
+    columns = dict(text_col=text_col, label_cols=label_cols, kind=kind, classes=classes, split_col=split_col,
+                   label_delim=label_delim, na_values=na_values)
     if isinstance(source, str) and source in known_corpora:
         file = dict(delimiter=delimiter, encoding=encoding, quoting=quoting)
         return _corpus_comments(source, split, keep, drop_missing, **columns, **file)

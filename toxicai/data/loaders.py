@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['TransformerTextBlock', 'shown_label', 'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'ToxicityDataLoaders',
            'comment_sides', 'trainable', 'split_known', 'training_split', 'label_block', 'labelled_block',
-           'training_frame', 'read_comments_csv', 'texts_and_labels', 'joined_splits', 'relabelled', 'text_cols',
-           'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides',
-           'check_dls', 'check_no_gaps']
+           'training_frame', 'read_comments_csv', 'listed', 'texts_and_labels', 'joined_splits', 'relabelled',
+           'text_cols', 'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen',
+           'label_sides', 'check_dls', 'check_no_gaps']
 
 # %% ../../nbs/56_data.loaders.ipynb #5a0498d2
 import math,warnings
@@ -73,7 +73,7 @@ class LabelReader(ColReader):
         data:LabelledFrame, # What the loaders are made from
     ):
         super().__init__(data.cols[0] if exclusive(data.labels.kind) else data.cols)
-        self.labels,self.source,self.renamed = data.labels,list(data.source_cols),data.renamed
+        self.labels,self.source = data.labels,data.source
 
 # %% ../../nbs/56_data.loaders.ipynb #8289389f
 class ToxicityDataLoaders(DataLoaders):
@@ -173,12 +173,14 @@ def training_frame(
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
     label_cols='label', # Name of one label column, or a list of names
     classes=None, # Class names in order; found in the data by default
+    how:CellOptions=CellOptions(), # How the cells of the label columns are read
 ) -> LabelledFrame: # Each label column has two sides; of declared classes, some have
     "What the loaders are made from"
-    if isinstance(source, Comments) and (text_col,label_cols,classes)!=('text','label',None):
-        raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols` and `vocab`, "
-                         "or pass them to `load_comments`")
-    data = labelled_frame(source, text_col, label_cols, classes)
+    if isinstance(source, Comments) and (as_list(text_col)!=['text'] or as_list(label_cols)!=['label']
+                                         or classes is not None or how!=CellOptions()):
+        raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols`, `vocab`, "
+                         "`label_delim` and `na_values`, or pass them to `load_comments`")
+    data = labelled_frame(source, text_col, label_cols, classes, how)
     check_two_sides(data.df, data.cols, data.declared)
     return data
 
@@ -189,12 +191,14 @@ def from_df(cls:ToxicityDataLoaders,
     df, # `Comments`, which know their columns and classes, a frame (pandas or polars), a `Dataset`, or a list of dicts
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
-    label_cols='label', # One column: a flag, class names, or tags (lists); several: a number for each class
+    label_cols='label', # One column: a flag, class names, tags (lists) or dicts; several: a number for each class
     valid_pct:float=0.2, # Share of rows for validation
     valid_col:str=None, # Column that says which rows validate, instead of `valid_pct`
     splitter=None, # A fastai splitter, instead of both
     seed:int=42, # The same seed gives the same split
     vocab=None, # Class names in order, or a dict of value -> name; found in the data by default
+    label_delim:str=None, # Between the labels of one cell, such as ',' or '|'; one label in each by default
+    na_values=None, # A label or a list of them that means that nobody looked, such as -1
     bs:int=32, # Texts in a training batch
     val_bs:int=None, # Texts in a validation batch; `bs` by default
     weight_col:str=None, # Column of sample weights for training, 0 or more
@@ -206,7 +210,7 @@ def from_df(cls:ToxicityDataLoaders,
     "Loaders from a table with a text column and label columns"
     own_split = isinstance(df, Comments) and valid_col is None and splitter is None
     source,sides = trainable(df) if own_split else (df,None)
-    data = training_frame(source, text_col, label_cols, vocab)
+    data = training_frame(source, text_col, label_cols, vocab, cell_options(label_delim, na_values))
     if sides is not None: data.df[valid_col := 'side of the split'] = sides
     block = TransformerTextBlock(checkpoint, **kwargs)
     splits = training_split(data, source, valid_pct, valid_col, splitter, seed)
@@ -259,12 +263,23 @@ def from_csv(cls:ToxicityDataLoaders,
     return cls.from_df(df, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
 # %% ../../nbs/56_data.loaders.ipynb #df2e5b1d
+def listed(
+    values, # A list, an array, a tensor, a column of a frame or of a data set
+    what:str, # What messages call it
+): # A list; what declares its classes, a `Categorical`, as a Series
+    "`values` one by one"
+    if isinstance(values, (str,bytes,Mapping,set,frozenset,pd.DataFrame)):
+        raise TypeError(f"`{what}` is a {type(values).__name__}: expected a list with one for each row; "
+                        "tables go to `from_df`")
+    if isinstance(getattr(values, 'dtype', None), pd.CategoricalDtype): return pd.Series(values).reset_index(drop=True)
+    return values.tolist() if isinstance(values, (Tensor,np.ndarray)) else list(values)
+
 def texts_and_labels(
     texts, # Texts or text pairs; n of them
     labels, # One label a text; n of them
 ) -> pd.DataFrame: # Columns of texts, and `label`; n rows
     "Two lists as a table"
-    texts,labels = list(texts),list(labels)
+    texts,labels = listed(texts, 'texts'),listed(labels, 'labels')
     if len(texts)!=len(labels):
         raise ValueError(f"{len(texts)} texts and {len(labels)} labels: expected one label for each text")
     if not texts: raise ValueError("the data have no rows: expected at least two labelled texts")
@@ -342,10 +357,12 @@ def relabelled(
     df:pd.DataFrame, # The same as a frame
 ) -> pd.DataFrame: # `df` with tidy label columns; n rows
     "New data with labels as training has them"
-    cols = list(reader.cols if set(reader.cols)<=set(df) else reader.source)
-    classes = {**reader.renamed, **{o:o for o in reader.labels}} if reader.renamed else reader.labels
-    _,new = read_labels(source, df, cols, classes)
-    n_gaps = new.iloc[:,0].isna().sum() if exclusive(reader.labels.kind) else 0
+    tidy,read,labels = list(reader.cols),reader.source,reader.labels
+    if tidy!=list(read.cols) and set(tidy)<=set(df): read = LabelSource(tidy)
+    cols = list(read.cols)
+    classes = {**read.renamed, **{o:o for o in labels}} if read.renamed else labels
+    _,new = read_labels(source, df, cols, classes, read.how)
+    n_gaps = new.iloc[:,0].isna().sum() if exclusive(labels.kind) else 0
     if n_gaps:
         raise ValueError(f"{n_gaps} of {len(df)} rows have no label in {cols[0]!r}: leave those rows out, "
                          f"`df.dropna(subset=[{cols[0]!r}])`, or predict without `with_labels=True`")
