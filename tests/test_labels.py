@@ -6,7 +6,7 @@ import numpy as np,pytest
 from hypothesis import given,strategies as st
 from toxicai.labels import *
 
-names = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=12, unique=True)
+names = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=12, unique_by=name_key)
 unit = st.floats(0, 1)
 
 @given(names, st.sampled_from(label_kinds), st.data())

@@ -39,7 +39,7 @@ def text_grid(
     n:int=300, # Most characters of a cell
 ) -> list: # Lists of strings, the first with the column names
     "The cells of `df` as text"
-    return [list(map(str, df.columns)), *[[cell_text(o, n) for o in r] for r in df.itertuples(index=False)]]
+    return [list(map(str, df.columns)), *[[cell_text(o, n) for o in r] for r in df.itertuples(index=False, name=None)]]
 
 # %% ../nbs/04_tables.ipynb #22b896c3
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
@@ -69,7 +69,7 @@ def html_table(
     "`df` as an HTML table"
     looks = [_look(df.iloc[:,i]) for i in range(df.shape[1])]
     head = _html_row([html.escape(str(o)) for o in df.columns], looks, 'th')
-    cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False)]
+    cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False, name=None)]
     rows = ''.join(_html_row(r, looks, 'td', s) for r,s in zip(cells, row_styles or ['']*len(df)))
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
     return f'{above}<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
