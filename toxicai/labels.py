@@ -8,7 +8,7 @@ __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes'
            'counts_against', 'clean_names', 'names_as_text', 'name_key', 'check_distinct', 'checked_names',
            'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions', 'checked_colours',
            'plain_calibration', 'check_calibration', 'LabelSet', 'checked_clean', 'check_probs', 'counting_class',
-           'near_tie', 'near_median', 'class_columns', 'paired_names']
+           'near_tie', 'near_median', 'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
 import html,json,re,unicodedata
@@ -473,8 +473,8 @@ def with_calibration(self:LabelSet,
     old,new = self.calibration or plain,calibration or plain
     return res.with_thresholds(np.clip(new.each(old.logits_of(self.thresholds)), 0, 1))
 
-# %% ../nbs/01_labels.ipynb #8cb05d75
-def class_columns(
+# %% ../nbs/01_labels.ipynb #6b578a95
+def columns_of_classes(
     names, # Class names; n_classes of them
     taken=(), # Columns that the table has besides
     endings=('',), # What stands behind a class name in its columns

@@ -76,7 +76,7 @@ def to_frame(self:Detections): # A frame with one row for each text
         raise ImportError("a frame needs pandas, which serving does without: `pip install pandas`, "
                           "or take `.to_dict()`") from e
     cols,endings = {},dict(scores='', flags='_flag', logits='_logit')
-    names = class_columns(self.labels, _rows, endings.values())
+    names = columns_of_classes(self.labels, _rows, endings.values())
     for field,values in self.given(endings).items():
         cols.update({f'{k}{endings[field]}':v for k,v in zip(names, values.T)})
     return pd.DataFrame({**cols, **self.given(_rows)}, index=range(len(self)))

@@ -445,7 +445,7 @@ def classify(self:TransformerLearner,
     texts = as_many(texts)
     if not hasattr(texts, '__len__'): texts = list(texts)
     dl,names = None if len(texts)==0 else self.dls.test_dl(texts),class_names(self.dls)
-    names = class_columns(names, text_cols(self.dls))
+    names = columns_of_classes(names, text_cols(self.dls))
     if dl is None: return pd.DataFrame(columns=text_cols(self.dls)+names)
     probs_of_logits = partial(probs_of, self.loss_func, kind=getattr(self.labels, 'kind', 'regression'))
     with self.no_bar() if len(dl)<2 else nullcontext(): probs = self.get_preds(dl=dl, act=probs_of_logits)[0]
