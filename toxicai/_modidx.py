@@ -1977,6 +1977,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'toxicai.text.models.head_problem': ('text.models.html#head_problem', 'toxicai/text/models.py'),
                                      'toxicai.text.models.head_rows': ('text.models.html#head_rows', 'toxicai/text/models.py'),
                                      'toxicai.text.models.is_embedding': ('text.models.html#is_embedding', 'toxicai/text/models.py'),
+                                     'toxicai.text.models.kept_rows': ('text.models.html#kept_rows', 'toxicai/text/models.py'),
                                      'toxicai.text.models.layerwise_splitter': ( 'text.models.html#layerwise_splitter',
                                                                                  'toxicai/text/models.py'),
                                      'toxicai.text.models.leave_out': ('text.models.html#leave_out', 'toxicai/text/models.py'),

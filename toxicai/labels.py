@@ -354,14 +354,14 @@ def with_clean(self:LabelSet,
     "The same classes, with others that are harmless"
     return replace(self, clean=clean)
 
-# %% ../nbs/01_labels.ipynb #1057ea74
+# %% ../nbs/01_labels.ipynb #2e46de4d
 @patch
 def check_clean(self:LabelSet):
     "Raise where nobody said which classes are harmless"
     if self.clean is not None: return
-    raise ValueError(f"the names {list(self)} do not tell which classes are harmless: say so, `clean={self.names[0]!r}` "
-                     "in `toxicity_learner` or `save_detector`, or `labels.with_clean(...)`; several in a list, "
-                     "`clean=[]` where every class counts against a text")
+    raise ValueError(f"the names {list(self)} do not tell which classes are harmless: say so, "
+                     f"`clean={self.names[0]!r}` in `toxicity_learner` or `save_detector`, or `labels.with_clean(...)`; "
+                     "several in a list, `clean=[]` where every class counts against a text")
 
 @patch
 def counting(self:LabelSet,
@@ -515,7 +515,7 @@ def match(self:LabelSet,
 _class_fields = dict(name='names', threshold='thresholds', description='descriptions', colour='colours')
 
 @patch
-def to_dict(self:LabelSet) -> dict: # `kind`, and `classes`: a list of records; `clean` and `calibration` where there is one
+def to_dict(self:LabelSet) -> dict: # `kind`; `classes`, a list of records; `clean` and `calibration` where known
     "What `LabelSet.from_dict` reads; plain types only"
     classes = [{k:getattr(self, v)[i] for k,v in _class_fields.items()} for i in range(len(self))]
     res = dict(kind=self.kind, classes=classes)

@@ -157,7 +157,8 @@ def counting_target(
     "The class `label`, unless it is a harmless one"
     i = labels.index(label)
     if labels.names[i] in (labels.clean or ()):
-        raise ValueError(f"`label` is {label!r}, a harmless class of {list(labels)}: pass one that counts against a text")
+        raise ValueError(f"`label` is {label!r}, a harmless class of {list(labels)}: "
+                         "pass one that counts against a text")
     return i
 
 def target_label(

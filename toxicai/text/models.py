@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head',
            'body_and_prefix', 'HeadOutputs', 'head_outputs', 'renamed_outputs', 'head_rows', 'beside_harmless',
-           'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'fit_head', 'with_own_head',
-           'has_trained_head', 'with_mean_pooling', 'classifier_config', 'load_transformer', 'position_table',
-           'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer', 'block_stacks',
-           'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth', 'transformer_splitter',
-           'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
+           'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows', 'fit_head',
+           'with_own_head', 'has_trained_head', 'with_mean_pooling', 'classifier_config', 'load_transformer',
+           'position_table', 'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer',
+           'block_stacks', 'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth',
+           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
 
 # %% ../../nbs/18_text.models.ipynb #ee99cdbe
 import inspect,re,warnings
@@ -120,12 +120,12 @@ def head_outputs(
     if problem is None and n in (1,2): problem = _multi if n==1 else _single
     return HeadOutputs(tuple(str((config.id2label or {}).get(i, i)) for i in range(n)), problem)
 
-# %% ../../nbs/18_text.models.ipynb #3ffb78da
+# %% ../../nbs/18_text.models.ipynb #c697548a
 head_choices = ('auto','keep','new')
 
 def renamed_outputs(
     own:HeadOutputs, # Those of a checkpoint
-    head, # Names of the outputs in order; or a dict, number or name of an output -> its right name; or one of `head_choices`
+    head, # Names in order; or a dict, number or name of an output -> its right name; or one of `head_choices`
 ) -> HeadOutputs:
     "`own` under the names that the user gives"
     if isinstance(head, str):
@@ -221,39 +221,45 @@ def say_head(
     parts = [' - '.join(repr(own.names[j]) for j in r.argsort(descending=True) if r[j]) or 'the rest' for r in rows]
     print(f"{where}, by name: {', '.join(f'{k!r} is {o}' for k,o in zip(ours.names, parts))}")
 
-# %% ../../nbs/18_text.models.ipynb #ab83c136
+# %% ../../nbs/18_text.models.ipynb #0fc919be
 def check_head(
     checkpoint, # Where the head comes from
     own:HeadOutputs, # Its outputs
     ours:HeadOutputs, # Those that are wanted
-    head, # As for `load_transformer`
 ):
     "Raise where the outputs of a trained head are not known by name"
     if own.named or ours.problem=='regression' or set(own.names)==set(ours.names): return
-    line = f"`head={[*ours.names][:len(own.names)]}`" if len(own.names)<=len(ours.names) else f"`head={{0: {ours.names[0]!r}, ...}}`"
-    raise ValueError(f"the head of {str(checkpoint)!r} is trained, and its outputs have no names, only {list(own.names)}: "
-                     f"nobody knows which is which. Name them in their order, such as {line}, "
+    fits = len(own.names)==len(ours.names)
+    line = f"head={list(ours.names)}" if fits else f"head={{0: {ours.names[0]!r}, ...}}"
+    raise ValueError(f"the head of {str(checkpoint)!r} is trained, and its outputs have no names, only "
+                     f"{list(own.names)}: nobody knows which is which. Name them in their order, such as `{line}`, "
                      "or take a new head, `head='new'`")
+
+def kept_rows(
+    checkpoint, # Where the head comes from
+    own:HeadOutputs, # Its outputs
+    ours:HeadOutputs, # Those that are wanted
+    head='auto', # As for `load_transformer`
+) -> torch.Tensor: # As `head_rows` gives them
+    "What is kept of a trained head; said, and refused where `head` wants more"
+    check_head(checkpoint, own, ours)
+    rows = head_rows(own, ours)
+    problem = head_problem(own, ours, rows)
+    if problem and head!='auto':
+        raise ValueError(f"the head of {str(checkpoint)!r} cannot be kept, {problem}: leave `head` out to train "
+                         "what is missing, or name outputs otherwise, `head={output: name}`")
+    say_head(checkpoint, own, ours, rows)
+    return rows
 
 def fit_head(
     model:nn.Module, # The network with a head of the right size; is changed
-    own:HeadOutputs, # Outputs of the trained head, as the user names them
-    ours:HeadOutputs, # Those that are wanted
-    checkpoint, # Where the head comes from
-    head, # As for `load_transformer`
+    rows:torch.Tensor, # What its outputs come from, as `head_rows` gives them
     trained, # Function that gives the trained output layer
 ):
-    "Match the rows of a trained head by name"
-    if head!='new': check_head(checkpoint, own, ours, head)
-    rows = head_rows(own, ours) if head!='new' else torch.full((len(ours.names),len(own.names)), torch.nan)
-    problem = head_problem(own, ours, rows)
-    if head not in ('auto','new') and problem:
-        raise ValueError(f"the head of {str(checkpoint)!r} cannot be kept, {problem}: "
-                         "leave `head` out to train what is missing, or name outputs otherwise, `head={output: name}`")
-    if head!='new': say_head(checkpoint, own, ours, rows)
-    layer = output_layer(model)[1]
-    old = layer if rows.isnan().all() and layer.out_features==len(own.names) else trained()
-    set_rows(layer, rows, old, getattr(model.config, 'initializer_range', 0.02))
+    "Give the head of `model` those rows of a trained one"
+    layer,all_new = output_layer(model)[1],bool(rows.isnan().all())
+    if all_new: rows = rows.new_full((len(rows),layer.out_features), torch.nan)
+    set_rows(layer, rows, layer if all_new else trained(), getattr(model.config, 'initializer_range', 0.02))
 
 # %% ../../nbs/18_text.models.ipynb #d373c38b
 def with_own_head(
@@ -274,10 +280,12 @@ def with_own_head(
     load = partial(load_pretrained, AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, **hub)
     model,info = load(config=config, ignore_mismatched_sizes=True, output_loading_info=True)
     name,layer = output_layer(model)
-    if has_trained_head(checkpoint, f'{name}.weight', info, head):
-        own = renamed_outputs(head_outputs(load_pretrained(AutoConfig, checkpoint, **hub)), head)
-        other_size = any(o[0]==f'{name}.weight' for o in info['mismatched_keys'])
-        fit_head(model, own, head_outputs(config), checkpoint, head, lambda: output_layer(load())[1] if other_size else layer)
+    if layer is None or not has_trained_head(checkpoint, f'{name}.weight', info, head): return model
+    own,ours = renamed_outputs(head_outputs(load_pretrained(AutoConfig, checkpoint, **hub)), head),head_outputs(config)
+    if head=='new': rows = torch.full((len(ours.names),1), torch.nan)
+    else: rows = kept_rows(checkpoint, own, ours, head)
+    resized = any(o[0]==f'{name}.weight' for o in info['mismatched_keys'])
+    fit_head(model, rows, lambda: output_layer(load())[1] if resized else layer)
     return model
 
 def has_trained_head(
@@ -331,7 +339,7 @@ def load_transformer(
     dropout:float=None, # Dropout of the head, in [0,1]; the checkpoint's own by default
     attn_dropout:float=None, # Dropout of the attention weights, in [0,1]; the checkpoint's own by default
     gradient_checkpointing:bool=False, # Compute activations twice to save memory?
-    head='auto', # Of a trained head: 'auto' keeps the classes that it has by name, 'keep' needs all, 'new' none; or names of its outputs
+    head='auto', # A trained head: 'auto' keeps what it has by name, 'keep' wants all, 'new' none; or its names
     **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
 ) -> nn.Module: # With `config`; returns an object with `logits`, shape (bs, n_classes)
     "Pretrained network with a head for the classes of `vocab`, weights in fp32"

@@ -101,7 +101,8 @@ def check_row_weights(
     loss, # A loss
 ):
     "Raise where `loss` would ignore the sample weights of `dls`"
-    if getattr(dls.train, 'row_weights', None) is None or (isinstance(loss, MaskedLoss) and not isinstance(loss, LogitsLoss)): return
+    ours = isinstance(loss, MaskedLoss) and not isinstance(loss, LogitsLoss)
+    if ours or getattr(dls.train, 'row_weights', None) is None: return
     raise ValueError(f"the loaders have sample weights, which {type(loss).__name__} would ignore: "
                      "use a loss of `toxicai.train.losses`, or leave `weight_col` out")
 
@@ -112,8 +113,9 @@ def check_activation(
     "Raise where `activation` gives no probabilities"
     probs = loss.activation(torch.linspace(-4, 4, 2*len(labels)).reshape(2, -1))
     if ((probs>=0) & (probs<=1)).all(): return
-    raise ValueError(f"the `activation` of {type(loss).__name__} gives {float(probs.min()):.2g} to {float(probs.max()):.2g}, "
-                     f"no probabilities of the classes {list(labels)}: leave `loss_func` out for the usual loss")
+    raise ValueError(f"the `activation` of {type(loss).__name__} gives {float(probs.min()):.2g} to "
+                     f"{float(probs.max()):.2g}, no probabilities of the classes {list(labels)}: "
+                     "leave `loss_func` out for the usual loss")
 
 # %% ../../nbs/68_train.learner.ipynb #661dbfc4
 def default_metrics(
@@ -152,21 +154,21 @@ class TransformerLearner(TransformerLoop):
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
         self._labels = learner_labels(dls, loss_func, clean)
 
-# %% ../../nbs/68_train.learner.ipynb #95b7278d
+# %% ../../nbs/68_train.learner.ipynb #0277aa07
 def check_outputs(
     dls, # Loaders
     model, # A network
 ):
     "Raise where the outputs of a classifier of transformers are not the classes of `dls`"
-    config = getattr(unwrapped(model), 'config', None)
-    is_known = isinstance(unwrapped(model), PreTrainedModel) and 'SequenceClassification' in type(unwrapped(model)).__name__
+    net = unwrapped(model)
+    is_known = isinstance(net, PreTrainedModel) and 'SequenceClassification' in type(net).__name__
     if not is_known or label_tfm(dls) is None: return
-    own,names = head_outputs(config),class_names(dls)
-    same = len(own.names)==len(names) and list(paired_names(names, own.names).values())==list(own.names)
-    if same or (len(own.names)==len(names) and (not own.named or label_kind(dls)=='regression')): return
-    raise ValueError(f"the network has the outputs {list(own.names)}, the loaders the classes {names}: expected the same in the same "
-                     "order. `load_transformer(checkpoint, names)` matches them by name; where only the names are wrong, "
-                     f"`model.config.id2label = dict(enumerate({names}))`")
+    own,names = head_outputs(net.config),class_names(dls)
+    as_many,nameless = len(own.names)==len(names),not own.named or label_kind(dls)=='regression'
+    if as_many and (nameless or list(paired_names(names, own.names).values())==list(own.names)): return
+    raise ValueError(f"the network has the outputs {list(own.names)}, the loaders the classes {names}: "
+                     "expected the same in the same order. `load_transformer(checkpoint, names)` matches them by name; "
+                     f"where only the names are wrong, `model.config.id2label = dict(enumerate({names}))`")
 
 # %% ../../nbs/68_train.learner.ipynb #7c7d38b4
 def learner_labels(
@@ -209,7 +211,7 @@ def labels(self:TransformerLearner, labels):
     for o in [loss, *self.metrics]:
         if takes_thresholds(o): o.thresh = labels.thresholds
 
-# %% ../../nbs/68_train.learner.ipynb #ec0c6696
+# %% ../../nbs/68_train.learner.ipynb #66f2c1c1
 def check_same_classes(
     own, # Loaders of a learner
     dls, # Those that shall take their place
@@ -218,10 +220,10 @@ def check_same_classes(
     kinds,names = [label_kind(o) for o in (own,dls)],[class_names(o) for o in (own,dls)]
     if kinds[0]==kinds[1] and names[0]==names[1]: return
     is_order = kinds[0]==kinds[1] and sorted(names[0])==sorted(names[1])
-    remedy = (f"make them with `vocab={names[0]}`" if is_order else
-              f"rename the classes, or make a learner for these loaders, `toxicity_learner(dls)`")
-    raise ValueError(f"the new loaders have the classes {names[1]} ({kinds[1]}), the learner has {names[0]} ({kinds[0]}): "
-                     f"expected the same in the same order; {remedy}")
+    remedy = f"make them with `vocab={names[0]}`"
+    if not is_order: remedy = "rename the classes, or make a learner for these loaders, `toxicity_learner(dls)`"
+    raise ValueError(f"the new loaders have the classes {names[1]} ({kinds[1]}), the learner has {names[0]} "
+                     f"({kinds[0]}): expected the same in the same order; {remedy}")
 
 def check_same_tokens(
     own, # Loaders of a learner
@@ -230,10 +232,11 @@ def check_same_tokens(
     "Raise unless texts become the same tokens in both"
     a,b = text_tfm(own),text_tfm(dls)
     if a.encoder is b.encoder or a.encoder.tok.get_vocab()==b.encoder.tok.get_vocab(): return
-    raise ValueError(f"the new loaders were encoded for {b.checkpoint!r}, the network reads tokens of {a.checkpoint!r}: "
-                     "make them with the same checkpoint, or make a learner for them, `toxicity_learner(dls)`")
+    raise ValueError(f"the new loaders were encoded for {b.checkpoint!r}, the network reads tokens of "
+                     f"{a.checkpoint!r}: make them with the same checkpoint, "
+                     "or make a learner for them, `toxicity_learner(dls)`")
 
-# %% ../../nbs/68_train.learner.ipynb #bd78b4c5
+# %% ../../nbs/68_train.learner.ipynb #f5316c8a
 @patch(as_prop=True)
 def dls(self:TransformerLearner):
     "The loaders; others with the same classes and tokens can be set"
@@ -246,7 +249,7 @@ def dls(self:TransformerLearner, dls):
     if own is not None and '_labels' in vars(self) and dls is not own:
         if label_tfm(own) is not None: check_same_classes(own, dls)
         check_same_tokens(own, dls)
-        if text_tfm(own).encoder is not text_tfm(dls).encoder: check_length_limit(unwrapped(self.model), text_tfm(dls).encoder)
+        check_length_limit(unwrapped(self.model), text_tfm(dls).encoder)
         check_row_weights(dls, self.loss_func)
     vars(self)['dls'] = dls
 
@@ -316,7 +319,7 @@ def toxicity_learner(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
     metrics=None, # Chosen from the labels by default
-    head='auto', # Of a trained head: 'auto' keeps the classes that it has by name, 'keep' needs all, 'new' none; or names of its outputs
+    head='auto', # A trained head: 'auto' keeps what it has by name, 'keep' wants all, 'new' none; or its names
     lora=None, # Rank of low-rank adapters that are trained instead of the body, or a dict for `add_lora`
     hub:dict=None, # `revision`, `cache_dir`, `trust_remote_code` for `checkpoint`; those of the texts when it is theirs
     token:str=None, # Access token for a private model; not stored
@@ -329,8 +332,8 @@ def toxicity_learner(
     shown = {k:v for k,v in hub.items() if k!='token'}
     given = described(dict(
         checkpoint=checkpoint, pooling=pooling, dropout=dropout, attn_dropout=attn_dropout,
-        gradient_checkpointing=gradient_checkpointing, precision=precision, clip=clip, metrics=metrics, head=head, lora=lora,
-        hub=shown, cbs=cbs, seed=seed, kwargs=kwargs))
+        gradient_checkpointing=gradient_checkpointing, precision=precision, clip=clip, metrics=metrics, head=head,
+        lora=lora, hub=shown, cbs=cbs, seed=seed, kwargs=kwargs))
     check_dls(dls)
     if seed is not None: seed_everything(seed, dls)
     if token is not None: hub['token'] = token

@@ -461,7 +461,7 @@ def __call__(self:LogitsLoss, logits, targs):
     res = self.reduced(logits, targs)
     return res.flatten(1).mean(1) if self.reduction=='none' and res.ndim>1 else res
 
-# %% ../../nbs/60_train.losses.ipynb #2dd07874
+# %% ../../nbs/60_train.losses.ipynb #ae9df623
 def plain_loss(
     func, # A loss of torch, or a function of logits and targets
     kind:str, # Kind of the labels: one of `label_kinds`, or 'regression'
@@ -473,7 +473,8 @@ def plain_loss(
         raise ValueError(f"{name} does not take the logits that a network gives: "
                          "leave `loss_func` out for the usual loss, or pass one that takes logits")
     if kind not in kinds:
-        raise ValueError(f"{name} does not suit labels of the kind {kind!r}: it is for {' and '.join(map(repr, kinds))}; "
+        suits = ' and '.join(map(repr, kinds))
+        raise ValueError(f"{name} does not suit labels of the kind {kind!r}: it is for {suits}; "
                          "leave `loss_func` out for the usual loss")
     return LogitsLoss(func, kind, thresh)
 
