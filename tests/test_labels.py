@@ -6,7 +6,7 @@ import numpy as np,pytest
 from hypothesis import given,strategies as st
 from toxicai.labels import *
 
-names = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=12, unique=True)
+names = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=12, unique_by=name_key)
 unit = st.floats(0, 1)
 
 @given(names, st.sampled_from(label_kinds), st.data())
@@ -106,3 +106,63 @@ def test_light():
     "Serving imports this module without the training side"
     code = "import sys, toxicai.labels; print([o for o in 'torch fastai transformers pandas datasets'.split() if o in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
+
+harmless = ('OK','safe','noHate','nothate','no_hate','No Hate','nohate','Benign','acceptable','harmless','CIVIL','not_abusive','non_hateful','no_abuse','not_cyberbullying','not sexist',
+            'not_racist','NotOffensive','nonToxic','no-hate-speech','is_not_toxic','hate-free','free_of_hate','without_threats','no_insults','not_violent','non_hate_speech','none','neither','NOT','nag',
+            'limpio','ninguno','no_odio','No ofensivo','sin_odio','no_es_toxico','harmlos','keine','kein_hass','nicht_beleidigend','unbedenklich','aucune','neutre','pas_de_haine','non_haineux',
+            'pulito','non_odio','senza_odio','nenhum','não_ofensivo','nao-toxico','geen_haat','no_hate_or_abuse')
+harmful = ('toxic','unsafe','uncivil','harmful','not_ok','not safe','not-harmless','not_civil','unacceptable','abuse','spam','notable','nonsense','noise','notorious','sinister','insulto','Hass','haine','kindness_denied')
+unclear = ('OTHER','others','otro','sonstige','unknown','not_sure','not_applicable','no_hate_but_rude','not_hate_offensive','positive','negative','same','not_equivalent','mixed','non_binary')
+
+@pytest.mark.parametrize('names, want', [(harmless, False), (harmful, True), (unclear, None)])
+def test_counts_against(names, want): assert {o for o in names if counts_against(o) is not want}==set()
+
+told = { # names; the harmless ones, None where one has to ask
+    'ok rude':'ok', 'neutral ok toxic':'neutral ok', 'noHate hate':'noHate', '0 1':'0', '1 0':'0', 'False True':'False', 'yes no':'no', 'Ja Nein':'Nein', 'f t':'f',
+    'spam not_spam':'not_spam', 'irony no_irony':'no_irony', 'ham spam':'ham', 'NOT OFF':'NOT', 'NAG CAG OAG':'NAG', 'hate offensive neither':'neither', 'clean not_clean':'clean',
+    'OTHER OFFENSE':None, 'A B':None, 'hate offensive':None, '0 1 2':None, 'clean 1 2':None, 'positive negative':None, 'negative neutral positive':None, 'ok safe':None, 'toxic not_sure':None}
+
+@pytest.mark.parametrize('names', told)
+def test_clean(names):
+    want = told[names] if told[names] is None else tuple(told[names].split())
+    labels = LabelSet(names.split(), 'single')
+    assert labels.clean==want==LabelSet.from_json(labels.to_json()).clean
+    if want: assert labels.counting().tolist()==[o not in want for o in names.split()] and labels.to_dict()['clean']==list(want)
+    else:
+        with pytest.raises(ValueError, match='harmless: say so, `clean='): labels.counting()
+        first = names.split()[0]
+        told_now = labels.with_clean(first)
+        assert told_now.counting().tolist()==[False]+[True]*(len(labels)-1) and LabelSet.from_json(told_now.to_json())==told_now
+        assert labels.with_clean([]).counting().all() and labels.counting([first]).sum()==1
+    assert LabelSet(names.split()[::-1], 'ordinal').clean==(None if want is None else tuple(o for o in names.split()[::-1] if o in want))
+
+def test_clean_flags():
+    "A column for harmless among flags never counts; a set without one counts whole"
+    assert LabelSet(['toxic','harmless','insult']).counting().tolist()==[True,False,True] and LabelSet(['toxic','insult']).counting().all()
+    for o in (['harmless'], ['clean','none'], ['toxic','other']): assert LabelSet(o).clean is None
+    tuned = LabelSet(['toxic','other']).with_clean('other').with_thresholds(0.2).with_calibration(None)
+    assert tuned.clean==('other',) and tuned.counting().tolist()==[True,False]
+    assert LabelSet(['b','toxicity'], clean='toxic').clean==('toxicity',) and LabelSet(['b','a'], clean=('a',)).counting('a').tolist()==[False,True]
+
+def test_clean_stored():
+    "A file without the harmless classes is read by its names; what is no name of a class is refused"
+    d = LabelSet(['ok','rude'], 'single').to_dict()
+    assert LabelSet.from_dict({k:v for k,v in d.items() if k!='clean'}).clean==('ok',)
+    assert LabelSet.from_dict({**d, 'clean':['rude']}).counting().tolist()==[True,False]
+    for bad,err in ((['x'],KeyError), ([1.5],TypeError), (3,KeyError), ([['ok']],TypeError), (['ok','rude'],ValueError), ({'ok':1},TypeError)):
+        with pytest.raises(err): LabelSet.from_dict({**d, 'clean':bad})
+
+@pytest.mark.parametrize('names', [['caf\u00e9','cafe\u0301'], ['Toxic','toxic'], ['very toxic','very  toxic'], ['toxic','toxic '], ['a\u200bb','ab'], ['\uff54ext','text'], ['STRASSE','straße'], ['a\u00a0b','a b']])
+def test_one_name(names):
+    for kind in label_kinds:
+        with pytest.raises(ValueError, match='told apart'): LabelSet([*names, 'other'], kind)
+
+def test_columns_of_classes():
+    "No column of a table is there twice, whatever the classes are called"
+    rng,parts = np.random.default_rng(0),['toxic','_flag','_logit','_score','text','truncated']
+    for _ in range(300):
+        names = list(dict.fromkeys(''.join(rng.choice(parts, rng.integers(1, 4))) for _ in range(6)))
+        found = columns_of_classes(names, ['text','truncated'], ['','_flag','_logit'])
+        cols = [f'{k}{o}' for k in found for o in ('','_flag','_logit')]+['text','truncated']
+        assert len(set(cols))==len(cols) and all(a.startswith(b) for a,b in zip(found, names))
+    assert columns_of_classes(['toxic','insult'], ['text'], ['','_flag'])==['toxic','insult']

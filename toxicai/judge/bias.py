@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['GroupRows', 'bias_aucs', 'FigureEnds', 'bias_words', 'group_rows', 'subgroup_auc', 'bpsn_auc', 'bnsp_auc',
-           'power_mean', 'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'target_label', 'rate_ends',
-           'auc_ends', 'group_figures', 'bias_table', 'with_ends', 'shown_bias', 'enough_rows', 'BiasReport',
-           'find_groups', 'find_bias']
+           'power_mean', 'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'counting_target', 'target_label',
+           'rate_ends', 'auc_ends', 'group_figures', 'bias_table', 'with_ends', 'shown_bias', 'enough_rows',
+           'BiasReport', 'find_groups', 'find_bias']
 
 # %% ../../nbs/38_judge.bias.ipynb #4c17f0f6
 from collections import namedtuple
@@ -150,15 +150,26 @@ def group_columns(
     return pd.DataFrame(res).reset_index(drop=True)
 
 # %% ../../nbs/38_judge.bias.ipynb #f7ae82a1
+def counting_target(
+    labels:LabelSet, # Classes of the classifier
+    label:str, # Name or alias of one of them
+) -> int: # Its place
+    "The class `label`, unless it is a harmless one"
+    i = labels.index(label)
+    if labels.names[i] in (labels.clean or ()):
+        raise ValueError(f"`label` is {label!r}, a harmless class of {list(labels)}: "
+                         "pass one that counts against a text")
+    return i
+
 def target_label(
     labels:LabelSet, # Classes of the classifier
     label:str=None, # Name or alias of one of them
 ) -> int: # Its place
     "The class that `label` names, or else the one for toxicity, hate or offence"
-    if label is not None: return labels.index(label)
+    if label is not None: return counting_target(labels, label)
     names = [canonical(o) for o in labels]
     found = [[i for i,k in enumerate(names) if k==o] for o in ('toxic','hate','offensive')]
-    found.append([i for i,(k,o) in enumerate(zip(names, labels)) if k!='clean' and o.lower() not in ('0','false')])
+    found.append([] if labels.clean is None else labels.counting().nonzero()[0].tolist())
     res = next((o[0] for o in found if len(o)==1), None)
     if res is None:
         raise ValueError(f"none of the classes {list(labels)} is known as toxic, hate or offensive: "

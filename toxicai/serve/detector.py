@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['details', 'Detections', 'detection_words', 'check_long', 'drift_margin', 'second_judge', 'first_process',
-           'engine_process', 'Detector', 'first_windows', 'computed_ahead', 'check_detail', 'text_chunks',
-           'counting_classes', 'hub_files']
+           'engine_process', 'Detector', 'first_windows', 'computed_ahead', 'check_detail', 'text_chunks', 'hub_files']
 
 # %% ../../nbs/22_serve.detector.ipynb #9749676d
 import os
@@ -76,10 +75,10 @@ def to_frame(self:Detections): # A frame with one row for each text
     except ImportError as e:
         raise ImportError("a frame needs pandas, which serving does without: `pip install pandas`, "
                           "or take `.to_dict()`") from e
-    cols = {}
-    endings = dict(scores='', flags='_flag', logits='_logit')
+    cols,endings = {},dict(scores='', flags='_flag', logits='_logit')
+    names = columns_of_classes(self.labels, _rows, endings.values())
     for field,values in self.given(endings).items():
-        cols.update({f'{k}{endings[field]}':v for k,v in zip(self.labels, values.T)})
+        cols.update({f'{k}{endings[field]}':v for k,v in zip(names, values.T)})
     return pd.DataFrame({**cols, **self.given(_rows)}, index=range(len(self)))
 
 # %% ../../nbs/22_serve.detector.ipynb #3900c881
@@ -379,27 +378,17 @@ def _iter(self:Detector, chunks, detail, parallel):
         yield from self._detections(texts, *self._judged(texts, *ids), detail)
 
 # %% ../../nbs/22_serve.detector.ipynb #3037e119
-def counting_classes(
-    labels:LabelSet, # Names of the classes
-    classes=None, # Names of those that count against a text; all but 'clean' by default
-) -> np.ndarray: # bool; shape (n_classes,)
-    "Which classes count against a text"
-    if classes is not None:
-        names = [classes] if isinstance(classes, str) else classes
-        return np.isin(np.arange(len(labels)), [labels.index(o) for o in names])
-    bad = np.array([canonical(o)!='clean' for o in labels])
-    if exclusive(labels.kind) and bad.all():
-        raise ValueError(f"one of {list(labels)} always counts, and none is called 'clean': "
-                         "say which count against a text, `classes=[...]`")
-    return bad
-
 @patch
 def flagged(self:Detector,
     text, # One text
-    classes=None, # Names of the classes that count against a text; all but 'clean' by default
+    classes=None, # Names of the classes that count against a text; all but the harmless ones by default
 ) -> bool:
     "Does a class that counts against `text` reach its threshold?"
-    bad = counting_classes(self.labels, classes)
+    if classes is None and self.labels.clean is None:
+        raise ValueError(f"the folder does not say which of the classes {list(self.labels)} are harmless: "
+                         f"say which count against a text, `flagged(text, classes=[{self.labels.names[-1]!r}])`, "
+                         "or once for all, `detector.labels = detector.labels.with_clean(...)`")
+    bad = self.labels.counting(classes)
     if not is_one_text(text, self.folder.text['pairs']):
         raise TypeError(f"`text` is a {type(text).__name__}: "
                         "expected one text; for a list use `detector(texts).flags`")

@@ -262,7 +262,8 @@ def classes_table(
     labels:LabelSet, # Classes with thresholds and descriptions
 ) -> str: # Markdown
     "Classes, from which score they count, and what they mean"
-    thresholds = ['–']*len(labels) if exclusive(labels.kind) else [f'{o:g}' for o in labels.thresholds]
+    never = [exclusive(labels.kind) or k in (labels.clean or ()) for k in labels]
+    thresholds = ['–' if no else f'{o:g}' for no,o in zip(never, labels.thresholds)]
     return card_table(['class','flagged from','meaning'], zip(labels, thresholds, labels.descriptions))
 
 def drift_table(
@@ -359,16 +360,19 @@ def save_detector(self:TransformerLearner,
     about:str='', # Markdown for the model card: data, licence, limits
     license:str=None, # Licence identifier of the Hub
     reports=(), # For the model card, such as those of `learn.report()` and `learn.bias_report()`
+    clean=None, # Names of classes that never count against a text, [] for none; those of `learn.labels` by default
 ) -> Path: # `folder`
     "Write a folder that `Detector` and transformers read; it holds data, no code"
     if rank_distrib(): return Path(folder)
     model,tfm = exportable_network(self),text_tfm(self.dls)
+    labels = self.labels if clean is None else self.labels.with_clean(clean)
+    labels.check_clean()
     head = 'mean' if isinstance(model, MeanPoolClassifier) else 'own'
     metrics = last_metrics(self) if metrics is None else {k:float(v) for k,v in metrics.items()}
     facts = dict(versions=folder_versions(), data=ids_facts(self.dls), metrics=metrics)
-    meta = meta_dict(self.labels, head, text_facts(self.dls), **facts)
+    meta = meta_dict(labels, head, text_facts(self.dls), **facts)
     with new_folder(folder, check_replaceable) as new:
-        save_network(model, self.labels, new)
+        save_network(model, labels, new)
         save_tokenizer(tfm.encoder, new)
         if onnx: add_onnx(self, model, meta, new)
         write_folder_json(new/'toxicai.json', meta)
