@@ -6,10 +6,10 @@
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
            'check_network_outputs', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx', 'openvino_core',
            'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino', 'open_openvino',
-           'stored_config', 'untrained_network', 'check_tensors', 'check_buffers', 'read_weights', 'load_network',
-           'torch_threads', 'on_torch_device', 'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'why_not',
-           'fp32_backends', 'choose_backend', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
-           'until_one_fails', 'run_all']
+           'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers', 'filled_network',
+           'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch', 'engine_installed',
+           'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'open_backend', 'each_alone', 'token_budget',
+           'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/21_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -24,6 +24,8 @@ from threading import Event,Lock
 
 import numpy as np
 from fastcore.basics import patch
+from ..stored import *
+from ..architectures import *
 from ..text.encoding import *
 from .folder import *
 
@@ -227,14 +229,6 @@ add_backend(_in_openvino('openvino', open=open_openvino))
 add_backend(_in_openvino('openvino-bf16', open=partial(open_openvino, precision='bf16'), exact='openvino',
                          rechecks=True, lacks=openvino_lacks_bf16))
 
-# %% ../../nbs/21_serve.backends.ipynb #e0be825a
-def stored_config(
-    d:dict, # Content of `config.json`, or its part about the encoder
-): # A configuration of transformers
-    "The configuration that `d` describes"
-    from transformers import AutoConfig
-    return AutoConfig.for_model(d.get('model_type'), **{k:v for k,v in d.items() if k!='model_type'})
-
 # %% ../../nbs/21_serve.backends.ipynb #f4708b91
 def untrained_network(
     folder:DetectorFolder, # A detector folder
@@ -244,6 +238,7 @@ def untrained_network(
     import torch
     from transformers import AutoModel,AutoModelForSequenceClassification
     from toxicai.text.models import MeanPoolClassifier
+    from toxicai.text.tokenizer import stored_config
     own = folder.head=='own'
     try:
         config = stored_config(folder.config if own else folder.config['encoder'])
@@ -264,10 +259,10 @@ def check_tensors(
     found:dict, # As `tensor_shapes` gives it
     file:str, # Name of the file
 ):
-    "Raise unless the file has what `model` needs; weights that are tied may be there once"
+    "Raise unless the file has what `model` needs and nothing else; weights that are tied may be there once"
     need = {k:tuple(v.shape) for k,v in model.state_dict().items()}
     tied = set(getattr(model, 'all_tied_weights_keys', None) or ())
-    missing = [k for k in need if k not in found and k not in tied]
+    missing,more = [k for k in need if k not in found and k not in tied],[k for k in found if k not in need]
     wrong = [k for k in need if k in found and found[k][1]!=need[k]]
     if missing:
         raise FolderError(f"{file!r} lacks {len(missing)} tensors of the network, such as {missing[0]!r}: "
@@ -275,7 +270,26 @@ def check_tensors(
     if wrong:
         raise FolderError(f"{wrong[0]!r} in {file!r} has the shape {found[wrong[0]][1]}, "
                           f"the network has {need[wrong[0]]}: they do not belong together")
+    if more:
+        raise FolderError(f"{file!r} has {len(more)} tensors that the network does not have, such as "
+                          f"{quoted(more[0])}: they do not belong together")
     check_buffers(model)
+
+# %% ../../nbs/21_serve.backends.ipynb #bd4215de
+def check_tensor_types(
+    model, # The network, with or without memory
+    found:dict, # As `tensor_shapes` gives it
+    stored:str, # `dtype` of the configuration; None for fp32
+    file:str, # Name of the file
+):
+    "Raise unless weights have the type that the configuration says, and what counts is whole numbers"
+    expected = weight_types[stored or 'float32']
+    for k,v in model.state_dict().items():
+        there = found.get(k, (None,))[0]
+        fits = there==expected if v.is_floating_point() else there in ('I64','I32','U8','BOOL')
+        if there and not fits:
+            raise FolderError(f"{k!r} in {file!r} has the type {there}, 'config.json' says "
+                              f"{stored or 'float32'}: they do not belong together")
 
 # %% ../../nbs/21_serve.backends.ipynb #d3b7be3c
 def check_buffers(
@@ -287,19 +301,17 @@ def check_buffers(
         raise FolderError(f"the network of 'config.json' wants {size:,} bytes beside its weights: no network does")
 
 # %% ../../nbs/21_serve.backends.ipynb #3cf34b2a
-def read_weights(
+def filled_network(
     folder:DetectorFolder, # A detector folder
-    path:Path, # Its weights, checked
+    kind:type, # Class of the network, where transformers has it with a head
+    tensors:dict, # Name -> tensor, checked
 ): # An `nn.Module`
-    "The network of `folder` with the weights at `path`"
+    "The network of `folder` with `tensors` as its weights, in fp32; no file is opened"
     import torch
-    if folder.head=='own':
-        from transformers import AutoModelForSequenceClassification as Own
-        return Own.from_pretrained(folder.path, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-                                   dtype=torch.float32)
-    from safetensors.torch import load_model
+    from toxicai.text.tokenizer import stored_config
+    if folder.head=='own': return kind.from_pretrained(None, config=stored_config(folder.config), state_dict=tensors, dtype=torch.float32)
     model = untrained_network(folder, 'cpu')
-    load_model(model, path)
+    model.load_state_dict(tensors, strict=False) # complete, but for what is tied
     return model
 
 # %% ../../nbs/21_serve.backends.ipynb #fe464e9f
@@ -307,14 +319,17 @@ def load_network(
     folder:DetectorFolder, # A detector folder
 ): # An `nn.Module` in eval mode, in fp32
     "The network of `folder` as torch has it"
-    path = folder.file(weight_files[folder.head])
-    check_tensors(untrained_network(folder), tensor_shapes(path), path.name)
-    model = read_weights(folder, path)
-    bad = [k for k,v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+    name,body = weight_files[folder.head],folder.config.get('encoder', folder.config)
+    with folder.open(name) as f:
+        stored,empty = StoredTensors(f, name),untrained_network(folder)
+        check_tensors(empty, stored.shapes, name)
+        check_tensor_types(empty, stored.shapes, body.get('dtype'), name)
+        tensors = stored.tensors()
+    bad = [k for k,v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
     if bad:
-        raise FolderError(f"{bad[0]!r} in {path.name!r} has values that are not finite: "
+        raise FolderError(f"{bad[0]!r} in {name!r} has values that are not finite: "
                           "the training went wrong, or the file was changed")
-    return model.eval().requires_grad_(False)
+    return filled_network(folder, type(empty), tensors).eval().requires_grad_(False)
 
 # %% ../../nbs/21_serve.backends.ipynb #cd3b7f60
 @contextmanager

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['check_replaceable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
-           'without_keys', 'config_with_labels', 'save_network', 'save_tokenizer', 'text_facts', 'last_metrics',
-           'folder_versions', 'some_ids', 'known_targets', 'drift_sample', 'score_drift', 'backend_drift', 'card_table',
-           'classes_table', 'drift_table', 'card_head', 'model_card', 'public_name', 'add_onnx', 'push_folder',
-           'detector_from_pickle']
+           'without_keys', 'config_with_labels', 'architecture_of', 'save_network', 'save_tokenizer', 'text_facts',
+           'last_metrics', 'folder_versions', 'some_ids', 'known_targets', 'drift_sample', 'score_drift',
+           'backend_drift', 'card_table', 'classes_table', 'drift_table', 'card_head', 'model_card', 'public_name',
+           'add_onnx', 'push_folder', 'detector_from_pickle']
 
 # %% ../../nbs/71_train.export.ipynb #eeb047ca
 import json,tempfile,warnings
@@ -23,6 +23,8 @@ from transformers import PreTrainedModel
 from ..labels import *
 from ..files import *
 from ..tables import *
+from ..architectures import *
+from ..text.tokenizer import *
 from ..text.rules import *
 from ..text.encoding import *
 from ..text.models import *
@@ -120,6 +122,26 @@ def config_with_labels(
     problem = f"{'single' if exclusive(labels.kind) else 'multi'}_label_classification"
     return {**config, 'id2label':names, 'label2id':{v:k for k,v in names.items()}, 'problem_type':problem}
 
+# %% ../../nbs/71_train.export.ipynb #29fca048
+_unstored = ('_name_or_path','name_or_path','architectures','dtype','transformers_version','return_dict','output_hidden_states','output_attentions')
+
+def architecture_of(
+    model:nn.Module, # A network of transformers
+) -> dict: # For `config.json`
+    "What describes the network, without what belongs to this machine"
+    whole = json.loads(model.config.to_json_string(use_diff=False))
+    dtype = str(next(model.parameters()).dtype).removeprefix('torch.')
+    kinds = {**architecture_keys(whole['model_type']), **dict.fromkeys(_label_keys, 'null')}
+    res = {k:v for k,v in known_keys(whole).items() if v is not None or fits_kinds(v, kinds[k])}
+    res |= dict(dtype=dtype, architectures=[type(model).__name__])
+    check_architecture(res)
+    again = json.loads(stored_config(res).to_json_string(use_diff=False))
+    lost = [k for k,v in whole.items() if k in again and k not in _unstored and again[k]!=v]
+    if lost:
+        raise ValueError(f"the configuration of {type(model).__name__} has {lost[0]!r} = {whole[lost[0]]!r:.80}, which a "
+                         "detector folder cannot hold: leave it as it is by default, or use `learn.export()`")
+    return res
+
 # %% ../../nbs/71_train.export.ipynb #80b24046
 def save_network(
     model:nn.Module, # As `exportable_network` gives it
@@ -130,12 +152,11 @@ def save_network(
     if isinstance(model, MeanPoolClassifier):
         from safetensors.torch import save_model
         save_model(model, folder/weight_files['mean'])
-        encoder = json.loads(model.encoder.config.to_json_string(use_diff=False))
-        encoder = without_keys(encoder, 'architectures', *_local_keys, *_label_keys)
+        encoder = without_keys(architecture_of(model.encoder), 'architectures', *_label_keys)
         config = dict(model_type=own_type, architectures=[type(model).__name__], encoder=encoder)
     else:
         model.save_pretrained(folder, max_shard_size='1000GB', save_original_format=False)
-        config = without_keys(_read(folder/'config.json'), *_local_keys)
+        config = architecture_of(model)
     write_folder_json(folder/'config.json', config_with_labels(config, labels))
 
 # %% ../../nbs/71_train.export.ipynb #4b3bc7c6
