@@ -6,7 +6,7 @@
 __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_pattern', 'is_charsmap', 'is_vocab', 'is_scored',
            'is_merges', 'is_template', 'is_specials', 'is_special_ids', 'is_framing_token', 'refuse_part', 'check_part',
            'check_parts', 'flat_parts', 'check_growth', 'is_added', 'check_unknown', 'check_tokenizer',
-           'panics_as_errors', 'stored_tokenizer']
+           'panics_as_errors', 'largest_token', 'stored_tokenizer']
 
 # %% ../nbs/07_tokenfiles.ipynb #60d70099
 import base64,binascii,math
@@ -261,11 +261,19 @@ def panics_as_errors(
     except BaseException as e: # a panic is no Exception
         raise error(f"{what[:200]} ({type(e).__name__}: {quoted(str(e), 120)})") from e
 
-# %% ../nbs/07_tokenfiles.ipynb #50f5b964
+# %% ../nbs/07_tokenfiles.ipynb #82901500
+def largest_token(
+    d:dict, # Content of a `tokenizer.json`, checked
+    tok:Tokenizer, # What Rust made of it; it numbers added tokens itself
+) -> int:
+    "The largest number that a token has"
+    vocab = d['model']['vocab']
+    return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
+
 def stored_tokenizer(
     data:bytes, # Content of a `tokenizer.json`
-) -> Tokenizer: # Without any cutting or padding of its own
-    "The Rust tokenizer that a file describes, checked before Rust sees it"
+) -> tuple: # (Rust tokenizer without any cutting or padding of its own, largest number of a token)
+    "What a tokenizer file describes, checked before Rust sees it"
     try: d = parsed_json(data, 'tokenizer.json')
     except FolderError as e: raise FolderError(f"'tokenizer.json' cannot be read: {e}") from e
     check_tokenizer(d)
@@ -273,4 +281,4 @@ def stored_tokenizer(
         tok = Tokenizer.from_str(data.decode('utf-8'))
         tok.no_truncation()
         tok.no_padding()
-    return tok
+        return tok,largest_token(d, tok)

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
-           'check_network_outputs', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx', 'openvino_core',
-           'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino', 'open_openvino',
-           'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers', 'filled_network',
-           'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch', 'engine_installed',
-           'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'open_backend', 'each_alone', 'token_budget',
-           'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'check_network_outputs', 'plain_words', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx',
+           'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
+           'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
+           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
+           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'unchanged_file', 'running',
+           'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/21_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -100,13 +100,19 @@ def check_network_outputs(
                           "they do not belong together")
 
 # %% ../../nbs/21_serve.backends.ipynb #fb35ef80
+def plain_words(
+    e:Exception, # Of a library, over several lines, perhaps with words of a stranger's file
+) -> str: # At most 200 printable characters
+    "What `e` says, in one line"
+    return ''.join(o if o.isprintable() else '?' for o in ' '.join(str(e).split())[:200])
+
 def cannot_run(
     path:Path, # File of the network
     engine:str, # Library that tried
     e:Exception, # What it said
 ) -> FolderError: # To raise
     "An error that says why `engine` does not run the network at `path`"
-    return FolderError(f"{path.name!r} cannot be run ({e!s:.200}): "
+    return FolderError(f"{path.name!r} cannot be run ({plain_words(e)}): "
                        "expected a network that `learn.save_detector` wrote; "
                        f"if it did, update {engine} here, or torch where it was written")
 
@@ -248,7 +254,7 @@ def untrained_network(
             if body.config.is_encoder_decoder: body = body.get_encoder()
             return MeanPoolClassifier(body, len(folder.labels))
     except Exception as e: # anything may go wrong in a constructor
-        raise FolderError(f"'config.json' does not describe a network ({type(e).__name__}: {e!s:.200}): "
+        raise FolderError(f"'config.json' does not describe a network ({type(e).__name__}: {plain_words(e)}): "
                           "expected what `learn.save_detector` wrote") from e
 
 # %% ../../nbs/21_serve.backends.ipynb #e90756a0
@@ -458,6 +464,34 @@ def _why_first(backend, passed):
     others = [f'not {k}: {v}' for k,v in passed.items()]
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
+# %% ../../nbs/21_serve.backends.ipynb #b9bda3ac
+@contextmanager
+def unchanged_file(
+    folder:DetectorFolder, # A detector folder
+    name:str, # Name of a file in it
+): # Its path
+    "Raise when the file is another one after the block, or was written to in it"
+    marks = lambda o: (o.st_dev, o.st_ino, o.st_size, o.st_mtime_ns, o.st_ctime_ns)
+    with folder.open(name) as f:
+        before,path = marks(os.fstat(f.fileno())),folder.file(name)
+        yield path
+        if not before==marks(os.fstat(f.fileno()))==marks(folder.file(name).stat()):
+            raise FolderError(f"{name!r} changed while it was opened: try again when it is complete")
+
+def running(
+    run, # Function from a dict of arrays to logits
+    path:Path, # File of the network
+    engine:str, # Library that runs it
+): # The same function
+    "An error of the engine in the middle of a batch says which file it comes from"
+    def _run(x):
+        try: return run(x)
+        except (FolderError,MemoryError): raise
+        except Exception as e: # those of the engines have no common class
+            if any(o in f'{type(e).__name__} {e}'.lower() for o in ('memory','alloc','forked')): raise
+            raise cannot_run(path, engine, e) from e
+    return _run
+
 # %% ../../nbs/21_serve.backends.ipynb #c0fadb32
 def open_backend(
     folder:DetectorFolder, # A detector folder
@@ -471,7 +505,8 @@ def open_backend(
     if compiled and not found.gpu:
         raise ValueError(f"`compiled=True` is for the backends of torch on a GPU, not for {backend!r}: leave it out")
     more = dict(compiled=True) if compiled else {}
-    return found.open(folder, folder.file(found.file_of(folder)), threads, at_once, **more)
+    with unchanged_file(folder, found.file_of(folder)) as path:
+        return running(found.open(folder, path, threads, at_once, **more), path, found.library)
 
 def each_alone(
     backend:str, # A key of `backends`

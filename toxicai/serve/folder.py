@@ -17,7 +17,6 @@ from numbers import Real
 from pathlib import Path
 
 from fastcore.basics import patch
-from tokenizers import Tokenizer
 from ..labels import *
 from ..stored import *
 from ..architectures import *
@@ -246,12 +245,12 @@ def meta_dict(
 # %% ../../nbs/20_serve.folder.ipynb #070c9cc9
 def check_token_room(
     folder:DetectorFolder, # A detector folder
-    tok:Tokenizer, # Its tokenizer
+    top:int, # Largest number of a token of its tokenizer
 ):
     "Raise when token numbers or lengths go beyond the tables of the network"
     body,text = folder.config.get('encoder', folder.config),folder.text
     rows,most = body.get('vocab_size'),body.get('max_position_embeddings')
-    top = max([*tok.get_vocab(with_added_tokens=True).values(), text['empty_id'], *text['pads']], default=0)
+    top = max(top, text['empty_id'], *text['pads'])
     if isinstance(rows, int) and top>=rows:
         raise FolderError(f"the tokenizer has token {top}, the network {rows} rows: they do not belong together")
     if isinstance(most, int) and 0<most<text['max_length']:
@@ -286,8 +285,8 @@ def encoder(self:DetectorFolder,
     parallel:bool=True, # Tokenise on all cores?
 ) -> FileEncoder:
     "Rules and tokenizer of the folder"
-    tok,settings = stored_tokenizer(self.read('tokenizer.json')),{**self.text}
-    check_token_room(self, tok)
+    (tok,top),settings = stored_tokenizer(self.read('tokenizer.json')),{**self.text}
+    check_token_room(self, top)
     settings.pop('pairs')
     rules = stored_rules(settings.pop('rules'))
     res = FileEncoder(tok, rules, parallel=parallel, **settings)
