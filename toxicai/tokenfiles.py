@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_pattern', 'is_charsmap', 'is_vocab', 'is_scored',
-           'is_merges', 'is_template', 'is_specials', 'is_special_ids', 'is_framing_token', 'refuse_part', 'check_part',
-           'check_parts', 'flat_parts', 'check_growth', 'is_added', 'check_unknown', 'check_tokenizer',
-           'panics_as_errors', 'largest_token', 'stored_tokenizer']
+           'is_merge', 'is_merges', 'is_template', 'is_specials', 'is_special_ids', 'is_framing_token', 'refuse_part',
+           'check_part', 'check_parts', 'flat_parts', 'check_growth', 'is_added', 'check_unknown', 'check_tokenizer',
+           'panics_as_errors', 'largest_token', 'check_added_content', 'stored_tokenizer']
 
-# %% ../nbs/07_tokenfiles.ipynb #60d70099
+# %% ../nbs/07_tokenfiles.ipynb #9ea476a9
 import base64,binascii,math
 from contextlib import contextmanager
 from functools import partial
+from operator import itemgetter
 
 from tokenizers import Tokenizer
 from .stored import *
@@ -72,24 +73,26 @@ def is_charsmap(o): # `precompiled_charsmap` of a file
     except UnicodeDecodeError: return False
     return max(map(len, texts.split(b'\0')))<=_most_mapped
 
-# %% ../nbs/07_tokenfiles.ipynb #83e66b47
+# %% ../nbs/07_tokenfiles.ipynb #e921a668
 def is_vocab(o): # `vocab` of a model
     "Is `o` a dict of tokens of some length to their numbers?"
     if not isinstance(o, dict) or not o or set(map(type, o.values()))!={int}: return False
     return max(map(len, o))<=_most_token and 0<=min(o.values()) and max(o.values())<2**24
 
-def is_scored(o): # `vocab` of a Unigram model
-    "Is `o` a list of tokens with finite scores?"
-    if not isinstance(o, list) or not o or set(map(type, o))!={list} or set(map(len, o))!={2}: return False
-    tokens,scores = zip(*o)
-    if set(map(type, tokens))!={str} or not set(map(type, scores))<={int,float}: return False
-    return 0<max(map(len, tokens))<=_most_token and all(map(math.isfinite, scores))
+def is_scored(o): # `vocab` of a Unigram model; Rust sees to the types
+    "Is `o` a list of tokens of some length with scores?"
+    if not isinstance(o, list) or not o: return False
+    try: return max(map(len, map(itemgetter(0), o)))<=_most_token
+    except (TypeError,LookupError): return False
+
+def is_merge(o): # One of `merges`
+    "Is `o` a pair of tokens, or such a pair in one text?"
+    if isinstance(o, str): return len(o)<=2*_most_token
+    return isinstance(o, list) and len(o)==2 and all(is_text(i, _most_token) for i in o)
 
 def is_merges(o): # `merges` of a BPE model
-    "Is `o` a list of pairs of tokens, or of pairs in one text?"
-    if not isinstance(o, list) or len(set(map(type, o)))>1: return False
-    return all(len(i)==2 and is_text(i[0], _most_token) and is_text(i[1], _most_token) for i in o) if o and isinstance(o[0], list) else (
-        not o or (isinstance(o[0], str) and max(map(len, o))<=2*_most_token))
+    "Is `o` a list of pairs of tokens?"
+    return isinstance(o, list) and all(map(is_merge, o))
 
 # %% ../nbs/07_tokenfiles.ipynb #63aa6c29
 def is_template(
@@ -249,7 +252,7 @@ def check_tokenizer(
         wrong = next((o for o in tokens if not is_added(o)), len(tokens)) if isinstance(tokens, list) else tokens
         refuse_part('added_tokens', wrong, f'a list of at most {_most_added:,} tokens with {sorted(_added_keys)}')
 
-# %% ../nbs/07_tokenfiles.ipynb #40fa875d
+# %% ../nbs/07_tokenfiles.ipynb #ecb9e110
 @contextmanager
 def panics_as_errors(
     error, # Class of the error to raise
@@ -257,11 +260,11 @@ def panics_as_errors(
 ):
     "What the Rust library raises within it, panics too, is an `error`; an interrupt and a `TypeError` stay as they are"
     try: yield
-    except (KeyboardInterrupt,SystemExit,GeneratorExit,MemoryError,TypeError): raise
+    except (KeyboardInterrupt,SystemExit,GeneratorExit,MemoryError,TypeError,FolderError): raise
     except BaseException as e: # a panic is no Exception
         raise error(f"{what[:200]} ({type(e).__name__}: {quoted(str(e), 120)})") from e
 
-# %% ../nbs/07_tokenfiles.ipynb #82901500
+# %% ../nbs/07_tokenfiles.ipynb #517c9386
 def largest_token(
     d:dict, # Content of a `tokenizer.json`, checked
     tok:Tokenizer, # What Rust made of it; it numbers added tokens itself
@@ -269,6 +272,15 @@ def largest_token(
     "The largest number that a token has"
     vocab = d['model']['vocab']
     return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
+
+def check_added_content(
+    tok:Tokenizer, # With added tokens
+):
+    "Raise where the normaliser leaves nothing of an added token: Rust would find it everywhere, and panic"
+    if tok.normalizer is None: return
+    for i,o in tok.get_added_tokens_decoder().items():
+        if o.normalized and not tok.normalizer.normalize_str(o.content):
+            refuse_part('added_tokens', o.content, 'a token of which the normaliser leaves something')
 
 def stored_tokenizer(
     data:bytes, # Content of a `tokenizer.json`
@@ -281,4 +293,5 @@ def stored_tokenizer(
         tok = Tokenizer.from_str(data.decode('utf-8'))
         tok.no_truncation()
         tok.no_padding()
+        check_added_content(tok)
         return tok,largest_token(d, tok)
