@@ -257,7 +257,7 @@ def check_token_room(
         raise FolderError(f"`text.max_length` is {text['max_length']}, the network numbers {most} tokens: "
                           "they do not belong together")
 
-# %% ../../nbs/20_serve.folder.ipynb #74df3d6c
+# %% ../../nbs/20_serve.folder.ipynb #a6a785d1
 _probe = 'a \U0010fffd \u6f22 \u0301 \x00 12' # no tokenizer knows all of it
 
 def check_frame(
@@ -268,12 +268,12 @@ def check_frame(
     pair = folder.text['pairs']
     with panics_as_errors(FolderError, "'tokenizer.json' cannot be used: expected one that `learn.save_detector` wrote"):
         frame,types,_ = enc.rows([('','') if pair else ''])[0]
-        ids,_,_ = enc.rows([(_probe,_probe) if pair else _probe])[0]
+        ids,more,_ = enc.rows([(_probe,_probe) if pair else _probe])[0]
     if len(frame)>=enc.max_length:
         raise FolderError(f"`text.max_length` is {enc.max_length}: "
                           f"expected more than the {len(frame)} tokens that frame a text")
     body = folder.config.get('encoder', folder.config)
-    for what,used,key in (('token',[*frame,*ids],'vocab_size'), ('type of token',types,'type_vocab_size')):
+    for what,used,key in (('token',[*frame,*ids],'vocab_size'), ('type of token',[*types,*more],'type_vocab_size')):
         rows,top = body.get(key),max(used, default=0)
         if what!='token' and 'token_type_ids' not in enc.fields: continue
         if is_whole(rows, 1, 2**31) and top>=rows:

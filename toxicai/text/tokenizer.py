@@ -48,7 +48,7 @@ def loading_help(
     return (f"{name} is neither a folder nor a name that could be fetched from the Hugging Face Hub: check the "
             f"spelling, the network (`HF_HUB_OFFLINE`?) and, for a private model, `token=`\n{e}")
 
-# %% ../../nbs/17_text.tokenizer.ipynb #97d2245b
+# %% ../../nbs/17_text.tokenizer.ipynb #20864e27
 def is_detector_folder(
     checkpoint, # Name on the Hub or a local folder
 ) -> bool:
@@ -69,20 +69,23 @@ def stored_architecture(
     check_architecture(d)
     return d
 
+_tok_files = ('tokenizer.json','tokenizer_config.json','vocab.txt','vocab.json','*.model','*.tiktoken','*.bpe','bpe.codes')
+_more_tok_files = ('special_tokens_map.json','added_tokens.json','merges.txt')
+
 def check_tokenizer_files(
     folder, # A detector folder
 ):
     "Raise unless the files of the tokenizer are in the folder and hold data alone"
     stored_tokenizer(read_in(folder, 'tokenizer.json'))
-    found = [o.name for o in Path(folder).iterdir() if any(o.match(i) for i in (*_tok_files,'special_tokens_map.json','added_tokens.json'))]
-    for o in found: file_in(folder, o)
+    for o in (*_tok_files,*_more_tok_files):
+        for path in Path(folder).glob(o): file_in(folder, path.name)
     settings = parsed_json(read_in(folder, 'tokenizer_config.json'), 'tokenizer_config.json')
     wrong = [k for k in settings if k=='auto_map' or k.endswith(('_file','_path'))]
     if wrong:
         raise FolderError(f"'tokenizer_config.json' has the key {quoted(wrong[0])}: "
                           "a detector folder never brings code or names other files")
 
-# %% ../../nbs/17_text.tokenizer.ipynb #6216a8bb
+# %% ../../nbs/17_text.tokenizer.ipynb #fbd4f9e4
 _hub_keys = ('revision','token','cache_dir','trust_remote_code','force_download','local_files_only','subfolder')
 
 def from_detector_folder(
@@ -97,8 +100,11 @@ def from_detector_folder(
     kwargs = {k:v for k,v in kwargs.items() if k not in _hub_keys}
     config = stored_architecture(folder)
     if cls is AutoConfig: return stored_config(config|kwargs)
+    kwargs.setdefault('config', stored_config(config))
+    import torch
+    with torch.device('meta'): kind = type(cls.from_config(kwargs['config']))
     with open_in(folder, 'model.safetensors') as f: tensors = StoredTensors(f, 'model.safetensors').tensors()
-    return cls.from_pretrained(None, state_dict=tensors, **dict(config=stored_config(config))|kwargs)
+    return kind.from_pretrained(None, state_dict=tensors, **kwargs)
 
 # %% ../../nbs/17_text.tokenizer.ipynb #d077933d
 def load_pretrained(
@@ -116,8 +122,6 @@ def load_pretrained(
     except (ValueError,SafetensorError) as e: raise ValueError(loading_help(checkpoint, e)) from e
 
 # %% ../../nbs/17_text.tokenizer.ipynb #a4997ce3
-_tok_files = ('tokenizer.json','tokenizer_config.json','vocab.txt','vocab.json','*.model','*.tiktoken','*.bpe','bpe.codes')
-
 def check_tokenizer_folder(
     checkpoint, # Name on the Hub or a local folder
 ):
