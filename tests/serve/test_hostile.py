@@ -1,5 +1,5 @@
 "Folders that somebody broke or booby-trapped: each ends in an error that says what is wrong; none runs code, hangs or fills the memory"
-import json,os,pickle,resource,shutil,struct,time
+import json,os,pickle,random,resource,shutil,struct,time
 from pathlib import Path
 
 import numpy as np,pytest
@@ -63,6 +63,9 @@ def wrong_shape(folder): weights(folder, lambda d: d.update({'classifier.weight'
 def missing_tensor(folder): weights(folder, lambda d: d.pop('bert.encoder.layer.1.output.dense.weight'))
 def not_a_number(folder): weights(folder, lambda d: d['bert.encoder.layer.0.output.dense.weight'].fill(np.nan))
 def infinite(folder): weights(folder, lambda d: d['bert.embeddings.word_embeddings.weight'].__setitem__((9, 0), np.inf))
+
+def half(folder): weights(folder, lambda d: d.update({k:v.astype(np.float16) for k,v in d.items()}))
+def another(folder): weights(folder, lambda d: d.update(more=np.zeros(3, np.float32)))
 
 def link_out(name):
     def _link(folder):
@@ -162,6 +165,19 @@ hostile = {
     'remote code further down': (change('config.json', 'text_config', to=[{'auto_map':{'AutoConfig':'evil.Config'}}]), 'never brings code'),
     'a billion layers': (change('config.json', 'num_hidden_layers', to=10**9), 'no network is that large'),
     'a width of a trillion': (change('config.json', 'hidden_size', to=10**12), 'no network is that large'),
+    'kernels of the Hub': (change('config.json', 'attn_implementation', to='kernels-community/flash-attn2'), "has the key 'attn_implementation'"),
+    'quantiser': (change('config.json', 'quantization_config', to={'quant_method':'awq'}), "has the key 'quantization_config'"),
+    'other weights': (change('config.json', 'transformers_weights', to='adapter_model.bin'), "has the key 'transformers_weights'"),
+    'a size that is text': (change('config.json', 'hidden_size', to='32'), '`hidden_size`'),
+    'an activation of the Hub': (change('config.json', 'hidden_act', to='owner/kernel'), '`hidden_act`'),
+    'labels numbered otherwise': (change('config.json', 'label2id', to={'toxic':1,'insult':0}), 'expected the same in the same order'),
+    'weights in another type than said': (change('config.json', 'dtype', to='float16'), "has the type F32, 'config.json' says float16"),
+    'half of the precision': (half, "has the type F16, 'config.json' says float32"),
+    'a tensor more': (another, 'tensors that the network does not have'),
+    'random tokenizer': (change('tokenizer.json', 'normalizer', to=dict(type='Replace', pattern={'Regex':'(a+)+$'}, content='')), "'tokenizer.json' cannot be read"),
+    'template with unknown tokens': (change('tokenizer.json', 'post_processor', 'special_tokens', to={}), "'tokenizer.json' cannot be used"),
+    'template with tokens beyond the rows': (change('tokenizer.json', 'post_processor', 'special_tokens', '[CLS]', 'ids', to=[9999]), 'do not belong together'),
+    'template with unknown types': (change('tokenizer.json', 'post_processor', 'single', 1, 'Sequence', 'type_id', to=9), 'do not belong together'),
     'more layers than there are': (change('config.json', 'num_hidden_layers', to=900), 'lacks'),
     'wider than the weights': (change('config.json', 'intermediate_size', to=2**23), 'has the shape'),
     'unknown architecture': (change('config.json', 'model_type', to='os.system'), 'does not describe a network'),
@@ -216,3 +232,128 @@ def test_onnx(folder, backend, bytes, err):
     pytest.importorskip({'onnx':'onnxruntime'}.get(backend, backend))
     (folder/'model.onnx').write_bytes(bytes)
     with pytest.raises(FolderError, match=err): Detector(folder, backend)
+
+# What nobody checked is not opened
+
+def sabotaged(folder):
+    "Files that transformers would open in a folder of its own: an adapter, its weights, a generation configuration, code"
+    (folder/'adapter_config.json').write_text(json.dumps(dict(peft_type='LORA', r=1, target_modules=['classifier'], base_model_name_or_path='x', megatron_config={'x':1}, megatron_core='os.evil')))
+    (folder/'adapter_model.safetensors').write_bytes(b'x')
+    (folder/'generation_config.json').write_text('[')
+    (folder/'model.safetensors.index.json').write_text('[')
+    (folder/'head.safetensors').write_bytes(b'x')
+    (folder/'modeling.py').write_text(f"open('{TRACE}','w')")
+
+def opened_files(f):
+    "Names of the files that are opened for reading while `f` runs"
+    import sys
+    seen,on = set(),[True]
+    def hook(event, args):
+        if on[0] and event=='open' and isinstance(args[0], (str,bytes,Path)): seen.add(str(args[0]))
+    sys.addaudithook(hook)
+    try: res = f()
+    finally: on[0] = False
+    return res,seen
+
+@pytest.mark.parametrize('pooling', ['own','mean'])
+def test_only_checked_files_are_opened(good, tmp_path, monkeypatch, pooling):
+    monkeypatch.chdir(tmp_path)
+    folder = Path(shutil.copytree(good[pooling], tmp_path/'folder'))
+    want = Detector(folder, **torch_only).scores(['you are an idiot'])
+    sabotaged(folder)
+    d,seen = opened_files(lambda: Detector(folder, **torch_only))
+    names = {Path(o).name for o in seen if str(folder) in o}
+    assert names=={'toxicai.json','config.json','tokenizer.json', 'model.safetensors' if pooling=='own' else 'mean_pooling.safetensors'}
+    assert np.array_equal(d.scores(['you are an idiot']), want) and not Path(TRACE).exists()
+
+def again(folder, **kwargs):
+    dls = ToxicityDataLoaders.from_df(comments(), folder, text_col='text', label_cols=['toxic','insult'], bs=8, **kwargs)
+    return toxicity_learner(dls)
+
+def test_learner_from_a_folder(folder):
+    "A detector folder as checkpoint: the encoder of the folder, and none of what else lies in it"
+    sabotaged(folder)
+    learn,seen = opened_files(lambda: again(folder))
+    names = {Path(o).name for o in seen if str(folder) in o}
+    assert not names & {'adapter_config.json','adapter_model.safetensors','generation_config.json','model.safetensors.index.json','head.safetensors','modeling.py'}
+    from safetensors.torch import load_file
+    state = learn.model.state_dict()
+    for k,v in load_file(folder/'model.safetensors').items():
+        if k.startswith('bert.'): assert (state[k].cpu()==v).all(), k
+
+by_learner = {
+    'kernels': (change('config.json', 'attn_implementation', to='a/b'), "has the key 'attn_implementation'"), 'weights are a link out': (link_out('model.safetensors'), 'leads out of the folder'),
+    'configuration is a link out': (link_out('config.json'), 'leads out of the folder'), 'tokenizer is a link out': (link_out('tokenizer.json'), 'leads out of the folder'), 'settings are a link out': (link_out('tokenizer_config.json'), 'leads out of the folder'),
+    'code of a tokenizer': (change('tokenizer_config.json', 'auto_map', to={'AutoTokenizer':['evil.T',None]}), "has the key 'auto_map'"), 'file of a tokenizer': (change('tokenizer_config.json', 'vocab_file', to='/etc/passwd'), "has the key 'vocab_file'"),
+    'tokenizer that backtracks': (hostile['random tokenizer'][0], "'tokenizer.json' cannot be read"), 'weights cut in half': (truncated, 'not a safetensors file'), 'a pickle': (pickled, 'not a safetensors file')}
+
+@pytest.mark.parametrize('name', by_learner)
+def test_learner_refuses(folder, name):
+    attack,err = by_learner[name]
+    attack(folder)
+    with pytest.raises(FolderError) as e: again(folder)
+    assert err in str(e.value) and not Path(TRACE).exists()
+
+# Files that change
+
+@pytest.mark.parametrize('backend', list(backends))
+def test_cut_while_serving(folder, tmp_path, backend):
+    "No engine keeps a file mapped: cutting it would end the process"
+    if why_not(read_folder(folder), backend):
+        if backends[backend].file is None or why_not(read_folder(folder), 'torch'): pytest.skip(why_not(read_folder(folder), backend))
+        pytest.importorskip('onnxscript')
+        pytest.importorskip(backends[backend].library)
+        if backends[backend].lacks and backends[backend].lacks(): pytest.skip(backends[backend].lacks())
+        folder = again(tiny_checkpoint()).save_detector(tmp_path/'onnx', onnx=True)
+    d = Detector(folder, backend, recheck=False)
+    want = d.scores(['you are an idiot'])
+    if Path('/proc/self/maps').exists(): assert str(folder) not in Path('/proc/self/maps').read_text()
+    for o in folder.iterdir(): os.truncate(o, 0)
+    assert np.array_equal(d.scores(['you are an idiot']), want)
+
+def test_changes_while_opened(folder):
+    "An engine that opens the file by its name could read other bytes than those that were checked"
+    def own(f): return add_backend(Backend('own', 'numpy', 'numpy', lambda folder, path, threads, at_once: (f(path), lambda x: np.zeros((len(x['input_ids']), 2)))[1]))
+    try:
+        own(lambda path: None)
+        assert len(Detector(folder, 'own')('a'))==1
+        for f in (lambda path: os.utime(path), lambda path: path.write_bytes(path.read_bytes()), lambda path: shutil.copy(path, path.with_name('x')) and os.replace(path.with_name('x'), path)):
+            own(f)
+            with pytest.raises(FolderError, match='changed while it was opened'): Detector(folder, 'own')
+    finally: del backends['own']
+
+@pytest.mark.parametrize('e,kind', [(KeyError('x'), FolderError), (RuntimeError('a\nb\x1b'), FolderError), (RuntimeError('CUDA out of memory'), RuntimeError), (MemoryError(), MemoryError)])
+def test_engine_fails(folder, e, kind):
+    def run(x): raise e
+    add_backend(Backend('own', 'numpy', 'numpy', lambda *args: run))
+    try:
+        with pytest.raises(kind) as got: Detector(folder, 'own')
+        assert kind is not FolderError or ("'model.safetensors' cannot be run" in str(got.value) and str(got.value).isprintable())
+    finally: del backends['own']
+
+# Damage at random
+
+odd_values = [None, True, -1, 0, 3, 2**24, 2**31, 2**63, 10**400, 1e-30, 1e308, '', 'a', '\x00', 'x'*9999, '/etc/passwd', [], {}, [[]], ['a'], {'a':1}]
+
+def mutated(d, rng):
+    at,key = d,rng.choice(list(d))
+    while isinstance(at[key], (dict,list)) and at[key] and rng.random()<.8:
+        at = at[key]
+        key = rng.choice(list(at)[:20]) if isinstance(at, dict) else rng.randrange(len(at))
+    at[key] = rng.choice(odd_values)
+
+@pytest.mark.parametrize('name', ['toxicai.json','config.json','tokenizer.json','model.safetensors'])
+def test_random_damage(folder, name):
+    "Some hundred changes of values, bits and lengths: a detector, or a `FolderError`"
+    rng,good = random.Random(0),(folder/name).read_bytes()
+    for i in range(60):
+        data = bytearray(good)
+        if name.endswith('.json') and i%3:
+            d = json.loads(good)
+            mutated(d, rng)
+            data = json.dumps(d).encode()
+        elif i%2: data[rng.randrange(min(len(data), 2000))] ^= 1<<rng.randrange(8)
+        else: del data[rng.randrange(len(data)):]
+        (folder/name).write_bytes(data)
+        try: Detector(folder, **torch_only)(['you are an idiot', ''])
+        except FolderError as e: assert str(e).isprintable() and len(str(e))<700

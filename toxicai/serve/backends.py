@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
-           'check_network_outputs', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx', 'openvino_core',
-           'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino', 'open_openvino',
-           'stored_config', 'untrained_network', 'check_tensors', 'check_buffers', 'read_weights', 'load_network',
-           'torch_threads', 'on_torch_device', 'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'why_not',
-           'fp32_backends', 'choose_backend', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
-           'until_one_fails', 'run_all']
+           'check_network_outputs', 'plain_words', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx',
+           'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
+           'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
+           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
+           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'unchanged_file', 'running',
+           'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/21_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -24,6 +24,8 @@ from threading import Event,Lock
 
 import numpy as np
 from fastcore.basics import patch
+from ..stored import *
+from ..architectures import *
 from ..text.encoding import *
 from .folder import *
 
@@ -98,13 +100,19 @@ def check_network_outputs(
                           "they do not belong together")
 
 # %% ../../nbs/21_serve.backends.ipynb #fb35ef80
+def plain_words(
+    e:Exception, # Of a library, over several lines, perhaps with words of a stranger's file
+) -> str: # At most 200 printable characters
+    "What `e` says, in one line"
+    return ''.join(o if o.isprintable() else '?' for o in ' '.join(str(e).split())[:200])
+
 def cannot_run(
     path:Path, # File of the network
     engine:str, # Library that tried
     e:Exception, # What it said
 ) -> FolderError: # To raise
     "An error that says why `engine` does not run the network at `path`"
-    return FolderError(f"{path.name!r} cannot be run ({e!s:.200}): "
+    return FolderError(f"{path.name!r} cannot be run ({plain_words(e)}): "
                        "expected a network that `learn.save_detector` wrote; "
                        f"if it did, update {engine} here, or torch where it was written")
 
@@ -227,14 +235,6 @@ add_backend(_in_openvino('openvino', open=open_openvino))
 add_backend(_in_openvino('openvino-bf16', open=partial(open_openvino, precision='bf16'), exact='openvino',
                          rechecks=True, lacks=openvino_lacks_bf16))
 
-# %% ../../nbs/21_serve.backends.ipynb #e0be825a
-def stored_config(
-    d:dict, # Content of `config.json`, or its part about the encoder
-): # A configuration of transformers
-    "The configuration that `d` describes"
-    from transformers import AutoConfig
-    return AutoConfig.for_model(d.get('model_type'), **{k:v for k,v in d.items() if k!='model_type'})
-
 # %% ../../nbs/21_serve.backends.ipynb #f4708b91
 def untrained_network(
     folder:DetectorFolder, # A detector folder
@@ -244,6 +244,7 @@ def untrained_network(
     import torch
     from transformers import AutoModel,AutoModelForSequenceClassification
     from toxicai.text.models import MeanPoolClassifier
+    from toxicai.text.tokenizer import stored_config
     own = folder.head=='own'
     try:
         config = stored_config(folder.config if own else folder.config['encoder'])
@@ -253,7 +254,7 @@ def untrained_network(
             if body.config.is_encoder_decoder: body = body.get_encoder()
             return MeanPoolClassifier(body, len(folder.labels))
     except Exception as e: # anything may go wrong in a constructor
-        raise FolderError(f"'config.json' does not describe a network ({type(e).__name__}: {e!s:.200}): "
+        raise FolderError(f"'config.json' does not describe a network ({type(e).__name__}: {plain_words(e)}): "
                           "expected what `learn.save_detector` wrote") from e
 
 # %% ../../nbs/21_serve.backends.ipynb #e90756a0
@@ -264,10 +265,10 @@ def check_tensors(
     found:dict, # As `tensor_shapes` gives it
     file:str, # Name of the file
 ):
-    "Raise unless the file has what `model` needs; weights that are tied may be there once"
+    "Raise unless the file has what `model` needs and nothing else; weights that are tied may be there once"
     need = {k:tuple(v.shape) for k,v in model.state_dict().items()}
     tied = set(getattr(model, 'all_tied_weights_keys', None) or ())
-    missing = [k for k in need if k not in found and k not in tied]
+    missing,more = [k for k in need if k not in found and k not in tied],[k for k in found if k not in need]
     wrong = [k for k in need if k in found and found[k][1]!=need[k]]
     if missing:
         raise FolderError(f"{file!r} lacks {len(missing)} tensors of the network, such as {missing[0]!r}: "
@@ -275,7 +276,26 @@ def check_tensors(
     if wrong:
         raise FolderError(f"{wrong[0]!r} in {file!r} has the shape {found[wrong[0]][1]}, "
                           f"the network has {need[wrong[0]]}: they do not belong together")
+    if more:
+        raise FolderError(f"{file!r} has {len(more)} tensors that the network does not have, such as "
+                          f"{quoted(more[0])}: they do not belong together")
     check_buffers(model)
+
+# %% ../../nbs/21_serve.backends.ipynb #bd4215de
+def check_tensor_types(
+    model, # The network, with or without memory
+    found:dict, # As `tensor_shapes` gives it
+    stored:str, # `dtype` of the configuration; None for fp32
+    file:str, # Name of the file
+):
+    "Raise unless weights have the type that the configuration says, and what counts is whole numbers"
+    expected = weight_types[stored or 'float32']
+    for k,v in model.state_dict().items():
+        there = found.get(k, (None,))[0]
+        fits = there==expected if v.is_floating_point() else there in ('I64','I32','U8','BOOL')
+        if there and not fits:
+            raise FolderError(f"{k!r} in {file!r} has the type {there}, 'config.json' says "
+                              f"{stored or 'float32'}: they do not belong together")
 
 # %% ../../nbs/21_serve.backends.ipynb #d3b7be3c
 def check_buffers(
@@ -287,19 +307,17 @@ def check_buffers(
         raise FolderError(f"the network of 'config.json' wants {size:,} bytes beside its weights: no network does")
 
 # %% ../../nbs/21_serve.backends.ipynb #3cf34b2a
-def read_weights(
+def filled_network(
     folder:DetectorFolder, # A detector folder
-    path:Path, # Its weights, checked
+    kind:type, # Class of the network, where transformers has it with a head
+    tensors:dict, # Name -> tensor, checked
 ): # An `nn.Module`
-    "The network of `folder` with the weights at `path`"
+    "The network of `folder` with `tensors` as its weights, in fp32; no file is opened"
     import torch
-    if folder.head=='own':
-        from transformers import AutoModelForSequenceClassification as Own
-        return Own.from_pretrained(folder.path, local_files_only=True, use_safetensors=True, trust_remote_code=False,
-                                   dtype=torch.float32)
-    from safetensors.torch import load_model
+    from toxicai.text.tokenizer import stored_config
+    if folder.head=='own': return kind.from_pretrained(None, config=stored_config(folder.config), state_dict=tensors, dtype=torch.float32)
     model = untrained_network(folder, 'cpu')
-    load_model(model, path)
+    model.load_state_dict(tensors, strict=False) # complete, but for what is tied
     return model
 
 # %% ../../nbs/21_serve.backends.ipynb #fe464e9f
@@ -307,14 +325,17 @@ def load_network(
     folder:DetectorFolder, # A detector folder
 ): # An `nn.Module` in eval mode, in fp32
     "The network of `folder` as torch has it"
-    path = folder.file(weight_files[folder.head])
-    check_tensors(untrained_network(folder), tensor_shapes(path), path.name)
-    model = read_weights(folder, path)
-    bad = [k for k,v in model.state_dict().items() if v.is_floating_point() and not v.isfinite().all()]
+    name,body = weight_files[folder.head],folder.config.get('encoder', folder.config)
+    with folder.open(name) as f:
+        stored,empty = StoredTensors(f, name),untrained_network(folder)
+        check_tensors(empty, stored.shapes, name)
+        check_tensor_types(empty, stored.shapes, body.get('dtype'), name)
+        tensors = stored.tensors()
+    bad = [k for k,v in tensors.items() if v.is_floating_point() and not v.isfinite().all()]
     if bad:
-        raise FolderError(f"{bad[0]!r} in {path.name!r} has values that are not finite: "
+        raise FolderError(f"{bad[0]!r} in {name!r} has values that are not finite: "
                           "the training went wrong, or the file was changed")
-    return model.eval().requires_grad_(False)
+    return filled_network(folder, type(empty), tensors).eval().requires_grad_(False)
 
 # %% ../../nbs/21_serve.backends.ipynb #cd3b7f60
 @contextmanager
@@ -443,6 +464,34 @@ def _why_first(backend, passed):
     others = [f'not {k}: {v}' for k,v in passed.items()]
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
+# %% ../../nbs/21_serve.backends.ipynb #b9bda3ac
+@contextmanager
+def unchanged_file(
+    folder:DetectorFolder, # A detector folder
+    name:str, # Name of a file in it
+): # Its path
+    "Raise when the file is another one after the block, or was written to in it"
+    marks = lambda o: (o.st_dev, o.st_ino, o.st_size, o.st_mtime_ns, o.st_ctime_ns)
+    with folder.open(name) as f:
+        before,path = marks(os.fstat(f.fileno())),folder.file(name)
+        yield path
+        if not before==marks(os.fstat(f.fileno()))==marks(folder.file(name).stat()):
+            raise FolderError(f"{name!r} changed while it was opened: try again when it is complete")
+
+def running(
+    run, # Function from a dict of arrays to logits
+    path:Path, # File of the network
+    engine:str, # Library that runs it
+): # The same function
+    "An error of the engine in the middle of a batch says which file it comes from"
+    def _run(x):
+        try: return run(x)
+        except (FolderError,MemoryError): raise
+        except Exception as e: # those of the engines have no common class
+            if any(o in f'{type(e).__name__} {e}'.lower() for o in ('memory','alloc','forked')): raise
+            raise cannot_run(path, engine, e) from e
+    return _run
+
 # %% ../../nbs/21_serve.backends.ipynb #c0fadb32
 def open_backend(
     folder:DetectorFolder, # A detector folder
@@ -456,7 +505,8 @@ def open_backend(
     if compiled and not found.gpu:
         raise ValueError(f"`compiled=True` is for the backends of torch on a GPU, not for {backend!r}: leave it out")
     more = dict(compiled=True) if compiled else {}
-    return found.open(folder, folder.file(found.file_of(folder)), threads, at_once, **more)
+    with unchanged_file(folder, found.file_of(folder)) as path:
+        return running(found.open(folder, path, threads, at_once, **more), path, found.library)
 
 def each_alone(
     backend:str, # A key of `backends`

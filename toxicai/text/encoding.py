@@ -11,6 +11,7 @@ import numpy as np
 from fastcore.basics import patch
 from tokenizers import Tokenizer
 from ..strings import *
+from ..tokenfiles import *
 from .core import *
 from .rules import *
 
@@ -87,8 +88,9 @@ def encode_fast(
     if not tok.encode_special_tokens: tok.encode_special_tokens = True
     encode = tok.encode_batch if offsets else tok.encode_batch_fast
     run = encode if parallel else (lambda os: [e for o in os for e in encode([o])])
-    try: encs = run(texts)
-    except (TypeError,UnicodeError): encs = run(list(map(mend_surrogates, texts)))
+    with panics_as_errors(ValueError, 'the tokenizer stopped at a text: expected a `tokenizer.json` that is whole'):
+        try: encs = run(texts)
+        except (TypeError,UnicodeError): encs = run(list(map(mend_surrogates, texts)))
     return [(o.ids, o.type_ids, o) for o in encs]
 
 def token_parts(
