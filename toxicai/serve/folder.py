@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['schema', 'own_type', 'weight_files', 'onnx_files', 'text_checks', 'record_names', 'FolderError', 'check_plain_file',
-           'file_in', 'unique_keys', 'read_json', 'tensor_shapes', 'check_onnx', 'DetectorFolder', 'is_whole',
-           'check_text_facts', 'migrated', 'stored_labels', 'stored_rules', 'is_flat_record', 'is_record', 'check_meta',
-           'nested_keys', 'refuse_code', 'check_config_classes', 'check_config_head', 'check_config_sizes',
-           'read_folder', 'meta_dict', 'read_tokenizer', 'check_token_room']
+           'file_in', 'unique_keys', 'read_json', 'tensor_shapes', 'DetectorFolder', 'is_whole', 'check_text_facts',
+           'migrated', 'stored_labels', 'stored_rules', 'is_flat_record', 'is_record', 'check_meta', 'nested_keys',
+           'refuse_code', 'check_config_classes', 'check_config_head', 'check_config_sizes', 'read_folder', 'meta_dict',
+           'read_tokenizer', 'check_token_room']
 
 # %% ../../nbs/20_serve.folder.ipynb #bb9d7a3b
-import json,mmap,stat
+import json,stat
 from dataclasses import dataclass,field
 from functools import partial
 from numbers import Real
@@ -98,20 +98,6 @@ def tensor_shapes(
     except (SafetensorError,OSError,ValueError,OverflowError,MemoryError) as e:
         raise FolderError(f"{Path(path).name!r} is not a safetensors file ({e!s:.100}): "
                           "expected weights that `learn.save_detector` wrote") from e
-
-# %% ../../nbs/20_serve.folder.ipynb #6286ad53
-def check_onnx(
-    path:Path, # An ONNX file
-) -> Path: # `path`
-    "Raise when the network at `path` could read other files"
-    path = Path(path)
-    if not path.stat().st_size:
-        raise FolderError(f"{path.name!r} is empty: expected a network that `learn.save_detector` wrote")
-    with open(path, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as m: at = m.find(b'location')
-    if at>=0:
-        raise FolderError(f"{path.name!r} refers to data in other files: "
-                          "expected a network in one file, as `learn.save_detector` writes it")
-    return path
 
 # %% ../../nbs/20_serve.folder.ipynb #d7d3c87f
 @dataclass
