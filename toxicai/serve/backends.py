@@ -26,7 +26,7 @@ import numpy as np
 from fastcore.basics import patch
 from ..text.encoding import *
 from .folder import *
-from .shapes import Network,check_onnx,n_texts
+from .shapes import Network,check_onnx,check_unchanged,n_texts
 
 # %% ../../nbs/21_serve.backends.ipynb #878c6b63
 @dataclass(frozen=True)
@@ -142,8 +142,11 @@ def onnx_session(
     opts = ort.SessionOptions()
     opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads,1,3
     for o in waiting_options(ort.__version__).items(): opts.add_session_config_entry(*o)
-    try: return ort.InferenceSession(network.content, opts, providers=['CPUExecutionProvider'], disabled_optimizers=_slower)
+    file,providers = str(network.path),['CPUExecutionProvider']
+    try: res = ort.InferenceSession(file, opts, providers=providers, disabled_optimizers=_slower)
     except Exception as e: raise cannot_run(network.path, 'onnxruntime', e) from e # its errors have no common class
+    check_unchanged(network)
+    return res
 
 # %% ../../nbs/21_serve.backends.ipynb #8a04e47d
 def open_onnx(
@@ -194,8 +197,10 @@ def openvino_network(
                 'ENABLE_CPU_PINNING':False, 'PERFORMANCE_HINT':hint}
     try:
         core = openvino_core()
-        return core.compile_model(core.read_model(network.content), 'CPU', settings)
+        res = core.compile_model(core.read_model(str(network.path)), 'CPU', settings)
     except RuntimeError as e: raise cannot_run(network.path, 'openvino', e) from e
+    check_unchanged(network)
+    return res
 
 # %% ../../nbs/21_serve.backends.ipynb #ac7b4d4d
 def run_openvino(

@@ -10,13 +10,13 @@ __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'terms
            'repeated', 'slice_place', 'sliced', 'raw_list', 'split', 'multiplied', 'linear', 'reduced', 'best_place',
            'quantized', 'table_of', 'alike', 'Network', 'Costs', 'check_costs', 'attributes_of', 'known_weights',
            'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow', 'forget', 'network_of',
-           'check_onnx']
+           'file_stamp', 'check_onnx', 'check_unchanged']
 
-# %% ../../nbs/24_serve.shapes.ipynb #ec1c7679
-import math,operator
+# %% ../../nbs/24_serve.shapes.ipynb #f1fdb75d
+import math,os,struct
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass,field
+from dataclasses import dataclass,field,replace
 from functools import lru_cache,partial
 from pathlib import Path
 
@@ -432,15 +432,15 @@ operators = { # Name -> (function that says what is known of the results, attrib
     **table_of(best_place, 'ArgMax:axis:keepdims:select_last_index'),
     **table_of(quantized, 'DynamicQuantizeLinear')}
 
-# %% ../../nbs/24_serve.shapes.ipynb #f758cbb0
+# %% ../../nbs/24_serve.shapes.ipynb #96c0299e
 @dataclass
 class Network:
     "An ONNX file that has been checked"
-    path:Path # Where it was, for messages
-    content:bytes # Of the file; engines are given this, not the path, so that nobody changes it in between
     inputs:list # Names
     shape:tuple # Of the logits: formulas
     longest:int # Tokens of a text at most
+    path:Path = None # The file
+    stamp:tuple = () # What the disk says of it; another when somebody changes it
 
 @dataclass
 class Costs:
@@ -463,11 +463,10 @@ def check_costs(
         limit = other if k[0]<2 and k[1]<2 else 0
         if n>most.get(k, limit): raise FolderError(f"it takes {n:,} {what} for each texts^{k[0]}*tokens^{k[1]}: no network does")
 
-# %% ../../nbs/24_serve.shapes.ipynb #9aedb4e9
+# %% ../../nbs/24_serve.shapes.ipynb #b394c686
 _attribute_fields = {1:('f',0.), 2:('i',0), 3:('s',''), 4:('t',None), 6:('floats',[]), 7:('ints',[])} # type -> field, default
 
 def attributes_of(
-    buf:bytes, # Content of the file
     node:dict, # A message 'node'
 ) -> dict: # Name -> number, text, list or `Known`
     "The attributes of an operator"
@@ -476,11 +475,10 @@ def attributes_of(
         name,(key,default) = o.get('name', ''),_attribute_fields.get(o.get('type'), ('',None))
         value = o.get(key, default)
         if name in res or value is None: raise FolderError(f"the attribute {name!r:.40} of {node.get('op_type','')!r:.40} is of an unknown sort")
-        res[name] = Known(checked_shape(value), small_ints(buf, value), True) if key=='t' else value
+        res[name] = Known(checked_shape(value), small_ints(value), True) if key=='t' else value
     return res
 
 def known_weights(
-    buf:bytes, # Content of the file
     graph:dict, # A message 'graph'
 ) -> dict: # Name -> `Known`
     "What is known of the weights in the file"
@@ -488,7 +486,7 @@ def known_weights(
     for o in graph.get('initializer', []):
         name = o.get('name', '')
         if not name or name in res: raise FolderError(f"two weights are called {name!r:.80}")
-        res[name] = Known(checked_shape(o), small_ints(buf, o), True)
+        res[name] = Known(checked_shape(o), small_ints(o), True)
     return res
 
 # %% ../../nbs/24_serve.shapes.ipynb #1b4714f4
@@ -540,10 +538,9 @@ def add_costs(
     for (texts,tokens,picked),n in terms(size).items(): costs.live[texts,tokens+picked] += live*n
     if live>0: check_costs(costs.live, _most_live, 4*costs.stored+2**24, 'numbers at one time')
 
-# %% ../../nbs/24_serve.shapes.ipynb #07b50c6f
+# %% ../../nbs/24_serve.shapes.ipynb #1726ddbc
 def call_of(
     walk:Walk, # So far
-    buf:bytes, # Content of the file
     node:dict, # A message 'node'
 ) -> Call:
     "An operator with what is known of its inputs"
@@ -552,16 +549,15 @@ def call_of(
         raise FolderError(f"it has the operator {op!r:.40} of {node.get('domain','')!r:.40}: expected those of `toxicai.serve.shapes.operators`")
     lacks = [o for o in names if o and o not in walk.known]
     if lacks: raise FolderError(f"its operator {op!r} needs {lacks[0]!r:.80}, which nothing before it gives")
-    return Call(op, [walk.known[o] if o else None for o in names], attributes_of(buf, node), walk.longest)
+    return Call(op, [walk.known[o] if o else None for o in names], attributes_of(node), walk.longest)
 
 def follow(
     walk:Walk, # So far; changed
     i:int, # Number of the operator
-    buf:bytes, # Content of the file
     node:dict, # A message 'node'
 ):
     "Add what an operator gives"
-    call,names = call_of(walk, buf, node),node.get('output', [])
+    call,names = call_of(walk, node),node.get('output', [])
     results = results_of(call)
     if not 0<len(names)<=len(results): raise unclear(call, f"it has {len(names)} results")
     walk.longest = call.longest
@@ -583,42 +579,56 @@ def forget(
     if o is None or o.fixed or walk.last.get(name, i)>i: return
     add_costs(walk.costs, product(o.shape), -1)
 
-# %% ../../nbs/24_serve.shapes.ipynb #9cbf2ec0
+# %% ../../nbs/24_serve.shapes.ipynb #2e22dd1b
 def network_of(
-    buf:bytes, # Content of an ONNX file
-    path:Path=None, # Where it was
+    buf, # Content of an ONNX file, `bytes` or `FileBytes`
 ) -> Network:
     "What a file holds, when it is a network as detectors have them"
     network = read_network(buf)
     check_versions(network)
     graph = network.get('graph', {})
     check_ends(graph)
-    known,inputs = known_weights(buf, graph),[o.get('name', '') for o in graph['input']]
+    known,inputs = known_weights(graph),[o.get('name', '') for o in graph['input']]
     if len({*inputs, *known})<len(inputs)+len(known): raise FolderError("an input and another array have the same name")
     costs = Costs(sum(product(o.shape) for o in known.values()))
     costs.live[1,1] += len(inputs)
     walk = Walk({**known, **{o:Known((n_texts,n_tokens)) for o in inputs}}, last_uses(graph), costs)
-    for i,o in enumerate(graph.get('node', [])): follow(walk, i, buf, o)
+    for i,o in enumerate(graph.get('node', [])): follow(walk, i, o)
     if sum(o.get('op_type')=='NonZero' for o in graph.get('node', []))>1: raise FolderError("it picks tokens twice")
     check_costs(costs.work, _most_work, 64*costs.stored+2**26, 'products')
     logits = walk.known.get(graph['output'][0].get('name', ''))
     shape = logits.shape if logits else ()
     if len(shape)!=2 or shape[0]!=n_texts: raise FolderError("its output is not a row of logits for each text")
-    return Network(path, buf, inputs, shape, walk.longest)
+    return Network(inputs, shape, walk.longest)
 
-# %% ../../nbs/24_serve.shapes.ipynb #a26bd741
+# %% ../../nbs/24_serve.shapes.ipynb #d753c2a7
 _most_bytes = 2**31 # what one message can hold
+
+def file_stamp(
+    info, # As `os.stat` gives it
+) -> tuple:
+    "Numbers that differ when a file was changed or is another one"
+    return info.st_dev,info.st_ino,info.st_size,info.st_mtime_ns,info.st_ctime_ns
 
 def check_onnx(
     path, # An ONNX file
     longest:int=1, # Tokens of a text at most
 ) -> Network:
-    "The network at `path`, read once and checked before any engine sees it"
+    "The network at `path`, checked before any engine sees it"
     path = Path(path)
     try:
-        if path.stat().st_size>_most_bytes: raise FolderError(f"it has more than {_most_bytes:,} bytes")
-        res = network_of(path.read_bytes(), path)
+        with open(path, 'rb') as f:
+            stamp,content = file_stamp(os.fstat(f.fileno())),FileBytes(f)
+            if len(content)>_most_bytes: raise FolderError(f"it has more than {_most_bytes:,} bytes")
+            res = replace(network_of(content), path=path, stamp=stamp)
         if res.longest<longest: raise FolderError(f"it numbers {res.longest} tokens, the folder gives up to {longest}")
         return res
-    except FolderError as e:
+    except (FolderError,struct.error) as e: # the latter when it is cut short meanwhile
         raise FolderError(f"{path.name!r} cannot be run: {e}; expected a network that `learn.save_detector` wrote") from e
+
+def check_unchanged(
+    network:Network, # As `check_onnx` gives it
+):
+    "Raise when the file is no longer the one that was checked"
+    if file_stamp(os.stat(network.path))!=network.stamp:
+        raise FolderError(f"{network.path.name!r} was changed while it was opened: open it again when nobody writes to it")
