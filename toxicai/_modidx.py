@@ -1824,6 +1824,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.serve.shapes.terms': ('serve.shapes.html#terms', 'toxicai/serve/shapes.py'),
                                       'toxicai.serve.shapes.turned': ('serve.shapes.html#turned', 'toxicai/serve/shapes.py'),
                                       'toxicai.serve.shapes.unclear': ('serve.shapes.html#unclear', 'toxicai/serve/shapes.py'),
+                                      'toxicai.serve.shapes.walk_of': ('serve.shapes.html#walk_of', 'toxicai/serve/shapes.py'),
                                       'toxicai.serve.shapes.with_sides': ('serve.shapes.html#with_sides', 'toxicai/serve/shapes.py'),
                                       'toxicai.serve.shapes.without_sides': ('serve.shapes.html#without_sides', 'toxicai/serve/shapes.py')},
             'toxicai.strings': {'toxicai.strings.mend_surrogates': ('strings.html#mend_surrogates', 'toxicai/strings.py')},

@@ -9,8 +9,8 @@ __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'terms
            'picked', 'gathered_each', 'is_small', 'with_sides', 'without_sides', 'reshaped', 'turned', 'expanded',
            'repeated', 'slice_place', 'sliced', 'raw_list', 'split', 'multiplied', 'linear', 'reduced', 'best_place',
            'quantized', 'table_of', 'alike', 'Network', 'Costs', 'check_costs', 'attributes_of', 'known_weights',
-           'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow', 'forget', 'network_of',
-           'file_stamp', 'check_onnx', 'check_unchanged']
+           'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow', 'forget', 'walk_of',
+           'network_of', 'file_stamp', 'check_onnx', 'check_unchanged']
 
 # %% ../../nbs/24_serve.shapes.ipynb #f1fdb75d
 import math,os,struct
@@ -489,7 +489,7 @@ def known_weights(
         res[name] = Known(checked_shape(o), small_ints(o), True)
     return res
 
-# %% ../../nbs/24_serve.shapes.ipynb #1b4714f4
+# %% ../../nbs/24_serve.shapes.ipynb #cffd041e
 def results_of(
     call:Call, # An operator of the table
 ) -> list: # `Known`
@@ -497,6 +497,7 @@ def results_of(
     f,allowed = operators[call.op]
     if not set(call.attrs)<=allowed: raise unclear(call, f"it has the attributes {sorted(call.attrs)!r:.80}")
     try: res = f(call)
+    except FolderError: raise
     except (TypeError,ValueError,IndexError,AttributeError) as e:
         raise unclear(call, f"its inputs are of another sort ({type(e).__name__})") from e
     for side in (o for r in res for o in r.shape):
@@ -579,15 +580,11 @@ def forget(
     if o is None or o.fixed or walk.last.get(name, i)>i: return
     add_costs(walk.costs, product(o.shape), -1)
 
-# %% ../../nbs/24_serve.shapes.ipynb #2e22dd1b
-def network_of(
-    buf, # Content of an ONNX file, `bytes` or `FileBytes`
-) -> Network:
-    "What a file holds, when it is a network as detectors have them"
-    network = read_network(buf)
-    check_versions(network)
-    graph = network.get('graph', {})
-    check_ends(graph)
+# %% ../../nbs/24_serve.shapes.ipynb #bef43af8
+def walk_of(
+    graph:dict, # A message 'graph', whose ends are checked
+) -> Walk: # With all its arrays
+    "Follow a graph from its inputs to its end"
     known,inputs = known_weights(graph),[o.get('name', '') for o in graph['input']]
     if len({*inputs, *known})<len(inputs)+len(known): raise FolderError("an input and another array have the same name")
     costs = Costs(sum(product(o.shape) for o in known.values()))
@@ -596,10 +593,21 @@ def network_of(
     for i,o in enumerate(graph.get('node', [])): follow(walk, i, o)
     if sum(o.get('op_type')=='NonZero' for o in graph.get('node', []))>1: raise FolderError("it picks tokens twice")
     check_costs(costs.work, _most_work, 64*costs.stored+2**26, 'products')
+    return walk
+
+def network_of(
+    buf, # Content of an ONNX file, `bytes` or `FileBytes`
+) -> Network:
+    "What a file holds, when it is a network as detectors have them"
+    network = read_network(buf)
+    check_versions(network)
+    graph = network.get('graph', {})
+    check_ends(graph)
+    walk = walk_of(graph)
     logits = walk.known.get(graph['output'][0].get('name', ''))
     shape = logits.shape if logits else ()
     if len(shape)!=2 or shape[0]!=n_texts: raise FolderError("its output is not a row of logits for each text")
-    return Network(inputs, shape, walk.longest)
+    return Network([o.get('name', '') for o in graph['input']], shape, walk.longest)
 
 # %% ../../nbs/24_serve.shapes.ipynb #d753c2a7
 _most_bytes = 2**31 # what one message can hold
