@@ -5,6 +5,7 @@ import numpy as np,pytest
 from toxicai.serve.folder import *
 from toxicai.serve.graph import *
 from toxicai.serve.shapes import *
+from toxicai.serve.network import *
 from toxicai.serve.backends import *
 from toxicai.test_utils import *
 
@@ -183,7 +184,7 @@ def test_table_of_positions():
 
 def at_sizes(n, b, s):
     "The formula `n` for `b` texts of `s` tokens, one of which is picked"
-    return sum(c*b**i*s**j for (i,j,k),c in terms(n).items())
+    return sum(c*b**i*s**j for (i,j,k),c in formula_terms(n).items())
 
 def check_shapes(path):
     "Run `path` with every array as an output, at several sizes"

@@ -26,7 +26,8 @@ import numpy as np
 from fastcore.basics import patch
 from ..text.encoding import *
 from .folder import *
-from .shapes import Network,check_onnx,check_unchanged,n_texts
+from .shapes import n_texts
+from .network import Network,check_onnx,check_unchanged
 
 # %% ../../nbs/21_serve.backends.ipynb #878c6b63
 @dataclass(frozen=True)

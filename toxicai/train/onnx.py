@@ -15,7 +15,7 @@ from torch import nn
 from ..text.encoding import *
 from ..text.models import *
 from ..serve.folder import *
-from ..serve.shapes import check_onnx
+from ..serve.network import check_onnx
 
 # %% ../../nbs/70_train.onnx.ipynb #a2513aac
 class BareLogits(nn.Module):
