@@ -2,7 +2,7 @@
 of another kind than promised (SECURITY.md), processes that hang or die, and memory that grows.
 
     python -m benchmarks.fuzz [--texts 100000] [--folders 2000] [--checkpoints 200] [--sweeps 200] [--tables 2000]
-                              [--seconds 3600] [--workers 1] [--seed 0] [--file fuzz.jsonl]
+                              [--seconds 3600] [--seed 0] [--file fuzz.jsonl]
     python -m benchmarks.fuzz --one folders 123 [--seed 0]
 
 Each case is drawn from the seed, its kind and its number, so `--one` repeats it here, with the whole traceback. Cases run in processes of
@@ -11,7 +11,7 @@ added for each kind. A count of 0 leaves a kind out; after `--seconds` no furthe
 """
 import json,os,queue,random,resource,shutil,subprocess,sys,tempfile,threading,time,traceback,warnings
 from collections import Counter,defaultdict
-from contextlib import redirect_stdout
+from copy import deepcopy
 from pathlib import Path
 
 from benchmarks.common import *
@@ -52,7 +52,7 @@ def change_value(rng, d):
     how = rng.randrange(6)
     if how==0: del o[k]
     elif how==1 and isinstance(o, dict): o[rng.choice(KEYS+WORDS)] = o[k] if rng.random()<.5 else odd_value(rng)
-    elif how==2: o[k] = rng.choice([p[q] for p,q in found])
+    elif how==2: o[k] = deepcopy(rng.choice([p[q] for p,q in found]))
     elif how==3 and isinstance(o[k], (int,float)): o[k] = o[k]*rng.choice([-1,0,2,1000,.5])+rng.choice([0,1,-1])
     elif how==4 and isinstance(o[k], list): o[k] = o[k]*rng.choice([0,2,50])
     else: o[k] = odd_value(rng)
@@ -162,7 +162,7 @@ def open_folder(rng, world, here):
     from toxicai.serve.backends import backends,engine_installed
     shutil.copytree(rng.choice(sorted((world/'folders').iterdir())), here/'d')
     change_folder(rng, here/'d')
-    names = ['auto', *[k for k,o in backends.items() if engine_installed(o.library) and not (o.lacks and o.lacks())]]
+    names = ['auto', *[k for k,o in backends.items() if engine_installed(o.library) and not (o.lacks and o.lacks()) and (o.file is None or (here/'d'/o.file).exists())]]
     d = Detector(here/'d', rng.choice(names), threads=1)
     finite(d.scores(['thank you', odd_text(rng)[:500], 'you are an idiot '*20]))
 
@@ -200,7 +200,7 @@ detectors = {} # Those that a worker keeps open
 
 # Checkpoints, sweeps, tables
 
-def small_learner(cbs=None):
+def small_learner():
     from toxicai.all import ToxicityDataLoaders,toxicity_learner
     from toxicai.test_utils import comments,tiny_checkpoint
     dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8, seed=1)
@@ -230,16 +230,20 @@ def resume_checkpoint(rng, world, here):
     except ValueError: facts = None
     if honest and isinstance(facts, dict): info.write_text(json.dumps({**facts, 'sha256':hashlib.sha256(state.read_bytes()).hexdigest()}))
     learn = small_learner()
-    with learn.no_bar(),learn.no_logging(): learn.resume(here/'c')
+    with learn.no_bar(),learn.no_logging(): learn.resume(here/'c', cbs=[stopper(None)])
 
 def read_sweep(rng, world, here):
     "A sweep's folder that was changed, read again"
     from toxicai.runs.sweeps import Sweep
     shutil.copytree(world/'sweep', here/'s')
-    files = [o for o in sorted((here/'s').rglob('*')) if o.is_file()]
-    p = rng.choice(files)
-    change_json(rng, p) if p.suffix=='.json' else p.write_bytes(changed_bytes(rng, p.read_bytes()))
-    s = Sweep(folder=here/'s')
+    p = here/'s'/rng.choice(['plan.json','made_of.json','runs.jsonl'])
+    if p.suffix=='.json': change_json(rng, p)
+    elif rng.random()<.3: p.write_bytes(changed_bytes(rng, p.read_bytes()))
+    else:
+        runs = [json.loads(o) for o in p.read_text().splitlines()]
+        change_value(rng, runs)
+        p.write_text('\n'.join(map(json.dumps, runs))+'\n')
+    s = Sweep(here/'s')
     s.results()
     s.best()
 
@@ -257,11 +261,12 @@ def foreign_errors():
     "What a file of a stranger's may end in, by kind"
     from toxicai.serve.folder import FolderError
     from toxicai.runs.configs import SettingError
-    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError), sweeps=(SettingError,FileNotFoundError,ValueError), tables=(ValueError,TypeError))
+    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError), sweeps=(SettingError,FileNotFoundError), tables=(ValueError,TypeError))
 
-def known_answers(kind, e):
-    "Messages that are promised in another class: a backend whose file is away is not the folder's fault"
-    return kind=='folders' and isinstance(e, (ValueError,ImportError)) and str(e).startswith(('the backend', 'no backend can run'))
+def is_promised(kind, e, promised):
+    "Is `e` what a file of a stranger's may end in? Errors of decoders do not name the file; that a backend lacks its file is no fault of the folder"
+    if kind=='folders' and str(e).startswith(('the backend', 'no backend can run')): return isinstance(e, (ValueError,ImportError))
+    return isinstance(e, promised) and not isinstance(e, (json.JSONDecodeError,UnicodeError))
 
 kinds = dict(texts=judge_texts, folders=open_folder, checkpoints=resume_checkpoint, sweeps=read_sweep, tables=load_table)
 
@@ -285,24 +290,26 @@ def make_world(folder, names):
     if 'checkpoints' in names: make_checkpoint(folder/'checkpoint')
     if 'sweeps' in names: make_sweep(folder/'sweep')
 
-def make_checkpoint(folder):
-    from fastai.callback.core import Callback,CancelFitException
-    from toxicai.all import Checkpoint
+def stopper(at): # A callback that stops a training after `at` batches; never where it is None
+    from fastai.callback.core import Callback
     class Stop(Callback):
         order = 90
         def after_batch(self):
-            if self.train_iter==2: raise KeyboardInterrupt
+            if self.train_iter==at: raise KeyboardInterrupt
+    return Stop()
+
+def make_checkpoint(folder):
+    from toxicai.all import Checkpoint
     learn = small_learner()
     try:
-        with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-3, cbs=[Checkpoint(folder, 1), Stop()])
+        with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-3, cbs=[Checkpoint(folder, 1), stopper(2)])
     except KeyboardInterrupt: pass
 
 def make_sweep(folder):
-    from toxicai.all import Sweep
+    from toxicai.runs.sweeps import Sweep
+    plan = dict(method='grid', metric=dict(name='valid/loss', goal='minimize'), parameters=dict(lr=dict(values=[1e-3,1e-2])))
     from toxicai.test_utils import comments,tiny_checkpoint
-    plan = dict(method='grid', metric=dict(name='valid_loss', goal='minimize'), parameters=dict(lr=dict(values=[1e-3,1e-2])))
-    s = Sweep(plan, comments(), folder=folder, checkpoint=str(tiny_checkpoint()), text_col='text', label_cols=['toxic'], epochs=1)
-    s.go()
+    Sweep(folder, plan, comments(), keep=True, checkpoint=str(tiny_checkpoint()), text_col='text', label_cols=['toxic'], bs=8).go()
 
 # Processes
 
@@ -323,8 +330,7 @@ def outcome(kind, n, seed, world, promised):
     try: run_case(kind, n, seed, world)
     except (KeyboardInterrupt,SystemExit) as e: res = dict(odd=f'{type(e).__name__} in {place_of(e)}', says=f'{e!s:.200}')
     except BaseException as e:
-        fine = isinstance(e, promised) or known_answers(kind, e)
-        res = dict(error=type(e).__name__) if fine else dict(odd=f'{type(e).__name__} in {place_of(e)}', says=f'{e!s:.200}')
+        res = dict(error=type(e).__name__) if is_promised(kind, e, promised) else dict(odd=f'{type(e).__name__} in {place_of(e)}', says=f'{e!s:.200}')
     else: res = dict(error='none')
     mib = int(Path('/proc/self/statm').read_text().split()[1])*resource.getpagesize()>>20 if Path('/proc/self/statm').exists() else 0
     return dict(n=n, seconds=round(time.perf_counter()-start, 3), mib=mib, **res)
@@ -346,10 +352,10 @@ def work(kind, seed, world):
         print(json.dumps(outcome(kind, int(line), seed, world, promised)), file=out, flush=True)
 
 class Worker:
-    "A process that runs cases of one kind"
-    def __init__(self, kind, seed, world):
-        cmd = [sys.executable, '-W', 'ignore', '-m', 'benchmarks.fuzz', '--work', kind, str(world), '--seed', str(seed)]
-        self.process = subprocess.Popen(cmd, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, 'HF_DATASETS_CACHE':str(world/'cache')})
+    "A process that answers each number that it is given with a row"
+    def __init__(self, cmd, **env):
+        pipes = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = subprocess.Popen(cmd, env={**os.environ, **env}, **pipes)
         self.answers = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
     def _listen(self):
@@ -369,10 +375,11 @@ class Worker:
 
 def run_kind(kind, count, seed, world, until):
     "Rows of `count` cases, begun before `until`"
+    cmd = [sys.executable, '-W', 'ignore', '-m', 'benchmarks.fuzz', '--work', kind, str(world), '--seed', str(seed)]
     rows,worker,first = [],None,True
     for n in range(count):
         if time.monotonic()>until: break
-        if worker is None: worker,first = Worker(kind, seed, world),True
+        if worker is None: worker,first = Worker(cmd, HF_DATASETS_CACHE=str(world/'cache')),True
         rows.append({**worker.ask(n, LIMIT+120*first), 'fresh':first})
         first = False
         if 'seconds' not in rows[-1]: worker = worker.end()
