@@ -48,6 +48,7 @@ def test_growth():
     assert fuzz.growth(rows)==10*(99-5)-10*19
     assert any(k.startswith('grows') for k in fuzz.summary('tables', rows, 0)['findings'])
 
+@pytest.mark.slow
 def test_short_run(tmp_path, capsys):
     "A hundred texts, and a few dozen folders and tables"
     res = fuzz.run(dict(texts=1, folders=24, tables=24), 5, 120, tmp_path/'fuzz.jsonl')
