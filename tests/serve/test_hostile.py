@@ -226,7 +226,7 @@ def test_link_inside(folder):
     (folder/'model.safetensors').symlink_to('weights')
     assert len(Detector(folder, **torch_only)('a'))==1
 
-@pytest.mark.parametrize('bytes,err', [(b'', 'is empty'), (b'\x80\x04pickle', 'cannot be run'), (b'\x0a\x08location\x12\x0b/etc/passwd', 'refers to data in other files'), (b'\x08\x07'*1000, 'cannot be run')])
+@pytest.mark.parametrize('bytes,err', [(b'', 'is empty'), (b'\x80\x04pickle', 'cannot be run'), (b'\x0a\x08location\x12\x0b/etc/passwd', 'cannot be run'), (b'\x08\x07'*1000, 'cannot be run')])
 @pytest.mark.parametrize('backend', ['onnx','openvino'])
 def test_onnx(folder, backend, bytes, err):
     pytest.importorskip({'onnx':'onnxruntime'}.get(backend, backend))
