@@ -8,7 +8,7 @@ __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_t
            'check_names', 'need_columns', 'check_columns', 'as_names']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
-import base64,difflib,html,re
+import base64,html,re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
@@ -271,9 +271,8 @@ def need_columns(
     "Raise a `KeyError` that names missing columns and those that are spelt alike"
     missing = [o for o in names if o not in have]
     if not missing: return
-    near = difflib.get_close_matches(str(missing[0]), [str(o) for o in have], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ''
-    raise KeyError(f"no column {', '.join(map(repr, missing))} in {source}: expected one of {list(have)}{hint}")
+    shown = ', '.join(map(repr, missing))
+    raise KeyError(f"no column {shown} in {source}: expected one of {list(have)}{did_you_mean(missing[0], have)}")
 
 # %% ../nbs/04_tables.ipynb #8192e7bf
 def check_columns(
