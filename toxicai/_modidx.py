@@ -2409,6 +2409,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                              'toxicai/train/learner.py'),
                                        'toxicai.train.learner.TransformerLearner.show_results': ( 'train.learner.html#transformerlearner.show_results',
                                                                                                   'toxicai/train/learner.py'),
+                                       'toxicai.train.learner.check_learner_args': ( 'train.learner.html#check_learner_args',
+                                                                                     'toxicai/train/learner.py'),
                                        'toxicai.train.learner.check_one': ('train.learner.html#check_one', 'toxicai/train/learner.py'),
                                        'toxicai.train.learner.default_loss': ( 'train.learner.html#default_loss',
                                                                                'toxicai/train/learner.py'),

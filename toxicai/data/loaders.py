@@ -100,7 +100,7 @@ class ToxicityDataLoaders(DataLoaders):
     "`DataLoaders` of labelled comments for a transformer"
     @classmethod
     def keywords(cls): # Names of the arguments of `from_df`, which its relatives pass on
-        return [*signature(cls.from_df).parameters, *hub_args]
+        return [o for o in signature(cls.from_df).parameters if o not in ('df','hub','kwargs')]+list(hub_args)
 
 # %% ../../nbs/56_data.loaders.ipynb #b5c2a877
 def comment_sides(

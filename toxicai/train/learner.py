@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_loss',
-           'default_metrics', 'TransformerLearner', 'learner_labels', 'takes_thresholds', 'fitting_network',
-           'usual_callbacks', 'toxicity_learner', 'shown_texts', 'check_one', 'named_probs', 'rows_right',
-           'result_marks']
+           'default_metrics', 'check_learner_args', 'TransformerLearner', 'learner_labels', 'takes_thresholds',
+           'fitting_network', 'usual_callbacks', 'toxicity_learner', 'shown_texts', 'check_one', 'named_probs',
+           'rows_right', 'result_marks']
 
 # %% ../../nbs/68_train.learner.ipynb #3ab1e7a6
 import math,os
@@ -105,7 +105,7 @@ def default_metrics(
     if kind=='ordinal': return label_metrics('accuracy, f1') # decided by the loss, not by the largest output
     return [MaskedRocAuc(), MaskedF1(labels_of(dls).thresholds if thresh is None else thresh)]
 
-# %% ../../nbs/68_train.learner.ipynb #2cd79aa8
+# %% ../../nbs/68_train.learner.ipynb #442c11d4
 learner_names_elsewhere = dict( # Argument of another library -> what does the same here
     arch='pass `checkpoint`', model='pass `checkpoint`, or make a `TransformerLearner`', model_name='pass `checkpoint`',
     learning_rate='pass `lr`', weight_decay='pass `wd`', drop_mult='pass `dropout`', loss='pass `loss_func`',
@@ -116,6 +116,15 @@ learner_names_elsewhere = dict( # Argument of another library -> what does the s
     vocab='pass it to the loaders', thresh='set `learn.labels = learn.labels.with_thresholds(...)`',
     fp16="pass `precision='fp16'`", bf16="pass `precision='bf16'`", pretrained='leave it out', config='leave it out',
     normalize='leave it out', text_vocab='leave it out', backwards='leave it out')
+
+def check_learner_args(
+    name:str, # What messages call `f`
+    f, # A function whose `kwargs` are for a `Learner`
+    kwargs, # Those that it got
+):
+    "Raise a `TypeError` for an argument that neither `f` nor a `Learner` has"
+    known = dict.fromkeys(k for o in (f, TransformerLearner.__init__, Learner.__init__) for k in signature(o).parameters)
+    check_keywords(kwargs, [o for o in known if o not in ('self','kwargs')], name, learner_names_elsewhere)
 
 # %% ../../nbs/68_train.learner.ipynb #6c88d354
 @delegates(Learner.__init__)
@@ -133,7 +142,7 @@ class TransformerLearner(TransformerLoop):
         train_bn:bool=False, # Train the norms of frozen groups? It would send gradients through the whole body
         **kwargs, # For `Learner`
     ):
-        check_keywords(kwargs, signature(TransformerLearner).parameters, 'TransformerLearner', learner_names_elsewhere)
+        check_learner_args('TransformerLearner', TransformerLearner.__init__, kwargs)
         check_blocks(dls)
         loss_func = fitting_loss(dls, loss_func)
         if lr is None: lr = default_lr(model)
@@ -254,7 +263,7 @@ def toxicity_learner(
     **kwargs, # For `TransformerLearner`
 ) -> TransformerLearner:
     "A learner that fine-tunes a transformer on `dls`"
-    check_keywords(kwargs, signature(toxicity_learner).parameters, 'toxicity_learner', learner_names_elsewhere)
+    check_learner_args('toxicity_learner', toxicity_learner, kwargs)
     hub = dict(hub or {})
     shown = {k:v for k,v in hub.items() if k!='token'}
     given = described(dict(

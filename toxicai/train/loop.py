@@ -18,7 +18,6 @@ from fastai.callback.training import GradientAccumulation
 from fastai.data.all import *
 from fastai.learner import *
 from torch.utils.checkpoint import checkpoint as recomputed
-from ..data.encode import *
 from ..data.loaders import *
 from .callbacks import *
 
@@ -91,7 +90,8 @@ def check_named(
     learn, # A `TransformerLoop` with a batch
 ):
     "Raise when the batch goes to the network as it is, because `HFInputs` is gone"
-    if not isinstance(learn.xb[0], EncodedText) or learn._grab_cbs(HFInputs) or learn.model._forward_pre_hooks: return
+    named = learn._grab_cbs(HFInputs) or learn.model._forward_pre_hooks
+    if named or learn.xb[0].ndim!=3 or learn.xb[0].is_floating_point(): return
     raise ValueError("the network takes named inputs, and `HFInputs`, which names them, is not among the callbacks: "
                      "`learn.add_cb(HFInputs())`; all else that was removed is missed too, so rather make the learner anew")
 
