@@ -399,6 +399,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'toxicai/data/loaders.py'),
                                       'toxicai.data.loaders.labels_of': ('data.loaders.html#labels_of', 'toxicai/data/loaders.py'),
                                       'toxicai.data.loaders.loader_texts': ('data.loaders.html#loader_texts', 'toxicai/data/loaders.py'),
+                                      'toxicai.data.loaders.pairs_of': ('data.loaders.html#pairs_of', 'toxicai/data/loaders.py'),
                                       'toxicai.data.loaders.read_comments_file': ( 'data.loaders.html#read_comments_file',
                                                                                    'toxicai/data/loaders.py'),
                                       'toxicai.data.loaders.relabelled': ('data.loaders.html#relabelled', 'toxicai/data/loaders.py'),

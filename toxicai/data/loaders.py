@@ -6,9 +6,9 @@
 __all__ = ['hub_args', 'names_elsewhere', 'copies_col', 'TransformerTextBlock', 'shown_label', 'MultiLabelEncode', 'TokenizedRow',
            'LabelReader', 'ToxicityDataLoaders', 'comment_sides', 'trainable', 'split_known', 'warn_of_copies',
            'training_split', 'label_block', 'labelled_block', 'training_frame', 'read_comments_file',
-           'texts_and_labels', 'joined_splits', 'row_index', 'relabelled', 'text_cols', 'loader_texts', 'text_tfm',
-           'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides', 'check_blocks',
-           'check_dls', 'check_no_gaps', 'check_has_rows']
+           'texts_and_labels', 'joined_splits', 'row_index', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts',
+           'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides',
+           'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/56_data.loaders.ipynb #5a0498d2
 import math,warnings
@@ -438,6 +438,11 @@ def test_dl(self:ToxicityDataLoaders,
 def text_cols(dls) -> list: # Column names; ['text'] where the data are not a frame
     "Columns that the texts of `dls` are read from"
     return list(getattr(dls.train_ds.tls[0].tfms.fs[0], 'cols', ['text']))
+
+def pairs_of(dls) -> bool|None: # None where only the user's own reader knows
+    "Do the loaders read pairs of texts?"
+    cols = getattr(dls.train_ds.tls[0].tfms.fs[0], 'cols', None)
+    return None if cols is None else len(cols)==2
 
 def loader_texts(
     dl, # A loader; n rows

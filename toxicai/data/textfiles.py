@@ -365,7 +365,7 @@ def csv_columns(
     "Column names of a CSV file, all of them text"
     return {o:pa.string() for o in csv_header(path, how, report)[1]}
 
-# %% ../../nbs/45_data.textfiles.ipynb #0f0b6f69
+# %% ../../nbs/45_data.textfiles.ipynb #1534d452
 def looks_like_row(
     cells:list, # Of the first line
     below:list, # Cells of some lines after it
@@ -387,9 +387,9 @@ def header_hint(
     try: cells,*below = islice(rows, 50)
     except csv.Error: return ''
     if not looks_like_row(cells, below): return ''
-    names = ', '.join(repr(o) for o in ('text','label','other'))
+    names = ['text','label',*[f'column_{i}' for i in range(2, len(cells))]][:len(cells)]
     return (f"; the first line of {path.name!r} looks like a row: where it is one, "
-            f"pass `names=[{names}]`, a name for each of its {len(cells)} cells")
+            f"pass `names={names}`, a name for each of its cells in their order")
 
 # %% ../../nbs/45_data.textfiles.ipynb #4b847311
 def _ragged_hint(ragged, layout):
@@ -400,9 +400,9 @@ def _ragged_hint(ragged, layout):
     if any('\\' in o for o in rows): return r"pass `escapechar='\\'` where backslashes escape what follows them"
     if all(o.actual_columns==len(layout.names)+1 for o in ragged) and layout.names:
         names = ['row', *layout.names]
-        return (f"quote texts that contain the delimiter, or, where each row begins with a cell that has no name, "
-                f"pass `names={names}, header=0`")
-    return "quote texts that contain the delimiter, or pass `delimiter=`"
+        return ("quote texts that contain the delimiter; where each row begins with a cell that has no name, "
+                f"pass `header=0, names={names}`")
+    return "quote texts that contain the delimiter or a line end, or pass `delimiter=`"
 
 def _refuse_ragged(path, ragged, layout):
     if not ragged: return

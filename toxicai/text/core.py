@@ -19,7 +19,7 @@ def is_pair(
     o, # Anything
 ) -> bool: # True for two strings in a tuple or list
     "Whether `o` is a text pair"
-    if isinstance(o, (str,Mapping)) or not hasattr(o, '__len__'): return False
+    if isinstance(o, (str,Mapping)) or not hasattr(o, '__len__') or getattr(o, 'ndim', 1)==0: return False
     return len(o)==2 and all(isinstance(t, str) for t in o)
 
 def text_sort(

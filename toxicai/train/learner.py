@@ -393,17 +393,17 @@ def classify(self:TransformerLearner,
     probs = pd.DataFrame(probs.reshape(-1, len(names)).numpy(), columns=names, index=shown.index)
     return pd.concat([shown, probs], axis=1)
 
-# %% ../../nbs/68_train.learner.ipynb #8867e347
+# %% ../../nbs/68_train.learner.ipynb #a41d0dae
 def check_one(
     item, # What the user passed
     dls, # Loaders
 ):
     "Raise a `TypeError` for what is many items, where one is expected"
-    cols = getattr(dls.train_ds.tls[0].tfms.fs[0], 'cols', None) # None: only the user's own reader knows
+    pairs,cols = pairs_of(dls),text_cols(dls)
     is_text = isinstance(item, (str,bytes,Mapping)) or not hasattr(item, '__len__') or getattr(item, 'ndim', 1)==0
-    if is_text or (is_pair(item) and (isinstance(item, tuple) or len(cols or [])==2)): return
-    if isinstance(item, pd.Series) and (cols is None or set(cols)<=set(item.index)): return
-    row = f", or a row with {list(cols)}" if isinstance(item, pd.Series) else ''
+    if is_text or (is_pair(item) and (isinstance(item, tuple) or pairs)): return
+    if isinstance(item, pd.Series) and (pairs is None or set(cols)<=set(item.index)): return
+    row = f", or a row with {cols}" if isinstance(item, pd.Series) else ''
     raise TypeError(f"`predict` takes one text{row}, and got a {type(item).__name__} of {len(item)}: "
                     "`learn.classify(texts)` takes many")
 

@@ -181,7 +181,10 @@ def explain(self:TransformerLearner,
     mask:bool=False, # Hide swear words in all views?
 ) -> Explanation: # Table, views and spans
     "How much each word of `text` speaks for a label"
-    enc,names = text_tfm(self.dls).encoder,class_names(self.dls)
+    enc,names,pairs = text_tfm(self.dls).encoder,class_names(self.dls),pairs_of(self.dls)
+    if pairs is not None and isinstance(text, (str,tuple)) and not is_one_text(text, pairs):
+        raise TypeError(f"`text` is {text!r:.60}: expected one {'pair of texts in a tuple' if pairs else 'text'}, "
+                        f"as the data were made from {text_cols(self.dls)}")
     text = check_explainable(self.model, enc, text, method)
     logits = text_logits(self.model, enc, [text]).reshape(1, -1)
     probs = probs_of(self.loss_func, logits, getattr(self.labels, 'kind', 'regression'))[0]
