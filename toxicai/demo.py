@@ -14,7 +14,7 @@ from fastcore.script import call_parse
 
 # %% ../nbs/90_demo.ipynb #a0181074
 def demo_loaders(
-    data, # CSV with a header line; the invented comments of the package by default
+    data, # A file that `load_comments` reads; the invented comments of the package by default
     text, # Name of its text column
     labels, # Names of its label columns, separated by commas
     checkpoint, # Name on the Hub or a folder; the packaged encoder by default
@@ -49,7 +49,7 @@ def be_quiet():
 
 # %% ../nbs/90_demo.ipynb #dd99855a
 def train(
-    data=None, # CSV with a header line; the invented comments of the package by default
+    data=None, # CSV, TSV, JSON lines, Parquet, ...; the invented comments of the package by default
     text=None, # Name of its text column
     labels=None, # Names of its label columns, separated by commas
     checkpoint=None, # Name on the Hub or a folder; the packaged encoder by default
@@ -87,7 +87,7 @@ def reload(
 # %% ../nbs/90_demo.ipynb #b214ea56
 @call_parse
 def main(
-    data:str=None, # CSV with a header line; the invented comments of the package by default
+    data:str=None, # CSV, TSV, JSON lines, Parquet, ...; the invented comments of the package by default
     text:str=None, # Name of its text column
     labels:str=None, # Names of its label columns, separated by commas
     checkpoint:str=None, # Name on the Hub or a folder; the packaged encoder by default

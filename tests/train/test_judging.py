@@ -29,7 +29,7 @@ def learn():
 def test_texts_and_columns(learn):
     texts,frame = texts_and_columns(learn.dls.valid, ['text'])
     assert texts==learn.dls.valid_ds.items.text.tolist() and 'site' in frame and 'text' not in frame
-    assert list(frame.index)==list(range(len(texts)))
+    assert list(frame.index)==list(learn.dls.valid_ds.items.index)!=list(range(len(texts)))
     bare = learn.dls.test_dl(['a','b'])
     assert texts_and_columns(bare, ['text'])[0]==['a','b']
 

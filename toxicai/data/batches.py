@@ -57,14 +57,19 @@ def text_lists(
     return [tl for tl in dataset.tls if encode_at(tl) is not None] if isinstance(dataset, Datasets) else []
 
 @patch
+def check_filled(self:BucketedDL):
+    "Raise when the texts do not fill a batch"
+    if self.drop_last and self.n<self.bs:
+        raise ValueError(f"a batch of {self.bs} is more than the {self.n} training texts: "
+                         f"pass `bs={max(1, self.n//4)}` or less")
+
+@patch
 def prepare_texts(self:BucketedDL):
     "Tokenise, unless lazy, and check that there is a batch"
     texts = text_lists(self.dataset)
     self.bulk = len(texts)>0 and self.indexed
     if not self.bulk or not self.n: return
-    if self.drop_last and self.n<self.bs:
-        raise ValueError(f"a batch of {self.bs} is more than the {self.n} training texts: "
-                         f"pass `bs={max(1, self.n//4)}` or less")
+    self.check_filled()
     for tl in texts:
         tfm = encode_tfm(tl)
         if tfm.lazy: continue
@@ -193,7 +198,9 @@ def in_buckets(self:BucketedDL,
     idxs, # Row numbers
 ) -> list: # The same, but those that would make a batch that is dropped
     "`idxs` in the order in which they are loaded"
-    if not self.bulk or self.in_order or not self.n: return idxs
+    if not self.bulk or not self.n: return idxs
+    self.check_filled()
+    if self.in_order: return idxs
     lengths = self.row_lengths()
     if not self.shuffle: return longest_first(idxs, lengths)
     if self.drop_last: idxs = idxs[:len(idxs)//self.bs*self.bs]

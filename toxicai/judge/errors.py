@@ -69,7 +69,7 @@ def top_losses(
     few = judged.take(rows)
     annotated = [truth_of(names, o) for o in few.onehot()]
     predicted = [said_of(names, *o) for o in zip(few.probs, few.flags())]
-    res = pd.DataFrame(dict(row=rows, loss=loss[rows], annotated=annotated, predicted=predicted))
+    res = judged.indexed(pd.DataFrame(dict(row=rows, loss=loss[rows], annotated=annotated, predicted=predicted)))
     return res if few.texts is None else res.assign(text=list(map(mend_surrogates, few.texts)))
 
 # %% ../../nbs/37_judge.errors.ipynb #037408ae
@@ -142,7 +142,7 @@ def label_errors(
     find,several = label_error_methods[method],not exclusive(judged.labels.kind)
     suspects = _label_suspects(judged, find) if several else _class_suspects(judged, find)
     df = pd.DataFrame(suspects, columns=['row', *['label']*several, 'annotated','suggested','prob','prob_annotated'])
-    df = df.iloc[np.argsort(df.prob_annotated-df.prob, kind='stable')].reset_index(drop=True)
+    df = judged.indexed(df.iloc[np.argsort(df.prob_annotated-df.prob, kind='stable')])
     if judged.texts is None: return df
     texts = [mend_surrogates(judged.texts[i]) for i in df.row]
     df.insert(0, 'key', [text_key_of(o) for o in texts])

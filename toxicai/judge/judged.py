@@ -99,6 +99,7 @@ class Judged:
     texts: list = None # What was judged; n strings
     frame: pd.DataFrame = None # Other columns of the data; n rows
     logits: np.ndarray = None # What the network gave, before any calibration; shape (n, n_classes)
+    index: pd.Index = None # Names of the rows, as in the data; numbers by default; shape (n,)
     def __post_init__(self):
         probs = check_probs(self.probs, self.labels.names)
         if probs.ndim!=2: raise ValueError(f"`probs` has shape {probs.shape}: expected a row for each text")
@@ -117,7 +118,7 @@ class Judged:
 # %% ../../nbs/31_judge.judged.ipynb #4f3bbf8d
 @patch
 def _check_lengths(self:Judged, n):
-    for k in ('texts','frame','logits'):
+    for k in ('texts','frame','logits','index'):
         value = getattr(self, k)
         if value is not None and len(value)!=n:
             raise ValueError(f"`{k}` has {len(value)} rows, `probs` has {n}: expected the same")
@@ -162,10 +163,18 @@ def take(self:Judged,
 ) -> Judged: # A copy
     "The same for some rows"
     rows = np.arange(self.n)[rows]
-    part = {k:v[rows] for k in ('probs','targs','logits') if (v := getattr(self, k)) is not None}
+    part = {k:v[rows] for k in ('probs','targs','logits','index') if (v := getattr(self, k)) is not None}
     if self.texts is not None: part['texts'] = [self.texts[i] for i in rows]
-    if self.frame is not None: part['frame'] = self.frame.iloc[rows].reset_index(drop=True)
+    if self.frame is not None: part['frame'] = self.frame.iloc[rows]
     return replace(self, **part)
+
+# %% ../../nbs/31_judge.judged.ipynb #08a1ce72
+@patch
+def indexed(self:Judged,
+    df:pd.DataFrame, # A table with the numbers of rows in the column `row`
+) -> pd.DataFrame: # The same rows
+    "`df` with the names that its rows have in the data; numbered from 0 where they have none"
+    return df.reset_index(drop=True) if self.index is None else df.set_axis(self.index[df.row.to_numpy()])
 
 # %% ../../nbs/31_judge.judged.ipynb #2ab63989
 @patch

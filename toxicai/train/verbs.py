@@ -32,13 +32,12 @@ from .learner import *
 def texts_and_columns(
     dl, # A `DataLoader` of texts
     cols, # Names of the text columns, where its rows come from a frame
-) -> tuple: # n strings, and a frame with the other columns; None for what is not there
+) -> tuple: # n strings, and a frame with the other columns and the index of the data; None for what is not there
     "What is known of the rows of `dl` beside their labels"
-    items = getattr(dl.dataset, 'items', None)
-    if not isinstance(items, pd.DataFrame): return (None if items is None else [as_text(o) for o in items]),None
-    cols = [o for o in cols if o in items]
-    texts = [as_text(o) for o in zip(*[items[o] for o in cols])] if cols else None
-    rest = items.drop(columns=cols).reset_index(drop=True)
+    items,texts = getattr(dl.dataset, 'items', None),loader_texts(dl)
+    if texts is not None: texts = [as_text(o) for o in texts]
+    if not isinstance(items, pd.DataFrame): return texts,None
+    rest = items.drop(columns=[o for o in cols if o in items])
     return texts,rest if len(rest.columns) else None
 
 @patch
@@ -48,13 +47,15 @@ def judged(self:TransformerLearner,
 ) -> Judged: # Probabilities, targets, texts, other columns
     "Predictions beside the truth"
     if self.labels is None: raise ValueError("the targets are numbers: only classes can be judged, see `labels_of`")
-    dl = (self.dls[ds_idx] if dl is None else dl).new(shuffle=False, drop_last=False)
+    if dl is None: check_has_rows(dl := self.dls[ds_idx], 'judged')
+    dl = dl.new(shuffle=False, drop_last=False)
     logits,targs = self.get_preds(dl=dl, act=noop)
     if targs is None:
         raise ValueError("these texts have no labels to compare with: use `test_dl(..., with_labels=True)`")
     texts,frame = texts_and_columns(dl, text_cols(self.dls))
     probs = probs_of(self.loss_func, logits, self.labels.kind)
-    return Judged(*[to_np(o) for o in (probs, targs)], self.labels, texts, frame, to_np(logits))
+    probs,targs,logits = [to_np(o) for o in (probs, targs, logits)]
+    return Judged(probs, targs, self.labels, texts, frame, logits, row_index(dl.dataset.items))
 
 # %% ../../nbs/69_train.verbs.ipynb #5fbddf3a
 @patch
@@ -180,7 +181,10 @@ def explain(self:TransformerLearner,
     mask:bool=False, # Hide swear words in all views?
 ) -> Explanation: # Table, views and spans
     "How much each word of `text` speaks for a label"
-    enc,names = text_tfm(self.dls).encoder,class_names(self.dls)
+    enc,names,pairs = text_tfm(self.dls).encoder,class_names(self.dls),pairs_of(self.dls)
+    if pairs is not None and isinstance(text, (str,tuple)) and not is_one_text(text, pairs):
+        raise TypeError(f"`text` is {text!r:.60}: expected one {'pair of texts in a tuple' if pairs else 'text'}, "
+                        f"as the data were made from {text_cols(self.dls)}")
     text = check_explainable(self.model, enc, text, method)
     logits = text_logits(self.model, enc, [text]).reshape(1, -1)
     probs = probs_of(self.loss_func, logits, getattr(self.labels, 'kind', 'regression'))[0]
