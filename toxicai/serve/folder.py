@@ -125,6 +125,7 @@ class DetectorFolder:
     versions:dict = field(default_factory=dict) # Package -> version that wrote the folder
     data:dict = field(default_factory=dict) # What it was trained on: name -> rows and digest
     metrics:dict = field(default_factory=dict) # Name -> number
+    measured:dict = field(default_factory=dict) # What the metrics were measured with: `set`, `texts`, `date`, `thresholds`
     drift:dict = field(default_factory=dict) # Backend -> how far its scores are from those of the learner
     root:Path = None # Folder that links may lead to; `path` by default
 
@@ -217,7 +218,7 @@ def stored_rules(
         raise FolderError(f"`text.rules` of 'toxicai.json': {e!s:.300}") from e
 
 # %% ../../nbs/20_serve.folder.ipynb #a5ede7f5
-record_names = ('versions','data','metrics','drift')
+record_names = ('versions','data','metrics','measured','drift')
 
 def is_flat_record(o): # Anything
     "Is `o` a dict of numbers and text?"
@@ -331,7 +332,7 @@ def meta_dict(
     labels:LabelSet, # Names, thresholds and calibration
     head:str, # A key of `weight_files`
     text:dict, # As in `DetectorFolder`
-    **records, # `versions`, `data`, `metrics`, `drift`
+    **records, # `versions`, `data`, `metrics`, `measured`, `drift`
 ) -> dict: # Content of `toxicai.json`
     "What `read_folder` expects, checked before it is written"
     notes = {k:records.get(k) or {} for k in record_names}

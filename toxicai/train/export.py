@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['check_replaceable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
-           'without_keys', 'config_with_labels', 'save_network', 'save_tokenizer', 'text_facts', 'last_metrics',
-           'folder_versions', 'some_ids', 'known_targets', 'drift_sample', 'score_drift', 'backend_drift', 'card_table',
-           'classes_table', 'drift_table', 'card_head', 'model_card', 'public_name', 'add_onnx', 'push_folder',
-           'detector_from_pickle']
+           'without_keys', 'config_with_labels', 'save_network', 'save_tokenizer', 'text_facts', 'fresh_figures',
+           'threshold_text', 'figure_records', 'folder_versions', 'some_ids', 'known_targets', 'drift_sample',
+           'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'card_head', 'figures_part',
+           'reports_text', 'model_card', 'public_name', 'add_onnx', 'push_folder', 'detector_from_pickle']
 
 # %% ../../nbs/71_train.export.ipynb #eeb047ca
 import json,tempfile,warnings
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np,pandas as pd,torch
 from fastai.learner import load_learner
 from fastai.torch_core import rank_distrib
-from fastcore.all import delegates,patch
+from fastcore.all import L,delegates,patch
 from torch import nn
 from transformers import PreTrainedModel
 from ..labels import *
@@ -160,14 +160,38 @@ def text_facts(
     return dict(rules=enc.rules.names, max_length=int(enc.max_length), cut=enc.cut, pairs=len(text_cols(dls))==2,
                 fields=list(kept), pads=list(kept.values()), padding_side=enc.padding_side, empty_id=int(enc.empty_id))
 
-def last_metrics(
+def fresh_figures(
     learn, # A learner
-) -> dict: # Name -> number; empty before training
-    "Figures of the last epoch"
-    recorder = getattr(learn, 'recorder', None)
-    values = getattr(recorder, 'final_record', None) or []
-    pairs = zip(getattr(recorder, 'metric_names', [])[1:], values)
-    return {str(k):float(v) for k,v in pairs if isinstance(v, (int,float,np.number)) and np.isfinite(v)}
+): # `Measured`; None before training, and with a warning for figures of other weights
+    "What was last measured on the validation set, as long as the network is the one that was measured"
+    found = getattr(learn, 'measured', None)
+    if found is None or found.weights==weights_digest(learn.model): return found
+    warnings.warn(f"the figures of the last epoch ({', '.join(found.figures)}) belong to other weights than those that "
+                  "are saved: they are left out; call `learn.validate()` before, or pass `metrics=`")
+
+def threshold_text(
+    labels, # A `LabelSet`, or None
+) -> str: # Such as 'toxic 0.5, insult 0.35'; 'none' where no threshold decides
+    "From which score each class counts, and the calibration"
+    if labels is None or exclusive(labels.kind): shown = 'none'
+    else: shown = ', '.join(f'{k} {v:g}' for k,v in zip(labels, labels.thresholds))
+    calibration = getattr(labels, 'calibration', None)
+    return shown if calibration is None else f'{shown}; calibrated by {calibration.method}'
+
+def figure_records(
+    learn, # A learner
+    metrics=None, # Name -> number, of the user
+) -> dict: # `metrics` and `measured` of `toxicai.json`
+    "Figures by name, and what they were measured with; of those that the user states only the names are known"
+    if metrics is not None:
+        stated = {str(k):float(v) for k,v in metrics.items()}
+        odd = [k for k,v in stated.items() if not np.isfinite(v)]
+        if odd: raise ValueError(f"`metrics` has {odd[0]!r} = {stated[odd[0]]}: expected finite numbers")
+        return dict(metrics=stated, measured={'by':'whoever saved this folder'})
+    found = fresh_figures(learn)
+    if found is None: return dict(metrics={}, measured={})
+    measured = dict(by='toxicai', set='validation', texts=found.texts, date=found.date)
+    return dict(metrics=found.figures, measured={**measured, 'thresholds':threshold_text(found.labels)})
 
 _folder_packages = ('toxicai','fastai','torch','transformers','tokenizers','onnx','onnxruntime')
 
@@ -310,21 +334,46 @@ def card_head(
     return (f"---\n{data.to_yaml()}\n---\n\n{title}\n\n"
             f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.").rstrip()
 
+# %% ../../nbs/71_train.export.ipynb #8e5c73d7
+def figures_part(
+    meta:dict, # Content of `toxicai.json`
+) -> str: # Markdown
+    "Figures of the model card, and what they were measured with"
+    if not meta['metrics']: return 'None were stored.'
+    table,o = card_table(['measure','value'], meta['metrics'].items()),meta['measured']
+    if 'set' not in o: return f"{table}\n\nStated by {o.get('by', 'whoever saved this folder')}."
+    note = f"Measured on the {o['set']} set of {o['texts']:,} texts on {o['date']}."
+    now = threshold_text(LabelSet.from_dict(meta['labels']))
+    if o['thresholds']!=now:
+        note += f" Thresholds and calibration were others then ({o['thresholds']}), so figures of decisions differ now."
+    return f'{table}\n\n{note}'
+
+def reports_text(
+    reports, # One report or several, or their Markdown
+) -> str: # Markdown
+    "`reports` in words; a `TypeError` for what is no report"
+    if isinstance(reports, str): return reports.strip()
+    reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
+    odd = [o for o in reports if not callable(getattr(o, 'to_markdown', None))]
+    if odd:
+        raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
+                        "one or several in a list")
+    return '\n'.join(o.to_markdown() for o in reports).strip()
+
 # %% ../../nbs/71_train.export.ipynb #11ddda7e
 def model_card(
     meta:dict, # Content of `toxicai.json`
     base:str=None, # Checkpoint on the Hub that the training began with
     about:str='', # Markdown about data, licence and limits that the folder cannot know
     license:str=None, # Licence identifier of the Hub, such as 'apache-2.0'
-    reports=(), # Such as those of `learn.report()` and `learn.bias_report()`
+    reports=(), # Such as those of `learn.report()` and `learn.bias_report()`: one, several, or their Markdown
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
-    figures = card_table(['measure','value'], meta['metrics'].items()) if meta['metrics'] else 'None were stored.'
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
-    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Figures':figures,
+    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
              'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
-             'Reports':'\n'.join(o.to_markdown() for o in reports).strip(), 'About':about, 'Limits':_card_limits,
+             'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':_for_toxicai+(_for_transformers if meta['head']=='own' else '')}
     return '\n\n'.join([card_head(meta, base, license), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
 
@@ -355,18 +404,19 @@ def add_onnx(
 def save_detector(self:TransformerLearner,
     folder, # Where to write; replaced only when it is a detector folder already
     onnx:bool=False, # Write `model.onnx` and `model.int8.onnx` as well? Needs the extra `onnx`
-    metrics:dict=None, # Name -> number; those of the last epoch by default
+    metrics:dict=None, # Name -> number; by default what was last measured on the validation set
     about:str='', # Markdown for the model card: data, licence, limits
     license:str=None, # Licence identifier of the Hub
-    reports=(), # For the model card, such as those of `learn.report()` and `learn.bias_report()`
+    reports=(), # One or several for the model card, such as those of `learn.report()` and `learn.bias_report()`
 ) -> Path: # `folder`
     "Write a folder that `Detector` and transformers read; it holds data, no code"
     if rank_distrib(): return Path(folder)
     model,tfm = exportable_network(self),text_tfm(self.dls)
     head = 'mean' if isinstance(model, MeanPoolClassifier) else 'own'
-    metrics = last_metrics(self) if metrics is None else {k:float(v) for k,v in metrics.items()}
-    facts = dict(versions=folder_versions(), data=ids_facts(self.dls), metrics=metrics)
+    facts = dict(versions=folder_versions(), data=ids_facts(self.dls), **figure_records(self, metrics))
     meta = meta_dict(self.labels, head, text_facts(self.dls), **facts)
+    reports = reports_text(reports)
+    model_card(meta, public_name(tfm.checkpoint), about, license, reports) # what is wrong with it, before the work
     with new_folder(folder, check_replaceable) as new:
         save_network(model, self.labels, new)
         save_tokenizer(tfm.encoder, new)
