@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np,pandas as pd,pytest,torch
+from fastai.learner import Recorder
 from fastcore.foundation import L
 from scipy import stats
 
@@ -19,17 +20,23 @@ metric = dict(name='valid/f1', goal='maximize')
 def plan_of(method='random', parameters=None, **kwargs):
     return dict(name='t', method=method, metric=metric, parameters=parameters or dict(lr=dict(min=0., max=1.), bs=dict(values=[8,16])), **kwargs)
 
+def recorded(names, row):
+    "A Recorder after an epoch"
+    rec = Recorder()
+    rec.metric_names,rec.values,rec.lrs = L(names.split()),[L(row)],[0.1]
+    return rec
+
 def epochs(cbs, figures):
     "What a fit does to the callback of a sweep: one epoch for each of `figures`"
     cb = cbs[0]
     for v in figures:
-        cb.learn = SimpleNamespace(recorder=SimpleNamespace(metric_names=L('epoch','train_loss','valid_loss','f1','time'), log=L(0, 1., 2., v, '00:01')))
+        cb.learn = SimpleNamespace(recorder=recorded('epoch train_loss valid_loss f1 time', [1.,2.,v]))
         cb.before_fit(); cb.before_train(); cb.after_epoch()
 
 def by_lr(config, data, cbs, **fixed):
     "A training whose f1 is one minus the distance of `lr` from 0.3"
     if cbs: epochs(cbs, [0.1, 1-abs(config['lr']-0.3)])
-    return SimpleNamespace(recorder=SimpleNamespace(metric_names=L('f1'), log=L(1-abs(config['lr']-0.3)+0.01*config.get('seed', 0))), **config)
+    return SimpleNamespace(recorder=recorded('epoch train_loss valid_loss f1 time', [1.,2.,1-abs(config['lr']-0.3)+0.01*config.get('seed', 0)]), **config)
 
 def swept(tmp_path, plan=None, count=6, train=by_lr, **kwargs): return sweep(plan or plan_of(), None, train, count, tmp_path/'s', known=sweepable, **kwargs)
 

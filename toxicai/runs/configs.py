@@ -191,8 +191,8 @@ def possible_metrics(
     "What a training may be judged by, as far as it can be told before the data are read"
     given = fixed.get('metrics')
     if given is None: given = [o for k in (*label_kinds,'regression') for o in usual_metrics(k)]
-    if isinstance(given, str): given = [o.strip() for o in given.split(',')]
-    try: found = [mk_metric(o).name for o in named_metrics([number_metrics.get(str(o), o) for o in L(given)])]
+    given = [o.strip() for o in given.split(',')] if isinstance(given, str) else L(given)
+    try: found = [mk_metric(i).name for o in given for i in named_metrics([o], o in list(number_metrics))]
     except (ValueError,TypeError) as e: raise SettingError(str(e)) from e
     return ['train_loss','valid_loss',*dict.fromkeys(found)]
 

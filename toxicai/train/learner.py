@@ -95,7 +95,7 @@ def usual_metrics(
     thresh=0.5, # Probability from which a class of several counts: a number, or one for each
 ) -> list: # Metrics for the Recorder
     "Accuracy and macro F1 for one label or grade, mean ROC-AUC and F1 over the classes for several, errors for numbers"
-    if kind=='regression': return list(number_metrics.values())
+    if kind=='regression': return named_metrics(list(number_metrics), numbers=True)
     if kind=='single': return [accuracy, F1Score(average='macro')]
     if kind=='ordinal': return label_metrics('accuracy, f1') # decided by the loss, not by the largest output
     return [MaskedRocAuc(), MaskedF1(thresh)]

@@ -9,11 +9,12 @@ __all__ = ['number_metrics', 'metric_labels', 'metric_array', 'MaskedMetric', 's
 
 # %% ../../nbs/61_train.metrics.ipynb #7dd4cee6
 import math,warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np,pandas as pd,torch
-from fastai.learner import Metric,Recorder
-from fastai.metrics import mae,rmse
+from fastai.learner import AvgMetric,Metric,Recorder
+from fastai.metrics import AccumMetric,mae,rmse
 from fastcore.all import L,patch
 from ..labels import *
 from ..strings import *
@@ -155,15 +156,16 @@ def label_metric(
     shown = score if average=='macro' else f'{score}_{average}'
     return MaskedMetric(score, shown if label is None else f'{shown} {label}', thresh, average, label)
 
-# %% ../../nbs/61_train.metrics.ipynb #ae1668fb
-number_metrics = dict(rmse=rmse, mae=mae) # names where the targets are numbers; made for fastai's `Learner`
+# %% ../../nbs/61_train.metrics.ipynb #8a260ea0
+# Names where the targets are numbers, and what makes the metric of fastai
+number_metrics = dict(rmse=partial(AccumMetric, rmse.func, name='rmse'), mae=partial(AvgMetric, mae))
 
 def named_metric(
     name:str, # As for `label_metric`, with a class behind it or not: 'f1', 'f1_micro', 'f1 insult'
     numbers:bool=False, # Are the targets numbers instead of classes?
 ): # A metric for the Recorder
     "The metric called `name`; a `ValueError` with the names that may be meant"
-    if numbers and name in number_metrics: return number_metrics[name]
+    if numbers and name in number_metrics: return number_metrics[name]()
     if not numbers and name.startswith('evaluate:'): return label_metric(name)
     score,_,label = name.partition(' ')
     known = list(number_metrics if numbers else score_names)
