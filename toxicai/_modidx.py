@@ -2605,6 +2605,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'toxicai/train/metrics.py'),
                                        'toxicai.train.metrics.WholeRecorder.after_validate': ( 'train.metrics.html#wholerecorder.after_validate',
                                                                                                'toxicai/train/metrics.py'),
+                                       'toxicai.train.metrics.WholeRecorder.before_epoch': ( 'train.metrics.html#wholerecorder.before_epoch',
+                                                                                             'toxicai/train/metrics.py'),
                                        'toxicai.train.metrics.WholeRecorder.before_validate': ( 'train.metrics.html#wholerecorder.before_validate',
                                                                                                 'toxicai/train/metrics.py'),
                                        'toxicai.train.metrics.WholeRecorder.fill': ( 'train.metrics.html#wholerecorder.fill',

@@ -307,7 +307,10 @@ def fit(self:TransformerLoop, n_epoch, lr=None, wd=None, cbs=None, reset_opt=Fal
 @patch
 def _do_fit(self:TransformerLoop):
     guards = [o for o in self._grab_cbs(FitGuard) if o.active]
-    for epoch in range(guards[0].first_epoch() if guards else 0, self.n_epoch):
+    first = guards[0].first_epoch() if guards else 0
+    bar = getattr(getattr(self, 'progress', None), 'mbar', None)
+    if first and bar: bar.update(0) # which begins its clock
+    for epoch in range(first, self.n_epoch):
         self.epoch,n = epoch,n_rows(self)
         try: self._with_events(self._do_epoch, 'epoch', CancelEpochException)
         finally: # `EarlyStoppingCallback` ends the fit here

@@ -276,7 +276,7 @@ def evaluate_metric(
     shown = ' '.join([f'evaluate:{Path(name_or_path).stem}', *[o for o in (key,label) if o is not None]])
     return MaskedMetric(Measure(func, not func.scores, func.whole), shown, thresh, label=label)
 
-# %% ../../nbs/61_train.metrics.ipynb #de186ca9
+# %% ../../nbs/61_train.metrics.ipynb #b19fa671
 def recorder_names(
     rec:Recorder, # In a fit, or after it
 ) -> tuple: # Names of the training columns, and of those of validation
@@ -288,12 +288,16 @@ def recorder_names(
 
 class WholeRecorder(Recorder):
     "fastai's Recorder with a value for every name in each row; NaN for what did not run"
-    name = 'recorder'
+    name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun
     def fill(self,
         n:int, # Values that the row should have, the number of the epoch among them
     ):
         "Fill the row with NaN"
         self.log += L([math.nan]*(n-len(self.log)))
+
+    def before_epoch(self):
+        super().before_epoch()
+        self.n_before = 0
 
     def before_validate(self):
         super().before_validate()
@@ -302,7 +306,7 @@ class WholeRecorder(Recorder):
 
     def after_validate(self):
         super().after_validate()
-        self.fill(self.n_before+len(recorder_names(self)[1]))
+        if self.n_before: self.fill(self.n_before+len(recorder_names(self)[1]))
 
     def after_epoch(self):
         self.fill(1+sum(map(len, recorder_names(self))))
