@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['distributions', 'plan_parts', 'max_tries', 'engine_states', 'parse_yaml', 'read_plan', 'check_metric',
-           'check_known_metric', 'check_distribution', 'check_drawn', 'check_parameter', 'sweep_engine',
-           'check_by_engine', 'check_plan', 'read_runs', 'write_runs', 'changed_runs', 'load_json', 'save_json',
-           'hold_run', 'begin_run', 'add_run', 'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config', 'to_stop',
-           'claim', 'SweepStop', 'Sweep', 'data_summary', 'changed_values', 'SweepEpoch', 'check_count', 'sweep',
-           'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis', 'shade_colour', 'mean_and_spread',
-           'spread', 'final_figures', 'run_sweep']
+           'check_known_metric', 'check_distribution', 'check_bounds', 'draws_fractions', 'check_drawn',
+           'check_parameter', 'sweep_engine', 'check_by_engine', 'check_plan', 'read_runs', 'write_runs',
+           'changed_runs', 'load_json', 'save_json', 'hold_run', 'begin_run', 'add_run', 'lost_run', 'seeded_draws',
+           'engine_runs', 'drawn_config', 'to_stop', 'claim', 'SweepStop', 'Sweep', 'data_summary', 'changed_values',
+           'SweepEpoch', 'check_count', 'sweep', 'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis',
+           'shade_colour', 'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
 
 # %% ../../nbs/84_runs.sweeps.ipynb #fb6cd17c
 import json,os,random,re,time,warnings
@@ -84,7 +84,7 @@ def check_known_metric(
     hint = f" (did you mean {near[0]!r}?)" if near else ''
     raise SettingError(f"no metric {name!r} comes out of an epoch{hint}: expected one of {', '.join(known)}")
 
-# %% ../../nbs/84_runs.sweeps.ipynb #7ae89e4c
+# %% ../../nbs/84_runs.sweeps.ipynb #1e317fb5
 _continuous = ('uniform','log_uniform','log_uniform_values','inv_log_uniform','inv_log_uniform_values',
                'normal','log_normal','beta')
 _quantized = ('q_uniform','q_log_uniform','q_log_uniform_values','q_normal','q_log_normal','q_beta')
@@ -92,21 +92,36 @@ distributions = ('constant','categorical','int_uniform',*_continuous,*_quantized
 
 def check_distribution(
     name:str, # Of a setting
+    drawn, # Its `distribution` in the plan; None where W&B chooses
+):
+    "Raise a `SettingError` for a distribution that there is not"
+    if drawn is None or drawn in distributions: return
+    near = near_names(str(drawn), distributions)
+    hint = f" (did you mean {near[0]!r}?)" if near else ''
+    raise SettingError(f"the setting {name!r} has the distribution {drawn!r}{hint}: expected one of {distributions}")
+
+def check_bounds(
+    name:str, # Of a setting
     spec:dict, # What the plan says of it
 ):
-    "Raise a `SettingError` for a distribution that there is not, or for bounds that it cannot have"
-    drawn,low,high = spec.get('distribution'),spec.get('min'),spec.get('max')
-    if drawn is not None and drawn not in distributions:
-        near = near_names(str(drawn), distributions)
-        hint = f" (did you mean {near[0]!r}?)" if near else ''
-        raise SettingError(f"the setting {name!r} has the distribution {drawn!r}{hint}: expected one of {distributions}")
+    "Raise a `SettingError` for `min` and `max` that the distribution cannot have"
+    drawn,low,high = str(spec.get('distribution')),spec.get('min'),spec.get('max')
     if low is None or high is None: return
     if not low<high: raise SettingError(f"the setting {name!r}: min {low} is not less than max {high}")
-    if str(drawn).endswith('_values') and low<=0:
+    if drawn.endswith('_values') and low<=0:
         raise SettingError(f"the setting {name!r} has min {low}: expected more than 0 on a logarithmic scale")
     if drawn in ('log_uniform','q_log_uniform') and 0<=low and high<1:
-        raise SettingError(f"the setting {name!r}: {drawn!r} takes exponents, so {low} and {high} stand for values from 1 "
-                           f"to 2.7; write '{drawn}_values' for values between {low} and {high}")
+        raise SettingError(f"the setting {name!r}: {drawn!r} takes exponents, so {low} and {high} stand for values "
+                           f"from 1 to 2.7; write '{drawn}_values' for values between {low} and {high}")
+
+# %% ../../nbs/84_runs.sweeps.ipynb #61c98e8f
+def draws_fractions(
+    spec:dict, # What the plan says of a setting
+): # True, False, or None for bounds that W&B takes for whole numbers without having been told
+    "Will what W&B draws have digits behind the point?"
+    drawn,q = spec.get('distribution'),spec.get('q')
+    if drawn is None and all(isinstance(spec.get(k), int) for k in ('min','max')): return None
+    return drawn is None or drawn in _continuous or (q is not None and not isinstance(q, int))
 
 def check_drawn(
     name:str, # Of a setting
@@ -115,18 +130,16 @@ def check_drawn(
 ):
     "Raise a `SettingError` for values that the setting does not have"
     for o in [spec['value']] if 'value' in spec else spec.get('values') or []: setting.check(name, o)
-    if 'min' not in spec and 'mu' not in spec: return
-    drawn,q = spec.get('distribution'),spec.get('q')
-    bounds_whole = all(isinstance(spec.get(k), int) for k in ('min','max'))
-    if float in setting.takes and drawn is None and bounds_whole:
+    if not setting.takes or not {'min','mu'} & set(spec): return
+    fractions = draws_fractions(spec)
+    if float in setting.takes and fractions is None:
         raise SettingError(f"the setting {name!r}: of min {spec['min']} and max {spec['max']} W&B draws whole numbers; "
-                           "write min: 0.0 for all between, or distribution: int_uniform")
-    fractions = drawn in _continuous or (drawn is None and not bounds_whole) or (q is not None and not isinstance(q, int))
-    if setting.takes and float not in setting.takes and fractions:
+                           f"write min: {spec['min']:.1f} for all between, or distribution: int_uniform")
+    if float not in setting.takes and fractions:
         raise SettingError(f"the setting {name!r} would get fractions, and it takes {setting.wants()}: "
                            "write `values: [...]`, or whole numbers for min, max and q")
 
-# %% ../../nbs/84_runs.sweeps.ipynb #6161eb79
+# %% ../../nbs/84_runs.sweeps.ipynb #34e6977f
 def check_parameter(
     name:str, # Of a setting
     spec, # What the plan says of it
@@ -139,7 +152,8 @@ def check_parameter(
     numbers = {k:spec[k] for k in ('min','max','mu','sigma','q') if k in spec}
     odd = {k:v for k,v in numbers.items() if isinstance(v, bool) or not isinstance(v, (int,float))}
     if odd: raise SettingError(f"the setting {name!r} has {odd} in the plan: expected numbers, without quotes")
-    check_distribution(name, spec)
+    check_distribution(name, spec.get('distribution'))
+    check_bounds(name, spec)
     if setting is not None: check_drawn(name, spec, setting)
 
 # %% ../../nbs/84_runs.sweeps.ipynb #efd848fa
