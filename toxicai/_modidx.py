@@ -1276,6 +1276,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'toxicai/runs/configs.py'),
                                       'toxicai.runs.configs.Setting.check': ('runs.configs.html#setting.check', 'toxicai/runs/configs.py'),
                                       'toxicai.runs.configs.Setting.has': ('runs.configs.html#setting.has', 'toxicai/runs/configs.py'),
+                                      'toxicai.runs.configs.Setting.hint': ('runs.configs.html#setting.hint', 'toxicai/runs/configs.py'),
                                       'toxicai.runs.configs.Setting.wants': ('runs.configs.html#setting.wants', 'toxicai/runs/configs.py'),
                                       'toxicai.runs.configs.SettingError': ('runs.configs.html#settingerror', 'toxicai/runs/configs.py'),
                                       'toxicai.runs.configs.arg_names': ('runs.configs.html#arg_names', 'toxicai/runs/configs.py'),

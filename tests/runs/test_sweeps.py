@@ -419,7 +419,7 @@ def test_wrong_settings_beside_a_plan(tmp_path, fixed, err, monkeypatch):
 
 def test_right_plans():
     "Ranges that W&B draws well from"
-    right = dict(lr=dict(min=-11.5, max=-7., distribution='log_uniform'), wd=dict(min=1e-4, max=1., distribution='log_uniform_values'), bs=dict(min=8, max=64, distribution='q_uniform', q=8), gamma=dict(min=0, max=5, distribution='int_uniform'),
+    right = dict(lr=dict(min=1e-5, max=1e-3), wd=dict(min=1e-4, max=1., distribution='log_uniform_values'), bs=dict(min=8, max=64, distribution='q_uniform', q=8), gamma=dict(min=0, max=5, distribution='int_uniform'),
                  max_length=dict(min=64, max=256), dropout=dict(min=0., max=0.5), epochs=dict(value=2), decay=dict(values=[None,0.9]), warmup=dict(mu=0.1, sigma=0.01, distribution='normal'), clip=dict(values=[0,1]), attn_dropout=dict(values=['auto',0.1]))
     check_plan({**plan_of(), 'parameters':right})
 

@@ -425,7 +425,7 @@ def test_hypers_hold_no_none():
 
 # When a run ends
 
-def ids(tmp_path): return sorted({o.name.split('-')[-1] for o in tmp_path.glob('wandb/offline-run-*')})
+def ids(tmp_path): return sorted({o.name.split('-')[3] for o in tmp_path.glob('wandb/offline-run-*')})
 
 def test_ends_with_the_call(learn, tmp_path):
     "Each call is a run of its own; nothing is open after it, and the id is free"

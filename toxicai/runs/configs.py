@@ -51,7 +51,7 @@ class Setting:
         if (self.place=='callbacks') != callable(self.make):
             raise SettingError("`make` is what a setting of the callbacks needs, and no other")
 
-# %% ../../nbs/83_runs.configs.ipynb #e69722bd
+# %% ../../nbs/83_runs.configs.ipynb #494b8456
 _types = {float:'a number', int:'a whole number', str:'a text', dict:'a dict'}
 
 @patch
@@ -72,16 +72,24 @@ def has(self:Setting,
     return any(isinstance(value, kinds.get(o, o)) for o in self.takes)
 
 @patch
+def hint(self:Setting,
+    value:str, # Text that is no value of this setting
+) -> str: # What may be meant; '' where nobody knows
+    "The number that `value` spells, or a name like it"
+    near = near_names(value, self.among)
+    if near: return f'; did you mean {near[0]!r}?'
+    try: x = float(value)
+    except ValueError: return ''
+    return f'; without quotes {x:g} is one' if self.has(int(x) if x.is_integer() else x) else ''
+
+@patch
 def check(self:Setting,
     name:str, # What the setting is called
     value, # What was asked for
 ):
     "Raise a `SettingError` unless `value` is one of this setting"
     if self.has(value): return
-    try: hint = f'; without quotes {float(value):g} is one' if isinstance(value, str) and self.has(float(value)) else ''
-    except ValueError: hint = ''
-    near = near_names(value, self.among) if isinstance(value, str) and self.among else []
-    if near: hint = f'; did you mean {near[0]!r}?'
+    hint = self.hint(value) if isinstance(value, str) else ''
     raise SettingError(f"the setting {name!r} has the value {value!r}: expected {self.wants()}{hint}")
 
 # %% ../../nbs/83_runs.configs.ipynb #65129811

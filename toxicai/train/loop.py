@@ -238,7 +238,7 @@ def validate(self:TransformerLoop, ds_idx=1, dl=None, cbs=None):
     n = len(recorder_names(self.recorder)[1])
     return res[-n:] if n else res
 
-# %% ../../nbs/67_train.loop.ipynb #31003142
+# %% ../../nbs/67_train.loop.ipynb #67d89241
 def without_files(
     o, # A callback
 ): # Itself where it has no file
@@ -254,7 +254,8 @@ def __getstate__(self:TransformerLoop):
     "What is copied and pickled"
     state = super(TransformerLoop, self).__getstate__()
     bare = {id(o):without_files(o) for o in self.cbs}
-    return {**{k:bare.get(id(v), v) for k,v in state.items()}, 'cbs':L(bare.values())}
+    batch = {k:(None,) if k in ('xb','yb') else None for k in ('xb','yb','pred','loss','loss_grad') if k in state}
+    return {**{k:bare.get(id(v), v) for k,v in state.items()}, **batch, 'cbs':L(bare.values())}
 
 # %% ../../nbs/67_train.loop.ipynb #19738735
 @patch
