@@ -141,7 +141,7 @@ def test_wrong_settings():
     with pytest.raises(SettingError, match=r"there is no setting 'learning_rate'.*expected some of .*\blr\b"): train_config(dict(learning_rate=1), comments())
     with pytest.raises(SettingError, match="'lables'.*did you mean 'labels'|no setting"): train_config({}, comments(), lables=1)
     with pytest.raises(SettingError, match='MaskedCELoss has no pos_weight'): trained(dict(pos_weight='balanced'), label_cols='label')
-    with pytest.raises(ValueError, match="no loss 'hinge'"): trained(dict(loss='hinge'))
+    with pytest.raises(ValueError, match="'loss' has the value 'hinge': expected one of"): trained(dict(loss='hinge'))
 
 def test_default_checkpoint(monkeypatch):
     import toxicai.runs.configs
@@ -168,3 +168,26 @@ def test_wrong_lines():
     with pytest.raises(SettingError, match="cannot reach 'optimizer'"): Setting('optimizer', '')
     for kw in (dict(place='callbacks'), dict(place='fit', make=EMA)):
         with pytest.raises(SettingError, match='`make`'): Setting(doc='', **kw)
+
+# Values, before anything is loaded
+
+wrong_values = [('lr','1e-4','a number; without quotes 0.0001 is one'), ('lr',True,'a number'), ('epochs',2.5,'a whole number'), ('epochs','3','without quotes 3 is one'), ('bs',[8],'a whole number'),
+    ('loss','focl',"did you mean 'focal'"), ('cut','headtail',"did you mean 'head_tail'"), ('precision',16,"one of \\['auto'"), ('schedule','cosine','one_cycle'), ('pooling','max','own'),
+    ('class_weight','ballanced',"did you mean 'balanced'"), ('dropout','none','a number'), ('attn_dropout','automatic',"did you mean 'auto'"), ('ema','0.9','0.9 is one'), ('soup',2.,'a whole number'), ('checkpoint',3,'a text')]
+
+@pytest.mark.parametrize('name,value,err', wrong_values, ids=str)
+def test_wrong_values(name, value, err, monkeypatch):
+    "Whether they vary or not, values that a setting does not have stop before the data are read"
+    monkeypatch.setattr('toxicai.runs.configs.config_loaders', lambda *args: pytest.fail('data are read'))
+    for config,fixed in (({name:value}, {}), ({}, {name:value})):
+        with pytest.raises(SettingError, match=f'{name!r} has the value .*{err}'): train_config(config, comments(24), **fixed)
+
+def test_values_that_are_right():
+    "Numbers of NumPy, whole numbers for rates, factors of any sort, paths, and None for the default"
+    from pathlib import Path
+    check_values(dict(lr=np.float64(1e-3), gamma=2, bs=np.int64(8), pos_weight=torch.tensor([1.,2.]), class_weight=np.array([1.,2.]), alpha=[0.1,0.9], checkpoint=Path('x'), decay=None, lora=dict(r=4),
+                      attn_dropout='auto', precision='bf16', rules=['urls'], my_own='anything'))
+    assert sweepable['lr'].wants()=='a number' and Setting('fit', 'Anything').wants()=='any value'
+
+@pytest.mark.parametrize('metrics,want', [(None, {'roc_auc','f1','accuracy','f1_score','rmse','mae'}), ('mcc, rmse', {'mcc','rmse'}), (['f1 insult', np.mean], {'f1 insult','mean'})], ids=str)
+def test_possible_metrics(metrics, want): assert set(possible_metrics({} if metrics is None else dict(metrics=metrics)))=={'train_loss','valid_loss',*want}

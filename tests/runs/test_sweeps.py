@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np,pandas as pd,pytest,torch
+from fastai.learner import Recorder
 from fastcore.foundation import L
 from scipy import stats
 
@@ -19,17 +20,23 @@ metric = dict(name='valid/f1', goal='maximize')
 def plan_of(method='random', parameters=None, **kwargs):
     return dict(name='t', method=method, metric=metric, parameters=parameters or dict(lr=dict(min=0., max=1.), bs=dict(values=[8,16])), **kwargs)
 
+def recorded(names, row):
+    "A Recorder after an epoch"
+    rec = Recorder()
+    rec.metric_names,rec.values,rec.lrs = L(names.split()),[L(row)],[0.1]
+    return rec
+
 def epochs(cbs, figures):
     "What a fit does to the callback of a sweep: one epoch for each of `figures`"
     cb = cbs[0]
     for v in figures:
-        cb.learn = SimpleNamespace(recorder=SimpleNamespace(metric_names=L('epoch','train_loss','valid_loss','f1','time'), log=L(0, 1., 2., v, '00:01')))
+        cb.learn = SimpleNamespace(recorder=recorded('epoch train_loss valid_loss f1 time', [1.,2.,v]))
         cb.before_fit(); cb.before_train(); cb.after_epoch()
 
 def by_lr(config, data, cbs, **fixed):
     "A training whose f1 is one minus the distance of `lr` from 0.3"
     if cbs: epochs(cbs, [0.1, 1-abs(config['lr']-0.3)])
-    return SimpleNamespace(recorder=SimpleNamespace(metric_names=L('f1'), log=L(1-abs(config['lr']-0.3)+0.01*config.get('seed', 0))), **config)
+    return SimpleNamespace(recorder=recorded('epoch train_loss valid_loss f1 time', [1.,2.,1-abs(config['lr']-0.3)+0.01*config.get('seed', 0)]), **config)
 
 def swept(tmp_path, plan=None, count=6, train=by_lr, **kwargs): return sweep(plan or plan_of(), None, train, count, tmp_path/'s', known=sweepable, **kwargs)
 
@@ -379,3 +386,86 @@ def test_quiet_engine():
 def test_imported_late():
     code = "import sys; from toxicai.all import *; sys.exit(bool({'wandb','sweeps'} & set(sys.modules)))"
     assert not subprocess.run([sys.executable, '-c', code], env={**os.environ, 'PYTHONPATH':os.pathsep.join(sys.path)}).returncode
+
+# Mistakes of a plan, before anything is loaded
+
+def never(*args, **kwargs): pytest.fail('something is loaded')
+
+wrong_plans = [
+    (dict(metric=dict(name='roc_auc', goal='maximize')), "'roc_auc' is no name of a run .did you mean 'valid/roc_auc'"), (dict(metric=dict(name='f1 insult', goal='maximize')), "did you mean 'valid/f1/insult'"),
+    (dict(metric=dict(name='valid_loss', goal='minimize')), "did you mean 'valid/loss'"), (dict(metric=dict(name='valid/rocauc', goal='maximize')), "no metric 'valid/rocauc' .*did you mean 'valid/roc_auc'"),
+    (dict(metric=dict(name='valid/mcc', goal='maximize')), "expected one of train/epoch_loss, valid/loss"), (dict(metric=dict(name=3, goal='maximize')), '`metric` is'),
+    (dict(parameters=dict(lr=dict(values=['1e-4','1e-3']))), "'lr' has the value '1e-4': expected a number; without quotes 0.0001"), (dict(parameters=dict(lr=dict(min='1e-4', max='1e-3'))), "'lr' has .*without quotes"),
+    (dict(parameters=dict(epochs=dict(value='2'))), "'epochs' has the value '2'"), (dict(parameters=dict(bs=dict(min=8., max=32.))), "'bs' would get fractions"), (dict(parameters=dict(dropout=dict(min=0, max=1))), 'W&B draws whole numbers'),
+    (dict(parameters=dict(bs=dict(min=8, max=32, distribution='q_uniform', q=8.))), "'bs' would get fractions"), (dict(parameters=dict(lr=dict(min=1e-3, max=1e-4))), 'min 0.001 is not less than max 0.0001'),
+    (dict(parameters=dict(lr=dict(min=1e-5, max=1e-3, distribution='log_uniform'))), "write 'log_uniform_values'"), (dict(parameters=dict(lr=dict(min=0., max=1e-3, distribution='log_uniform_values'))), 'more than 0'),
+    (dict(parameters=dict(lr=dict(min=1e-5, max=1e-3, distribution='loguniform'))), "did you mean 'log_uniform"), (dict(parameters=dict(loss=dict(values=['bce','focall']))), "did you mean 'focal'"),
+    (dict(parameters=dict(epoch=dict(value=2))), "did you mean 'epochs'")]
+
+@pytest.mark.parametrize('no_engine', [False,True])
+@pytest.mark.parametrize('change,err', wrong_plans, ids=[o[1][:40] for o in wrong_plans])
+def test_wrong_plans(tmp_path, change, err, no_engine, monkeypatch):
+    "With W&B's engine and without"
+    monkeypatch.setattr('toxicai.runs.configs.config_loaders', never)
+    if no_engine: monkeypatch.setitem(sys.modules, 'sweeps', None)
+    plan = {**plan_of(), 'metric':dict(name='valid/roc_auc', goal='maximize'), **change}
+    with pytest.raises(SettingError, match=err): sweep(plan, comments(24), count=1, folder=tmp_path/'s', label_cols=['toxic','insult'])
+    assert not (tmp_path/'s'/'runs.jsonl').exists()
+
+@pytest.mark.parametrize('fixed,err', [(dict(lable_cols=['toxic']), "did you mean 'label_cols'"), (dict(bs='8'), "'bs' has the value '8'"), (dict(metrics='auc'), "did you mean 'roc_auc'"), (dict(wandb='mine'), "`wandb` is 'mine'")])
+def test_wrong_settings_beside_a_plan(tmp_path, fixed, err, monkeypatch):
+    monkeypatch.setattr('toxicai.runs.configs.config_loaders', never)
+    with pytest.raises(SettingError, match=err): sweep({**plan_of(), 'metric':dict(name='valid/roc_auc', goal='maximize')}, comments(24), count=1, folder=tmp_path/'s', **fixed)
+
+def test_right_plans():
+    "Ranges that W&B draws well from"
+    right = dict(lr=dict(min=1e-5, max=1e-3), wd=dict(min=1e-4, max=1., distribution='log_uniform_values'), bs=dict(min=8, max=64, distribution='q_uniform', q=8), gamma=dict(min=0, max=5, distribution='int_uniform'),
+                 max_length=dict(min=64, max=256), dropout=dict(min=0., max=0.5), epochs=dict(value=2), decay=dict(values=[None,0.9]), warmup=dict(mu=0.1, sigma=0.01, distribution='normal'), clip=dict(values=[0,1]), attn_dropout=dict(values=['auto',0.1]))
+    check_plan({**plan_of(), 'parameters':right})
+
+def test_metric_of_own_columns(tmp_path):
+    "Metrics that are passed by name can be optimised; a sweep is opened again without them"
+    plan = {**real, 'metric':dict(name='valid/mcc/insult', goal='maximize')}
+    s = sweep(plan, comments(48), count=1, folder=tmp_path, wandb=False, metrics='mcc, mcc insult', **base)
+    assert 'valid/mcc/insult' in s.runs[0]['final'] and Sweep(tmp_path).metric=='valid/mcc/insult'
+
+def test_metric_that_these_labels_lack(tmp_path):
+    "A column of other kinds of labels is missed before the first epoch"
+    plan = {**real, 'metric':dict(name='valid/accuracy', goal='maximize')}
+    with pytest.raises(SettingError, match="no metric 'valid/accuracy'.*valid/roc_auc"): sweep(plan, comments(48), count=1, folder=tmp_path, wandb=False, **base)
+    assert read_runs(tmp_path)[0]['history']==[]
+
+def test_logs_nothing(tmp_path, monkeypatch):
+    "`wandb=False`: no run, no file, not even the import; a server cannot do without"
+    import wandb
+    monkeypatch.setattr(wandb, 'init', lambda **kwargs: pytest.fail('a run is opened'))
+    s = sweep(real, comments(48), count=1, folder=tmp_path, wandb=False, **base)
+    assert s.runs[0]['state']=='finished' and not list(tmp_path.glob('wandb'))
+    with pytest.raises(SettingError, match='`wandb=False` logs nothing'): s.go_online(1)
+
+def test_last_epoch_before_an_early_stop(tmp_path):
+    "The epoch in which another callback ends the fit counts"
+    from fastai.callback.tracker import EarlyStoppingCallback
+    def train(config, data, cbs, **fixed): return train_config(config, data, cbs=[EarlyStoppingCallback(patience=1),*(cbs or ())], **fixed)
+    plan = {**real, 'parameters':dict(lr=dict(value=0.), epochs=dict(value=5))}
+    s = sweep({**plan, 'method':'grid'}, comments(48), train, folder=tmp_path, wandb=False, **base)
+    assert len(s.runs[0]['history'])==2 and s.runs[0]['final']==s.runs[0]['history'][-1]
+
+def test_figures_after_training_that_judges(tmp_path):
+    "A `train` that tunes thresholds or validates other rows leaves the figures of the last epoch"
+    def train(config, data, cbs, **fixed):
+        learn = train_config(config, data, cbs=cbs, **fixed)
+        with learn.no_bar():
+            learn.validate(0)
+            learn.tune_thresholds(n_boot=0)
+        return learn
+    s = sweep({**real, 'method':'grid', 'parameters':dict(seed=dict(value=3))}, comments(48), train, folder=tmp_path, wandb=False, **base)
+    assert s._figure(s.runs[0]['config'])==pytest.approx(s.runs[0]['final']['valid/loss'], abs=1e-6)
+
+def test_one_run_of_wandb_for_several_fits(tmp_path):
+    def train(config, data, cbs, **fixed):
+        learn = train_config(config, data, cbs=cbs, **fixed)
+        with learn.no_bar(),learn.no_logging(): learn.fit(1, cbs=cbs)
+        return learn
+    s = sweep({**real, 'method':'grid', 'parameters':dict(seed=dict(value=3))}, comments(48), train, folder=tmp_path, **base)
+    assert len(list(tmp_path.glob('wandb/offline-run-*')))==1 and len(s.runs[0]['history'])==2

@@ -301,8 +301,8 @@ def test_export_with_callback(learn, tmp_path):
     learn.export()
     from fastai.learner import load_learner
     new = load_learner(learn.path/'export.pkl')
-    assert new.wandb_run.wandb is None and learn.wandb_run.wandb is not None
-    learn.wandb_run.finish()
+    assert new.wandb_run.wandb is None and learn.wandb_run.wandb is None
+    assert quiet(new, 'predict', 'damn')[2].tolist()==pytest.approx(quiet(learn, 'predict', 'damn')[2].tolist(), abs=1e-6)
 
 def test_active_run(learn, tmp_path):
     "Logs to a run that is open, after what is there, and leaves it open"
@@ -422,3 +422,118 @@ def test_hypers_hold_no_none():
     learn = toxicity_learner(loaders(48))
     learn.create_opt()
     assert all(v is not None for o in learn.opt.hypers for v in o.values()) and {'lr','wd'}<=set(learn.opt.hypers[0])
+
+# When a run ends
+
+def ids(tmp_path): return sorted({o.name.split('-')[3] for o in tmp_path.glob('wandb/offline-run-*')})
+
+def test_ends_with_the_call(learn, tmp_path):
+    "Each call is a run of its own; nothing is open after it, and the id is free"
+    import wandb
+    cb = WandbRun('p', dir=tmp_path)
+    quiet(learn, 'fine_tune', 1, cbs=cb)
+    assert cb.wandb is None and wandb.run is None and len(ids(tmp_path))==1 and Log(tmp_path).exit[0].exit_code==0
+    assert quiet(learn, 'predict', 'damn')[2].shape==(2,)
+    quiet(learn, 'fit', 1, cbs=cb)
+    assert cb.wandb is None and len(ids(tmp_path))==2
+
+@pytest.mark.parametrize('end', ['nothing','wandb.finish','cb.finish'])
+def test_id_is_free(learn, tmp_path, end):
+    "A run is taken up by its id as with W&B itself: from the same callback, whose steps go on, and from a new one"
+    import wandb
+    cb = WandbRun('p', dir=tmp_path, id='abc', resume='allow')
+    quiet(learn, 'fit', 1, cbs=cb)
+    {'nothing':lambda: None, 'wandb.finish':wandb.finish, 'cb.finish':cb.finish}[end]()
+    quiet(learn, 'fit', 1, cbs=cb)
+    assert (cb.step,cb.n_fits)==(2*len(learn.dls.train),2)
+    quiet(learn, 'fit', 1, cbs=WandbRun('p', dir=tmp_path, id='abc', resume='allow'))
+    with wandb.init(project='p', id='abc', resume='allow', dir=tmp_path) as run: assert run.id=='abc'
+    assert ids(tmp_path)==['abc']
+
+class Break(Callback):
+    def __init__(self, error): self.error = error
+    def after_batch(self):
+        if self.training and self.iter==1: raise self.error
+
+@pytest.mark.parametrize('error', [RuntimeError('broken'), KeyboardInterrupt()], ids=repr)
+@pytest.mark.parametrize('inside', [False,True])
+def test_broken_off(learn, tmp_path, error, inside):
+    "A fit that fails or is stopped ends its run as failed, leaves no callback of ours in the learner, and the next fit is logged"
+    cb = WandbRun('p', dir=tmp_path/'a')
+    learn.add_cb(cb) if inside else None
+    with pytest.raises(type(error)): quiet(learn, 'fit', 1, cbs=[Break(error)] if inside else [cb,Break(error)])
+    assert cb.wandb is None and not cb.trained and not learn._grab_cbs(GradNorm) and Log(tmp_path/'a').exit[0].exit_code==1
+    cb.kwargs['dir'] = tmp_path/'b'
+    quiet(learn, 'fit', 1, cbs=None if inside else cb)
+    log = Log(tmp_path/'b')
+    assert log.exit[0].exit_code==0 and len(log.column('valid/loss'))==1 and not learn._grab_cbs(GradNorm)
+
+@pytest.mark.parametrize('how', ['given','active'])
+def test_runs_of_the_user_stay_open(learn, tmp_path, how):
+    "Passed or active, also after an error, and after predictions of copies"
+    import wandb
+    from copy import deepcopy
+    with wandb.init(project='p', dir=tmp_path) as run:
+        cb = WandbRun(run=run) if how=='given' else WandbRun()
+        learn.add_cb(cb)
+        quiet(learn, 'fit', 1)
+        with pytest.raises(RuntimeError): quiet(learn, 'fit', 1, cbs=Break(RuntimeError('broken')))
+        copied = deepcopy(learn)
+        assert copied.wandb_run.wandb is None and copied.wandb_run.given is None and quiet(copied, 'predict', 'damn')[2].shape==(2,)
+        quiet(learn, 'fit', 1)
+        cb.finish()
+        assert wandb.run is run
+        run.log({'mine':1})
+    log = Log(tmp_path)
+    assert len(log.column('valid/loss'))==2 and log.column('mine')==[1] and log.exit[0].exit_code==0
+
+def test_with_block_holds_the_run(learn, tmp_path):
+    "Several calls, one that fails among them, and thresholds afterwards: one run"
+    with WandbRun('p', dir=tmp_path) as cb:
+        quiet(learn, 'fit', 1, cbs=cb)
+        with pytest.raises(RuntimeError): quiet(learn, 'fit', 1, cbs=[cb,Break(RuntimeError('broken'))])
+        quiet(learn, 'fit', 1, cbs=cb)
+        learn.labels = learn.labels.with_thresholds([0.25,0.75])
+    log = Log(tmp_path)
+    assert len(ids(tmp_path))==1 and len(log.column('valid/loss'))==2 and log.summary['thresholds/insult']==0.75
+
+def test_stock_learner_ends_its_run(tmp_path):
+    from fastai.learner import Learner
+    dls = loaders(48, 'label')
+    learn = Learner(dls, load_transformer(tiny_checkpoint(), dls.vocab), loss_func=nn.CrossEntropyLoss(), splitter=transformer_splitter, cbs=HFInputs())
+    quiet(learn, 'fit', 1, cbs=(cb := WandbRun(dir=tmp_path)))
+    assert cb.wandb is None and Log(tmp_path).exit[0].exit_code==0
+
+# What ends a fit, and names
+
+def test_last_epoch_before_an_early_stop(learn, tmp_path):
+    "`EarlyStoppingCallback` comes before the callback that logs; its last epoch is logged all the same, and once"
+    from fastai.callback.tracker import EarlyStoppingCallback
+    with WandbRun(dir=tmp_path) as cb: quiet(learn, 'fit', 5, 0., cbs=[cb,EarlyStoppingCallback(patience=1)])
+    assert len(learn.recorder.values)==2 and Log(tmp_path).column('valid/loss')==pytest.approx([o[1] for o in learn.recorder.values])
+
+def test_fit_that_is_cancelled_in_a_batch(learn, tmp_path):
+    "The epoch before is not logged again"
+    class Cancel(Callback):
+        def after_batch(self):
+            if self.training and self.epoch==1 and self.iter==1: raise CancelFitException
+    with WandbRun(dir=tmp_path) as cb: quiet(learn, 'fit', 3, cbs=[cb,Cancel()])
+    assert len(Log(tmp_path).column('valid/loss'))==1
+
+def test_grad_norm_is_the_callback(learn, tmp_path):
+    "The name is that of the callback, with `WandbRun` beside it or without; its value is there after a step, and none after a batch without one"
+    from fastai.callback.training import GradientAccumulation
+    learn.add_cb(own := GradNorm())
+    with WandbRun(dir=tmp_path) as cb: quiet(learn, 'fit', 1, cbs=cb)
+    assert learn.grad_norm is own and float(own.value)>0
+    quiet(learn, 'fit', 1, cbs=GradientAccumulation(10**6))
+    assert own.value is None
+    learn.remove_cb(GradNorm)
+    assert 'grad_norm' not in vars(learn)
+
+def test_figures_of_validate_have_their_names(learn):
+    "After `validate()` no figure has the name of its neighbour"
+    quiet(learn, 'fit', 1)
+    want = quiet(learn, 'validate')
+    got = epoch_figures(learn)
+    assert np.isnan(got.pop('train/epoch_loss')) and list(got.values())==pytest.approx(list(want)) and list(got)[:3]==['valid/loss','valid/roc_auc','valid/roc_auc/toxic']

@@ -251,3 +251,50 @@ def test_evaluate_not_installed(monkeypatch):
 
 def test_evaluate_not_there(tmp_path, evaluate_cache):
     with pytest.raises(ValueError, match='cannot load the metric'): evaluate_metric(tmp_path/'nowhere')
+
+# By name, wherever metrics are passed
+
+@pytest.mark.filterwarnings('ignore:no (training|validation) text')
+@pytest.mark.parametrize('metrics,names', [('f1', ['f1']), ('roc_auc,f1_micro , mcc', ['roc_auc','f1_micro','mcc']), (['f1 insult', sk.hamming_loss], ['f1 insult','hamming_loss']), (('brier',), ['brier']),
+                                           ([MaskedF1(0.3), 'recall'], ['f1','recall']), ([], []), (None, ['roc_auc','f1'])], ids=str)
+def test_metrics_by_name(metrics, names):
+    "A name, several, names among functions: in the call that makes the learner, and set later"
+    learn = learner(metrics)
+    assert learn.metrics.attrgot('name')==names
+    if metrics is None: return
+    learn.metrics = metrics
+    assert learn.metrics.attrgot('name')==names
+
+@pytest.mark.filterwarnings('ignore:no (training|validation) text')
+def test_named_metrics_measure():
+    "The columns are those of `label_metric`, at the thresholds of the labels"
+    learn = learner(['f1','f1 insult'])
+    fitted(learn, 1)
+    learn.labels = learn.labels.with_thresholds(0.4)
+    with learn.no_bar(),learn.no_logging(): (_,f1,insult),(probs,targs) = learn.validate(),[o.numpy() for o in learn.get_preds()]
+    assert (f1,insult)==pytest.approx((masked_score('f1', targs, probs, 0.4), masked_scores('f1', targs, probs, 0.4)[1]))
+
+@pytest.mark.filterwarnings('ignore:no (training|validation) text')
+@pytest.mark.parametrize('metrics,hint', [('auc','roc_auc'), ('ROC-AUC','roc_auc'), ('f1_score','f1'), ('F1','f1'), ('f1_macr','f1'), ('accuracy_multi','accuracy'), ('avg_precision','precision'), (['f1','rocauc insult'],'roc_auc'), ('mcc_micro_','mcc'), ('xyz',None)])
+def test_unknown_metrics(metrics, hint):
+    "Fail at once, with the name that may be meant"
+    with pytest.raises(ValueError, match='`metrics` has no') as e: learner(metrics)
+    assert (f'did you mean {hint!r}' in str(e.value)) if hint else 'did you mean' not in str(e.value)
+    with pytest.raises(ValueError, match='`metrics` has no'): learner(None).metrics = metrics
+
+@pytest.mark.filterwarnings('ignore:no (training|validation) text')
+@pytest.mark.parametrize('bad', [0.5, [3], {'f1':0.5}, [b'f1']], ids=str)
+def test_no_metrics(bad):
+    with pytest.raises((TypeError,ValueError), match='`metrics` has'): learner(bad)
+
+def test_metrics_of_numbers():
+    from fastai.data.all import ColReader,DataBlock,RandomSplitter,RegressionBlock
+    df = comments(40).assign(y=np.linspace(0, 1, 40))
+    dls = DataBlock(blocks=(TransformerTextBlock(tiny_checkpoint('bert')), RegressionBlock), get_x=ColReader('text'), get_y=ColReader('y'), splitter=RandomSplitter(seed=0)).dataloaders(df, bs=8)
+    a,b = [toxicity_learner(dls, metrics=o, precision='fp32') for o in (None,'rmse')]
+    assert a.metrics.attrgot('name')==['rmse','mae'] and a.metrics[0] is not b.metrics[0]
+    with pytest.raises(ValueError, match=r"no 'f1': expected some of \['rmse', 'mae'\] for numbers"): toxicity_learner(dls, metrics='f1')
+    with a.no_bar(),a.no_logging():
+        a.fit(1)
+        loss,rmse,mae = a.validate()
+    assert rmse==pytest.approx(loss**0.5, rel=1e-4)

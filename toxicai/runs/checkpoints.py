@@ -35,6 +35,12 @@ class Checkpoint(FitGuard):
         self.first_rng = self.start_rng = None # Generators when the fit, and this pass over the loader, began
         self.asked = None # Signal that has come
 
+# %% ../../nbs/81_runs.checkpoints.ipynb #7baec8a6
+@patch
+def __getstate__(self:Checkpoint):
+    gone = dict.fromkeys(('found','first_rng','start_rng','asked','learn_','call','about'))
+    return {**self.__dict__, **gone, 'active':False}
+
 # %% ../../nbs/81_runs.checkpoints.ipynb #3ab68c1f
 def run_place(
     position:dict, # As a checkpoint has it

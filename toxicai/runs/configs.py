@@ -4,21 +4,28 @@
 
 # %% auto #0
 __all__ = ['setting_places', 'sweepable', 'SettingError', 'Setting', 'ema_setting', 'soup_setting', 'unfreezing_setting',
-           'reaching', 'check_settings', 'arg_names', 'rows_with_copies', 'config_loaders', 'config_loss',
-           'config_learner', 'config_callbacks', 'train_config']
+           'reaching', 'check_settings', 'check_values', 'arg_names', 'check_fixed', 'possible_metrics',
+           'rows_with_copies', 'config_loaders', 'config_loss', 'config_learner', 'config_callbacks', 'train_config']
 
 # %% ../../nbs/83_runs.configs.ipynb #a9bc670e
-import difflib,inspect
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable,Container
 from dataclasses import dataclass
+from numbers import Integral,Real
+from pathlib import Path
 
-import pandas as pd
-from fastcore.all import L
+import numpy as np,pandas as pd
+from fastai.learner import mk_metric
+from fastcore.all import L,patch
+from torch import Tensor
+from ..labels import *
+from ..strings import *
 from ..text.attacks import *
 from ..text.tokenizer import *
 from ..text.models import *
 from ..data.loaders import *
 from ..train.losses import *
+from ..train.metrics import *
 from ..train.provenance import *
 from ..train.averaging import *
 from ..train.learner import *
@@ -35,12 +42,55 @@ class Setting:
     doc:str # What it is, with its range
     arg:str = None # Argument that it becomes; that of its own name by default
     make:Callable = None # For 'callbacks': function of the value and of all settings that gives a callback
+    takes:tuple = () # Types of its values: `float` for numbers, `int` for whole ones, `str`, `list`, `dict`
+    among:Container = () # Values with a name of their own; with neither `takes` nor `among` any value is
 
     def __post_init__(self):
         if self.place not in setting_places:
             raise SettingError(f"a setting cannot reach {self.place!r}: expected one of {list(setting_places)}")
         if (self.place=='callbacks') != callable(self.make):
             raise SettingError("`make` is what a setting of the callbacks needs, and no other")
+
+# %% ../../nbs/83_runs.configs.ipynb #494b8456
+_types = {float:'a number', int:'a whole number', str:'a text', dict:'a dict'}
+
+@patch
+def wants(self:Setting) -> str: # Such as 'a number, or one of ['auto']'
+    "Which values the setting has"
+    types = [_types.get(o, f'a {o.__name__}') for o in self.takes]
+    return ', or '.join([*types, *([f'one of {list(self.among)}'] if self.among else [])]) or 'any value'
+
+@patch
+def has(self:Setting,
+    value, # A value; None stands for the default
+) -> bool:
+    "Is `value` one of this setting?"
+    if value is None or not (self.takes or self.among): return True
+    if isinstance(value, str) and value in self.among: return True
+    if isinstance(value, bool): return False
+    kinds = {float:Real, int:Integral}
+    return any(isinstance(value, kinds.get(o, o)) for o in self.takes)
+
+@patch
+def hint(self:Setting,
+    value:str, # Text that is no value of this setting
+) -> str: # What may be meant; '' where nobody knows
+    "The number that `value` spells, or a name like it"
+    near = near_names(value, self.among)
+    if near: return f'; did you mean {near[0]!r}?'
+    try: x = float(value)
+    except ValueError: return ''
+    return f'; without quotes {x:g} is one' if self.has(int(x) if x.is_integer() else x) else ''
+
+@patch
+def check(self:Setting,
+    name:str, # What the setting is called
+    value, # What was asked for
+):
+    "Raise a `SettingError` unless `value` is one of this setting"
+    if self.has(value): return
+    hint = self.hint(value) if isinstance(value, str) else ''
+    raise SettingError(f"the setting {name!r} has the value {value!r}: expected {self.wants()}{hint}")
 
 # %% ../../nbs/83_runs.configs.ipynb #65129811
 def ema_setting(decay, settings):
@@ -56,43 +106,45 @@ def unfreezing_setting(until, settings):
     return GradualUnfreezing(until, settings.get('frozen', 0))
 
 # %% ../../nbs/83_runs.configs.ipynb #8aea4402
+_factors = (list,tuple,np.ndarray,Tensor)
+
 sweepable = dict(
-    augment=Setting('rows', 'Share of the training rows that get a perturbed copy, in [0,1]'),
-    attack_share=Setting('rows', 'Share of the words of such a copy that are changed, in (0,1]'),
-    checkpoint=Setting('loaders', 'Name on the Hub or a folder'),
-    max_length=Setting('loaders', 'Tokens kept of a text'),
-    cut=Setting('loaders', "'head', 'tail' or 'head_tail'"),
+    augment=Setting('rows', 'Share of the training rows that get a perturbed copy, in [0,1]', takes=(float,)),
+    attack_share=Setting('rows', 'Share of the words of such a copy that are changed, in (0,1]', takes=(float,)),
+    checkpoint=Setting('loaders', 'Name on the Hub or a folder', takes=(str,Path)),
+    max_length=Setting('loaders', 'Tokens kept of a text', takes=(int,)),
+    cut=Setting('loaders', 'What is kept of a long text', among=('head','tail','head_tail')),
     rules=Setting('loaders', 'Preset of normalisation rules'),
-    bs=Setting('loaders', 'Texts in a training batch'),
-    balance=Setting('loaders', 'How far training evens the classes out, in [0,1]'),
-    pooling=Setting('network', "'own' or 'mean'"),
-    dropout=Setting('network', 'Of the head, in [0,1]'),
-    attn_dropout=Setting('network', 'Of the attention weights, in [0,1]'),
-    precision=Setting('network', "'bf16', 'fp16' or 'fp32'"),
-    clip=Setting('network', 'Largest norm of the gradient; 0 for no limit'),
-    wd=Setting('network', 'Weight decay'),
-    lora=Setting('network', 'Rank of low-rank adapters'),
-    loss=Setting('loss', 'A key of `loss_classes`'),
-    class_weight=Setting('loss', "'balanced', or a factor for each class", arg='weight'),
-    pos_weight=Setting('loss', "'balanced', or a factor for each class"),
-    label_smoothing=Setting('loss', 'In [0,1)'),
-    gamma=Setting('loss', 'Of the focal loss'),
-    alpha=Setting('loss', 'Of the focal loss'),
-    gamma_neg=Setting('loss', 'Of the asymmetric loss'),
-    gamma_pos=Setting('loss', 'Of the asymmetric loss'),
-    neg_clip=Setting('loss', '`clip` of the asymmetric loss', arg='clip'),
-    epochs=Setting('fit', 'With the whole network'),
-    lr=Setting('fit', 'Learning rate of the head', arg='base_lr'),
-    lr_mult=Setting('fit', 'Ratio of the highest rate to the lowest'),
-    decay=Setting('fit', 'Factor of the rate from each layer to the one before it'),
-    freeze_epochs=Setting('fit', 'With the head alone, before'),
-    frozen=Setting('fit', 'Parameter groups that are never trained'),
-    warmup=Setting('fit', 'Share of the steps in which the rate rises', arg='pct_start'),
-    schedule=Setting('fit', "'one_cycle' or 'linear'"),
-    ema=Setting('callbacks', 'Decay of the moving average of the weights, in (0,1)', make=ema_setting),
-    soup=Setting('callbacks', 'Best checkpoints that a greedy soup is made of', make=soup_setting),
-    unfreezing=Setting('callbacks', 'Share of the fit after which all groups are trained', make=unfreezing_setting),
-    seed=Setting('run', 'Of the head, the order of the batches and dropout'))
+    bs=Setting('loaders', 'Texts in a training batch', takes=(int,)),
+    balance=Setting('loaders', 'How far training evens the classes out, in [0,1]', takes=(float,)),
+    pooling=Setting('network', 'How the head sees a text', among=('own','mean')),
+    dropout=Setting('network', 'Of the head, in [0,1]', takes=(float,)),
+    attn_dropout=Setting('network', 'Of the attention weights, in [0,1]', takes=(float,), among=('auto',)),
+    precision=Setting('network', 'Of the arithmetic in training', among=('auto','bf16','fp16','fp32')),
+    clip=Setting('network', 'Largest norm of the gradient; 0 for no limit', takes=(float,)),
+    wd=Setting('network', 'Weight decay', takes=(float,)),
+    lora=Setting('network', 'Rank of low-rank adapters', takes=(int,dict)),
+    loss=Setting('loss', 'A key of `loss_classes`', among=loss_classes),
+    class_weight=Setting('loss', "'balanced', or a factor for each class", arg='weight', takes=_factors, among=('balanced',)),
+    pos_weight=Setting('loss', "'balanced', or a factor for each class", takes=_factors, among=('balanced',)),
+    label_smoothing=Setting('loss', 'In [0,1)', takes=(float,)),
+    gamma=Setting('loss', 'Of the focal loss', takes=(float,)),
+    alpha=Setting('loss', 'Of the focal loss', takes=(float,*_factors)),
+    gamma_neg=Setting('loss', 'Of the asymmetric loss', takes=(float,)),
+    gamma_pos=Setting('loss', 'Of the asymmetric loss', takes=(float,)),
+    neg_clip=Setting('loss', '`clip` of the asymmetric loss', arg='clip', takes=(float,)),
+    epochs=Setting('fit', 'With the whole network', takes=(int,)),
+    lr=Setting('fit', 'Learning rate of the head', arg='base_lr', takes=(float,)),
+    lr_mult=Setting('fit', 'Ratio of the highest rate to the lowest', takes=(float,)),
+    decay=Setting('fit', 'Factor of the rate from each layer to the one before it', takes=(float,)),
+    freeze_epochs=Setting('fit', 'With the head alone, before', takes=(int,)),
+    frozen=Setting('fit', 'Parameter groups that are never trained', takes=(int,)),
+    warmup=Setting('fit', 'Share of the steps in which the rate rises', arg='pct_start', takes=(float,)),
+    schedule=Setting('fit', 'How the rates rise and fall', among=('one_cycle','linear')),
+    ema=Setting('callbacks', 'Decay of the moving average of the weights, in (0,1)', make=ema_setting, takes=(float,)),
+    soup=Setting('callbacks', 'Best checkpoints that a greedy soup is made of', make=soup_setting, takes=(int,)),
+    unfreezing=Setting('callbacks', 'Share of the fit after which all groups are trained', make=unfreezing_setting, takes=(float,)),
+    seed=Setting('run', 'Of the head, the order of the batches and dropout', takes=(int,)))
 
 # %% ../../nbs/83_runs.configs.ipynb #bec02179
 def reaching(
@@ -112,9 +164,16 @@ def check_settings(
     known = list(sweepable if known is None else known)
     odd = [o for o in names if o not in known]
     if not odd: return
-    near = difflib.get_close_matches(odd[0], known, n=1)
+    near = near_names(odd[0], known)
     hint = f' (did you mean {near[0]!r}?)' if near else ''
     raise SettingError(f"there is no setting {', '.join(map(repr, odd))}{hint}: expected some of {', '.join(known)}")
+
+def check_values(
+    settings:dict, # Settings by name, and other arguments
+):
+    "Raise a `SettingError` for a value that its setting does not have"
+    for k,v in settings.items():
+        if k in sweepable: sweepable[k].check(k, v)
 
 # %% ../../nbs/83_runs.configs.ipynb #274ce8bf
 def arg_names(
@@ -126,6 +185,24 @@ def arg_names(
 
 _loader_args = [*arg_names(ToxicityDataLoaders.from_df, ('cls','df','seed','kwargs')), 'split_seed']
 _learner_args = arg_names(toxicity_learner, ('dls','checkpoint','cbs','kwargs'))
+
+def check_fixed(
+    fixed:dict, # Settings that do not vary, and arguments for loaders and learner
+):
+    "Raise a `SettingError` for a name or a value that nothing takes"
+    check_settings(fixed, dict.fromkeys([*sweepable, *_loader_args, *_learner_args]))
+    check_values(fixed)
+
+def possible_metrics(
+    fixed:dict, # Settings that do not vary
+) -> list: # Names of columns of the Recorder
+    "What a training may be judged by, as far as it can be told before the data are read"
+    given = fixed.get('metrics')
+    if given is None: given = [o for k in (*label_kinds,'regression') for o in usual_metrics(k)]
+    given = [o.strip() for o in given.split(',')] if isinstance(given, str) else L(given)
+    try: found = [mk_metric(i).name for o in given for i in named_metrics([o], o in list(number_metrics))]
+    except (ValueError,TypeError) as e: raise SettingError(str(e)) from e
+    return ['train_loss','valid_loss',*dict.fromkeys(found)]
 
 # %% ../../nbs/83_runs.configs.ipynb #f5e31c4c
 def rows_with_copies(
@@ -209,7 +286,8 @@ def train_config(
 ) -> TransformerLearner: # Trained
     "A learner, trained as `config` says"
     check_settings(config)
-    check_settings(fixed, dict.fromkeys([*sweepable, *_loader_args, *_learner_args]))
+    check_values(config)
+    check_fixed(fixed)
     settings = {'seed':42, **fixed, **{k:v for k,v in config.items() if v is not None}}
     seed_everything(settings['seed'])
     learn = config_learner(settings, config_loaders(settings, data))

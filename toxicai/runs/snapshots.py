@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np,torch
 from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.progress import ShowGraphCallback
 from fastai.callback.schedule import ParamScheduler
 from fastai.callback.tracker import TrackerCallback
 from fastai.callback.training import GradientAccumulation
@@ -230,7 +231,7 @@ def check_same_run(
 
 # %% ../../nbs/80_runs.snapshots.ipynb #96552764
 _kept = {Recorder:('lrs','iters','values','metric_names','hps'), TrackerCallback:('best','new_best','wait'),
-         GradientAccumulation:('count',), ParamScheduler:('hps',)}
+         GradientAccumulation:('count',), ParamScheduler:('hps',), ShowGraphCallback:('nb_batches',)}
 
 def plain_values(
     o, # Numbers, tensors, and dicts, lists and tuples of them

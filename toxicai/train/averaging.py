@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel,get_ema_multi_avg_fn
 from ..text.models import *
+from .metrics import *
 from .callbacks import *
 from .provenance import *
 
@@ -177,11 +178,10 @@ def _value_now(self:Soup):
     rec,rng = self.recorder,rng_state(self.dls)
     log = rec.log.copy()
     with self.learn.validation_context(inner=True): self.learn._do_epoch_validate()
-    rec.log,values = log,[o.value for o in rec._valid_mets]
+    names = recorder_names(rec)[1] # a value of training is not known here
+    values,rec.log = dict(zip(names, list(rec.log)[-len(names):])),log
     set_rng_state(rng, self.dls)
-    names = [o for o in rec.metric_names[1:] if o!='time'][-len(values):] # training's come first
-    # A value of training is not known here
-    return float(dict(zip(names, values)).get(self.monitor, np.nan))
+    return float(values.get(self.monitor, np.nan))
 
 # %% ../../nbs/65_train.averaging.ipynb #bdbbec15
 @patch
@@ -195,8 +195,7 @@ def _value(self:Soup, state):
 @patch
 def _last_value(self:Soup):
     "The monitored value of the epoch that is over; None where there is none"
-    names,values = [o for o in self.recorder.metric_names[1:] if o!='time'],self.recorder.values[-1]
-    return float(dict(zip(names, values))[self.monitor]) if len(values)==len(names) else None
+    return last_figures(self.recorder).get(self.monitor)
 
 # %% ../../nbs/65_train.averaging.ipynb #ae9b836b
 @patch
@@ -204,7 +203,7 @@ def before_train(self:Soup):
     "Begin with an empty pot"
     if self.active or sits_out(self.learn): return
     self.kept,self.rows,self.active = [],[],True
-    names = [o for o in self.recorder.metric_names[1:] if o not in ('time','train_loss')]
+    names = [o for o in sum(recorder_names(self.recorder), []) if o!='train_loss']
     if self.monitor not in names: raise ValueError(f"`monitor` is {self.monitor!r}: expected one of {names}")
 
 @patch

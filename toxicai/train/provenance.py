@@ -4,10 +4,13 @@
 
 # %% auto #0
 __all__ = ['seed_everything', 'rng_state', 'set_rng_state', 'parts_digest', 'item_bytes', 'column_digest', 'data_digests',
-           'cached_ids', 'ids_digest', 'ids_facts', 'package_versions', 'versions', 'git_state', 'described']
+           'cached_ids', 'ids_digest', 'ids_facts', 'weights_digest', 'Measured', 'package_versions', 'versions',
+           'git_state', 'described']
 
 # %% ../../nbs/64_train.provenance.ipynb #4a2db332
 import hashlib,json,os,platform,random,subprocess
+from dataclasses import dataclass
+from datetime import datetime,timezone
 from functools import partial
 from importlib.metadata import PackageNotFoundError,version
 from pathlib import Path
@@ -15,7 +18,8 @@ from pathlib import Path
 import numpy as np,torch
 from fastai.torch_core import set_seed
 from fastcore.all import L
-from torch import Tensor
+from torch import Tensor,nn
+from ..labels import *
 from ..text.encoding import *
 from ..data.encode import *
 
@@ -121,6 +125,24 @@ def ids_facts(
     "Number and digest of the texts that `dls` gives to the network"
     found = dict(train=cached_ids(dls.train_ds), valid=cached_ids(dls.valid_ds))
     return {k:dict(texts=len(o), sha256=ids_digest(o)) for k,o in found.items() if o is not None and len(o)}
+
+# %% ../../nbs/64_train.provenance.ipynb #62edcecd
+def weights_digest(
+    model:nn.Module, # Any network
+) -> str: # As `parts_digest` gives it; the same on every device
+    "Digest of the first numbers of each tensor of `model`"
+    return parts_digest(o.detach().flatten()[:8].double().cpu().numpy().tobytes() for o in model.parameters())
+
+@dataclass
+class Measured:
+    "Figures of a network, and what they were measured with"
+    figures:dict # Name -> number
+    texts:int # Rows of the validation set
+    labels:LabelSet # Thresholds and calibration; None for numbers
+    weights:str # As `weights_digest` gives it
+    date:str = '' # Day in UTC, such as '2026-05-01'; today by default
+
+    def __post_init__(self): self.date = self.date or datetime.now(timezone.utc).date().isoformat()
 
 # %% ../../nbs/64_train.provenance.ipynb #7b99695a
 def package_versions(
