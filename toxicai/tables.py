@@ -201,7 +201,7 @@ def check_report_folder(
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise FileExistsError(f"{str(folder)!r} is not a folder: "
                               "expected a new name, or the folder of an earlier report")
-    found = {o.name for o in folder.iterdir()} if folder.exists() else set()
+    found = entries(folder) if folder.exists() else set()
     if not found or ('report.html' in found and found<=_parts): return
     raise FileExistsError(f"the folder {str(folder)!r} is not a report, it holds {sorted(found-_parts or found)[:3]}: "
                           "nothing was written; choose another folder")

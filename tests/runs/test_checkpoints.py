@@ -1,5 +1,5 @@
 "A run that was stopped, by whatever, gives the weights of one that was not; and what cannot go on says why"
-import inspect,json,multiprocessing,os,random,resource,signal,subprocess,sys,threading,time
+import inspect,json,multiprocessing,os,random,resource,shutil,signal,subprocess,sys,threading,time
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -375,7 +375,8 @@ def test_half_written(tmp_path):
     "Tensors whose description was never written do not count, and are cleared away"
     stopped(tmp_path)
     n = int(sorted(tmp_path.glob('*.json'))[-1].stem)
-    for o in (f'{n+1:08}.pt', f'{n+1:08}.json.part'): (tmp_path/o).write_bytes(b'half')
+    for o in (f'{n+1:08}.pt', f'{n+7:08}.pt'): shutil.copy(tmp_path/f'{n:08}.pt', tmp_path/o)
+    for o in (f'{n+1:08}.json', f'{n+3:08}.pt'): (tmp_path/files.part_name(o)).write_bytes(b'half')
     call(learner(seed=9), 'resume', tmp_path, cbs=StopAt(0))
     assert not list(tmp_path.glob('*.part')) and len(list(tmp_path.glob('*.pt')))==len(list(tmp_path.glob('*.json')))==2
 

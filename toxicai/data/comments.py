@@ -408,7 +408,7 @@ def _made(rows, cols, plan, kind, classes, path):
     report = {**rows.notes, **rows.report}
     facts = json.dumps(dict(report=report, labels=labels and labels.to_dict()))
     if rows.key:
-        with whole_file(_facts_file(path), shared=True) as part: part.write_text(facts)
+        with whole_file(_facts_file(path)) as part: part.write_text(facts)
     return data,labels,report
 
 def _kept(path):

@@ -146,7 +146,7 @@ def write_arrow(
         first = next(batches)
         schema,batches = first.schema,chain([first], batches)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, shared=True) as part:
+    with whole_file(path) as part:
         with pa.OSFile(str(part), 'wb') as f, pa.ipc.new_stream(f, schema) as writer:
             for o in batches: writer.write_batch(o)
     return path

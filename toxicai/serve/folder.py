@@ -19,6 +19,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from tokenizers import Tokenizer
 from ..labels import *
+from ..files import *
 from ..text.rules import *
 from ..text.encoding import *
 
@@ -127,8 +128,12 @@ class DetectorFolder:
     metrics:dict = field(default_factory=dict) # Name -> number
     drift:dict = field(default_factory=dict) # Backend -> how far its scores are from those of the learner
     root:Path = None # Folder that links may lead to; `path` by default
+    stamp:tuple = None # As `written_stamp` gave it before the folder was read
 
-    def file(self, name): return file_in(self.path, name, self.root)
+    def file(self, name):
+        if self.stamp not in (None,written_stamp(self.path)):
+            raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
+        return file_in(self.path, name, self.root)
     def has(self, name): return (self.path/name).exists()
 
 # %% ../../nbs/20_serve.folder.ipynb #e1cb16c9
@@ -313,6 +318,8 @@ def read_folder(
         raise FileNotFoundError(f"{str(folder)!r} is not a folder: expected one that `learn.save_detector` wrote; "
                                 "`Detector.from_hub` fetches one by its name")
     folder = folder.absolute() # networks may be opened later, from elsewhere
+    settle(folder)
+    stamp = written_stamp(folder)
     d = migrated(read_json(file_in(folder, 'toxicai.json', root)))
     check_meta(d)
     labels = stored_labels(d['labels'])
@@ -324,7 +331,7 @@ def read_folder(
     stored_rules(d['text']['rules'])
     root = None if root is None else Path(root).absolute()
     notes = {k:d[k] for k in record_names}
-    return DetectorFolder(folder, labels, d['head'], d['text'], config, root=root, **notes)
+    return DetectorFolder(folder, labels, d['head'], d['text'], config, root=root, stamp=stamp, **notes)
 
 # %% ../../nbs/20_serve.folder.ipynb #939ddcb4
 def meta_dict(

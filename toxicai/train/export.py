@@ -42,7 +42,7 @@ def check_replaceable(
 ):
     "Raise when something is there that is neither a detector folder nor an empty one"
     if not folder.exists(): return
-    ours = folder.is_dir() and ((folder/'toxicai.json').is_file() or not any(folder.iterdir()))
+    ours = folder.is_dir() and ((folder/'toxicai.json').is_file() or not entries(folder))
     if not ours:
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
                               "pass the name of a new folder, or of a detector folder to replace it")
@@ -353,7 +353,7 @@ def add_onnx(
 # %% ../../nbs/71_train.export.ipynb #961d158c
 @patch
 def save_detector(self:TransformerLearner,
-    folder, # Where to write; replaced only when it is a detector folder already
+    folder, # Where to write: a new folder, an empty one, or a detector folder
     onnx:bool=False, # Write `model.onnx` and `model.int8.onnx` as well? Needs the extra `onnx`
     metrics:dict=None, # Name -> number; those of the last epoch by default
     about:str='', # Markdown for the model card: data, licence, limits
@@ -388,9 +388,10 @@ def push_folder(
     "Upload a detector folder to the Hugging Face Hub"
     from huggingface_hub import HfApi
     read_folder(folder)
-    api = HfApi(token=token)
+    api,names = HfApi(token=token),[*written_files(folder), record_name]
+    if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
     api.create_repo(repo, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message))
+    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=names))
 
 @patch
 @delegates(TransformerLearner.save_detector)

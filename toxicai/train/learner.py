@@ -8,7 +8,7 @@ __all__ = ['target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_
            'shown_texts', 'named_probs', 'rows_right', 'result_marks']
 
 # %% ../../nbs/68_train.learner.ipynb #3ab1e7a6
-import math,os
+import math
 from contextlib import nullcontext
 from functools import partial
 
@@ -21,6 +21,7 @@ from fastai.losses import MSELossFlat
 from fastai.metrics import F1Score,accuracy,mae,rmse
 from fastai.optimizer import OptimWrapper
 from ..labels import *
+from ..files import *
 from ..text.core import *
 from ..text.models import *
 from ..data.encode import *
@@ -334,8 +335,9 @@ def lr_find(self:TransformerLearner,
     num_it:int=100, # Batches
     **kwargs, # For fastai's `lr_find`
 ):
-    "Mock training with a rising learning rate; plots the loss and returns suggestions"
-    return super(TransformerLearner, self).lr_find(start_lr=start_lr, end_lr=end_lr, num_it=num_it, **kwargs)
+    "Mock training with a rising learning rate; plots the loss and returns suggestions. Ctrl-C leaves nothing of it"
+    kwargs.update(start_lr=start_lr, end_lr=end_lr, num_it=num_it)
+    with as_before(self, always=False): return super(TransformerLearner, self).lr_find(**kwargs)
 
 # %% ../../nbs/68_train.learner.ipynb #4f126ac7
 def shown_texts(
@@ -440,14 +442,11 @@ def export(self:TransformerLearner,
 ):
     "Write the learner without data to `path/fname`, for `load_learner`"
     if rank_distrib(): return
-    dls,opt,model,part = self.dls,self.opt,self.model,f'{fname}.part'
+    dls,opt,model,path = self.dls,self.opt,self.model,Path(self.path/fname).absolute()
     for o in self._grab_cbs((HFInputs,FrozenBody)): o.close()
-    Path(self.path/fname).parent.mkdir(parents=True, exist_ok=True)
     if has_lora(model): self.model,self.opt = without_lora(model),None
     try:
-        super(TransformerLearner, self).export(part, **kwargs)
-        os.replace(self.path/part, self.path/fname)
-    except BaseException:
-        Path(self.path/part).unlink(missing_ok=True)
-        raise
+        with asks_for_room('learner', path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as part: super(TransformerLearner, self).export(part, **kwargs)
     finally: self.dls,self.opt,self.model = dls,opt,model
