@@ -205,11 +205,12 @@ def _ask(self:Checkpoint, number, frame):
 @contextmanager
 def signals_to(
     handler, # `handler(number, frame)`
+    numbers=(signal.SIGINT,signal.SIGTERM), # Of the signals
 ):
-    "Let SIGINT and SIGTERM call `handler`, where they can be had and nobody else has them"
+    "Let signals call `handler`, where they can be had and nobody else has them"
     default,old = {signal.SIGINT:signal.default_int_handler, signal.SIGTERM:signal.SIG_DFL},{}
     if threading.current_thread() is threading.main_thread():
-        old = {k:v for k,v in default.items() if signal.getsignal(k)==v}
+        old = {k:default[k] for k in numbers if signal.getsignal(k)==default[k]}
     for k in old: signal.signal(k, handler)
     try: yield
     finally:
