@@ -193,9 +193,9 @@ def test_full_disk(learns, scores, tmp_path):
         (disk/'filler').write_bytes(b'x'*(shutil.disk_usage(disk).free-40_000))
         learns[1].path = disk
         for f in (lambda: learns[1].save_detector(folder), learns[1].export):
-            with pytest.raises(OSError, match='No space left.*Make room'): f()
+            with pytest.raises(OSError, match='(No space left|took not all).*Make room'): f()
         assert which(folder, scores)==0 and not left(disk)
-    finally: subprocess.run(['umount', str(disk)], check=True)
+    finally: subprocess.run(['umount', '-l', str(disk)], check=True)
 
 def test_read_only(learns, scores, tmp_path):
     "Of an ordinary user"
