@@ -8,7 +8,7 @@ __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_t
            'check_names', 'need_columns', 'check_columns', 'as_names']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
-import base64,difflib,html,re
+import base64,html,re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
@@ -39,7 +39,7 @@ def text_grid(
     n:int=300, # Most characters of a cell
 ) -> list: # Lists of strings, the first with the column names
     "The cells of `df` as text"
-    return [list(map(str, df.columns)), *[[cell_text(o, n) for o in r] for r in df.itertuples(index=False)]]
+    return [list(map(str, df.columns)), *[[cell_text(o, n) for o in r] for r in df.itertuples(index=False, name=None)]]
 
 # %% ../nbs/04_tables.ipynb #22b896c3
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
@@ -69,7 +69,7 @@ def html_table(
     "`df` as an HTML table"
     looks = [_look(df.iloc[:,i]) for i in range(df.shape[1])]
     head = _html_row([html.escape(str(o)) for o in df.columns], looks, 'th')
-    cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False)]
+    cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False, name=None)]
     rows = ''.join(_html_row(r, looks, 'td', s) for r,s in zip(cells, row_styles or ['']*len(df)))
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
     return f'{above}<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
@@ -201,7 +201,7 @@ def check_report_folder(
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise FileExistsError(f"{str(folder)!r} is not a folder: "
                               "expected a new name, or the folder of an earlier report")
-    found = {o.name for o in folder.iterdir()} if folder.exists() else set()
+    found = entries(folder) if folder.exists() else set()
     if not found or ('report.html' in found and found<=_parts): return
     raise FileExistsError(f"the folder {str(folder)!r} is not a report, it holds {sorted(found-_parts or found)[:3]}: "
                           "nothing was written; choose another folder")
@@ -275,9 +275,8 @@ def need_columns(
     "Raise a `KeyError` that names missing columns and those that are spelt alike"
     missing = [o for o in names if o not in have]
     if not missing: return
-    near = difflib.get_close_matches(str(missing[0]), [str(o) for o in have], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ''
-    raise KeyError(f"no column {', '.join(map(repr, missing))} in {source}: expected one of {list(have)}{hint}")
+    shown = ', '.join(map(repr, missing))
+    raise KeyError(f"no column {shown} in {source}: expected one of {list(have)}{did_you_mean(missing[0], have)}")
 
 # %% ../nbs/04_tables.ipynb #8192e7bf
 def check_columns(

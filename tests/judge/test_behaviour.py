@@ -92,7 +92,7 @@ def test_save(tmp_path):
     "A page, Markdown, a picture and tables; masked everywhere when asked"
     folder = report(['what a shit day','b'], [.9,.9], [False,True], mask=True).save(tmp_path/'r')
     written = {str(o.relative_to(folder)):o.read_bytes() for o in folder.rglob('*') if o.is_file()}
-    assert set(written)=={'report.html','report.md','figures/kinds.png','tables/kinds.csv','tables/failures.csv'}
+    assert set(written)=={'report.html','report.md','figures/kinds.png','tables/kinds.csv','tables/failures.csv','.toxicai-written.json'}
     assert not any(b'shit' in o for o in written.values()) and b's**t' in written['tables/failures.csv']
     assert b'figures/kinds.png' in written['report.md'] and b'data:image/png' in written['report.html']
 

@@ -260,7 +260,7 @@ def test_save(name, tmp_path):
     with nothing_warned():
         report = judge(judged, n_errors=3, n_boot=5)
         folder = report.save(tmp_path/'report')
-    assert {o.name for o in folder.iterdir()}=={'report.html','report.md','figures','tables'}
+    assert {o.name for o in folder.iterdir()}=={'report.html','report.md','figures','tables','.toxicai-written.json'}
     assert {o.stem for o in (folder/'figures').iterdir()}==set(report.figures)
     assert all(f'figures/{k}.png' in (folder/'report.md').read_text(encoding='utf-8') for k in report.figures)
     for k,df in report.frames.items():

@@ -1,5 +1,5 @@
 "A run that was stopped, by whatever, gives the weights of one that was not; and what cannot go on says why"
-import inspect,json,multiprocessing,os,random,resource,signal,subprocess,sys,threading,time
+import inspect,json,multiprocessing,os,random,resource,shutil,signal,subprocess,sys,threading,time,zipfile
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -20,6 +20,8 @@ from toxicai.train.callbacks import FitGuard,resumable
 from toxicai.train.provenance import rng_state,set_rng_state
 from toxicai.runs.checkpoints import same_weights
 from toxicai import files
+from toxicai.runs.snapshots import CheckpointError,call_args,check_state,checkpoint_file,checkpoint_numbers
+from toxicai.runs.checkpoints import run_place
 from toxicai.train.callbacks import FiniteLoss,rows_of_batch
 from toxicai.test_utils import comments,tiny_checkpoint
 
@@ -375,7 +377,8 @@ def test_half_written(tmp_path):
     "Tensors whose description was never written do not count, and are cleared away"
     stopped(tmp_path)
     n = int(sorted(tmp_path.glob('*.json'))[-1].stem)
-    for o in (f'{n+1:08}.pt', f'{n+1:08}.json.part'): (tmp_path/o).write_bytes(b'half')
+    for o in (f'{n+1:08}.pt', f'{n+7:08}.pt'): shutil.copy(tmp_path/f'{n:08}.pt', tmp_path/o)
+    for o in (f'{n+1:08}.json', f'{n+3:08}.pt'): (tmp_path/files.part_name(o)).write_bytes(b'half')
     call(learner(seed=9), 'resume', tmp_path, cbs=StopAt(0))
     assert not list(tmp_path.glob('*.part')) and len(list(tmp_path.glob('*.pt')))==len(list(tmp_path.glob('*.json')))==2
 
@@ -449,6 +452,273 @@ def test_other_versions(tmp_path):
     info['versions']['torch'] = '1.0'
     path.write_text(json.dumps(info))
     with pytest.warns(UserWarning, match="torch: was '1.0'"): call(learner(), 'resume', tmp_path, cbs=StopAt(0))
+
+# Folders with files of others, and checkpoints of others
+
+their_files = {'2024-05-01.json':'{}', '20240501.json':'{"run": "x"}', '2024.json':'[]', '7.pt':'w', '00000001.json':'{"format": 1}', '00000003.pt':'weights',
+               '00000002.json':'not json', 'notes.part':'', '00000009.pt.part':'', '00000009.json-x.part':'', '12345678.csv':'a', '٠٠٠٠٠٠٠٩.json':'{}', '99999999999999999999.json':'{}', 'model.pt':''}
+
+def test_files_of_others(tmp_path):
+    "Whatever they are called, they stay, and stop nothing"
+    run,alone = tmp_path/'run',learner()
+    run.mkdir()
+    for k,v in their_files.items(): (run/k).write_text(v)
+    (run/'00000004.json').mkdir()
+    call(alone, 'fit', 2)
+    assert not has_checkpoint(run)
+    stopped(run)
+    again = learner(seed=9)
+    call(again, 'resume', run, cbs=StopAt(0))
+    assert_same(alone, again)
+    call(learner(), 'fit', 1, cbs=Checkpoint(run))
+    left = {o.name:o.read_text() for o in run.iterdir() if o.name in their_files}
+    assert left==their_files and (run/'00000004.json').is_dir() and len(list(run.iterdir()))==len(their_files)+5
+
+def test_weights_of_others(tmp_path):
+    "Tensors without a description are removed only where they are the state of a training"
+    torch.save(learner().model.state_dict(), tmp_path/'00000001.pt')
+    call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path, every=1))
+    assert (tmp_path/'00000001.pt').exists() and len(list(tmp_path.glob('*.pt')))==3
+
+def test_link_at_a_name(tmp_path):
+    "It is neither followed nor replaced"
+    run,victim = tmp_path/'run',tmp_path/'victim'
+    run.mkdir()
+    victim.write_text('mine')
+    for o in ('00000001.pt','00000001.pt.part','00000001.json.part','00000002.json'): (run/o).symlink_to(victim)
+    call(learner(), 'fit', 1, cbs=Checkpoint(run))
+    assert victim.read_text()=='mine' and (run/'00000001.pt').is_symlink() and read_checkpoint(run)[0]['finished']
+
+def test_unfinished_behind_damage(tmp_path):
+    "An unfinished run is seen where its newest description is damaged"
+    stopped(tmp_path)
+    sorted(tmp_path.glob('*.json'))[-1].write_text('{')
+    with pytest.raises(FileExistsError, match='holds an unfinished `fit`'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
+
+def test_two_at_once(tmp_path, monkeypatch):
+    "A folder takes one process at a time"
+    monkeypatch.setattr(files.alone_in.__wrapped__, '__defaults__', (0.2,))
+    with files.alone_in(tmp_path):
+        with pytest.raises(TimeoutError, match='another process is writing to'): call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
+    call(learner(), 'fit', 1, cbs=Checkpoint(tmp_path))
+
+@pytest.fixture(scope='module')
+def good(tmp_path_factory):
+    "A run that was stopped, with its newest checkpoint alone"
+    folder = stopped(tmp_path_factory.mktemp('good'))
+    n = checkpoint_numbers(folder)[0]
+    for o in ('json','pt'): checkpoint_file(folder, n, o).unlink()
+    return folder
+
+def changed(good, folder, info=None, state=None):
+    "A copy of the folder `good`, changed by somebody who knows about digests"
+    shutil.copytree(good, folder)
+    n, = checkpoint_numbers(folder)
+    i,s = read_checkpoint(folder)
+    if state is not None: state(s)
+    torch.save(s, checkpoint_file(folder, n, 'pt'))
+    i['sha256'] = files.file_digest(checkpoint_file(folder, n, 'pt'))
+    if info is not None: info(i)
+    checkpoint_file(folder, n, 'json').write_text(json.dumps(i))
+    return folder
+
+def set_in(*path, to=None):
+    def _set(d):
+        for k in path[:-1]: d = d[k]
+        d[path[-1]] = to
+    return _set
+
+bad_info = dict(
+    verb=set_in('call','verb', to='export'), private=set_in('call','verb', to='_do_fit'), dunder=set_in('call','verb', to='__init__'), no_text=set_in('call','verb', to=['fit']),
+    args=set_in('call','args','path', to='/x'), cbs_arg=set_in('call','args','cbs', to=[]), odd_arg=set_in('call','args','lr', to={'slice':[1]}), two_kinds=set_in('call','args','lr', to={'slice':[1,2,3],'tuple':[]}),
+    object_arg=set_in('call','args','lr', to={'object':'os.system'}), batch=set_in('position','batch', to=10**12), minus=set_in('position','batch', to=-1),
+    n_batch=lambda i: i['position'].update(batch=9, n_batch=9), epoch=set_in('position','epoch', to=2), real=set_in('position','epoch', to=0.5), true=set_in('position','fit', to=True), text=set_in('position','n_batch', to='4'), more=set_in('evil', to=1),
+    less=lambda i: i.pop('versions'), date=set_in('time', to='2024-05-01'), infinite=set_in('time', to=float('inf')), finished=set_in('finished', to='no'), every=set_in('every', to=0), sha=set_in('sha256', to='../x'),
+    long=set_in('run', to='x'*10_000), version=set_in('format', to=2), names=set_in('call','cbs', to=[1]))
+
+@pytest.mark.parametrize('name', bad_info)
+def test_hostile_info(name, good, tmp_path):
+    "What is not as `Checkpoint` writes it is an error of one kind, and nothing was called or set"
+    folder,learn = changed(good, tmp_path/'f', info=bad_info[name]),learner(seed=9)
+    before = {k:v.clone() for k,v in learn.model.state_dict().items()}
+    with pytest.raises(CheckpointError): call(learn, 'resume', folder, cbs=StopAt(0))
+    assert all(torch.equal(v, before[k]) for k,v in learn.model.state_dict().items()) and learn.verb_call is None
+
+def optimizer(f):
+    "`f` on the state of the optimizer"
+    return lambda s: f(s['opt'])
+
+bad_state = dict(
+    path=set_in('learn','path', to='/x'), model_dir=set_in('learn','model_dir', to='/x'), counter=set_in('learn','train_iter', to='3'), less=lambda s: s['learn'].pop('epoch'), huge=set_in('learn','epoch', to=2**70), pct=set_in('learn','pct_train', to=float('nan')),
+    tokens=set_in('learn','max_tokens', to=0), cb=set_in('cbs','recorder 0','learn', to=None), cb_method=set_in('cbs','recorder 0','after_batch', to=1), cb_list=set_in('cbs','recorder 0', to=[]), cbs=set_in('cbs', to=None), metric=set_in('metrics', to=[{'func':1}]),
+    weights=lambda s: s['model'].popitem(), shape=lambda s: s['model'].update({next(iter(s['model'])):torch.zeros(1)}), dtype=lambda s: s['model'].update({k:v.double() for k,v in s['model'].items()}), model=set_in('model', to=[]),
+    grad=set_in('grads','classifier.weight', to=torch.zeros(9)), grad_name=set_in('grads','evil', to=torch.zeros(9)), trained=set_in('trained', to=['evil']), trained_none=set_in('trained', to=None), frozen=set_in('frozen_idx', to=99),
+    opt=set_in('opt', to={}), groups=optimizer(lambda o: o.update({k:v[:-1] for k,v in o.items() if k in ('hypers','param_groups')})), hyper=optimizer(lambda o: o[[k for k in o if k!='state'][0]][0].update(evil=1)), opt_state=optimizer(lambda o: o.update(state=None)),
+    scaler=set_in('scaler', to={'scale':'x'}), smooth=set_in('smooth', to={'count':1}), losses=set_in('smooth','losses', to=[1]), python=set_in('rng','now','python', to=(1,2,3)), numpy=set_in('rng','now','numpy', to=('x',torch.zeros(3))),
+    torch=set_in('rng','now','torch', to=torch.zeros(3, dtype=torch.uint8)), loaders=set_in('rng','start','loaders', to=[(3,(1,),None)]), rng=set_in('rng', to=None), no_now=set_in('rng','now', to=None), more=set_in('evil', to=1), none=lambda s: s.clear())
+
+@pytest.mark.parametrize('name', bad_state)
+def test_hostile_state(name, good, tmp_path):
+    folder,learn = changed(good, tmp_path/'f', state=bad_state[name]),learner(seed=9)
+    before,names = {k:v.clone() for k,v in learn.model.state_dict().items()},set(vars(learn))
+    with pytest.raises(CheckpointError, match='of the checkpoint do not fit this learner|expected'): call(learn, 'resume', folder, cbs=StopAt(0))
+    assert all(torch.equal(v, before[k]) for k,v in learn.model.state_dict().items()) and not hasattr(learn, 'evil') and learn.model_dir=='models'
+
+@pytest.mark.parametrize('text', ['','null','['*100_000,'{"a":'*100_000,'\xff','9'*10_000,'{"format":1'])
+def test_no_description(text, good, tmp_path):
+    folder = changed(good, tmp_path/'f')
+    path, = folder.glob('*.json')
+    path.write_text(text, encoding='latin-1')
+    with pytest.raises(CheckpointError, match=path.name): learner().resume(folder)
+
+def test_unchanged(good, tmp_path):
+    "The same copying without a change goes on"
+    whole = learner()
+    call(whole, 'fit', 2)
+    again = learner(seed=9)
+    call(again, 'resume', changed(good, tmp_path/'f'), cbs=StopAt(0))
+    assert_same(whole, again)
+
+class Bomb:
+    def __reduce__(self): return os.mkdir,('RAN',)
+
+@pytest.mark.parametrize('kind', ['pickle','old pickle','packed','list','text','folder','fifo','link'])
+def test_hostile_tensors(kind, good, tmp_path, monkeypatch):
+    "No code runs, nothing is unpacked, nothing hangs"
+    monkeypatch.chdir(tmp_path)
+    folder = changed(good, tmp_path/'f')
+    n, = checkpoint_numbers(folder)
+    path = checkpoint_file(folder, n, 'pt')
+    if kind=='pickle': torch.save(dict(model=Bomb()), path)
+    elif kind=='old pickle': torch.save(dict(model=Bomb()), path, _use_new_zipfile_serialization=False)
+    elif kind=='packed':
+        raw = {o.filename:zipfile.ZipFile(path).read(o) for o in zipfile.ZipFile(path).infolist()}
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as z: [z.writestr(k, v) for k,v in raw.items()]
+    elif kind=='list': torch.save([1], path)
+    elif kind=='text': path.write_text('weights')
+    else: path.unlink()
+    if path.exists(): set_digest(folder, n)
+    if kind=='folder': path.mkdir()
+    if kind=='fifo': os.mkfifo(path)
+    if kind=='link': path.symlink_to(tmp_path/'nowhere')
+    with pytest.raises(CheckpointError, match=f'no checkpoint to go on from.*{path.name}'): learner().resume(folder)
+    assert not (tmp_path/'RAN').exists()
+
+def set_digest(folder, n):
+    info = json.loads(checkpoint_file(folder, n, 'json').read_text())
+    checkpoint_file(folder, n, 'json').write_text(json.dumps({**info, 'sha256':files.file_digest(checkpoint_file(folder, n, 'pt'))}))
+
+def test_fuzzed(good, tmp_path):
+    "Bits, cuts, and values of another type anywhere in both files: `CheckpointError`, or a checkpoint that is accepted, and no other error"
+    rng,folder = random.Random(5),tmp_path/'f'
+    shutil.copytree(good, folder)
+    n, = checkpoint_numbers(folder)
+    js,pt = [checkpoint_file(folder, n, o) for o in ('json','pt')]
+    raw,tensors,values = js.read_bytes(),pt.read_bytes(),[None,True,-1,2**80,1.5,float('nan'),'','x'*9999,[],{},[[]],{'slice':[]},{'array':[['x',1]]},{'array':{}},'\ud800']
+    def places(o, at=()):
+        if isinstance(o, dict): o = o.items()
+        elif isinstance(o, list): o = enumerate(o)
+        else: return [at]
+        return [at]*bool(at)+[p for k,v in o for p in places(v, (*at, k))]
+    learn,kinds = learner(seed=9),[]
+    for i in range(600):
+        pt.write_bytes(tensors)
+        if i%3==0: js.write_bytes(flipped(raw, rng))
+        elif i%3==1:
+            info = json.loads(raw)
+            set_in(*rng.choice(places(info)), to=rng.choice(values))(info)
+            js.write_text(json.dumps(info))
+        else:
+            pt.write_bytes(flipped(tensors, rng))
+            js.write_bytes(raw)
+            set_digest(folder, n)
+        try:
+            info,state = read_checkpoint(folder)
+            call_args(learn, info['call'])
+            run_place(info['position'])
+            if not learn.opt: learn.create_opt()
+            check_state(learn, state)
+            kinds.append('fine')
+        except (CheckpointError,FileNotFoundError) as e: kinds.append(type(e).__name__)
+    assert {'fine','CheckpointError'}<={*kinds}
+
+def flipped(b, rng):
+    b = bytearray(b)
+    if rng.random()<0.3: return bytes(b[:rng.randrange(len(b))])
+    for _ in range(rng.randrange(1, 9)): b[rng.randrange(len(b))] ^= 1<<rng.randrange(8)
+    return bytes(b)
+
+@contextmanager
+def as_nobody():
+    "An ordinary user in this process, where tests run as root"
+    if os.geteuid()==0: os.seteuid(65534)
+    try: yield
+    finally:
+        if os.getuid()==0: os.seteuid(0)
+
+def test_read_only_for_real(tmp_path):
+    "Of an ordinary user: said at once, and a run that is there is not harmed"
+    for o in (tmp_path, *tmp_path.parents[:3]): os.chmod(o, 0o755)
+    learn,again = learner(),learner(seed=9)
+    stopped(tmp_path/'run')
+    before = {o.name:o.read_bytes() for o in (tmp_path/'run').iterdir()}
+    with as_nobody():
+        with pytest.raises(OSError, match='Permission denied.*nothing has been written. Make room, or allow writing'): call(learn, 'fit', 1, cbs=Checkpoint(tmp_path/'new'))
+        with pytest.raises(OSError, match='Permission denied.*is whole'): call(again, 'resume', tmp_path/'run', cbs=StopAt(0))
+    assert before=={o.name:o.read_bytes() for o in (tmp_path/'run').iterdir()}
+
+# Mock trainings that are broken off
+
+class BreakOff(Callback):
+    "Ctrl-C in a batch of training or validation"
+    def __init__(self, event, n, error=KeyboardInterrupt): self.left,self.error = n,error; setattr(self, event, self.count)
+    def count(self):
+        self.left -= 1
+        if self.left==0: raise self.error
+
+def view(learn):
+    "All that a mock training must not change"
+    opt = None if learn.opt is None else learn.opt.state_dict()
+    rec = {k:repr(v) for k,v in vars(learn.recorder).items() if k in ('lrs','iters','losses','values','metric_names')}
+    weights = {k:v.clone() for k,v in learn.model.state_dict().items()}
+    return weights,repr(opt),rec,[type(o).__name__ for o in learn.cbs],repr(getattr(learn, 'final_record', None)),learn.is_dry,str(learn.path),[p.requires_grad for p in learn.model.parameters()]
+
+def assert_same_view(a, b):
+    assert a[1:]==b[1:] and a[0].keys()==b[0].keys() and all(torch.equal(v, b[0][k]) for k,v in a[0].items())
+
+mock = {'lr_find':dict(num_it=20, show_plot=False), 'dry_run':{}, 'validate':{}, 'get_preds':{}, 'tta':dict(n=2)}
+
+@pytest.mark.parametrize('trained', [False,True])
+@pytest.mark.parametrize('verb,event', [(v,e) for v in mock for e in ('before_batch','after_pred','after_batch') ]+[(v,e) for v in ('lr_find','dry_run') for e in ('before_fit','after_backward','after_step')])
+def test_broken_off(verb, event, trained, tmp_path):
+    "Weights, optimizer, callbacks and tables are those before, and training goes on as if nothing had been"
+    def make():
+        learn = learner(path=None)
+        learn.path = tmp_path
+        if trained: call(learn, 'fit', 1, 1e-3)
+        return learn
+    learn = make()
+    before,stop = view(learn),BreakOff(event, 1 if event=='before_fit' or verb not in ('lr_find',) else 3)
+    learn.add_cb(stop)
+    with pytest.raises(KeyboardInterrupt), learn.no_bar(): call(learn, verb, **mock[verb])
+    learn.remove_cb(stop)
+    after = view(learn)
+    if verb not in ('lr_find','dry_run'): after = (*after[:2], before[2], after[3], before[4], *after[5:]) # fastai begins the Recorder anew for each validation
+    assert_same_view(before, after)
+    state = rng_state(learn.dls)
+    call(learn, 'fit', 1, 1e-3)
+    other = make()
+    set_rng_state(state, other.dls)
+    call(other, 'fit', 1, 1e-3)
+    assert same_weights(learn.model, other.model)
+
+def test_rehearsed_figures():
+    "What a model card would say is what training said, not what a dry run did"
+    learn = learner()
+    call(learn, 'fit', 1)
+    figures,values = list(learn.final_record),list(learn.recorder.values)
+    call(learn, 'dry_run')
+    assert list(learn.final_record)==figures and list(learn.recorder.values)==values
 
 # Ends and beginnings
 

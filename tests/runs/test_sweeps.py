@@ -1,5 +1,5 @@
 "Sweeps without a server: nobody repeats a run, a kill loses none, and what is said of the best is true"
-import json,multiprocessing,os,random,runpy,subprocess,sys,time
+import json,multiprocessing,os,random,runpy,shutil,signal,subprocess,sys,time,warnings
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +11,7 @@ from scipy import stats
 
 import toxicai.runs.sweeps
 from toxicai.all import *
+from toxicai.files import file_digest
 from toxicai.runs.sweeps import *
 from toxicai.test_utils import comments,tiny_checkpoint
 
@@ -178,6 +179,97 @@ def test_a_run_that_always_kills(tmp_path):
     assert code(start(tmp_path, die_in_first, 2))==0
     assert [o['state'] for o in read_runs(tmp_path/'s')]==['failed','finished'] and 'died 3 times' in read_runs(tmp_path/'s')[0]['error']
 
+def slow_runs(n, folder): time.sleep(0.1)
+
+def waits(n, folder):
+    "Says that it is in the middle of run `n`, and stays there until it may go on"
+    (folder/f'in-{n}').touch()
+    while not (folder/'go').exists(): time.sleep(0.02)
+
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize('who', ['one','both'])
+def test_killed_with_two_workers(tmp_path, number, who):
+    "One worker or both go in the middle of a run: each run is done to its end once, what was broken off is done again, and nothing is lost or twice"
+    ps = [start(tmp_path, waits, 8) for _ in range(2)]
+    while len(list(tmp_path.glob('in-*')))<2: time.sleep(0.02)
+    gone = ps[:1] if who=='one' else ps
+    for p in gone: os.kill(p.pid, number)
+    assert {code(p) for p in gone}=={-9 if number==signal.SIGKILL else 143}
+    (tmp_path/'go').touch()
+    ps = [o for o in ps if o not in gone]+[start(tmp_path, waits, 8) for _ in gone]
+    assert [code(p) for p in ps]==[0]*len(ps)
+    runs = read_runs(tmp_path/'s')
+    assert [o['state'] for o in runs]==['finished']*8 and [len(o['history']) for o in runs]==[3]*8
+    done = numbers(tmp_path)
+    assert {*done}=={*range(1, 9)} and len(done)==8+len(gone)
+    assert sum(o['tries']-1 for o in runs)==(0 if number==signal.SIGTERM else len(gone))
+    assert [o['config'] for o in runs]==[o['config'] for o in swept(tmp_path/'alone', count=8).runs]
+
+def test_terminated_often(tmp_path):
+    "A machine that is taken away again and again costs no run its tries"
+    for i in range(4):
+        p = start(tmp_path, lambda n,folder: time.sleep(30), 1)
+        while not (tmp_path/'trained.txt').exists() or len(numbers(tmp_path))<i+1: time.sleep(0.02)
+        time.sleep(0.1)
+        os.kill(p.pid, signal.SIGTERM)
+        assert code(p)==143
+    rec, = read_runs(tmp_path/'s')
+    assert (rec['state'],rec['tries'])==('lost',0)
+    assert code(start(tmp_path, slow_runs, 1))==0 and [o['state'] for o in read_runs(tmp_path/'s')]==['finished']
+
+def test_handlers_are_put_back(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    swept(tmp_path, count=1)
+    assert signal.getsignal(signal.SIGTERM)==before
+
+# Folders of others
+
+@pytest.mark.parametrize('name', ['plan.json','made_of.json','seeds.json'])
+def test_files_of_others(tmp_path, name):
+    "A folder with files of such names that no sweep wrote is left alone"
+    (tmp_path/'s').mkdir()
+    (tmp_path/'s'/name).write_text('{"mine": 1}')
+    with pytest.raises(SettingError, match=f"holds .'{name}'., which no sweep wrote: move that elsewhere, or pass another folder"): swept(tmp_path, count=1)
+    assert os.listdir(tmp_path/'s')==[name] and (tmp_path/'s'/name).read_text()=='{"mine": 1}'
+
+def test_plan_in_the_folder(tmp_path):
+    "A plan that lies where the sweep will be stays as it was written"
+    (tmp_path/'s').mkdir()
+    text = json.dumps(plan_of(), indent=7)
+    (tmp_path/'s'/'plan.json').write_text(text)
+    assert len(swept(tmp_path, tmp_path/'s'/'plan.json', 2).runs)==2 and (tmp_path/'s'/'plan.json').read_text()==text
+
+bad_runs = ['[]','{}','{"number": 2, "state": "finished"}','{"number": 1, "state": "fine"}','{"number": true, "state": "failed"}','{"number": 1, "state": ["failed"]}','not json','['*100_000,
+    '{"number": 1, "state": "failed", "config": []}','{"number": 1, "state": "failed", "final": {"valid/f1": "1"}}','{"number": 1, "state": "failed", "history": [1]}','{"number": 1, "state": "failed", "kept": 1}','\u00ff']
+
+@pytest.mark.parametrize('line', bad_runs)
+def test_hostile_runs(tmp_path, line):
+    "What is no record of a sweep is one kind of error, and stays"
+    s = swept(tmp_path, count=1)
+    (s.folder/'runs.jsonl').write_text(line, encoding='latin-1')
+    for f in (lambda: Sweep(s.folder).results(), lambda: Sweep(s.folder).best_learner(), lambda: swept(tmp_path, count=2)):
+        with pytest.raises(SettingError, match='not written by a sweep'): f()
+    assert (s.folder/'runs.jsonl').read_text(encoding='latin-1')==line
+
+def test_quotes_are_private(tmp_path):
+    "An error may quote a comment: the record is for its owner alone"
+    def train(config, data, cbs, **fixed): raise ValueError('cannot read "you idiot"')
+    with pytest.raises(RuntimeError), pytest.warns(UserWarning): swept(tmp_path, count=3, train=train)
+    for o in (tmp_path/'s').rglob('*'):
+        if o.is_file() and b'idiot' in o.read_bytes(): assert o.name=='runs.jsonl' and o.stat().st_mode & 0o077==0
+
+def test_read_only(tmp_path):
+    "Of an ordinary user: results can be looked at where they may be read, and nothing is begun"
+    for o in (tmp_path, *tmp_path.parents[:3]): os.chmod(o, 0o755)
+    swept(tmp_path, count=1)
+    if os.geteuid()==0: os.seteuid(65534)
+    try:
+        with pytest.raises(PermissionError): swept(tmp_path, count=2)
+        with pytest.raises(PermissionError): swept(tmp_path/'new', count=2)
+    finally:
+        if os.getuid()==0: os.seteuid(0)
+    assert len(Sweep(tmp_path/'s').runs)==1
+
 def test_torn_file(tmp_path):
     "What was being written when the power went is not read"
     s = swept(tmp_path, count=2)
@@ -335,6 +427,53 @@ def test_best_learner(trained_sweep):
     with changed_runs(s.folder) as runs: [o.update(kept=k) for o,k in zip(runs, before)]
     pd.testing.assert_frame_equal(kept.classify(texts), new.classify(texts), atol=1e-5)
     with new.no_bar(),new.no_logging(): assert np.isclose(new.validate()[0], s.results()['valid/loss'].min(), atol=1e-5)
+
+class Bomb:
+    def __reduce__(self): return os.mkdir,('RAN',)
+
+@pytest.mark.parametrize('kind', ['pickle','other weights','outside','link','no name','old pickle'])
+def test_best_learner_of_others(trained_sweep, kind, tmp_path, monkeypatch):
+    "Nothing in the folder runs code: what is not the weights that were written is not read, and the learner is trained anew"
+    monkeypatch.chdir(tmp_path)
+    folder = Path(shutil.copytree(trained_sweep.folder, tmp_path/'s'))
+    trained = []
+    def train(config, data, cbs=None, **fixed):
+        trained.append(cbs)
+        return train_config(config, data, cbs, **fixed)
+    s = Sweep(folder, data=comments(48), train=train, **base)
+    rec = s.best_run()
+    file = folder/rec['weights']
+    if kind=='pickle': torch.save(Bomb(), file)
+    elif kind=='other weights': torch.save({}, file)
+    elif kind=='old pickle': torch.save(Bomb(), folder/'best.pkl')
+    with changed_runs(folder) as runs:
+        if kind=='outside': runs[rec['number']-1]['weights'] = '../'+file.name
+        elif kind=='no name': runs[rec['number']-1].pop('weights')
+    if kind=='link':
+        file.rename(tmp_path/'w.pt')
+        torch.save(Bomb(), tmp_path/'w.pt')
+        file.symlink_to(tmp_path/'w.pt')
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        learn = s.best_learner()
+    anew = any('the learner is trained anew' in str(o.message) for o in said)
+    assert not (tmp_path/'RAN').exists() and anew==(kind!='old pickle') and (trained[-1] is None)==anew
+    pd.testing.assert_frame_equal(learn.classify(comments(4).text.tolist()), trained_sweep.best_learner().classify(comments(4).text.tolist()), atol=1e-5)
+
+def test_pickle_with_its_digest(trained_sweep, tmp_path, monkeypatch):
+    "A pickle whose digest stands in the record, as whoever makes a hostile folder can write it, is refused"
+    monkeypatch.chdir(tmp_path)
+    folder = Path(shutil.copytree(trained_sweep.folder, tmp_path/'s'))
+    s = Sweep(folder, data=comments(48), **base)
+    rec = s.best_run()
+    torch.save(Bomb(), folder/rec['weights'])
+    with changed_runs(folder) as runs: runs[rec['number']-1]['sha256'] = file_digest(folder/rec['weights'])
+    with pytest.raises(ValueError, match=f"{rec['weights']}' holds no tensors"): s.best_learner()
+    assert not (tmp_path/'RAN').exists()
+
+def test_kept_without_data(trained_sweep):
+    with pytest.raises(SettingError, match='no data to make the learner with: pass `data`'): Sweep(trained_sweep.folder).best_learner()
+    assert {o.name for o in trained_sweep.folder.iterdir() if o.suffix in ('.pkl','.pt')}=={trained_sweep.best_run()['weights']}
 
 def test_texts_are_asked_for(trained_sweep):
     raw = b''.join(o.read_bytes() for o in trained_sweep.folder.glob('wandb/**/*') if o.is_file())

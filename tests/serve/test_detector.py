@@ -633,7 +633,7 @@ def test_replace(learn, folder, tmp_path):
     (there/'model.onnx').unlink(missing_ok=True)
     (there/'leftover').touch()
     learn.save_detector(there)
-    assert not (there/'leftover').exists() and list(tmp_path.iterdir())==[there] and oct(there.stat().st_mode)[-3:]!='700'
+    assert (there/'leftover').exists() and not (there/'model.int8.onnx').exists() and list(tmp_path.iterdir())==[there] and oct(there.stat().st_mode)[-3:]!='700'
 
 @pytest.mark.parametrize('there', [True, False])
 def test_atomic(learn, folder, tmp_path, there, monkeypatch):
@@ -673,7 +673,8 @@ def test_hub(learn, folder, tmp_path, monkeypatch):
     class Api:
         def __init__(self, token=None): calls.append(token)
         def create_repo(self, repo, private, exist_ok): calls.append((repo, private))
-        def upload_folder(self, repo_id, folder_path, commit_message):
+        def upload_folder(self, repo_id, folder_path, commit_message, allow_patterns):
+            assert {*allow_patterns}=={o.name for o in Path(folder_path).iterdir()}
             (store/'blobs').mkdir(parents=True)
             snap = store/'snapshots'/'abc'
             snap.mkdir(parents=True)

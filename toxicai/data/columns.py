@@ -317,7 +317,7 @@ def find_labels(
     "The label columns of `rows`, by their names and by what is in them"
     first = first_batch(rows)
     rest = [o for o in rows.columns if o not in text_cols]
-    of_classes = [o for o in rest if canonical(o) in known_classes and o not in rows.mixed]
+    of_classes = [o for o in rest if listed_class(o) and o not in rows.mixed]
     known = [o for o in of_classes if looks_like_flags(first[o])]
     if known: return known
     found = [o for o in rest if o.strip().lower() in label_names]

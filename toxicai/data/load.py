@@ -6,9 +6,12 @@
 __all__ = ['sample_csv', 'looks_like_name', 'load_comments', 'Comments', 'catalog', 'known_corpora']
 
 # %% ../../nbs/50_data.load.ipynb #a3c1f556
-import difflib
+from inspect import signature
 from pathlib import Path
 
+from fastcore.meta import delegates
+from ..strings import *
+from .textfiles import *
 from .rows import *
 from .comments import *
 from .corpora import *
@@ -44,11 +47,11 @@ def looks_like_name(
     return not Path(source).suffix and not Path(source).exists() and not set(source)&set('/*?[')
 
 def _refuse_name(name):
-    near = difflib.get_close_matches(name, known_corpora, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ''
-    raise FileNotFoundError(f"{name!r} is neither a file or folder nor one of the corpora {list(known_corpora)}{hint}")
+    raise FileNotFoundError(f"{name!r} is neither a file or folder nor one of the corpora {list(known_corpora)}"
+                            f"{did_you_mean(name, known_corpora)}")
 
 # %% ../../nbs/50_data.load.ipynb #cbf15b86
+@delegates(TextOptions)
 def load_comments(
     source, # A frame, an Arrow table, a `Dataset`, dicts, a file, folder or pattern, or a name in `catalog()`
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
@@ -64,15 +67,17 @@ def load_comments(
     quoting:int=None, # `csv.QUOTE_NONE` where quotes are text; `csv.QUOTE_MINIMAL`, checked, by default
     label_delim:str=None, # Between the labels of one cell, such as ',' or '|'; one label in each by default
     na_values=None, # A label or a list of them that means that nobody looked, such as -1
+    **kwargs, # For `TextOptions`
 ) -> Comments:
     "Labelled comments from any `source`, checked and tidy"
+    check_keywords(kwargs, signature(load_comments).parameters, 'load_comments', reading_elsewhere)
     columns = dict(text_col=text_col, label_cols=label_cols, kind=kind, classes=classes, split_col=split_col,
                    label_delim=label_delim, na_values=na_values)
     if isinstance(source, str) and source in known_corpora:
-        file = dict(delimiter=delimiter, encoding=encoding, quoting=quoting)
+        file = dict(delimiter=delimiter, encoding=encoding, quoting=quoting, **kwargs)
         return _corpus_comments(source, split, keep, drop_missing, **columns, **file)
     if isinstance(source, str) and looks_like_name(source): _refuse_name(source)
-    rows = open_rows(source, delimiter, encoding or 'utf-8', quoting)
+    rows = open_rows(source, delimiter=delimiter, encoding=encoding or 'utf-8', quoting=quoting, **kwargs)
     res = tidy_comments(rows, **columns, keep=keep, drop_missing=drop_missing)
     if res.recognised: print(f"{res.name}: recognised {'; '.join(res.recognised)}")
     return res if split is None else res.part(split)

@@ -6,14 +6,16 @@
 __all__ = ['level_type', 'file_formats', 'packed_endings', 'split_kinds', 'Rows', 'schema_columns', 'readable_columns',
            'name_classes', 'innermost', 'stored_classes', 'innermost_type', 'class_types', 'named_levels',
            'named_columns', 'open_parquet', 'parquet_columns', 'parquet_batches', 'open_arrow', 'arrow_columns',
-           'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat', 'file_format', 'find_files', 'split_of',
-           'file_splits', 'columns_within', 'with_split', 'file_rows', 'series_array', 'frame_rows', 'table_rows',
-           'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts', 'dataset_rows', 'open_rows']
+           'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat', 'file_format', 'unzipped', 'find_files',
+           'split_of', 'file_splits', 'columns_within', 'with_split', 'file_rows', 'hinted', 'series_array',
+           'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts',
+           'dataset_rows', 'open_rows', 'with_numbers', 'rows_frame']
 
 # %% ../../nbs/46_data.rows.ipynb #08d2a677
-import glob,hashlib,lzma,re,tempfile
+import glob,hashlib,re,tempfile
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import astuple,dataclass,field,replace
 from functools import cache,partial
 from itertools import chain
@@ -21,6 +23,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc,pyarrow.parquet as pq
+from fastcore.meta import delegates
 from ..files import *
 from ..tables import *
 from .textfiles import *
@@ -38,6 +41,7 @@ class Rows:
     in_memory: bool = True # Whether the source is in memory anyway
     mixed: tuple = () # Columns whose values do not go together: reading them is an error, reading others is not
     declared: dict = field(default_factory=dict) # Column -> class names in the order that the source declares
+    hint: str = '' # What an error about a missing column adds
 
 def schema_columns(
     schema:pa.Schema, # Of a table
@@ -141,10 +145,10 @@ def open_parquet(
     path:Path, # A Parquet file, perhaps compressed as a whole
 ) -> pq.ParquetFile:
     "A Parquet file that has its end"
-    packed = file_compression(path)
+    packed = file_compression(path) or zip_parts(path)
     if packed is None and path.stat().st_size==0: raise ValueError(f"{path.name!r} is empty: expected a Parquet file")
     try: return pq.ParquetFile(pa.BufferReader(open_raw(path).read()) if packed else path, memory_map=not packed)
-    except (pa.ArrowInvalid,OSError,EOFError,lzma.LZMAError) as e:
+    except (pa.ArrowInvalid,*unpack_errors) as e:
         raise ValueError(f"{path.name!r} is no whole Parquet file: it was cut off, or is something else ({e}); "
                          "fetch it again") from e
 
@@ -179,8 +183,9 @@ def parquet_batches(
 def open_arrow(
     path:Path, # An Arrow file, or a stream in a file
 ): # Reader of `pyarrow.ipc`
-    "An Arrow file of either kind, memory-mapped"
-    source = pa.memory_map(str(path))
+    "An Arrow file of either kind, memory-mapped where it is a file of its own"
+    packed = file_compression(path) or zip_parts(path)
+    source = pa.BufferReader(open_raw(path).read()) if packed else pa.memory_map(str(path))
     is_file = source.read(6)==b'ARROW1'
     source.seek(0)
     try: return pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
@@ -233,7 +238,7 @@ def write_arrow(
         first = next(batches)
         schema,batches = first.schema,chain([first], batches)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path, shared=True) as part:
+    with whole_file(path) as part:
         with pa.OSFile(str(part), 'wb') as f, pa.ipc.new_stream(f, schema) as writer:
             for o in batches: writer.write_batch(o)
     return path
@@ -246,14 +251,15 @@ class FileFormat:
     endings:tuple # Of file names, in lower case
     columns:object # As `csv_columns`: function of (path, `TextOptions`, counter) to column name -> Arrow type
     batches:object # As `csv_batches`: function of (column names or None, path, `TextOptions`, counter)
+    hint:object = None # As `header_hint`: function of (path, `TextOptions`) to what errors about columns add
 
 file_formats = {o.name:o for o in (
-    FileFormat('csv', ('.csv','.tsv','.tab'), csv_columns, csv_batches),
+    FileFormat('csv', ('.csv','.tsv','.tab'), csv_columns, csv_batches, header_hint),
     FileFormat('json', ('.jsonl','.ndjson','.json'), json_columns, json_batches),
     FileFormat('parquet', ('.parquet','.pq'), parquet_columns, parquet_batches),
     FileFormat('arrow', ('.arrow','.feather'), arrow_columns, arrow_batches))}
 
-packed_endings = ('.gz','.zst','.zstd','.bz2','.xz')
+packed_endings = ('.gz','.zst','.zstd','.bz2','.xz','.zip')
 
 def file_format(
     path:Path, # A file
@@ -266,7 +272,7 @@ def file_format(
 # %% ../../nbs/46_data.rows.ipynb #d3a6702b
 def _files_of(path):
     "All files that `path` stands for, in order of their names"
-    if path.is_file(): return [path]
+    if path.is_file() or zip_parts(path): return [path]
     if not path.is_dir(): return [Path(o) for o in sorted(glob.glob(str(path), recursive=True)) if Path(o).is_file()]
     hidden = lambda o: any(p.startswith('.') for p in o.relative_to(path).parts)
     return sorted(o for o in path.rglob('*') if o.is_file() and not hidden(o))
@@ -275,13 +281,22 @@ def _refuse_nothing(what, is_dir):
     why = 'is empty' if is_dir else 'is neither a file nor a folder, and matches none'
     raise FileNotFoundError(f"{what} {why}: expected CSV, TSV, JSON lines, Parquet or Arrow files")
 
+# %% ../../nbs/46_data.rows.ipynb #b9b04248
+def unzipped(
+    path:Path, # A file
+) -> Path: # One that `open_raw` reads
+    "`path`, or the one table in the zip archive that it names"
+    if path.suffix.lower()!='.zip' or not path.is_file(): return path
+    members = zip_members(path)
+    return only_member(path, [o for o in members if file_format(o)] or members[:1])
+
 # %% ../../nbs/46_data.rows.ipynb #e91f06c2
 def find_files(
     source:str|Path, # A file, a folder, or a pattern such as 'data/*.csv.gz'
 ) -> list: # Paths in order of their names
     "The files that `source` stands for, all of one format"
     path = Path(source).expanduser()
-    found,what = _files_of(path),f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
+    found,what = [unzipped(o) for o in _files_of(path)],f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
     if not found: _refuse_nothing(what, path.is_dir())
     tables = [o for o in found if file_format(o)]
     if not tables:
@@ -342,7 +357,8 @@ def _same_columns(paths, how, notes):
     return first
 
 def _file_key(paths, how):
-    facts = [(str(o.resolve()), o.stat().st_size, o.stat().st_mtime_ns) for o in paths]
+    stats = [(zip_parts(o) or [o])[0].stat() for o in paths]
+    facts = [(str(o.resolve()), s.st_size, s.st_mtime_ns) for o,s in zip(paths, stats)]
     return hashlib.sha256(repr((facts, astuple(how))).encode()).hexdigest()[:24]
 
 def _read_files(columns=None, paths=(), splits=(), how=None, report=None):
@@ -352,21 +368,32 @@ def _read_files(columns=None, paths=(), splits=(), how=None, report=None):
             yield name,n,with_split(batch, split, columns)
 
 # %% ../../nbs/46_data.rows.ipynb #83bc5d16
+@delegates(TextOptions)
 def file_rows(
     source:str|Path, # A file, a folder, or a pattern
-    delimiter:str=None, # Between the cells of a CSV file; found in its header by default
-    encoding:str='utf-8', # Of text files
-    quoting:int=None, # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL` for CSV files; the latter, with a check, by default
+    **options, # For `TextOptions`
 ) -> Rows:
     "Rows of files of one of the `file_formats`"
-    paths,how,report,notes = find_files(source),TextOptions(delimiter, encoding, quoting),Counter(),Counter()
+    paths,how,report,notes = find_files(source),TextOptions(**options),Counter(),Counter()
     columns,mixed = readable_columns(_same_columns(paths, how, notes))
     splits = [None]*len(paths) if 'split' in columns else file_splits(paths)
     if splits[0]:
         columns['split'] = pa.string()
         notes['files whose names say their split'] += len(paths)
-    read = partial(_read_files, paths=paths, splits=splits, how=how, report=report)
-    return Rows(str(source), columns, read, _file_key(paths, how), report, notes, in_memory=False, mixed=mixed)
+    read,ask = partial(_read_files, paths=paths, splits=splits, how=how, report=report),file_format(paths[0]).hint
+    return Rows(str(source), columns, read, _file_key(paths, how), report, notes, in_memory=False, mixed=mixed,
+                hint=ask(paths[0], how) if ask else '')
+
+# %% ../../nbs/46_data.rows.ipynb #7a8d05da
+@contextmanager
+def hinted(
+    rows:Rows, # A source
+):
+    "Errors about columns of `rows`, with its hint"
+    try: yield
+    except (KeyError,ValueError) as e:
+        if not rows.hint: raise
+        raise type(e)(f"{e.args[0]}{rows.hint}") from e
 
 # %% ../../nbs/46_data.rows.ipynb #c1cb401f
 def series_array(
@@ -520,19 +547,40 @@ def _refuse_source(source):
                     f"expected a file, a frame, an Arrow table, a Hugging Face data set or a list of dicts{hint}")
 
 # %% ../../nbs/46_data.rows.ipynb #18f5ae7b
+@delegates(TextOptions)
 def open_rows(
     source, # A frame, an Arrow table, a Hugging Face data set, a list of dicts, a file, a folder or a pattern
-    delimiter:str=None, # Between the cells of a CSV file; found in its header by default
-    encoding:str='utf-8', # Of text files
-    quoting:int=None, # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL` for CSV files; the latter, with a check, by default
+    **options, # For `TextOptions`
 ) -> Rows:
     "Rows of any `source` of comments"
     if isinstance(source, (str,Path)):
         if _is_saved_dataset(source): return dataset_rows(hf.load_from_disk(str(source)))
-        return file_rows(source, delimiter, encoding, quoting)
+        return file_rows(source, **options)
     if isinstance(source, pd.DataFrame): return frame_rows(source)
     if isinstance(source, _hf_sets): return dataset_rows(source)
     if isinstance(source, pa.RecordBatchReader): return stream_rows(source, source.schema, 'the reader')
     if hasattr(source, '__arrow_c_stream__'): return table_rows(pa.table(source))
     if _are_records(source): return record_rows(source)
     _refuse_source(source)
+
+# %% ../../nbs/46_data.rows.ipynb #f7ca5cdf
+def with_numbers(
+    s:pd.Series, # A column of text
+) -> pd.Series: # Numbers with NaN for empty cells, or `s`
+    "`s` as numbers where that loses nothing"
+    cells = s[s!=''].dropna()
+    if not len(cells) or cells.str.match(r'[-+]?0\d').any(): return s
+    numbers = pd.to_numeric(cells, errors='coerce')
+    return s if numbers.isna().any() else numbers.reindex(s.index)
+
+def rows_frame(
+    rows:Rows, # A source
+    cols=(), # Columns that stay as they are
+) -> pd.DataFrame: # Rows numbered from 0
+    "All of `rows` as a frame"
+    names = [o for o in rows.columns if o in cols or o not in rows.mixed]
+    batches = [o for _,_,o in rows.read(names)]
+    if not any(map(len, batches)): raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    df = pa.Table.from_batches(batches).to_pandas()
+    texts = [o for o in names if o not in cols and rows.columns[o]==pa.string() and df[o].notna().all()]
+    return df.assign(**{o:with_numbers(df[o]) for o in texts})

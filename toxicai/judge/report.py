@@ -146,6 +146,7 @@ def worst_errors(
         hard,flags = hard_targets(judged),judged.flags()
         sides = {'false alarms':(hard==0)&flags, 'misses':(hard==1)&~flags}
         res = {k:_label_mistakes(judged, o, n) for k,o in sides.items()}
+    res = {k:judged.indexed(df) for k,df in res.items()}
     if judged.texts is None: return res
     return {k:df.assign(text=[mend_surrogates(judged.texts[i]) for i in df.row]) for k,df in res.items()}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from fastai.data.all import *
+from ..files import *
 from ..train.callbacks import *
 from ..train.provenance import *
 from ..train.learner import *
@@ -65,7 +66,7 @@ def check_free(
     folder, # Where a run shall write
 ):
     "Raise when `folder` holds a run that could still go on"
-    infos = [checkpoint_info(folder, o) for o in checkpoint_numbers(folder)[-1:] if run_of(folder, o)]
+    infos = [checkpoint_info(folder, o) for o in checkpoint_numbers(folder) if run_of(folder, o)][-1:]
     if not infos or infos[0]['finished']: return
     verb,place = infos[0]['call']['verb'],run_place(infos[0]['position'])
     how = Checkpoint(folder).how_to_go_on
@@ -81,8 +82,7 @@ def _errors(self:Checkpoint):
         why = getattr(e, 'strerror', None) or str(e).splitlines()[0]
         if not self.n: last = "nothing has been written"
         else: last = f"the checkpoint before it is whole, and `{self.how_to_go_on}` goes on from there"
-        raise OSError(f"no checkpoint could be written to {str(self.folder)!r} ({why}); {last}. "
-                      "Make room, or allow writing") from e
+        raise unwritten('checkpoint', self.folder, why, last) from e
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #2e1da082
 def call_record(
@@ -140,7 +140,7 @@ def first_epoch(self:Checkpoint):
 @contextmanager
 def around_fit(self:Checkpoint):
     "Let signals wait while the fit runs, and write a checkpoint after it"
-    with self._patient():
+    with alone_in(self.folder),self._patient():
         self.first_rng = None
         yield
         self._save()
@@ -211,11 +211,12 @@ def _ask(self:Checkpoint, number, frame):
 @contextmanager
 def signals_to(
     handler, # `handler(number, frame)`
+    numbers=(signal.SIGINT,signal.SIGTERM), # Of the signals
 ):
-    "Let SIGINT and SIGTERM call `handler`, where they can be had and nobody else has them"
+    "Let signals call `handler`, where they can be had and nobody else has them"
     default,old = {signal.SIGINT:signal.default_int_handler, signal.SIGTERM:signal.SIG_DFL},{}
     if threading.current_thread() is threading.main_thread():
-        old = {k:v for k,v in default.items() if signal.getsignal(k)==v}
+        old = {k:default[k] for k in numbers if signal.getsignal(k)==default[k]}
     for k in old: signal.signal(k, handler)
     try: yield
     finally:
@@ -243,10 +244,14 @@ def resume(self:TransformerLearner,
     "Go on with the call whose checkpoints are in `folder`, to its end; a call that is over only gives its weights"
     info,state = found = read_checkpoint(folder)
     check_same_run(self, info)
+    if not info['position']['done'] and info['position']['n_batch']!=len(self.dls.train):
+        raise CheckpointError(f"the checkpoint has {info['position']['n_batch']} batches in an epoch, "
+                              f"this learner has {len(self.dls.train)}: it is damaged, or not of this run")
     if info['finished']:
         if not self.opt: self.create_opt()
         return put_training_state(self, state, within=False)
     call = info['call']
+    args = call_args(self, call)
     missing = set(call['cbs'])-set(L(cbs).attrgot('name'))
     if missing:
         raise ValueError(f"the stopped `{call['verb']}` had the callbacks {sorted(missing)}: "
@@ -254,8 +259,7 @@ def resume(self:TransformerLearner,
     own = next((o for o in self._grab_cbs(Checkpoint) if o.folder==Path(folder)), None)
     guard = Checkpoint(folder, info['every']) if own is None else own
     guard.found,guard.n = found,checkpoint_numbers(folder)[-1]
-    args = {k:arg_from_json(v) for k,v in call['args'].items()}
-    getattr(self, call['verb'])(**args, cbs=L(cbs) + ([guard] if own is None else []))
+    getattr(type(self), call['verb'])(self, **args, cbs=L(cbs) + ([guard] if own is None else []))
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #5d62e333
 def same_weights(

@@ -76,8 +76,8 @@ def hint(self:Setting,
     value:str, # Text that is no value of this setting
 ) -> str: # What may be meant; '' where nobody knows
     "The number that `value` spells, or a name like it"
-    near = near_names(value, self.among)
-    if near: return f'; did you mean {near[0]!r}?'
+    near = did_you_mean(value, self.among)
+    if near: return near
     try: x = float(value)
     except ValueError: return ''
     return f'; without quotes {x:g} is one' if self.has(int(x) if x.is_integer() else x) else ''
@@ -164,9 +164,8 @@ def check_settings(
     known = list(sweepable if known is None else known)
     odd = [o for o in names if o not in known]
     if not odd: return
-    near = near_names(odd[0], known)
-    hint = f' (did you mean {near[0]!r}?)' if near else ''
-    raise SettingError(f"there is no setting {', '.join(map(repr, odd))}{hint}: expected some of {', '.join(known)}")
+    raise SettingError(f"there is no setting {', '.join(map(repr, odd))}: expected some of {', '.join(known)}"
+                       f"{did_you_mean(odd[0], known)}")
 
 def check_values(
     settings:dict, # Settings by name, and other arguments

@@ -29,6 +29,7 @@ from ..judge.figures import *
 from ..data.encode import *
 from ..data.loaders import *
 from ..data.show import *
+from ..train.metrics import *
 from ..train.provenance import *
 from ..train.learner import *
 from ..train.verbs import *
@@ -50,18 +51,19 @@ def epoch_figures(
     learn, # A learner with a Recorder, after an epoch
 ) -> dict: # Name -> number
     "What the Recorder says of the last epoch"
-    cols = zip(learn.recorder.metric_names, learn.recorder.log)
-    return {metric_key(k):float(v) for k,v in cols if k not in ('epoch','time') and v is not None}
+    return {metric_key(k):v for k,v in last_figures(learn.recorder).items()}
 
 # %% ../../nbs/82_runs.tracking.ipynb #ebb4af59
 class GradNorm(Callback):
-    "The norm of the gradient before clipping, as `learn.grad_norm`"
-    order,run_valid = MixedPrecision.order+0.5,False
+    "The norm of the gradient before clipping, as `learn.grad_norm.value`"
+    order,run_valid,value = MixedPrecision.order+0.5,False,None # None until a batch makes a step
+
+    def before_batch(self): self.value = None
 
     def before_step(self):
         "Measure it over all parameters that have a gradient"
         grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-        self.learn.grad_norm = nn.utils.get_total_norm(grads)
+        self.value = nn.utils.get_total_norm(grads)
 
 # %% ../../nbs/82_runs.tracking.ipynb #7ed8a079
 def token_mask(
@@ -245,14 +247,15 @@ class WandbRun(Callback):
         self.project,self.kwargs,self.every = project,kwargs,every
         self.texts,self.mask,self.seed = texts,text_mask(mask),seed
         self.figures,self.model_,self.data = figures,model,data
-        self._forget(run)
+        self.given,self.held = run,False # a run of yours; within a `with` block?
+        self._forget()
         self._start_over()
 
 # %% ../../nbs/82_runs.tracking.ipynb #fe00f8e5
 @patch
-def _forget(self:WandbRun, run=None):
-    "No learner was fitted, nothing is known of `run`"
-    self.wandb,self.opened,self.fitted,self.preset = run,False,None,None
+def _forget(self:WandbRun):
+    "No learner was fitted, and no run is known but that of the user"
+    self.wandb,self.opened,self.fitted,self.preset = self.given,False,None,None
 
 @patch
 def _start_over(self:WandbRun):
@@ -261,13 +264,19 @@ def _start_over(self:WandbRun):
     self.trained,self.count = False,TokenCount()
 
 @patch
-def __getstate__(self:WandbRun): return {**self.__dict__, 'wandb':None, 'opened':False, 'fitted':None, 'learn':None}
+def __getstate__(self:WandbRun):
+    nothing = dict.fromkeys(('given','wandb','fitted','preset'))
+    return {**self.__dict__, **nothing, 'opened':False, 'held':False, 'trained':False}
 
 @patch
-def __enter__(self:WandbRun): return self
+def __enter__(self:WandbRun):
+    self.held = True
+    return self
 
 @patch
-def __exit__(self:WandbRun, kind, *args): self.finish(0 if kind is None else 1)
+def __exit__(self:WandbRun, kind, *args):
+    self.held = False
+    self.finish(0 if kind is None else 1)
 
 # %% ../../nbs/82_runs.tracking.ipynb #1b8e8044
 @patch
@@ -277,7 +286,7 @@ def _open(self:WandbRun):
     takes_active = self.project is None and not self.kwargs
     if self.wandb is None and takes_active: self.wandb = wandb.run
     if self.wandb is None:
-        self._start_over()
+        if 'id' not in self.kwargs: self._start_over() # a run that is taken up by its id goes on
         self.wandb,self.opened = start_run(project=self.project, **self.kwargs),True
     if self.preset is None: self.preset = set(self.wandb.config.keys())
     self.wandb.define_metric('step')
@@ -310,13 +319,13 @@ def _begin_fit(self:WandbRun):
     self.own_norm = not self.learn._grab_cbs(GradNorm)
     if self.own_norm: self.learn.add_cb(GradNorm())
     self.trained,self.n_fits,self.epochs_before = True,self.n_fits+1,self.n_epochs
+    self.n_logged = len(self.learn.recorder.values) # rows of a run that is resumed
 
 # %% ../../nbs/82_runs.tracking.ipynb #b163f44b
 @patch
 def before_batch(self:WandbRun):
-    "Count the tokens; a batch that makes no step has no norm"
+    "Count the tokens"
     if not (self.training and self.trained): return
-    self.learn.grad_norm = None
     mask = token_mask(self.x, self.dls)
     if mask is not None: self.count.add(mask)
 
@@ -329,14 +338,22 @@ def after_batch(self:WandbRun):
     if self.step%self.every and not is_last: return
     losses = {'train/loss':float(self.loss.detach()), 'train/smooth_loss':float(self.smooth_loss)}
     lrs = {f'lr/{i}':h['lr'] for i,h in enumerate(self.opt.hypers)}
-    norm = {} if self.learn.grad_norm is None else {'train/grad_norm':float(self.learn.grad_norm)}
+    value = self.learn.grad_norm.value
+    norm = {} if value is None else {'train/grad_norm':float(value)}
     self._log(**losses, **lrs, **norm, **self.count.figures())
     self.count.restart()
 
 @patch
 def after_epoch(self:WandbRun):
     "What the Recorder says"
-    if self.trained: self._log(**epoch_figures(self.learn))
+    n = len(self.learn.recorder.values)
+    if self.trained and n>self.n_logged: self._log(**epoch_figures(self.learn))
+    self.n_logged = n
+
+@patch
+def after_cancel_fit(self:WandbRun):
+    "The last epoch, where a callback before this one has ended the fit, as `EarlyStoppingCallback` does"
+    self.after_epoch()
 
 # %% ../../nbs/82_runs.tracking.ipynb #d64c5541
 def labels_summary(
@@ -441,6 +458,15 @@ def after_fit(self:WandbRun):
     self.trained,self.fitted = False,self.learn
     self._sum_up()
     if not getattr(self.learn, 'more_fits', False): self._report()
+    if getattr(self.learn, 'verb_call', None) is None: self.end_call(self.learn, False) # of a stock `Learner`
+
+@patch
+def end_call(self:WandbRun, learn, failed):
+    "End what this call has begun; the run too, unless a `with` block holds it"
+    if self.trained and self.own_norm: learn.remove_cb(GradNorm)
+    self.trained = False
+    if self.held: return
+    with or_warn('end of the run'): self.finish(int(failed))
 
 @patch
 def finish(self:WandbRun,

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
-           'check_network_outputs', 'plain_words', 'cannot_run', 'waiting_options', 'onnx_session', 'open_onnx',
-           'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
+           'check_network_outputs', 'folder_network', 'plain_words', 'cannot_run', 'waiting_options', 'onnx_session',
+           'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
            'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'unchanged_file', 'running',
@@ -28,6 +28,8 @@ from ..stored import *
 from ..architectures import *
 from ..text.encoding import *
 from .folder import *
+from .shapes import n_texts
+from .network import Network,check_onnx,check_unchanged
 
 # %% ../../nbs/21_serve.backends.ipynb #878c6b63
 @dataclass(frozen=True)
@@ -89,15 +91,24 @@ def check_network_inputs(
                           "they do not belong together")
 
 def check_network_outputs(
-    shape, # Of the logits as the network says; what is free is no number
+    shape, # Of the logits: formulas
     n_classes:int, # Of the folder
     file:str, # Name of its file
 ):
     "Raise unless a network gives a column for each class"
-    wrong = len(shape)!=2 or (isinstance(shape[-1], int) and shape[-1]!=n_classes)
-    if wrong:
-        raise FolderError(f"the network in {file!r} gives {list(shape)}, the folder has {n_classes} classes: "
-                          "they do not belong together")
+    if len(shape)!=2 or shape[1]!=n_classes:
+        raise FolderError(f"the network in {file!r} does not give {n_classes} numbers for each text, one for a class "
+                          "of the folder: they do not belong together")
+
+def folder_network(
+    folder:DetectorFolder, # A detector folder
+    path:Path, # Its network, an ONNX file
+) -> Network:
+    "The network at `path`, which can serve `folder`"
+    network = check_onnx(path, folder.text['max_length'])
+    check_network_inputs(network.inputs, folder.text['fields'], path.name)
+    check_network_outputs(network.shape, len(folder.labels), path.name)
+    return network
 
 # %% ../../nbs/21_serve.backends.ipynb #fb35ef80
 def plain_words(
@@ -132,17 +143,19 @@ def waiting_options(
 _slower = ['SkipLayerNormFusion'] # takes three times as long on a CPU as the addition and the norm that it fuses
 
 def onnx_session(
-    path:Path, # An ONNX file
+    network:Network, # As `check_onnx` gives it
     threads:int, # That one call may take
 ): # An `InferenceSession`
     "A network in ONNX Runtime on the CPU"
-    path = check_onnx(path)
     import onnxruntime as ort
     opts = ort.SessionOptions()
     opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads,1,3
     for o in waiting_options(ort.__version__).items(): opts.add_session_config_entry(*o)
-    try: return ort.InferenceSession(str(path), opts, providers=['CPUExecutionProvider'], disabled_optimizers=_slower)
-    except Exception as e: raise cannot_run(path, 'onnxruntime', e) from e # its errors have no common class
+    file,providers = str(network.path),['CPUExecutionProvider']
+    try: res = ort.InferenceSession(file, opts, providers=providers, disabled_optimizers=_slower)
+    except Exception as e: raise cannot_run(network.path, 'onnxruntime', e) from e # its errors have no common class
+    check_unchanged(network)
+    return res
 
 # %% ../../nbs/21_serve.backends.ipynb #8a04e47d
 def open_onnx(
@@ -152,11 +165,9 @@ def open_onnx(
     at_once:int=1, # Calls at the same time, which share the threads
 ): # Function from a dict of arrays to logits
     "A network run by ONNX Runtime on the CPU"
-    session = onnx_session(path, threads//at_once)
-    names = [o.name for o in session.get_inputs()]
-    check_network_inputs(names, folder.text['fields'], path.name)
-    check_network_outputs(session.get_outputs()[0].shape, len(folder.labels), path.name)
-    return lambda x: session.run(None, {o:x[o] for o in names})[0]
+    network = folder_network(folder, path)
+    session = onnx_session(network, threads//at_once)
+    return lambda x: session.run(None, {o:x[o] for o in network.inputs})[0]
 
 _in_onnxruntime = partial(Backend, library='onnxruntime', install='toxicai-core[serve]', open=open_onnx, budget=512)
 add_backend(_in_onnxruntime('onnx', file=onnx_files['onnx']))
@@ -184,20 +195,21 @@ def openvino_lacks_bf16() -> str: # '' when nothing is missing
 
 # %% ../../nbs/21_serve.backends.ipynb #069a0107
 def openvino_network(
-    path:Path, # An ONNX file
+    network:Network, # As `check_onnx` gives it
     threads:int, # That it may take
     at_once:int=1, # Calls at the same time, which share the threads
     precision:str='f32', # 'f32' or 'bf16'
 ): # A compiled model
     "A network in OpenVINO on the CPU"
-    path = check_onnx(path)
     hint = 'LATENCY' if at_once==1 else 'THROUGHPUT'
     settings = {'INFERENCE_PRECISION_HINT':precision, 'INFERENCE_NUM_THREADS':threads, 'NUM_STREAMS':at_once,
                 'ENABLE_CPU_PINNING':False, 'PERFORMANCE_HINT':hint}
     try:
         core = openvino_core()
-        return core.compile_model(core.read_model(str(path)), 'CPU', settings)
-    except RuntimeError as e: raise cannot_run(path, 'openvino', e) from e
+        res = core.compile_model(core.read_model(str(network.path)), 'CPU', settings)
+    except RuntimeError as e: raise cannot_run(network.path, 'openvino', e) from e
+    check_unchanged(network)
+    return res
 
 # %% ../../nbs/21_serve.backends.ipynb #ac7b4d4d
 def run_openvino(
@@ -223,12 +235,8 @@ def open_openvino(
     precision:str='f32', # 'f32' or 'bf16'
 ): # Function from a dict of arrays to logits
     "A network run by OpenVINO on the CPU"
-    compiled = openvino_network(path, threads, at_once, precision)
-    names,shape = [o.any_name for o in compiled.inputs],compiled.outputs[0].partial_shape
-    check_network_inputs(names, folder.text['fields'], path.name)
-    sizes = [o.get_length() if o.is_static else None for o in shape] if shape.rank.is_static else []
-    check_network_outputs(sizes, len(folder.labels), path.name)
-    return run_openvino(compiled, names, at_once)
+    network = folder_network(folder, path)
+    return run_openvino(openvino_network(network, threads, at_once, precision), network.inputs, at_once)
 
 _in_openvino = partial(Backend, library='openvino', install='toxicai-core[openvino]', file=onnx_files['onnx'])
 add_backend(_in_openvino('openvino', open=open_openvino))

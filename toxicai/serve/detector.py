@@ -38,6 +38,7 @@ class Detections:
     n_tokens:np.ndarray = None # Tokens of each text before any cut; shape (n,)
     truncated:np.ndarray = None # Was a part of the text not read? shape (n,)
     texts:list = None # Texts as normalised; n of them
+    index:object = None # Names of the rows of the Series or frame that the texts came in; n of them
 
     def __len__(self): return len(self.flags)
     def __iter__(self): return (self[i] for i in range(len(self)))
@@ -59,7 +60,7 @@ def __getitem__(self:Detections,
         at = slice(at%len(self), at%len(self)+1)
     if not isinstance(at, slice):
         raise TypeError(f"`at` is a {type(at).__name__}: expected a number, a slice or the name of a class")
-    return replace(self, **{k:v[at] for k,v in self.given(_columns+_rows).items()})
+    return replace(self, **{k:v[at] for k,v in self.given((*_columns,*_rows,'index')).items()})
 
 # %% ../../nbs/22_serve.detector.ipynb #fb908777
 @patch
@@ -70,7 +71,7 @@ def to_dict(self:Detections) -> dict: # Name of a field -> list; of one with col
 
 @patch
 def to_frame(self:Detections): # A frame with one row for each text
-    "A pandas table: a score and a flag of each class, and what else is there"
+    "A pandas table: a score and a flag of each class, and what else is there; the index is that of the texts"
     try: import pandas as pd
     except ImportError as e:
         raise ImportError("a frame needs pandas, which serving does without: `pip install pandas`, "
@@ -79,7 +80,7 @@ def to_frame(self:Detections): # A frame with one row for each text
     names = columns_of_classes(self.labels, _rows, endings.values())
     for field,values in self.given(endings).items():
         cols.update({f'{k}{endings[field]}':v for k,v in zip(names, values.T)})
-    return pd.DataFrame({**cols, **self.given(_rows)}, index=range(len(self)))
+    return pd.DataFrame({**cols, **self.given(_rows)}, index=range(len(self)) if self.index is None else self.index)
 
 # %% ../../nbs/22_serve.detector.ipynb #3900c881
 def detection_words(
@@ -322,8 +323,8 @@ def __call__(self:Detector,
 ) -> Detections: # of n texts, in their order
     "Judge `texts`"
     check_detail(detail)
-    texts = as_texts(texts, self.folder.text['pairs'])
-    return self._detections(texts, *self._logits(texts), detail)
+    index,texts = row_names(texts),as_texts(texts, self.folder.text['pairs'])
+    return replace(self._detections(texts, *self._logits(texts), detail), index=index)
 
 @patch
 def scores(self:Detector,

@@ -390,6 +390,7 @@ def resumable(
             tell_end(self, call, failed)
         if call.guard is not None: call.guard.after_call(call)
         return res
+    _f.is_resumable = True # what a checkpoint may name
     return _f
 
 # %% ../../nbs/63_train.callbacks.ipynb #f34921e3

@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['check_replaceable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
-           'without_keys', 'config_with_labels', 'save_network', 'save_tokenizer', 'text_facts', 'last_metrics',
-           'folder_versions', 'some_ids', 'known_targets', 'drift_sample', 'score_drift', 'backend_drift', 'card_table',
-           'classes_table', 'drift_table', 'card_head', 'model_card', 'public_name', 'add_onnx', 'push_folder',
+           'without_keys', 'config_with_labels', 'architecture_of', 'save_network', 'save_tokenizer', 'text_facts',
+           'fresh_figures', 'threshold_text', 'figure_records', 'folder_versions', 'some_ids', 'known_targets',
+           'drift_sample', 'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'card_head',
+           'figures_part', 'reports_text', 'model_card', 'public_name', 'add_onnx', 'push_folder',
            'detector_from_pickle']
 
 # %% ../../nbs/71_train.export.ipynb #eeb047ca
@@ -17,12 +18,14 @@ from pathlib import Path
 import numpy as np,pandas as pd,torch
 from fastai.learner import load_learner
 from fastai.torch_core import rank_distrib
-from fastcore.all import delegates,patch
+from fastcore.all import L,delegates,patch
 from torch import nn
 from transformers import PreTrainedModel
 from ..labels import *
 from ..files import *
 from ..tables import *
+from ..architectures import *
+from ..text.tokenizer import *
 from ..text.rules import *
 from ..text.encoding import *
 from ..text.models import *
@@ -42,7 +45,7 @@ def check_replaceable(
 ):
     "Raise when something is there that is neither a detector folder nor an empty one"
     if not folder.exists(): return
-    ours = folder.is_dir() and ((folder/'toxicai.json').is_file() or not any(folder.iterdir()))
+    ours = folder.is_dir() and ((folder/'toxicai.json').is_file() or not entries(folder))
     if not ours:
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
                               "pass the name of a new folder, or of a detector folder to replace it")
@@ -120,6 +123,26 @@ def config_with_labels(
     problem = f"{'single' if exclusive(labels.kind) else 'multi'}_label_classification"
     return {**config, 'id2label':names, 'label2id':{v:k for k,v in names.items()}, 'problem_type':problem}
 
+# %% ../../nbs/71_train.export.ipynb #29fca048
+_unstored = ('_name_or_path','name_or_path','architectures','dtype','transformers_version','return_dict','output_hidden_states','output_attentions')
+
+def architecture_of(
+    model:nn.Module, # A network of transformers
+) -> dict: # For `config.json`
+    "What describes the network, without what belongs to this machine"
+    whole = json.loads(model.config.to_json_string(use_diff=False))
+    dtype = str(next(model.parameters()).dtype).removeprefix('torch.')
+    kinds = {**architecture_keys(whole['model_type']), **dict.fromkeys(_label_keys, 'null')}
+    res = {k:v for k,v in known_keys(whole).items() if v is not None or fits_kinds(v, kinds[k])}
+    res |= dict(dtype=dtype, architectures=[type(model).__name__])
+    check_architecture(res)
+    again = json.loads(stored_config(res).to_json_string(use_diff=False))
+    lost = [k for k,v in whole.items() if k in again and k not in _unstored and again[k]!=v]
+    if lost:
+        raise ValueError(f"the configuration of {type(model).__name__} has {lost[0]!r} = {whole[lost[0]]!r:.80}, which a "
+                         "detector folder cannot hold: leave it as it is by default, or use `learn.export()`")
+    return res
+
 # %% ../../nbs/71_train.export.ipynb #80b24046
 def save_network(
     model:nn.Module, # As `exportable_network` gives it
@@ -130,12 +153,11 @@ def save_network(
     if isinstance(model, MeanPoolClassifier):
         from safetensors.torch import save_model
         save_model(model, folder/weight_files['mean'])
-        encoder = json.loads(model.encoder.config.to_json_string(use_diff=False))
-        encoder = without_keys(encoder, 'architectures', *_local_keys, *_label_keys)
+        encoder = without_keys(architecture_of(model.encoder), 'architectures', *_label_keys)
         config = dict(model_type=own_type, architectures=[type(model).__name__], encoder=encoder)
     else:
         model.save_pretrained(folder, max_shard_size='1000GB', save_original_format=False)
-        config = without_keys(_read(folder/'config.json'), *_local_keys)
+        config = architecture_of(model)
     write_folder_json(folder/'config.json', config_with_labels(config, labels))
 
 # %% ../../nbs/71_train.export.ipynb #4b3bc7c6
@@ -160,14 +182,38 @@ def text_facts(
     return dict(rules=enc.rules.names, max_length=int(enc.max_length), cut=enc.cut, pairs=len(text_cols(dls))==2,
                 fields=list(kept), pads=list(kept.values()), padding_side=enc.padding_side, empty_id=int(enc.empty_id))
 
-def last_metrics(
+def fresh_figures(
     learn, # A learner
-) -> dict: # Name -> number; empty before training
-    "Figures of the last epoch"
-    recorder = getattr(learn, 'recorder', None)
-    values = getattr(recorder, 'final_record', None) or []
-    pairs = zip(getattr(recorder, 'metric_names', [])[1:], values)
-    return {str(k):float(v) for k,v in pairs if isinstance(v, (int,float,np.number)) and np.isfinite(v)}
+): # `Measured`; None before training, and with a warning for figures of other weights
+    "What was last measured on the validation set, as long as the network is the one that was measured"
+    found = getattr(learn, 'measured', None)
+    if found is None or found.weights==weights_digest(learn.model): return found
+    warnings.warn(f"the figures of the last epoch ({', '.join(found.figures)}) belong to other weights than those that "
+                  "are saved: they are left out; call `learn.validate()` before, or pass `metrics=`")
+
+def threshold_text(
+    labels, # A `LabelSet`, or None
+) -> str: # Such as 'toxic 0.5, insult 0.35'; 'none' where no threshold decides
+    "From which score each class counts, and the calibration"
+    if labels is None or exclusive(labels.kind): shown = 'none'
+    else: shown = ', '.join(f'{k} {v:g}' for k,v in zip(labels, labels.thresholds))
+    calibration = getattr(labels, 'calibration', None)
+    return shown if calibration is None else f'{shown}; calibrated by {calibration.method}'
+
+def figure_records(
+    learn, # A learner
+    metrics=None, # Name -> number, of the user
+) -> dict: # `metrics` and `measured` of `toxicai.json`
+    "Figures by name, and what they were measured with; of those that the user states only the names are known"
+    if metrics is not None:
+        stated = {str(k):float(v) for k,v in metrics.items()}
+        odd = [k for k,v in stated.items() if not np.isfinite(v)]
+        if odd: raise ValueError(f"`metrics` has {odd[0]!r} = {stated[odd[0]]}: expected finite numbers")
+        return dict(metrics=stated, measured={'by':'whoever saved this folder'})
+    found = fresh_figures(learn)
+    if found is None: return dict(metrics={}, measured={})
+    measured = dict(by='toxicai', set='validation', texts=found.texts, date=found.date)
+    return dict(metrics=found.figures, measured={**measured, 'thresholds':threshold_text(found.labels)})
 
 _folder_packages = ('toxicai','fastai','torch','transformers','tokenizers','onnx','onnxruntime')
 
@@ -311,21 +357,46 @@ def card_head(
     return (f"---\n{data.to_yaml()}\n---\n\n{title}\n\n"
             f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.").rstrip()
 
+# %% ../../nbs/71_train.export.ipynb #8e5c73d7
+def figures_part(
+    meta:dict, # Content of `toxicai.json`
+) -> str: # Markdown
+    "Figures of the model card, and what they were measured with"
+    if not meta['metrics']: return 'None were stored.'
+    table,o = card_table(['measure','value'], meta['metrics'].items()),meta['measured']
+    if 'set' not in o: return f"{table}\n\nStated by {o.get('by', 'whoever saved this folder')}."
+    note = f"Measured on the {o['set']} set of {o['texts']:,} texts on {o['date']}."
+    now = threshold_text(LabelSet.from_dict(meta['labels']))
+    if o['thresholds']!=now:
+        note += f" Thresholds and calibration were others then ({o['thresholds']}), so figures of decisions differ now."
+    return f'{table}\n\n{note}'
+
+def reports_text(
+    reports, # One report or several, or their Markdown
+) -> str: # Markdown
+    "`reports` in words; a `TypeError` for what is no report"
+    if isinstance(reports, str): return reports.strip()
+    reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
+    odd = [o for o in reports if not callable(getattr(o, 'to_markdown', None))]
+    if odd:
+        raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
+                        "one or several in a list")
+    return '\n'.join(o.to_markdown() for o in reports).strip()
+
 # %% ../../nbs/71_train.export.ipynb #11ddda7e
 def model_card(
     meta:dict, # Content of `toxicai.json`
     base:str=None, # Checkpoint on the Hub that the training began with
     about:str='', # Markdown about data, licence and limits that the folder cannot know
     license:str=None, # Licence identifier of the Hub, such as 'apache-2.0'
-    reports=(), # Such as those of `learn.report()` and `learn.bias_report()`
+    reports=(), # Such as those of `learn.report()` and `learn.bias_report()`: one, several, or their Markdown
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
-    figures = card_table(['measure','value'], meta['metrics'].items()) if meta['metrics'] else 'None were stored.'
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
-    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Figures':figures,
+    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
              'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
-             'Reports':'\n'.join(o.to_markdown() for o in reports).strip(), 'About':about, 'Limits':_card_limits,
+             'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':_for_toxicai+(_for_transformers if meta['head']=='own' else '')}
     return '\n\n'.join([card_head(meta, base, license), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
 
@@ -354,12 +425,12 @@ def add_onnx(
 # %% ../../nbs/71_train.export.ipynb #961d158c
 @patch
 def save_detector(self:TransformerLearner,
-    folder, # Where to write; replaced only when it is a detector folder already
+    folder, # Where to write: a new folder, an empty one, or a detector folder
     onnx:bool=False, # Write `model.onnx` and `model.int8.onnx` as well? Needs the extra `onnx`
-    metrics:dict=None, # Name -> number; those of the last epoch by default
+    metrics:dict=None, # Name -> number; by default what was last measured on the validation set
     about:str='', # Markdown for the model card: data, licence, limits
     license:str=None, # Licence identifier of the Hub
-    reports=(), # For the model card, such as those of `learn.report()` and `learn.bias_report()`
+    reports=(), # One or several for the model card, such as those of `learn.report()` and `learn.bias_report()`
     clean=None, # Names of classes that never count against a text, [] for none; those of `learn.labels` by default
 ) -> Path: # `folder`
     "Write a folder that `Detector` and transformers read; it holds data, no code"
@@ -368,9 +439,10 @@ def save_detector(self:TransformerLearner,
     labels = self.labels if clean is None else self.labels.with_clean(clean)
     labels.check_clean()
     head = 'mean' if isinstance(model, MeanPoolClassifier) else 'own'
-    metrics = last_metrics(self) if metrics is None else {k:float(v) for k,v in metrics.items()}
-    facts = dict(versions=folder_versions(), data=ids_facts(self.dls), metrics=metrics)
+    facts = dict(versions=folder_versions(), data=ids_facts(self.dls), **figure_records(self, metrics))
     meta = meta_dict(labels, head, text_facts(self.dls), **facts)
+    reports = reports_text(reports)
+    model_card(meta, public_name(tfm.checkpoint), about, license, reports) # what is wrong with it, before the work
     with new_folder(folder, check_replaceable) as new:
         save_network(model, labels, new)
         save_tokenizer(tfm.encoder, new)
@@ -392,9 +464,10 @@ def push_folder(
     "Upload a detector folder to the Hugging Face Hub"
     from huggingface_hub import HfApi
     read_folder(folder)
-    api = HfApi(token=token)
+    api,names = HfApi(token=token),[*written_files(folder), record_name]
+    if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
     api.create_repo(repo, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message))
+    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=names))
 
 @patch
 @delegates(TransformerLearner.save_detector)

@@ -170,10 +170,9 @@ def named_metric(
     score,_,label = name.partition(' ')
     known = list(number_metrics if numbers else score_names)
     if not numbers and split_average(score)[0] in score_names: return label_metric(score, label=label.strip() or None)
-    near = near_names(split_average(score)[0], known)
-    hint = f" (did you mean {near[0]!r}?)" if near else ''
     what = 'numbers' if numbers else 'classes'
-    raise ValueError(f"`metrics` has no {name!r}{hint}: expected some of {known} for {what}, functions or metrics")
+    raise ValueError(f"`metrics` has no {name!r}: expected some of {known} for {what}, functions or metrics"
+                     f"{did_you_mean(split_average(score)[0], known)}")
 
 # %% ../../nbs/61_train.metrics.ipynb #2906fce5
 def named_metrics(
