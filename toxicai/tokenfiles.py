@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_pattern', 'is_charsmap', 'is_vocab', 'is_scored',
            'is_merge', 'is_merges', 'is_template', 'is_specials', 'is_special_ids', 'is_framing_token', 'refuse_part',
-           'check_part', 'check_parts', 'flat_parts', 'check_growth', 'is_added', 'check_unknown', 'check_tokenizer',
-           'panics_as_errors', 'largest_token', 'check_added_content', 'stored_tokenizer']
+           'check_part', 'check_parts', 'flat_parts', 'check_token_growth', 'is_added', 'check_unknown',
+           'check_tokenizer', 'panics_as_errors', 'largest_token', 'check_added_content', 'stored_tokenizer']
 
 # %% ../nbs/07_tokenfiles.ipynb #9ea476a9
 import base64,binascii,math
@@ -202,7 +202,7 @@ def flat_parts(
     else:
         for i in inner: yield from flat_parts(i)
 
-def check_growth(
+def check_token_growth(
     normalizer:dict, # A part, checked
 ):
     "Raise when the replacements together could make a text many times longer"
@@ -243,7 +243,7 @@ def check_tokenizer(
     if unknown: refuse_part(quoted(unknown[0], 40)[1:-1], d[unknown[0]], f'the keys {sorted(_top_keys)} alone')
     for k in tokenizer_parts:
         if k=='model' or d.get(k) is not None: check_part(d.get(k), k)
-    if d.get('normalizer') is not None: check_growth(d['normalizer'])
+    if d.get('normalizer') is not None: check_token_growth(d['normalizer'])
     missing = [k for k in ('vocab','merges') if k in tokenizer_parts['model'][d['model']['type']] and k not in d['model']]
     if missing: refuse_part('model', list(d['model']), f'the keys {missing}')
     check_unknown(d['model'])

@@ -275,6 +275,7 @@ def unwatched(
 @patch
 def validate(self:TransformerLoop, ds_idx=1, dl=None, cbs=None):
     "fastai's `validate`: the loss and the metrics; not for callbacks that watch over training"
+    if dl is None: check_has_rows(self.dls[ds_idx], 'validate')
     with unwatched(self, TrackerCallback, CSVLogger): res = super(TransformerLoop, self).validate(ds_idx, dl, cbs)
     if not n_rows(self): return res
     if dl is None and ds_idx==1: self.note_figures()
@@ -360,11 +361,3 @@ def _do_fit(self:TransformerLoop):
         try: self._with_events(self._do_epoch, 'epoch', CancelEpochException)
         finally: # `EarlyStoppingCallback` ends the fit here
             if n_rows(self)>n: self.note_figures()
-
-# %% ../../nbs/67_train.loop.ipynb #9ae61626
-@patch
-@delegates(Learner.validate)
-def validate(self:TransformerLoop, ds_idx=1, dl=None, **kwargs):
-    "fastai's `validate`; without data it says so"
-    if dl is None: check_has_rows(self.dls[ds_idx], 'validate')
-    return super(TransformerLoop, self).validate(ds_idx=ds_idx, dl=dl, **kwargs)
