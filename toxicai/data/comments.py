@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows', 'no_text',
-           'tidy_batches', 'Comments', 'split_terms', 'FoundColumns', 'check_named', 'find_columns', 'other_columns',
-           'check_clash', 'cache_folder', 'clear_cache', 'label_notes', 'tidy_comments', 'LabelledFrame', 'read_labels',
-           'check_inputs', 'labelled_frame']
+           'tidy_batches', 'Comments', 'split_terms', 'FoundColumns', 'check_column_names', 'find_columns',
+           'other_columns', 'check_clash', 'cache_folder', 'clear_cache', 'label_notes', 'tidy_comments',
+           'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_frame']
 
 # %% ../../nbs/48_data.comments.ipynb #7d04a97c
 import hashlib,json,re
@@ -317,7 +317,7 @@ class FoundColumns:
     said:tuple = () # What was found out instead of being told
 
 # %% ../../nbs/48_data.comments.ipynb #2ef43ba4
-def check_named(
+def check_column_names(
     cols, # What a user says for columns
     rows:Rows, # A source
 ):
@@ -336,7 +336,7 @@ def find_columns(
     "Text, label and split columns of `rows`"
     text,labels,said = as_names(text_col),as_names(label_cols),[]
     for o in (text, labels, as_names(split_col)):
-        check_named(o or [], rows)
+        check_column_names(o or [], rows)
         need_columns(o or [], rows.columns, rows.name)
     if text is not None and len(text) not in (1,2):
         raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
