@@ -439,14 +439,14 @@ def load(self:TransformerLearner, file, device=None, **kwargs):
     self.model.to(self.dls.device if device is None else device)
     return super(TransformerLearner, self).load(file, device=device, **kwargs)
 
-# %% ../../nbs/68_train.learner.ipynb #0def9cb0
+# %% ../../nbs/68_train.learner.ipynb #12aa522f
 @patch
 @delegates(Learner.tta)
 def tta(self:TransformerLearner, ds_idx=1, dl=None, n=4, item_tfms=None, batch_tfms=None, **kwargs):
     "fastai's `tta`, for transforms of your own that draw at random"
     if item_tfms is None and batch_tfms is None:
-        raise ValueError("`tta` averages passes over changed inputs, and nothing changes these texts: use `get_preds()`; "
-                         "with `item_tfms` or `batch_tfms` that draw at random, `tta` takes those")
+        raise ValueError("`tta` averages passes over changed inputs, and nothing changes these texts: "
+                         "use `get_preds()`, or pass `item_tfms` or `batch_tfms` that draw at random")
     return super(TransformerLearner, self).tta(ds_idx, dl, n, item_tfms, batch_tfms, **kwargs)
 
 # %% ../../nbs/68_train.learner.ipynb #30e9b413
