@@ -30,6 +30,7 @@ from toxicai.data.loaders import *
 from toxicai.data.show import *
 from toxicai.train.learner import *
 from toxicai.text.models import transformer_splitter
+import toxicai.runs.tracking # what `WandbCallback` finds in a learner
 from toxicai.test_utils import comments,tiny_checkpoint
 
 # Tasks
