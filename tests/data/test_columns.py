@@ -114,6 +114,9 @@ cases |= {
     'words named by booleans': (dict(toxic=['Yes','no']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'yes is true'),
     'text of booleans, named': (dict(toxic=['True','False']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'what a CSV file makes of them'),
     'booleans with names in capitals': (dict(toxic=[True,False]), ['False','True'], 'single', ['False','True'], ['True','False'], 'as the user spells them'),
+    'names beside the numbers that are named': (dict(label=['0','kind','1']), {0:'kind',1:'rude'}, 'single', ['kind','rude'], ['kind','kind','rude'], 'a name stands for itself'),
+    'tensors of classes': (dict(label=[2,0,1]), torch.tensor([2,1,0]), 'single', ['2','1','0'], ['2','0','1'], 'numbers name classes'),
+    'hyphens within names': (dict(label=['non-hate','hate','hate']), None, 'single', ['hate','non-hate'], ['non-hate','hate','hate'], 'words'),
     'numbers beyond words': (dict(label=[2,0,1]), {2:'high',0:'low',1:'mid'}, 'single', ['high','low','mid'], ['high','low','mid'], 'in the order of the dict')}
 
 # case -> (columns, classes, the error, what was decided)
@@ -172,6 +175,15 @@ errors = {
     'a word among flags': (dict(label=['yes','no','1','unclear']), None, "na_values=['unclear']", 'ask'),
     'a repeated header among flags': (dict(toxic=['0','1','toxic','1']), None, 'is a header line repeated?', 'ask'),
     'a repeated header among two': (dict(toxic=['0','1','toxic'], insult=['1','0','insult']), None, 'is a header line repeated?', 'ask'),
+    'joined by a word': (dict(label=['a and b','a','b']), None, "label_delim=' and '", 'ask where the parts are classes'),
+    'joined by a hyphen': (dict(label=['hate-insult','hate','insult']), None, "label_delim='-'", 'ask where the parts are classes'),
+    'hashes': (dict(label=['#toxic #insult','#toxic']), None, "label_delim=' '", 'ask'),
+    'commas of other scripts': (dict(label=['a，b','a','b']), None, "label_delim='，'", 'ask'),
+    'two forms of a letter': (dict(label=['caf\u00e9','cafe\u0301','x']), None, 'spells one class in several ways', 'ask'),
+    'a letter that nobody sees': (dict(label=['rude','rude\u200b','x']), None, 'spells one class in several ways', 'ask'),
+    'empty dicts': (dict(label=[{},{}]), None, 'label', 'no task'),
+    'empty lists': (dict(label=[[],[]]), None, "'label' has no label at all", 'no task'),
+    'names for tags of numbers': (dict(label=[[0,2],[1]]), ['x','y','z'], "{0: 'kind', 1: 'rude'}", 'ask'),
     'tags in upper and lower case': (dict(label=[['Rude'],['rude','kind']]), None, "['Rude', 'rude']", 'ask, in lists too'),
     'lists among columns': (dict(toxic=[0,1], tags=[['a'],[]]), None, 'must be the only label column', 'one or the other'),
     'lists of fractions of any length': (dict(label=[[.5],[.5,.25]]), None, 'lists of numbers', 'neither names nor one for each class'),
@@ -418,6 +430,18 @@ def test_sets_have_no_order():
     for door in (lambda **k: load_comments(df, 'text', **k), lambda **k: ToxicityDataLoaders.from_df(df, tiny_checkpoint(), **k)):
         with pytest.raises(TypeError, match='which has no order'): door(label_cols={'toxic','insult'})
     with pytest.raises(TypeError, match='which has no order'): load_comments(df, 'text', 'toxic', classes={'no','yes'})
+
+def test_names_as_keys():
+    "`label2id` is the other way round"
+    df = pd.DataFrame(dict(text=list('abcd'), label=[0,1,0,1]))
+    for door in (lambda **k: load_comments(df, 'text', 'label', **k), lambda classes: ToxicityDataLoaders.from_df(df, tiny_checkpoint(), vocab=classes)):
+        with pytest.raises(TypeError, match='turn it round'): door(classes={'x':0,'y':1})
+
+def test_fixed_lists():
+    "Lists of one length in Arrow, with a gap"
+    table = pa.table(dict(text=list('abc'), label=pa.array([[1,0],None,[0,1]], pa.list_(pa.int8(), 2))))
+    c = load_comments(table, 'text', 'label', classes=['x','y'])
+    assert frame_targets(c.to_frame(), ['x','y'], 'multi')==[(1,0),(None,None),(0,1)]
 
 def test_columns_by_number():
     df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1]))
