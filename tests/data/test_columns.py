@@ -69,7 +69,7 @@ cases |= {
     'joined by line ends, said': (dict(label=['toxic\ninsult\n','toxic','']), Asked(label_delim='\n'), 'multi', tags, tag_targets, 'split'),
     'joined by blanks, said': (dict(label=['toxic  insult','toxic','']), Asked(label_delim=' '), 'multi', tags, tag_targets, 'runs of blanks are one'),
     'joined, with classes': (dict(label=['toxic|insult','toxic','']), Asked(label_delim='|', classes=['toxic','insult','threat']), 'multi', ['toxic','insult','threat'], [(1,1,0),(1,0,0),(0,0,0)], 'their order stays, and what no row has'),
-    'joined, with gaps': (dict(label=['toxic|insult','toxic',None,'n/a','?','']), Asked(label_delim='|', na_values='?'), 'multi', tags, [(1,1),(0,1),(None,None),(None,None),(None,None),(0,0)], 'gaps where the user says what they are'),
+    'joined, with gaps': (dict(label=['toxic|insult','toxic',None,'n/a','?','','|']), Asked(label_delim='|', na_values=['?','']), 'multi', tags, [(1,1),(0,1)]+[(None,None)]*4+[(0,0)], 'gaps where the user says what they are'),
     'class numbers joined': (dict(label=['2;10','2','']), Asked(label_delim=';'), 'multi', ['2','10'], [(1,1),(1,0),(0,0)], 'numbers by size'),
     'class numbers joined and named': (dict(label=['2;10','2','']), Asked(label_delim=';', classes={10:'worst',2:'bad'}), 'multi', ['worst','bad'], [(1,1),(0,1),(0,0)], 'a dict names them'),
     'multi-hot, joined': (dict(label=['1,0,1','0,0,1']), Asked(label_delim=',', classes=list('abc')), 'multi', list('abc'), [(1,0,1),(0,0,1)], 'a number for each class'),
@@ -151,6 +151,7 @@ errors = {
     'another delimiter too': (dict(label=['a|b,c','a','c']), Asked(label_delim=','), "label_delim='|'", 'ask'),
     'no delimiter': (dict(label=['a','b']), Asked(label_delim=''), "`label_delim` is ''", 'ask'),
     'joined cells that are gaps': (dict(label=['a|b','a',None]), Asked(label_delim='|'), "fillna('')`; where nobody looked, `na_values=['']`", 'ask: none, or not known?'),
+    'joined cells that are gaps beside others': (dict(label=['a|b','a',None,'?']), Asked(label_delim='|', na_values='?'), "where nobody looked, `na_values=['', '?']`", 'ask: none, or not known?'),
     'a delimiter for lists': (dict(label=[['a'],['b']]), Asked(label_delim='|'), 'leave out `label_delim`', 'nothing to split'),
     'a delimiter for two columns': (dict(toxic=['1|0','1'], insult=['0','1']), Asked(label_delim='|'), "for one label column, but there are ['toxic', 'insult']", 'one or the other'),
     'dicts of true classes alone': (dict(label=[{'a':1},{'b':1},{}]), None, 'is a name that is missing false, or not known?', 'ask'),
@@ -455,6 +456,19 @@ def test_read_as_comments_were():
     dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=both_sides, bs=2)
     assert targets(dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,1),(1,0),(0,0),(None,None)]
     with pytest.raises(ValueError, match='pass them to `load_comments`'): ToxicityDataLoaders.from_df(data, tiny_checkpoint(), label_delim='|')
+
+def test_options_in_every_door(tmp_path, monkeypatch):
+    "Files, lists and data sets take `label_delim` and `na_values` as frames do"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    df = pd.DataFrame(dict(text=[f'comment {i}' for i in range(4)], label=['x|y','x','','-1']))
+    df.to_csv(tmp_path/'a.csv', index=False),df.to_json(tmp_path/'a.jsonl', orient='records', lines=True)
+    want,asked = [(1,1),(1,0),(0,0),(None,None)],dict(label_delim='|', na_values=[-1])
+    for o in (df, tmp_path/'a.jsonl', tmp_path/'a.csv', df.to_dict('records'), pa.Table.from_pandas(df)):
+        assert frame_targets(load_comments(o, 'text', 'label', **asked).to_frame(), ['x','y'], 'multi')==want
+    how = dict(splitter=both_sides, bs=2, device='cpu', **asked)
+    made = [ToxicityDataLoaders.from_lists(df.text, df.label, tiny_checkpoint(), **how), ToxicityDataLoaders.from_df(df.to_dict('records'), tiny_checkpoint(), **how),
+            ToxicityDataLoaders.from_dataset(hf.Dataset.from_pandas(df), tiny_checkpoint(), **how)]
+    for o in made: assert targets(o.train_ds, 'multi')==targets(o.test_dl(df, with_labels=True).dataset, 'multi')==want
 
 def test_notes_of_cells():
     "What was read out of text is counted"

@@ -369,6 +369,7 @@ class Seen:
     shapes:set = field(default_factory=set) # 'values', 'lists' and 'dicts', as far as there are any
     fields:dict = field(default_factory=dict) # Key of dicts -> `Seen` of its values
     n_written:int = 0 # Lists and dicts that were written as text
+    n_empty:int = 0 # Gaps of the source, without what `na_values` adds
     is_share:bool = False # Numbers that are not whole?
     only_numbers:bool = True # Stored as numbers or flags, not as words for them?
     odd:tuple = None # (value, row, source) of the first value that is no number
@@ -480,12 +481,12 @@ def _look_at_values(seen, array, where, row, by_name):
         _look_at_words(seen, array)
         if by_name: _look_at_names(seen, array)
 
-# %% ../../nbs/47_data.columns.ipynb #ecc30bd9
+# %% ../../nbs/47_data.columns.ipynb #683a7f3c
 def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
     "Add a batch to what was `seen`"
     raw,array = array,label_cells(array, how, seen.name)
     shape,known = cell_shape(array.type),len(array)-array.null_count
-    seen.n += len(array)
+    seen.n,seen.n_empty = seen.n+len(array),seen.n_empty+raw.null_count
     if known: seen.shapes.add(shape)
     if shape=='values': _look_at_levels(seen, raw, how)
     elif how.delim is None and is_text_type(raw.type): seen.n_written += known
@@ -600,8 +601,8 @@ def list_names(one, names):
     written = [o for o in names if written_value(o) is not None]
     if not written and all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names): written = names
     if written:
-        return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, or beside "
-                f"other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
+        return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, "
+                f"or beside other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
 
 def bit_names(one, names):
@@ -623,7 +624,8 @@ def joined_names(one, names):
         cells = [o.split(mark) for o in names if mark in o.strip()]
         counts = Counter(part.strip() for o in cells for part in o)
         again,hashes = [n>1 or o in names for o,n in counts.items()],all(o.startswith('#') for o in counts)
-        fits = {'always':True, 'some again':any(again), 'all again':all(again) or hashes, 'all names':set(counts)<=set(names)}
+        fits = {'always':True, 'some again':any(again), 'all again':all(again) or hashes,
+                'all names':set(counts)<=set(names)}
         if cells and fits[needs]:
             return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: "
                     f"pass `label_delim={mark!r}`; if each cell is one class, list all `classes`")
@@ -745,15 +747,15 @@ def check_number_columns(
                              f"pass a value that means `not known` as {gap}, and turn counts into shares; "
                              "for other numbers use `DataBlock` with `RegressionBlock`")
 
-# %% ../../nbs/47_data.columns.ipynb #221353c6
+# %% ../../nbs/47_data.columns.ipynb #ceb2dd3a
 def check_dicts(
     one:Seen, # A label column of dicts
 ):
     "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
-        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, and {words.name!r} is "
-                         f"{words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
+        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, "
+                         f"and {words.name!r} is {words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
                          f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
@@ -764,11 +766,12 @@ def check_missing_keys(
     parts = one.fields.values()
     missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in parts)
     if missing and all(o.low==1 for o in parts if o.low is not None):
-        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: is a name that is missing "
+        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: "
+                         "is a name that is missing "
                          f"false, or not known? Write it down, `df[{one.name!r}].map(lambda o: dict.fromkeys("
                          f"{list(one.fields)}, 0) | o)` where it is false")
 
-# %% ../../nbs/47_data.columns.ipynb #254bef81
+# %% ../../nbs/47_data.columns.ipynb #b6928896
 def check_delim(
     seen, # `Seen` of each label column
     how:CellOptions, # How their cells were read
@@ -778,9 +781,10 @@ def check_delim(
     if how.delim is None: return
     if len(seen)>1: raise ValueError(f"`label_delim` is for one label column, but there are {[o.name for o in seen]}")
     one = seen[0]
-    if one.n_gaps and not how.gaps:
-        raise ValueError(f"label column {one.name!r} is empty in {one.n_gaps} of {one.n} rows: where no class is true, "
-                         f"`df[{one.name!r}] = df[{one.name!r}].fillna('')`; where nobody looked, `na_values=['']`")
+    if one.n_empty and '' not in how.gaps:
+        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: where no class is true, "
+                         f"`df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
+                         f"where nobody looked, `na_values={['', *how.gaps]}`")
     if names is None and max(one.widths, default=0)<2:
         raise ValueError(f"no cell of label column {one.name!r} holds `label_delim={how.delim!r}`: "
                          f"its cells are such as {list(one.values)[:3]}")

@@ -80,7 +80,7 @@ def name_classes(
         table = table.set_column(table.column_names.index(k), k, pa.array(names, t))
     return table
 
-# %% ../../nbs/46_data.rows.ipynb #50d1bd51
+# %% ../../nbs/46_data.rows.ipynb #35d2824d
 level_type = pa.dictionary(pa.int32(), pa.string(), ordered=True)
 
 def innermost(
@@ -110,7 +110,8 @@ def class_types(
     schema:pa.Schema, # Of a file
 ) -> dict: # Column -> Arrow type
     "Types of the columns whose class numbers get names"
-    return {k:level_type if isinstance(o, hf.ClassLabel) else pa.list_(pa.string()) for k,o in stored_classes(schema).items()}
+    single = {k:isinstance(o, hf.ClassLabel) for k,o in stored_classes(schema).items()}
+    return {k:level_type if o else pa.list_(pa.string()) for k,o in single.items()}
 
 def named_levels(
     numbers:pa.Array, # Class numbers, -1 for a gap; n values
@@ -131,8 +132,8 @@ def named_columns(
     "`batch` with class names in the place of class numbers"
     for i,k in enumerate(batch.schema.names):
         if k not in classes: continue
-        if isinstance(classes[k], hf.ClassLabel): new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
-        else: new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
+        if not isinstance(classes[k], hf.ClassLabel): new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
+        else: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
         batch = batch.set_column(i, k, new)
     return batch
 
