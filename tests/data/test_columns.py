@@ -69,7 +69,7 @@ cases |= {
     'joined by line ends, said': (dict(label=['toxic\ninsult\n','toxic','']), Asked(label_delim='\n'), 'multi', tags, tag_targets, 'split'),
     'joined by blanks, said': (dict(label=['toxic  insult','toxic','']), Asked(label_delim=' '), 'multi', tags, tag_targets, 'runs of blanks are one'),
     'joined, with classes': (dict(label=['toxic|insult','toxic','']), Asked(label_delim='|', classes=['toxic','insult','threat']), 'multi', ['toxic','insult','threat'], [(1,1,0),(1,0,0),(0,0,0)], 'their order stays, and what no row has'),
-    'joined, with gaps': (dict(label=['toxic|insult','toxic',None,'n/a','?','']), Asked(label_delim='|', na_values='?'), 'multi', tags, [(1,1),(0,1),(None,None),(None,None),(None,None),(0,0)], 'gaps where the user says what they are'),
+    'joined, with gaps': (dict(label=['toxic|insult','toxic',None,'n/a','?','','|']), Asked(label_delim='|', na_values=['?','']), 'multi', tags, [(1,1),(0,1)]+[(None,None)]*4+[(0,0)], 'gaps where the user says what they are'),
     'class numbers joined': (dict(label=['2;10','2','']), Asked(label_delim=';'), 'multi', ['2','10'], [(1,1),(1,0),(0,0)], 'numbers by size'),
     'class numbers joined and named': (dict(label=['2;10','2','']), Asked(label_delim=';', classes={10:'worst',2:'bad'}), 'multi', ['worst','bad'], [(1,1),(0,1),(0,0)], 'a dict names them'),
     'multi-hot, joined': (dict(label=['1,0,1','0,0,1']), Asked(label_delim=',', classes=list('abc')), 'multi', list('abc'), [(1,0,1),(0,0,1)], 'a number for each class'),
@@ -114,6 +114,9 @@ cases |= {
     'words named by booleans': (dict(toxic=['Yes','no']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'yes is true'),
     'text of booleans, named': (dict(toxic=['True','False']), {False:'kind',True:'rude'}, 'single', ['kind','rude'], ['rude','kind'], 'what a CSV file makes of them'),
     'booleans with names in capitals': (dict(toxic=[True,False]), ['False','True'], 'single', ['False','True'], ['True','False'], 'as the user spells them'),
+    'names beside the numbers that are named': (dict(label=['0','kind','1']), {0:'kind',1:'rude'}, 'single', ['kind','rude'], ['kind','kind','rude'], 'a name stands for itself'),
+    'tensors of classes': (dict(label=[2,0,1]), torch.tensor([2,1,0]), 'single', ['2','1','0'], ['2','0','1'], 'numbers name classes'),
+    'hyphens within names': (dict(label=['non-hate','hate','hate']), None, 'single', ['hate','non-hate'], ['non-hate','hate','hate'], 'words'),
     'numbers beyond words': (dict(label=[2,0,1]), {2:'high',0:'low',1:'mid'}, 'single', ['high','low','mid'], ['high','low','mid'], 'in the order of the dict')}
 
 # case -> (columns, classes, the error, what was decided)
@@ -148,6 +151,7 @@ errors = {
     'another delimiter too': (dict(label=['a|b,c','a','c']), Asked(label_delim=','), "label_delim='|'", 'ask'),
     'no delimiter': (dict(label=['a','b']), Asked(label_delim=''), "`label_delim` is ''", 'ask'),
     'joined cells that are gaps': (dict(label=['a|b','a',None]), Asked(label_delim='|'), "fillna('')`; where nobody looked, `na_values=['']`", 'ask: none, or not known?'),
+    'joined cells that are gaps beside others': (dict(label=['a|b','a',None,'?']), Asked(label_delim='|', na_values='?'), "where nobody looked, `na_values=['', '?']`", 'ask: none, or not known?'),
     'a delimiter for lists': (dict(label=[['a'],['b']]), Asked(label_delim='|'), 'leave out `label_delim`', 'nothing to split'),
     'a delimiter for two columns': (dict(toxic=['1|0','1'], insult=['0','1']), Asked(label_delim='|'), "for one label column, but there are ['toxic', 'insult']", 'one or the other'),
     'dicts of true classes alone': (dict(label=[{'a':1},{'b':1},{}]), None, 'is a name that is missing false, or not known?', 'ask'),
@@ -172,6 +176,15 @@ errors = {
     'a word among flags': (dict(label=['yes','no','1','unclear']), None, "na_values=['unclear']", 'ask'),
     'a repeated header among flags': (dict(toxic=['0','1','toxic','1']), None, 'is a header line repeated?', 'ask'),
     'a repeated header among two': (dict(toxic=['0','1','toxic'], insult=['1','0','insult']), None, 'is a header line repeated?', 'ask'),
+    'joined by a word': (dict(label=['a and b','a','b']), None, "label_delim=' and '", 'ask where the parts are classes'),
+    'joined by a hyphen': (dict(label=['hate-insult','hate','insult']), None, "label_delim='-'", 'ask where the parts are classes'),
+    'hashes': (dict(label=['#toxic #insult','#toxic']), None, "label_delim=' '", 'ask'),
+    'commas of other scripts': (dict(label=['a，b','a','b']), None, "label_delim='，'", 'ask'),
+    'two forms of a letter': (dict(label=['caf\u00e9','cafe\u0301','x']), None, 'spells one class in several ways', 'ask'),
+    'a letter that nobody sees': (dict(label=['rude','rude\u200b','x']), None, 'spells one class in several ways', 'ask'),
+    'empty dicts': (dict(label=[{},{}]), None, 'label', 'no task'),
+    'empty lists': (dict(label=[[],[]]), None, "'label' has no label at all", 'no task'),
+    'names for tags of numbers': (dict(label=[[0,2],[1]]), ['x','y','z'], "{0: 'kind', 1: 'rude'}", 'ask'),
     'tags in upper and lower case': (dict(label=[['Rude'],['rude','kind']]), None, "['Rude', 'rude']", 'ask, in lists too'),
     'lists among columns': (dict(toxic=[0,1], tags=[['a'],[]]), None, 'must be the only label column', 'one or the other'),
     'lists of fractions of any length': (dict(label=[[.5],[.5,.25]]), None, 'lists of numbers', 'neither names nor one for each class'),
@@ -419,6 +432,18 @@ def test_sets_have_no_order():
         with pytest.raises(TypeError, match='which has no order'): door(label_cols={'toxic','insult'})
     with pytest.raises(TypeError, match='which has no order'): load_comments(df, 'text', 'toxic', classes={'no','yes'})
 
+def test_names_as_keys():
+    "`label2id` is the other way round"
+    df = pd.DataFrame(dict(text=list('abcd'), label=[0,1,0,1]))
+    for door in (lambda **k: load_comments(df, 'text', 'label', **k), lambda classes: ToxicityDataLoaders.from_df(df, tiny_checkpoint(), vocab=classes)):
+        with pytest.raises(TypeError, match='turn it round'): door(classes={'x':0,'y':1})
+
+def test_fixed_lists():
+    "Lists of one length in Arrow, with a gap"
+    table = pa.table(dict(text=list('abc'), label=pa.array([[1,0],None,[0,1]], pa.list_(pa.int8(), 2))))
+    c = load_comments(table, 'text', 'label', classes=['x','y'])
+    assert frame_targets(c.to_frame(), ['x','y'], 'multi')==[(1,0),(None,None),(0,1)]
+
 def test_columns_by_number():
     df = pd.DataFrame(dict(text=list('abcd'), toxic=[0,1,0,1]))
     with pytest.raises(KeyError, match="column 1 is called 'toxic'"): load_comments(df, 'text', 1)
@@ -431,6 +456,19 @@ def test_read_as_comments_were():
     dls = ToxicityDataLoaders.from_df(data, tiny_checkpoint(), splitter=both_sides, bs=2)
     assert targets(dls.test_dl(df, with_labels=True).dataset, 'multi')==[(1,1),(1,0),(0,0),(None,None)]
     with pytest.raises(ValueError, match='pass them to `load_comments`'): ToxicityDataLoaders.from_df(data, tiny_checkpoint(), label_delim='|')
+
+def test_options_in_every_door(tmp_path, monkeypatch):
+    "Files, lists and data sets take `label_delim` and `na_values` as frames do"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    df = pd.DataFrame(dict(text=[f'comment {i}' for i in range(4)], label=['x|y','x','','-1']))
+    df.to_csv(tmp_path/'a.csv', index=False),df.to_json(tmp_path/'a.jsonl', orient='records', lines=True)
+    want,asked = [(1,1),(1,0),(0,0),(None,None)],dict(label_delim='|', na_values=[-1])
+    for o in (df, tmp_path/'a.jsonl', tmp_path/'a.csv', df.to_dict('records'), pa.Table.from_pandas(df)):
+        assert frame_targets(load_comments(o, 'text', 'label', **asked).to_frame(), ['x','y'], 'multi')==want
+    how = dict(splitter=both_sides, bs=2, device='cpu', **asked)
+    made = [ToxicityDataLoaders.from_lists(df.text, df.label, tiny_checkpoint(), **how), ToxicityDataLoaders.from_df(df.to_dict('records'), tiny_checkpoint(), **how),
+            ToxicityDataLoaders.from_dataset(hf.Dataset.from_pandas(df), tiny_checkpoint(), **how)]
+    for o in made: assert targets(o.train_ds, 'multi')==targets(o.test_dl(df, with_labels=True).dataset, 'multi')==want
 
 def test_notes_of_cells():
     "What was read out of text is counted"
