@@ -61,7 +61,8 @@ def TransformerTextBlock(
     **hub, # `revision`, `cache_dir`, `trust_remote_code` for `from_pretrained`
 ) -> TransformBlock: # For `DataBlock(blocks=(here, CategoryBlock), ...)`
     "`TransformBlock` for texts or text pairs that a transformer classifies"
-    check_keywords(hub, [*signature(TransformerTextBlock).parameters, *hub_args], 'TransformerTextBlock', names_elsewhere)
+    known = [*signature(TransformerTextBlock).parameters, *hub_args]
+    check_keywords(hub, known, 'TransformerTextBlock', names_elsewhere)
     enc = TextEncoder(checkpoint, max_length, cut, rules, **hub, **({} if token is None else {'token':token}))
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
@@ -330,7 +331,9 @@ def texts_and_labels(
     texts, # Texts or text pairs; n of them
     labels, # One label a text; n of them
 ) -> pd.DataFrame: # Columns of texts, and `label`; n rows
-    "Two lists as a table"
+    "Two lists as a table, with the index of a Series"
+    check_same_rows(texts=texts, labels=labels)
+    index = texts.index if isinstance(texts, pd.Series) else None
     texts,labels = list(texts),list(labels)
     if len(texts)!=len(labels):
         raise ValueError(f"{len(texts)} texts and {len(labels)} labels: expected one label for each text")
@@ -338,7 +341,8 @@ def texts_and_labels(
     check_texts(texts)
     single = isinstance(texts[0], str)
     cols = {'text':texts} if single else {'text_a':[a for a,_ in texts], 'text_b':[b for _,b in texts]}
-    return pd.DataFrame({**{k:pd.Series(v, dtype=object) for k,v in cols.items()}, 'label':pd.Series(labels)})
+    df = pd.DataFrame({**{k:pd.Series(v, dtype=object) for k,v in cols.items()}, 'label':pd.Series(labels)})
+    return df if index is None else df.set_axis(index)
 
 # %% ../../nbs/56_data.loaders.ipynb #8af2a88d
 @patch(cls_method=True)
@@ -533,7 +537,7 @@ def label_sides(
     "Labels for training and for validation"
     return [('training',dls.train_ds.tls[-1]), ('validation',dls.valid_ds.tls[-1])]
 
-# %% ../../nbs/56_data.loaders.ipynb #684582da
+# %% ../../nbs/56_data.loaders.ipynb #d5f57660
 def check_blocks(
     dls, # Loaders
 ):
@@ -546,8 +550,8 @@ def check_blocks(
                          "`ToxicityDataLoaders.from_df`; write a number or a category into the text")
     n = len(tls)-n_inp
     if n>1:
-        raise ValueError(f"the loaders have {n} targets, and a learner has one: several classes of one text are one target, "
-                         "`label_cols=[...]` or a `MultiCategoryBlock`; for the rest make a learner for each")
+        raise ValueError(f"the loaders have {n} targets, and a learner has one: several classes of one text are one "
+                         "target, `label_cols=[...]` or a `MultiCategoryBlock`; for the rest make a learner for each")
 
 # %% ../../nbs/56_data.loaders.ipynb #fccc2f7a
 def check_dls(
@@ -577,7 +581,7 @@ def check_no_gaps(
         raise ValueError(f"{n} of {len(tl)} {side} targets are missing: squared error has no use for a gap; "
                          "drop those rows")
 
-# %% ../../nbs/56_data.loaders.ipynb #efe865f0
+# %% ../../nbs/56_data.loaders.ipynb #beb4d337
 def check_has_rows(
     dl, # A loader
     verb:str, # What the user called
@@ -585,5 +589,5 @@ def check_has_rows(
     "Raise when there are no rows in `dl`"
     if not hasattr(dl.dataset, '__len__') or len(dl.dataset): return
     raise ValueError(f"`{verb}` needs data, and this learner has none: an exported learner leaves them behind; set "
-                     "`learn.dls = dls`, loaders with the same classes, or pass `dl=learn.dls.test_dl(df, with_labels=True)` "
-                     "to verbs that take it; `classify` and `predict` need neither")
+                     "`learn.dls = dls`, loaders with the same classes, or pass to verbs that take it "
+                     "`dl=learn.dls.test_dl(df, with_labels=True)`; `classify` and `predict` need neither")

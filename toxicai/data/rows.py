@@ -209,7 +209,8 @@ def find_files(
 ) -> list: # Paths in order of their names
     "The files that `source` stands for, all of one format"
     path = Path(source).expanduser()
-    found,what = [unzipped(o) for o in _files_of(path)],f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
+    found = [unzipped(o) for o in _files_of(path)]
+    what = f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
     if not found: _refuse_nothing(what, path.is_dir())
     tables = [o for o in found if file_format(o)]
     if not tables:
@@ -508,7 +509,7 @@ def open_rows(
     if _are_records(source): return record_rows(source)
     _refuse_source(source)
 
-# %% ../../nbs/46_data.rows.ipynb #f7ca5cdf
+# %% ../../nbs/46_data.rows.ipynb #084e2e4f
 def with_numbers(
     s:pd.Series, # A column of text
 ) -> pd.Series: # Numbers with NaN for empty cells, or `s`
@@ -525,7 +526,8 @@ def rows_frame(
     "All of `rows` as a frame"
     names = [o for o in rows.columns if o in cols or o not in rows.mixed]
     batches = [o for _,_,o in rows.read(names)]
-    if not any(map(len, batches)): raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    if not any(map(len, batches)):
+        raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
     df = pa.Table.from_batches(batches).to_pandas()
     texts = [o for o in names if o not in cols and rows.columns[o]==pa.string() and df[o].notna().all()]
     return df.assign(**{o:with_numbers(df[o]) for o in texts})
