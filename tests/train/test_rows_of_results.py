@@ -10,6 +10,8 @@ from fastai.data.all import CategoryBlock,ColReader,DataBlock,L,MultiCategoryBlo
 from fastai.learner import load_learner
 from toxicai.all import *
 from toxicai.test_utils import comments,tiny_checkpoint
+from toxicai.judge.bias import find_groups
+from toxicai.judge.errors import find_errors
 from toxicai.train.learner import *
 
 ck = tiny_checkpoint()
@@ -191,3 +193,31 @@ def test_no_data(learn, tmp_path, verb):
         assert loaded.predict('so what')[0] in ('kind','rude') and len(loaded.classify(df))==48
         loaded.dls = learn.dls
         if verb in ('fit','validate','judged'): getattr(loaded, verb)(*no_data[verb])
+
+# Rows that belong together
+
+three = df[:3]
+apart = {'judged': lambda: Judged(three[['toxic']].astype(float), three[::-1][['toxic']], LabelSet(['toxic'])), 'judged texts': lambda: Judged(three[['toxic']].astype(float), three[['toxic']], LabelSet(['toxic']), three.text[::-1]),
+         'from_lists': lambda: ToxicityDataLoaders.from_lists(df.text, df.label[::-1], ck), 'from_lists, other rows': lambda: ToxicityDataLoaders.from_lists(df.text[:24], df.label[24:], ck)}
+
+@pytest.mark.parametrize('name', apart)
+def test_rows_apart(name):
+    "Two Series or frames that name their rows differently are not put side by side by place"
+    with pytest.raises(ValueError, match=r'the rows of `\w+` and `\w+` have different names.*\.loc\['): apart[name]()
+
+def test_rows_together(learn):
+    "Where they agree, the names stay; arrays and lists go by place"
+    some = df[mask]
+    j = Judged(learn.classify(some)[['kind','rude']], (some.label=='rude').astype(int), LabelSet(['kind','rude'], 'single'), some.text)
+    assert j.index.equals(some.index) and j.texts==some.text.tolist() and j.take([3,1]).texts==some.text.iloc[[3,1]].tolist()
+    assert ToxicityDataLoaders.from_lists(df.text, df.label.tolist(), ck, bs=8).train_ds.items.index.isin(df.index).all()
+    with pytest.raises(ValueError, match='different names'): find_groups(j, pd.DataFrame(dict(a=1.), index=some.index[::-1]))
+    assert len(find_groups(j, pd.DataFrame(dict(a=1.), index=range(len(some))))[0])==len(some)
+
+def test_weights_by_name():
+    "A Series goes by the names of the rows, whatever its order; other rows in it are not used"
+    w = pd.Series(np.arange(48)+1., index=df.index)
+    block = DataBlock(blocks=(TransformerTextBlock(ck), CategoryBlock), get_x=ColReader('text'), get_y=ColReader('label'), splitter=RandomSplitter(seed=1))
+    for o in (w, w[::-1]):
+        train = block.dataloaders(df, bs=8, dl_kwargs=[dict(weights=o),{}]).train
+        assert train.row_weights.tolist()==w[train.dataset.items.index].tolist()

@@ -79,7 +79,7 @@ def prepare_texts(self:BucketedDL):
 # %% ../../nbs/55_data.batches.ipynb #89fcafe2
 def given_weights(
     dataset, # Training rows; n of them
-    weights, # A column of its frame, or one for each row
+    weights, # A column of its frame, or one for each row; a Series that has the names of the rows goes by them
 ) -> pd.Series: # As they were given, with the names of the rows; shape (n,)
     "One weight for each row of `dataset`"
     items,names = dataset.items,getattr(dataset.items, 'index', None)
@@ -89,6 +89,8 @@ def given_weights(
                             "pass one number for each training row")
         check_columns(items, [weights])
         weights = items[weights]
+    by_name = isinstance(weights, pd.Series) and names is not None and names.is_unique and weights.index.is_unique
+    if by_name and names.isin(weights.index).all(): weights = weights.loc[names]
     weights = np.asarray(weights, dtype=object).tolist()
     if len(weights)!=len(dataset):
         raise ValueError(f"there are {len(weights)} `weights` for {len(dataset)} training rows: "

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['text_key', 'key_shingles', 'jaccard', 'text_similarity', 'band_rows', 'band_groups', 'key_matcher', 'key_groups',
-           'text_keys', 'near_duplicates', 'open_table', 'column_texts', 'label_values', 'contradicting',
-           'label_conflicts', 'leak_counts', 'LeakageReport', 'leakage_report']
+           'text_keys', 'near_duplicates', 'ascii_letters_of', 'exact_groups', 'open_table', 'column_texts',
+           'label_values', 'contradicting', 'label_conflicts', 'leak_counts', 'LeakageReport', 'leakage_report']
 
 # %% ../../nbs/51_data.duplicates.ipynb #6d321e8a
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 from os.path import commonprefix
 
@@ -155,6 +156,27 @@ def near_duplicates(
 ) -> np.ndarray: # Group of each text, numbered from 0 in order of appearance; int, shape (n,)
     "Number the groups of texts that are alike"
     return key_groups(text_keys(texts), thresh)
+
+# %% ../../nbs/51_data.duplicates.ipynb #ced635a3
+_letters = bytes.maketrans(bytes(range(65, 91)), bytes(range(97, 123)))
+_no_letters = bytes(i for i in range(256) if not (chr(i).isascii() and chr(i).isalnum()))
+
+def ascii_letters_of(
+    text:str, # Any text
+) -> bytes:
+    "Lower-case ASCII letters and digits of `text`, which all its exact duplicates share"
+    plain = text if text.isascii() else text_key(text)
+    return plain.encode('ascii', 'ignore').translate(_letters, _no_letters)
+
+def exact_groups(
+    texts, # Texts, or pairs of texts; n of them
+) -> np.ndarray: # Group of each text, numbered from 0 in order of appearance; int, shape (n,)
+    "The same as `near_duplicates(texts, thresh=None)`, without the keys of texts that have no copy"
+    keys = [ascii_letters_of(o if isinstance(o, str) else '\n'.join(o)) for o in texts]
+    n = Counter(keys)
+    again = [i for i,k in enumerate(keys) if n[k]>1]
+    for i,k in zip(again, text_keys([texts[i] for i in again])): keys[i] = k # `str`, which no bytes are equal to
+    return pd.factorize(np.array([*keys,''], dtype=object)[:-1])[0]
 
 # %% ../../nbs/51_data.duplicates.ipynb #f89cccd6
 def _own_columns(data, text_col, label_cols):

@@ -205,7 +205,7 @@ class TextOptions:
     quoting:int = None # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL`; the latter, with a check, by default
     quotechar:str = '"' # What stands around a cell with delimiters or line ends
     escapechar:str = None # What makes the next character text, often a backslash; nothing by default
-    header:object = 'infer' # 0: the first line names the columns; None: it is a row; 'infer': a row where `names` are given
+    header:object = 'infer' # 0: the first line names the columns; None: it is a row; 'infer': a row if there are `names`
     names:tuple = None # Names of the columns
     def __post_init__(self):
         if self.names is not None: object.__setattr__(self, 'names', tuple(map(str, as_list(self.names))))

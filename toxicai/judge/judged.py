@@ -12,6 +12,7 @@ from dataclasses import dataclass,replace
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from ..labels import *
+from ..tables import *
 
 # %% ../../nbs/31_judge.judged.ipynb #aeb8bb3c
 def number_columns(
@@ -99,8 +100,11 @@ class Judged:
     texts: list = None # What was judged; n strings
     frame: pd.DataFrame = None # Other columns of the data; n rows
     logits: np.ndarray = None # What the network gave, before any calibration; shape (n, n_classes)
-    index: pd.Index = None # Names of the rows, as in the data; numbers by default; shape (n,)
+    index: pd.Index = None # Names of the rows, as in the data; by default those of pandas objects; shape (n,)
     def __post_init__(self):
+        names = check_same_rows(probs=self.probs, targs=self.targs, texts=self.texts)
+        if self.index is None: object.__setattr__(self, 'index', names)
+        if self.texts is not None: object.__setattr__(self, 'texts', list(self.texts)) # of a Series by place
         probs = check_probs(self.probs, self.labels.names)
         if probs.ndim!=2: raise ValueError(f"`probs` has shape {probs.shape}: expected a row for each text")
         self._check_lengths(len(probs))
