@@ -15,6 +15,7 @@ import html,json,re,unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass,replace
+from functools import lru_cache
 
 import numpy as np
 from fastcore.basics import patch
@@ -85,7 +86,8 @@ def denies_harm(
     "Does `word` say that a text is free of a harm?"
     return _denied.fullmatch(word) is not None
 
-# %% ../nbs/01_labels.ipynb #caa69dc5
+# %% ../nbs/01_labels.ipynb #a3be744e
+@lru_cache(maxsize=2**12, typed=True)
 def canonical(
     name, # Name of a class in any corpus
 ) -> str: # Name in `known_classes`, or `name` in lower case with underscores
@@ -159,6 +161,7 @@ def names_as_text(
     return tuple(map(str, names))
 
 # %% ../nbs/01_labels.ipynb #731d2a03
+@lru_cache(maxsize=2**12)
 def name_key(
     name:str, # Name of a class
 ) -> str: # The same for names that a reader cannot tell apart
@@ -174,11 +177,10 @@ def check_distinct(
     if twice: raise ValueError(f"class {twice[0]!r} is there more than once in {list(names)}: expected different names")
     seen = {}
     for o in names:
-        if name_key(o) in seen:
-            raise ValueError(f"the classes {seen[name_key(o)]!r} ({ascii(seen[name_key(o)])}) and {o!r} ({ascii(o)}) "
-                             "cannot be told apart by a reader: write them alike where they are one class, "
-                             "else rename one")
-        seen[name_key(o)] = o
+        other = seen.setdefault(name_key(o), o)
+        if other==o: continue
+        raise ValueError(f"the classes {other!r} ({ascii(other)}) and {o!r} ({ascii(o)}) cannot be told apart by a "
+                         "reader: write them alike where they are one class, else rename one")
 
 def checked_names(
     names, # List of class names: text, or whole numbers

@@ -212,6 +212,13 @@ wrong = [('label', nn.NLLLoss(), 'does not take the logits'), ('label', F.nll_lo
 def test_wrong_losses(cols, loss, msg):
     with pytest.raises(ValueError, match=msg): toxicity_learner(loaders(label_cols=cols), loss_func=loss)
 
+def test_device_of_factors(device):
+    "Factors of a loss of torch go where the logits are"
+    from toxicai.train.losses import plain_loss
+    logits,y = torch.randn(6, 2, device=device),torch.tensor([0,1,1,0,1,1], device=device)
+    loss = nn.CrossEntropyLoss(weight=torch.tensor([1.,3.]))
+    assert plain_loss(loss, 'single')(logits, y).item()==pytest.approx(float(F.cross_entropy(logits.cpu(), y.cpu(), torch.tensor([1.,3.]))), rel=1e-5)
+
 def test_loss_set_by_hand():
     "A loss that takes the place of another later on"
     learn = toxicity_learner(loaders())

@@ -441,7 +441,7 @@ def decodes(self:LogitsLoss, probs):
     if self.kind=='ordinal': return OrdinalLoss.decodes(self, probs)
     return probs.argmax(-1) if self.kind=='single' else probs
 
-# %% ../../nbs/60_train.losses.ipynb #ab7904e8
+# %% ../../nbs/60_train.losses.ipynb #303ccc59
 @patch
 def reduced(self:LogitsLoss, logits, targs):
     "What `func` gives with `reduction`"
@@ -458,7 +458,7 @@ def __call__(self:LogitsLoss, logits, targs):
     "The loss of `logits`, computed in fp32 at least; one value per text with `reduction='none'`"
     logits,targs = at_least_fp32(logits.as_subclass(Tensor)),targs.as_subclass(Tensor)
     if self.kind=='regression': targs = targs.reshape(logits.shape).to(logits)
-    res = self.reduced(logits, targs)
+    res = self.to(logits.device).reduced(logits, targs) # fastai moves modules alone
     return res.flatten(1).mean(1) if self.reduction=='none' and res.ndim>1 else res
 
 # %% ../../nbs/60_train.losses.ipynb #ae9df623
