@@ -548,9 +548,11 @@ def run_step(
     before = len(text) if before is None else before
     if isinstance(f, Rule) and (traced or f.whole is None):
         edits = f.edits(text)
+        if not edits: return text,edits
         check_growth(f, before, len(text)+sum(len(new)-(end-start) for start,end,new in edits))
         return apply_edits(text, edits),edits
     new = f(text)
+    if new is text: return text,None
     if not isinstance(new, str): raise TypeError(f"the rule {f!r} returned a {type(new).__name__}: expected str")
     check_growth(f, before, len(new))
     return new,None
@@ -569,7 +571,7 @@ def run_rules(
         for f in rules:
             if k and not isinstance(f, Rule): continue
             new,edits = run_step(f, text, starts is not None, before)
-            if starts is not None:
+            if starts is not None and new is not text:
                 if edits is None: edits = align_edits(text, new)
                 starts = moved_starts(starts, edits)
             text = new
