@@ -1143,6 +1143,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'toxicai/judge/thresholds.py'),
                                           'toxicai.judge.thresholds.cross_counts': ( 'judge.thresholds.html#cross_counts',
                                                                                      'toxicai/judge/thresholds.py'),
+                                          'toxicai.judge.thresholds.cut_troubles': ( 'judge.thresholds.html#cut_troubles',
+                                                                                     'toxicai/judge/thresholds.py'),
                                           'toxicai.judge.thresholds.flags_all': ( 'judge.thresholds.html#flags_all',
                                                                                   'toxicai/judge/thresholds.py'),
                                           'toxicai.judge.thresholds.metric_interval': ( 'judge.thresholds.html#metric_interval',

@@ -113,8 +113,8 @@ def table_words(
 ) -> list: # Words in lower case, inflected
     "What `table` finds in one way"
     rows = table.whole if what=='whole' else {'-':getattr(table, what)}
-    forms = [(stem.replace('_', ' '),end) for ends,stems in rows.items() for stem in stems.split() for end in ends.split()]
-    words = [stem if end=='-' else stem+end for stem,end in forms]
+    pairs = [(stem,end) for ends,stems in rows.items() for stem in stems.split() for end in ends.split()]
+    words = [stem.replace('_', ' ')+end.replace('-', '') for stem,end in pairs]
     bare = [without_accents(o) for o in words if table.bare]
     return list(dict.fromkeys(words + [o for o in bare if o not in table.innocent.split()]))
 
@@ -161,7 +161,8 @@ def words_pattern(
     whole = f'{start}{tree_pattern(letter_tree(words))}(?:e?s)?{end}'
     if words is not masked_words: return regex.compile(whole, regex.I)
     begin,anywhere,innocent = [tree_pattern(letter_tree(all_words(o))) for o in ('begin','anywhere','innocent')]
-    return regex.compile(rf'{start}{innocent}(*SKIP)(*FAIL)|{whole}|{start}{begin}[\p{{L}}\p{{M}}]*+|{anywhere}', regex.I)
+    spared,begin = f'{start}{innocent}(*SKIP)(*FAIL)',rf'{start}{begin}[\p{{L}}\p{{M}}]*+'
+    return regex.compile(f'{spared}|{whole}|{begin}|{anywhere}', regex.I)
 
 def words_to_mask(
     words=None, # A list of words; None for `masked_words`

@@ -534,8 +534,8 @@ def check_growth(
     "Raise a `ValueError` that names the rule unless `after` is a length that a text may grow to"
     if after<=100*before+10_000: return
     name = f.name if isinstance(f, Rule) else getattr(f, '__name__', repr(f))
-    raise ValueError(f"the rule {name!r:.200} makes {after:,} characters of a text of {before:,}: its replacement or that of "
-                     "another rule holds what it replaces; choose a placeholder that no rule changes, like 'users:@user'")
+    raise ValueError(f"the rule {name!r:.200} makes {after:,} characters of a text of {before:,}: its replacement or "
+                     "that of another holds what it replaces; choose one that no rule changes, like 'users:@user'")
 
 # %% ../../nbs/12_text.rules.ipynb #a83a3f69
 def run_step(
@@ -595,8 +595,8 @@ def check_placeholders(
         for text in (o.arg, f'a {o.arg}{o.arg}'):
             sizes = [len(run_rules(rules, text, rounds=k)[0]) for k in (1,2,3)]
             if sizes[0]<sizes[1]<sizes[2]:
-                raise ValueError(f"the rule {o.name!r:.200} feeds itself or another rule: its replacement grows in each "
-                                 f"round, to {sizes} characters; choose one that no rule changes, like 'users:@user'")
+                raise ValueError(f"the rule {o.name!r:.200} feeds itself or another rule: its replacement grows in "
+                                 f"each round, to {sizes} characters; choose one that no rule changes")
 
 # %% ../../nbs/12_text.rules.ipynb #180d59af
 def preset_rules(
