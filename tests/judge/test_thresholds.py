@@ -129,10 +129,10 @@ def test_equal_scores():
     assert best_threshold([1,0,1], [0.4]*3)==pytest.approx(0.2)
     assert best_threshold([1,0,1], [0.4]*3, ('fpr',0.1))==pytest.approx(0.7)
     assert best_threshold([1,0,1], [0.]*3)==0
-    with pytest.warns(UserWarning, match='fpr of at most 0.1: the best is 1.000 at .*; 1 is taken, which flags 3 of 3 texts'): best_threshold([1,0,1], [1.]*3, ('fpr',0.1))
+    with pytest.warns(UserWarning, match='fpr of at most 0.1: the best is 1.000 at .*, 1 is taken, which flags 3 of 3 texts'): best_threshold([1,0,1], [1.]*3, ('fpr',0.1))
 
 def test_unattainable():
-    with pytest.warns(UserWarning, match='no threshold gives a precision of at least 0.9: the best is 0.667 at 0.250; 1 is taken, which flags 0 of 3 texts'):
+    with pytest.warns(UserWarning, match='no threshold gives a precision of at least 0.9: the best is 0.667 at 0.250, 1 is taken, which flags 0 of 3 texts'):
         assert best_threshold([0,1,1], [0.9,0.5,0.5], ('precision',0.9))==1
 
 bad = {'shapes': (([0,1],[0.1]), 'expected one class'), 'logits': (([0,1],[0.1,2.]), 'are they logits'), 'two columns': (([[0,1]],[[0.1,0.2]]), 'expected one class')}
@@ -233,7 +233,7 @@ def test_troubles():
     with pytest.warns(UserWarning) as w: res = tuned_thresholds(judged, ('precision',0.9), cross_fit=True, n_boot=5)
     said = [str(o.message) for o in w]
     assert len(said)==4 and said[0].startswith('<b>: the annotated rows are all yes') and said[3].startswith('a, c: too few rows')
-    assert 'for a (the best is 0.667 at 0.250; flagged: 0 of 3), c (the best is 0.500' in said[1] and 'a (1 no in 3 rows, 29.6% of the draws have none), c (1 yes' in said[2]
+    assert '0.9: a (the best is 0.667 at 0.250, 1 is taken, which flags 0 of 3 texts), c (the best is 0.500' in said[1] and 'a (1 no in 3 rows, 29.6% of the draws have none), c (1 yes' in said[2]
     assert res.labels.thresholds==(1,0.7,1) and not res.table.reached.any() and np.isnan(res.table.after).all()
     assert '<b>' not in res._repr_html_() and '&lt;b&gt;' in res._repr_html_()
     assert len(res.plot().axes)==3
@@ -331,7 +331,7 @@ def test_out_of_reach(metric, top, flagged):
     "A bound that no cut keeps flags nothing, or, where scores are 1, as little as can be; the warning says so, and so does `reached`"
     t,p = reversed_case(top=top)
     with pytest.warns(UserWarning, match=f'1 is taken, which flags {flagged} of 40 texts'): assert best_threshold(t, p, metric)==1
-    with pytest.warns(UserWarning, match=rf'flagged: {flagged} of 40\)'):
+    with pytest.warns(UserWarning, match=rf'a \(the best is .*, which flags {flagged} of 40 texts\)'):
         res = tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'], thresholds=[0.3])), metric, n_boot=10)
     assert res.labels.thresholds==(1,) and not res.table.reached.iloc[0] and res.labels.flags(p[:,None]).sum()==flagged
 
@@ -339,8 +339,8 @@ def test_out_of_reach(metric, top, flagged):
 def test_flags_everything(metric):
     "A goal that only a cut through nothing serves is said"
     t,p = reversed_case()
-    with pytest.warns(UserWarning, match='flags all 40 texts'): assert (p>=best_threshold(t, p, metric)).all()
-    with pytest.warns(UserWarning, match='flags every text as a'): tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'])), metric, n_boot=10)
+    with pytest.warns(UserWarning, match='flags everything: all 40 texts'): assert (p>=best_threshold(t, p, metric)).all()
+    with pytest.warns(UserWarning, match=r'flags everything: a \(all 40 texts\)'): tuned_thresholds(Judged(p[:,None], t[:,None], LabelSet(['a'])), metric, n_boot=10)
 
 def rare_case(k, n=300, seed=0):
     "`k` positives, one of them with a score in the upper third"

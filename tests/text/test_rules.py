@@ -316,6 +316,16 @@ def test_feeding(names):
     assert tracemalloc.get_traced_memory()[1]<20_000_000
     tracemalloc.stop()
 
+@pytest.mark.parametrize('names', feeding, ids=str)
+def test_feeding_in_a_folder(names):
+    "Across rooms: the rules that `toxicai.json` names are refused as those of a user are, in little memory"
+    import tracemalloc
+    from toxicai.serve.folder import FolderError,stored_rules
+    tracemalloc.start()
+    with pytest.raises(FolderError, match="`text.rules` of 'toxicai.json': the rule '(users|urls):"): stored_rules(names)
+    assert tracemalloc.get_traced_memory()[1]<20_000_000
+    tracemalloc.stop()
+
 settled = [['users:@user'], ['users:@USER','urls:HTTPURL','words_apart'], ['users:<user>','html_tags'], ['users:👤','emoji_names'], ['users: someone ','whitespace'], ['users:&lt;user&gt;','html_entities'], ['users:@a'], ['users:','urls:'], ['users:http','urls:http'], ['urls:example.org/x'], ['users:a@b.c']]
 
 @pytest.mark.parametrize('names', settled, ids=str)

@@ -475,11 +475,11 @@ def disguised(
     lang:str='en', # One of `languages`
 ) -> list: # Edits of one word each
     "The Latin word for one in foreign or accented letters"
-    if not mostly_latin(text): return []
+    if len(text)>2000 and not mostly_latin(text): return []
     edits = []
     for m in _not_ascii_word.finditer(text):
         if m[0].lower() in word_frequency(lang) or m[0].lower() in _swears: continue
         word = bare_word(m[0])
         any_word = len(word)>3 and not _latin_word.fullmatch(m[0])
         if word.isascii() and is_meant(word.lower(), lang, any_word): edits.append((*m.span(),word))
-    return edits
+    return edits if edits and mostly_latin(text) else []

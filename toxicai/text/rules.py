@@ -534,8 +534,8 @@ def check_growth(
     "Raise a `ValueError` that names the rule unless `after` is a length that a text may grow to"
     if after<=100*before+10_000: return
     name = f.name if isinstance(f, Rule) else getattr(f, '__name__', repr(f))
-    raise ValueError(f"the rule {name!r:.200} makes {after:,} characters of a text of {before:,}: its replacement or that of "
-                     "another rule holds what it replaces; choose a placeholder that no rule changes, like 'users:@user'")
+    raise ValueError(f"the rule {name!r:.200} makes {after:,} characters of a text of {before:,}: its replacement or "
+                     "that of another holds what it replaces; choose one that no rule changes, like 'users:@user'")
 
 # %% ../../nbs/12_text.rules.ipynb #a83a3f69
 def run_step(
@@ -548,9 +548,11 @@ def run_step(
     before = len(text) if before is None else before
     if isinstance(f, Rule) and (traced or f.whole is None):
         edits = f.edits(text)
+        if not edits: return text,edits
         check_growth(f, before, len(text)+sum(len(new)-(end-start) for start,end,new in edits))
         return apply_edits(text, edits),edits
     new = f(text)
+    if new is text: return text,None
     if not isinstance(new, str): raise TypeError(f"the rule {f!r} returned a {type(new).__name__}: expected str")
     check_growth(f, before, len(new))
     return new,None
@@ -569,7 +571,7 @@ def run_rules(
         for f in rules:
             if k and not isinstance(f, Rule): continue
             new,edits = run_step(f, text, starts is not None, before)
-            if starts is not None:
+            if starts is not None and new is not text:
                 if edits is None: edits = align_edits(text, new)
                 starts = moved_starts(starts, edits)
             text = new
@@ -593,8 +595,8 @@ def check_placeholders(
         for text in (o.arg, f'a {o.arg}{o.arg}'):
             sizes = [len(run_rules(rules, text, rounds=k)[0]) for k in (1,2,3)]
             if sizes[0]<sizes[1]<sizes[2]:
-                raise ValueError(f"the rule {o.name!r:.200} feeds itself or another rule: its replacement grows in each "
-                                 f"round, to {sizes} characters; choose one that no rule changes, like 'users:@user'")
+                raise ValueError(f"the rule {o.name!r:.200} feeds itself or another rule: its replacement grows in "
+                                 f"each round, to {sizes} characters; choose one that no rule changes")
 
 # %% ../../nbs/12_text.rules.ipynb #180d59af
 def preset_rules(
