@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['value_kinds', 'weight_types', 'problem_types', 'shared_keys', 'label_keys', 'largest_counts', 'computed_positions',
-           'is_word', 'is_number', 'is_int', 'is_flag', 'is_list_of', 'is_lists', 'is_rope', 'fits_kinds',
+           'is_word', 'is_bounded', 'is_int', 'is_yes_or_no', 'is_list_of', 'is_lists', 'is_rope', 'fits_kinds',
            'architecture_lines', 'architecture_keys', 'largest_count', 'whole_numbers', 'check_config_sizes',
            'check_config_products', 'known_keys', 'check_architecture']
 
-# %% ../nbs/06_architectures.ipynb #9110d687
+# %% ../nbs/06_architectures.ipynb #cced51bf
 import math,re
 from functools import lru_cache
-from numbers import Real
 from pathlib import Path
 
 import toxicai
+from .probabilities import *
 from .stored import *
 
-# %% ../nbs/06_architectures.ipynb #21303b42
+# %% ../nbs/06_architectures.ipynb #41db6c28
 _word = re.compile(r'[A-Za-z0-9_.+|-]{0,64}')
 _most_items = 1024
 
@@ -25,19 +25,19 @@ def is_word(o): # Anything
     "Is `o` a short text without blanks, slashes and colons?"
     return isinstance(o, str) and _word.fullmatch(o) is not None
 
-def is_number(o): # Anything
-    "Is `o` a finite number below a trillion? `True` is none"
-    return isinstance(o, Real) and not isinstance(o, bool) and abs(o)<1e12
+def is_bounded(o): # Anything
+    "Is `o` a number whose size is below a trillion? `True` is none"
+    return is_finite_number(o) and abs(o)<1e12
 
 def is_int(o): # Anything
     "Is `o` a whole number of 32 bits?"
     return is_whole(o, -2**31, 2**31)
 
-def is_flag(o): # Anything
+def is_yes_or_no(o): # Anything
     "Is `o` true or false?"
     return isinstance(o, bool)
 
-# %% ../nbs/06_architectures.ipynb #4130222a
+# %% ../nbs/06_architectures.ipynb #3440acf4
 def is_list_of(
     o, # Anything
     fits, # Says whether an item fits
@@ -59,14 +59,14 @@ def is_rope(
 ) -> bool:
     "Does `o` say how positions are turned, perhaps for each kind of layer?"
     if not isinstance(o, dict) or len(o)>16 or not all(map(is_word, o)): return False
-    plain = lambda v: v is None or is_number(v) or is_flag(v) or is_word(v) or is_list_of(v, is_number)
+    plain = lambda v: v is None or is_bounded(v) or is_yes_or_no(v) or is_word(v) or is_list_of(v, is_bounded)
     return all(plain(v) or (depth>1 and is_rope(v, depth-1)) for v in o.values())
 
-# %% ../nbs/06_architectures.ipynb #96ebf4a1
+# %% ../nbs/06_architectures.ipynb #61202c69
 # Name of a kind, as in the list of keys -> does a value fit?
-value_kinds = dict(int=is_int, num=is_number, bool=is_flag, word=is_word, rope=is_rope, lists=is_lists, null=lambda o: o is None)
-value_kinds |= dict(ints=lambda o: is_list_of(o, is_int), nums=lambda o: is_list_of(o, is_number),
-                    bools=lambda o: is_list_of(o, is_flag), words=lambda o: is_list_of(o, is_word))
+value_kinds = dict(int=is_int, num=is_bounded, bool=is_yes_or_no, word=is_word, rope=is_rope, lists=is_lists, null=lambda o: o is None)
+value_kinds |= dict(ints=lambda o: is_list_of(o, is_int), nums=lambda o: is_list_of(o, is_bounded),
+                    bools=lambda o: is_list_of(o, is_yes_or_no), words=lambda o: is_list_of(o, is_word))
 
 def fits_kinds(
     o, # A value
