@@ -315,7 +315,9 @@ def filled_network(
     "The network of `folder` with `tensors` as its weights, in fp32; no file is opened"
     import torch
     from toxicai.text.tokenizer import stored_config
-    if folder.head=='own': return kind.from_pretrained(None, config=stored_config(folder.config), state_dict=tensors, dtype=torch.float32)
+    if folder.head=='own':
+        config = stored_config(folder.config)
+        return kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
     model = untrained_network(folder, 'cpu')
     model.load_state_dict(tensors, strict=False) # complete, but for what is tied
     return model
