@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['most_bytes', 'tensor_bytes', 'FolderError', 'is_whole', 'check_plain_file', 'file_in', 'open_in', 'read_in',
-           'unique_keys', 'parsed_json', 'read_json', 'quoted', 'check_tensor_entry', 'tensor_header', 'StoredTensors',
-           'tensor_shapes']
+           'unique_keys', 'parsed_json', 'read_json', 'quoted', 'is_sizes', 'check_tensor_entry', 'tensor_header',
+           'StoredTensors', 'tensor_shapes', 'torch_dtypes']
 
 # %% ../nbs/05_stored.ipynb #3eb1ceba
 import json,os,stat
@@ -137,9 +137,13 @@ def quoted(
     res = ''.join(c if c.isprintable() else '?' for c in res[:n])
     return res.encode('utf-8', 'replace').decode()
 
-# %% ../nbs/05_stored.ipynb #5565c0a0
+# %% ../nbs/05_stored.ipynb #c2685a5d
 _most_header = 2**25
 tensor_bytes = {'BOOL':1, 'U8':1, 'I8':1, 'U16':2, 'I16':2, 'F16':2, 'BF16':2, 'U32':4, 'I32':4, 'F32':4, 'U64':8, 'I64':8, 'F64':8} # dtype -> bytes of a number
+
+def is_sizes(o): # Anything
+    "Is `o` a short list of whole numbers, none below 0?"
+    return isinstance(o, list) and len(o)<=8 and all(is_whole(i, 0, 2**48) for i in o)
 
 def check_tensor_entry(
     o, # What a header says about one tensor
@@ -147,23 +151,22 @@ def check_tensor_entry(
     "Raise unless type, shape and place are there and belong together"
     if not isinstance(o, dict) or set(o)!={'dtype','shape','data_offsets'}: raise ValueError(f"a tensor is {o!r:.60}")
     dtype,shape,place = o['dtype'],o['shape'],o['data_offsets']
-    if not isinstance(dtype, str) or dtype not in tensor_bytes: raise ValueError(f"the type of a tensor is {dtype!r:.40}")
-    for name,v in dict(shape=shape, place=place).items():
-        fits = isinstance(v, list) and len(v)<=8 and all(is_whole(i, 0, 2**48) for i in v)
-        if not fits: raise ValueError(f"the {name} of a tensor is {v!r:.60}")
-    if len(place)!=2 or place[1]-place[0]!=prod(shape)*tensor_bytes[dtype]:
+    if not isinstance(dtype, str) or dtype not in tensor_bytes: raise ValueError(f"a tensor is of {dtype!r:.40}")
+    if not is_sizes(shape) or not is_sizes(place) or len(place)!=2:
+        raise ValueError(f"a tensor of the shape {shape!r:.60} stands at {place!r:.60}")
+    n = tensor_bytes[dtype]
+    if place[1]-place[0]!=prod(shape)*n or place[0]%n:
         raise ValueError(f"a tensor of the shape {shape} stands at {place}")
     return tuple(place)
 
-# %% ../nbs/05_stored.ipynb #d297bb0b
+# %% ../nbs/05_stored.ipynb #56fadafe
 def tensor_header(
     f, # Open safetensors file, at its beginning
     size:int, # Its bytes
 ) -> tuple: # (dict of name -> entry, bytes of the header)
     "The header of a safetensors file, compared with the length of the file"
-    first = f.read(8)
-    n = int.from_bytes(first, 'little')
-    if len(first)<8 or not 2<=n<=min(size-8, _most_header): raise ValueError(f"a header of {n:,} bytes")
+    n = int.from_bytes(f.read(8), 'little')
+    if not 2<=n<=min(size-8, _most_header): raise ValueError(f"a header of {n:,} bytes")
     head = parsed_json(f.read(n), 'header')
     notes = head.pop('__metadata__', None) or {}
     if not isinstance(notes, dict): raise ValueError('the notes are not an object')
@@ -194,18 +197,22 @@ def tensor_shapes(
     "What a file of weights says that it holds, checked against its length"
     with open(path, 'rb') as f: return StoredTensors(f, Path(path).name).shapes
 
-# %% ../nbs/05_stored.ipynb #30ab1412
+# %% ../nbs/05_stored.ipynb #496dedae
+def torch_dtypes() -> dict: # dtype as safetensors names it -> `torch.dtype`
+    "The types of `tensor_bytes` in torch"
+    import torch
+    floats = dict(F32='float32', F16='float16', BF16='bfloat16', F64='float64', BOOL='bool')
+    whole = {f'{a}{n}':f'{b}{n}' for a,b in (('I','int'),('U','uint')) for n in (8,16,32,64)}
+    return {k:getattr(torch, v) for k,v in (floats|whole).items()}
+
 @patch
 def tensors(self:StoredTensors) -> dict: # Name -> torch tensor, of the dtype in the file; all share one block of memory
     "The numbers of the file, read once"
     import torch
-    dtypes = dict(F32=torch.float32, F16=torch.float16, BF16=torch.bfloat16, F64=torch.float64, BOOL=torch.bool)
-    dtypes |= {f'{a}{n}':getattr(torch, f'{b}{n}') for a,b in (('I','int'),('U','uint')) for n in (8,16,32,64)}
     n = max((o['data_offsets'][1] for o in self.entries.values()), default=0)
     block = np.empty(n, dtype=np.uint8)
     self.f.seek(self.start)
     if self.f.readinto(block)!=n: raise FolderError(f"{self.name!r} was cut while it was read: try again")
-    whole = torch.from_numpy(block)
-    def _tensor(dtype, shape, data_offsets):
-        return whole[slice(*data_offsets)].view(dtypes[dtype]).reshape(shape)
+    whole,dtypes = torch.from_numpy(block),torch_dtypes()
+    def _tensor(dtype, shape, data_offsets): return whole[slice(*data_offsets)].view(dtypes[dtype]).reshape(shape)
     return {k:_tensor(**o) for k,o in self.entries.items()}
