@@ -48,7 +48,7 @@ def check_costs(
         limit = other if k[0]<2 and k[1]<2 else 0
         if n>most.get(k, limit): raise FolderError(f"it takes {n:,} {what} for each texts^{k[0]}*tokens^{k[1]}: no network does")
 
-# %% ../../nbs/25_serve.network.ipynb #b394c686
+# %% ../../nbs/25_serve.network.ipynb #d2112e04
 _attribute_fields = {1:('f',0.), 2:('i',0), 3:('s',''), 4:('t',None), 6:('floats',[]), 7:('ints',[])} # type -> field, default
 
 def attributes_of(
@@ -59,7 +59,8 @@ def attributes_of(
     for o in node.get('attribute', []):
         name,(key,default) = o.get('name', ''),_attribute_fields.get(o.get('type'), ('',None))
         value = o.get(key, default)
-        if name in res or value is None: raise FolderError(f"the attribute {name!r:.40} of {node.get('op_type','')!r:.40} is of an unknown sort")
+        if name in res or value is None or not set(o)<={'name','type','doc_string',key}:
+            raise FolderError(f"the attribute {name!r:.40} of {node.get('op_type','')!r:.40} is of an unknown sort")
         res[name] = Known(checked_shape(value), small_ints(value), True) if key=='t' else value
     return res
 
@@ -74,7 +75,7 @@ def known_weights(
         res[name] = Known(checked_shape(o), small_ints(o), True)
     return res
 
-# %% ../../nbs/25_serve.network.ipynb #09894e51
+# %% ../../nbs/25_serve.network.ipynb #571746c8
 def results_of(
     call:Call, # An operator of the table
 ) -> list: # `Known`
@@ -87,6 +88,8 @@ def results_of(
         raise unclear(call, f"its inputs are of another sort ({type(e).__name__})") from e
     for side in (o for r in res for o in r.shape):
         if plausible(side) is None or not at_least(side, 0, call.longest): raise unclear(call, "a side has no length")
+    for o in res:
+        if o.values is not None and len(o.values)!=elements(o.shape): o.values = None
     return res
 
 def effort(
