@@ -1774,6 +1774,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'toxicai.serve.network.follow_node': ('serve.network.html#follow_node', 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.forget_array': ( 'serve.network.html#forget_array',
                                                                                'toxicai/serve/network.py'),
+                                       'toxicai.serve.network.grown': ('serve.network.html#grown', 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.known_weights': ( 'serve.network.html#known_weights',
                                                                                 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.last_uses': ('serve.network.html#last_uses', 'toxicai/serve/network.py'),

@@ -21,7 +21,7 @@ from functools import lru_cache,partial
 from .folder import *
 from .graph import *
 
-# %% ../../nbs/24_serve.shapes.ipynb #09e0ba43
+# %% ../../nbs/24_serve.shapes.ipynb #74b8a66e
 n_tokens,n_texts,n_picked = 2**128,2**2048,2**16384
 _most_factor = 2**40
 
@@ -50,7 +50,7 @@ def plausible(
 def is_tame(
     n:int, # A formula
 ) -> bool:
-    "Is its value a number of 64 bits for every million of texts and of tokens? Beyond, engines compute with what is left of it"
+    "Is its value a number of 64 bits for every million of texts and of tokens? Else a part of it is lost"
     return all(abs(c)<2**20 and i+j+k<=2 for (i,j,k),c in formula_terms(n).items())
 
 def elements(
@@ -287,7 +287,7 @@ def is_small(n, most): # A formula; a number
     "Is `n` a plain number up to `most`?"
     return 0<=n<=most
 
-# %% ../../nbs/24_serve.shapes.ipynb #e253164b
+# %% ../../nbs/24_serve.shapes.ipynb #bdfe6e25
 def unsqueeze_result(call): # A `Call`
     "Sides of 1 put in"
     shape,axes = shape_of(call),known_list(call, 1)
@@ -300,7 +300,8 @@ def unsqueeze_result(call): # A `Call`
 def squeeze_result(call): # A `Call`
     "Sides of 1 taken out"
     shape = shape_of(call)
-    if len(call.args)<2 and not all(is_small(o, 2**40) for o in shape): raise unclear(call, "it does not say which sides")
+    if len(call.args)<2 and not all(is_small(o, _most_factor) for o in shape):
+        raise unclear(call, "it does not say which sides")
     at = {side_at(call, o, len(shape)) for o in known_list(call, 1, [i for i,o in enumerate(shape) if o==1])}
     if any(shape[i]!=1 for i in at): raise unclear(call, "a side that shall go is not 1")
     return [Known(tuple(o for i,o in enumerate(shape) if i not in at), call.args[0].values)]
