@@ -212,12 +212,12 @@ def checked_shape(
         raise FolderError(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes: they do not belong together")
     return shape
 
-# %% ../../nbs/23_serve.graph.ipynb #25dce552
+# %% ../../nbs/23_serve.graph.ipynb #2e917477
 def small_ints(
     weights:dict, # A message 'weights', checked
-): # List of whole numbers; None for others, also of 32 bits, and for more than `few_numbers`
+): # List of whole numbers; None for others and for more than `few_numbers`
     "The values of `weights` where sizes could depend on them"
-    size,n = {7:'q', 9:'?'}.get(weights.get('data_type')),math.prod(weights.get('dims', []))
+    size,n = {6:'i', 7:'q', 9:'?'}.get(weights.get('data_type')),math.prod(weights.get('dims', []))
     if size is None or n>few_numbers: return None
     there,content = next((v for v in weights.values() if isinstance(v, tuple)), (0,b''))
     if 'raw_data' in weights: return [int(o) for o in struct.unpack(f'<{n}{size}', content)]
