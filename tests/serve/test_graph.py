@@ -169,6 +169,8 @@ grows = {
     'stored as 32 bits, in zeros': ([node('ConstantOfShape', ['two'], ['m'], value=nh.from_array(np.array([2**20], dtype=np.int32))), node('Mul', ['m','m'], ['k']), node('Cast', ['k'], ['c'], to=7), node('ConstantOfShape', ['c'], ['z'])], [i64('two', 2)]),
     'texts by tokens in 32 bits': ([node('Size', ['input_ids'], ['n'])], []),
     'tokens in 32 bits, multiplied': ([*tokens, node('Cast', ['n1'], ['m'], to=6), node('Mul', ['m','m'], ['k']), node('Cast', ['k'], ['c'], to=7), node('ConstantOfShape', ['c'], ['z'])], [scalar('i', 1)]),
+    'every so many as there are tokens': ([*tokens, node('Slice', ['list','none','last9','none','n1'], ['m']), node('ReduceMean', ['m','none'], ['q'])], [scalar('i', 1), i64('none', 0), i64('last9', 9), i64('list', *range(9))]),
+    'more around it than there is memory': ([node('Pad', ['x','big'], ['z'])], [i64('big', 0, 0, 0, 0, 0, 2**40)]),
     'a quotient of what ran over': ([*tokens, node('Mul', ['n1','big'], ['m']), node('Mul', ['m','n1'], ['m2']), node('Div', ['m2','part'], ['q']), node('Mul', ['n1','n1'], ['t']), node('Mul', ['t','rest'], ['u']),
         node('Sub', ['u','q'], ['r']), node('ConstantOfShape', ['r'], ['z'])], [scalar('i', 1), i64('big', 2**39), i64('part', 2**20), i64('rest', 2**19)]),
     'sides taken away where there is one text': ([node('Squeeze', ['x'], ['z'])], []),
@@ -299,6 +301,15 @@ def test_changed_meanwhile(opener, folder, tmp_path, monkeypatch):
         return res
     monkeypatch.setattr(module, 'check_onnx', _swapped)
     with pytest.raises(FolderError, match='was changed while it was opened'): opener(folder, path, 1)
+
+def test_what_save_detector_says(exported, monkeypatch):
+    "An architecture whose operators detectors do not know is refused when it is exported, with what to do"
+    from types import SimpleNamespace
+    from toxicai.train.onnx import check_served
+    check_served(exported['fp32'], None, SimpleNamespace(max_length=100))
+    with pytest.raises(ValueError, match='numbers 128 tokens.*leave `onnx=True` out'): check_served(exported['fp32'], None, SimpleNamespace(max_length=200))
+    monkeypatch.delitem(operators, 'Gelu')
+    with pytest.raises(ValueError, match="cannot be served as ONNX .*'Gelu'.*leave `onnx=True` out; the backend 'torch' runs it"): check_served(exported['fp32'], None, SimpleNamespace(max_length=100))
 
 def test_memory(tmp_path):
     "Weights are not read"

@@ -8,9 +8,9 @@ __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'formu
            'side_at', 'axis_of', 'broadcast_shape', 'number_by_number', 'same_result', 'cast_result', 'shape_result',
            'constant_result', 'fill_result', 'range_result', 'concat_result', 'gather_result', 'gather_nd_result',
            'nonzero_result', 'gather_elements_result', 'is_small', 'unsqueeze_result', 'squeeze_result',
-           'reshape_result', 'transpose_result', 'expand_result', 'tile_result', 'slice_place', 'slice_result',
-           'raw_list', 'split_result', 'matmul_result', 'gemm_result', 'reduce_result', 'arg_result', 'quantize_result',
-           'table_of', 'broadcast_result']
+           'reshape_result', 'transpose_result', 'expand_result', 'tile_result', 'pad_result', 'slice_place',
+           'slice_result', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result', 'reduce_result',
+           'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
 
 # %% ../../nbs/24_serve.shapes.ipynb #218c95b5
 import math
@@ -295,7 +295,7 @@ def is_small(n, most): # A formula; a number
     "Is `n` a plain number up to `most`?"
     return 0<=n<=most
 
-# %% ../../nbs/24_serve.shapes.ipynb #bdfe6e25
+# %% ../../nbs/24_serve.shapes.ipynb #de13d649
 def unsqueeze_result(call): # A `Call`
     "Sides of 1 put in"
     shape,axes = shape_of(call),known_list(call, 1)
@@ -344,7 +344,15 @@ def tile_result(call): # A `Call`
     if len(times)!=len(shape): raise unclear(call, "it has no number for each side")
     return [Known(tuple(elements(o) for o in zip(shape, times)))]
 
-# %% ../../nbs/24_serve.shapes.ipynb #2a0bea7e
+def pad_result(call): # A `Call`
+    "An array with more around it"
+    shape,more = [*shape_of(call)],known_list(call, 1)
+    axes = [side_at(call, o, len(shape)) for o in known_list(call, 3, [*range(len(shape))])]
+    if len(more)!=2*len(axes): raise unclear(call, "it has no numbers for each side")
+    for i,axis in enumerate(axes): shape[axis] += more[i]+more[i+len(axes)]
+    return [Known(tuple(shape))]
+
+# %% ../../nbs/24_serve.shapes.ipynb #74343ecc
 def slice_place(
     call:Call, # An operator; its `longest` falls where the network has a table of fewer tokens
     at:int, # A place in a side, from behind where it is below 0
@@ -365,14 +373,26 @@ def slice_result(call): # A `Call`
     shape,starts,ends = [*shape_of(call)],*[raw_list(call, i) for i in (1,2)]
     axes = [side_at(call, o, len(shape)) for o in known_list(call, 3, [*range(len(starts))])]
     steps = known_list(call, 4, [1]*len(starts))
-    if {len(o) for o in (ends,axes,steps)}!={len(starts)} or any(o!=1 for o in steps):
-        raise unclear(call, "its step is not 1")
+    if {len(o) for o in (ends,axes,steps)}!={len(starts)}: raise unclear(call, "its lists are not equally long")
     values = call.args[0].values if len(shape)==1 else None
-    for axis,start,end in zip(axes, starts, ends):
+    for axis,start,end,step in zip(axes, starts, ends, steps):
         start,end = (slice_place(call, o, shape[axis]) for o in (start,end))
-        if values is not None: values = values[start:end] if is_small(end, few_numbers) else None
-        shape[axis] = 0 if at_least(start, end, call.longest) else end-start
+        n = steps_between(call, start, end, step)
+        if values is not None: values = values[start:end:step] if is_small(end, few_numbers) else None
+        shape[axis] = 0 if at_least(start, end, call.longest) else n
     return [Known(tuple(shape), values)]
+
+def steps_between(
+    call:Call, # An operator
+    start:int, # A place
+    end:int, # A later one
+    step:int, # From one to the next
+) -> int:
+    "How many places are read"
+    n = end-start
+    if step!=1 and not (is_small(step-1, _most_factor) and is_small(n, _most_factor)):
+        raise unclear(call, "its step is not 1")
+    return n if step==1 else -(-n//step)
 
 def raw_list(
     call:Call, # An operator
@@ -429,7 +449,7 @@ def quantize_result(call): # A `Call`
     "Bytes, their scale and their zero"
     return [Known(shape_of(call)), Known(()), Known(())]
 
-# %% ../../nbs/24_serve.shapes.ipynb #a6a3bdf4
+# %% ../../nbs/24_serve.shapes.ipynb #34ba8993
 def table_of(
     f:Callable, # Of a `Call`, for a list of `Known`
     ops:str, # Names of operators, each with the attributes that it may have behind colons
@@ -456,6 +476,7 @@ operators = { # Name -> (function that says what is known of the results, attrib
     **table_of(unsqueeze_result, 'Unsqueeze'), **table_of(squeeze_result, 'Squeeze'),
     **table_of(reshape_result, 'Reshape:allowzero'), **table_of(transpose_result, 'Transpose:perm'),
     **table_of(expand_result, 'Expand'), **table_of(tile_result, 'Tile'), **table_of(slice_result, 'Slice'),
+    **table_of(pad_result, 'Pad:mode'),
     **table_of(split_result, 'Split:axis:num_outputs'), **table_of(matmul_result, 'MatMul MatMulInteger'),
     **table_of(gemm_result, 'Gemm:alpha:beta:transA:transB'), **table_of(quantize_result, 'DynamicQuantizeLinear'),
     **table_of(reduce_result, f'ReduceMax{_reduce} ReduceMean{_reduce} ReduceSum{_reduce}'),
