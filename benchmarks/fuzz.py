@@ -70,21 +70,33 @@ def changed_bytes(rng, b):
         elif at<len(b): b[at] ^= 1<<rng.randrange(8)
     return bytes(b[:rng.randrange(len(b)+1)] if rng.random()<.05 else b)
 
-def change_json(rng, path):
-    "A change within a JSON file, or in its letters"
-    if rng.random()<.15: return path.write_bytes(changed_bytes(rng, path.read_bytes()))
-    d = json.loads(path.read_text())
+def structure(read, share):
+    "A decorator: a share of the changes, and those of files that cannot be read any more, are in the bytes"
+    def _around(change):
+        def _change(rng, path):
+            try: found = None if rng.random()<share else read(path)
+            except Exception: found = None # broken by a change before
+            return path.write_bytes(changed_bytes(rng, path.read_bytes())) if found is None else change(rng, path, found)
+        return _change
+    return _around
+
+@structure(lambda path: json.loads(path.read_text()), .15)
+def change_json(rng, path, d):
+    "A change within a JSON file"
     for _ in range(rng.choice([1,1,1,2,5])): change_value(rng, d)
     path.write_text(json.dumps(d))
 
 # Folders
 
-def change_weights(rng, path):
-    "A change in the header of a safetensors file, or in its bytes"
+def header_and_rest(path):
     b = path.read_bytes()
-    if rng.random()<.3: return path.write_bytes(changed_bytes(rng, b))
     n = int.from_bytes(b[:8], 'little')
-    header,rest = json.loads(b[8:8+n]),b[8+n:]
+    return json.loads(b[8:8+n]),b[8+n:]
+
+@structure(header_and_rest, .3)
+def change_weights(rng, path, parts):
+    "A change in the header of a safetensors file"
+    header,rest = parts
     change_value(rng, header)
     new = json.dumps(header).encode()
     path.write_bytes((len(new) if rng.random()<.95 else rng.choice([0,2**31,2**63])).to_bytes(8, 'little')+new+rest)
@@ -122,23 +134,26 @@ def change_graph(rng, graph):
     ends = rng.choice([graph.input, graph.output])
     if len(ends): (lambda o: ends.remove(o) if rng.random()<.5 else setattr(o, 'name', rng.choice(['x','input_ids','logits'])))(rng.choice(ends))
 
-def change_onnx(rng, path):
-    "A change in the graph of an ONNX file, or in its bytes"
-    if rng.random()<.3: return path.write_bytes(changed_bytes(rng, path.read_bytes()))
+def onnx_model(path):
     import onnx
     m = onnx.load(path, load_external_data=False)
+    return m if m.graph.node else None
+
+@structure(onnx_model, .3)
+def change_onnx(rng, path, m):
+    "A change in the graph of an ONNX file"
     for _ in range(rng.choice([1,1,2,4])): change_graph(rng, m.graph)
     if rng.random()<.05: m.opset_import[0].version = rng.choice([0,1,17,99])
     path.write_bytes(m.SerializeToString())
 
 def change_entry(rng, folder):
     "A file of the folder is away, a link, another file, or there is one more"
-    o,how = rng.choice(sorted(folder.iterdir())),rng.randrange(5)
+    o,how = rng.choice(sorted(p for p in folder.iterdir() if p.is_file() and not p.is_symlink())),rng.randrange(5)
     if how==0: o.unlink()
     elif how==1:
         o.unlink()
         o.symlink_to(rng.choice(['..', '/dev/zero', '/etc/passwd', 'toxicai.json', o.name, 'nothing']))
-    elif how==2: shutil.copy(rng.choice(sorted(folder.iterdir())), o) if not o.is_symlink() else None
+    elif how==2: o.write_bytes(rng.choice(sorted(p for p in folder.iterdir() if p.is_file())).read_bytes())
     elif how==3: (folder/rng.choice(['adapter_config.json','adapter_model.safetensors','pytorch_model.bin','modeling.py','model.onnx.data','generation_config.json','model.safetensors.index.json'])).write_bytes(o.read_bytes()[:2000])
     else: (o.unlink(), o.mkdir())
 

@@ -80,6 +80,7 @@ refused = {
     'an operator before its input': (lambda m: m.graph.node.reverse(), 'which nothing before it gives'),
     'a result twice': (lambda m: m.graph.node.insert(1, node('Cast', ['input_ids'], ['f'], to=1)), 'two arrays'),
     'an attribute more': (lambda m: m.graph.node[0].attribute.append(h.make_attribute('body', 1)), 'it has the attributes'),
+    'an attribute of two sorts': (lambda m: m.graph.node[0].attribute[0].__setattr__('f', 1.), 'unknown sort'),
     'an attribute twice': (lambda m: m.graph.node[0].attribute.append(h.make_attribute('to', 1)), 'unknown sort'),
     'numbers become text': (lambda m: m.graph.node[0].attribute[0].__setattr__('i', T.STRING), 'numbers of the type 8'),
     'seven results': (lambda m: m.graph.node[0].output.extend('abcdef'), '7 results'),
@@ -162,6 +163,17 @@ grows = {
     'wide, and much of it at one time': ([*[node('MatMul', ['x','wide'], [f'z{i}']) for i in range(40)], *[node('Add', [f'z{i}','z0'], [f'q{i}']) for i in range(40)]], [floats('wide', 1, 2**14)]),
     'another size at one length': ([*tokens, node('Equal', ['n1','odd'], ['q']), node('Where', ['q','big','last1'], ['m']), node('ConstantOfShape', ['m'], ['z'])], [scalar('i', 1), i64('odd', 77), i64('big', 2**33), i64('last1', 1)]),
     'another size for long texts': ([*tokens, node('Max', ['n1','odd'], ['m']), node('Sub', ['m','odd'], ['k']), node('Mul', ['k','big'], ['r']), node('ConstantOfShape', ['r'], ['z'])], [scalar('i', 1), i64('odd', 77), i64('big', 2**33)]),
+    'a list that is cut at the number of tokens': ([*tokens, node('Slice', ['list','none','n1'], ['m']), node('ConstantOfShape', ['m'], ['z'])], [scalar('i', 1), i64('none', 0), i64('list', 2**39, 2**39, *[0]*20)]),
+    'numbers of 32 bits that run over': ([node('Mul', ['half','half'], ['m']), node('Cast', ['m'], ['k'], to=7), node('Sub', ['k','big'], ['r']), node('ConstantOfShape', ['r'], ['z'])],
+        [nh.from_array(np.array([2**16], dtype=np.int32), 'half'), i64('big', -2**33)]),
+    'stored as 32 bits, in zeros': ([node('ConstantOfShape', ['two'], ['m'], value=nh.from_array(np.array([2**20], dtype=np.int32))), node('Mul', ['m','m'], ['k']), node('Cast', ['k'], ['c'], to=7), node('ConstantOfShape', ['c'], ['z'])], [i64('two', 2)]),
+    'texts by tokens in 32 bits': ([node('Size', ['input_ids'], ['n'])], []),
+    'tokens in 32 bits, multiplied': ([*tokens, node('Cast', ['n1'], ['m'], to=6), node('Mul', ['m','m'], ['k']), node('Cast', ['k'], ['c'], to=7), node('ConstantOfShape', ['c'], ['z'])], [scalar('i', 1)]),
+    'every so many as there are tokens': ([*tokens, node('Slice', ['list','none','last9','none','n1'], ['m']), node('ReduceMean', ['m','none'], ['q'])], [scalar('i', 1), i64('none', 0), i64('last9', 9), i64('list', *range(9))]),
+    'more around it than there is memory': ([node('Pad', ['x','big'], ['z'])], [i64('big', 0, 0, 0, 0, 0, 2**40)]),
+    'a quotient of what ran over': ([*tokens, node('Mul', ['n1','big'], ['m']), node('Mul', ['m','n1'], ['m2']), node('Div', ['m2','part'], ['q']), node('Mul', ['n1','n1'], ['t']), node('Mul', ['t','rest'], ['u']),
+        node('Sub', ['u','q'], ['r']), node('ConstantOfShape', ['r'], ['z'])], [scalar('i', 1), i64('big', 2**39), i64('part', 2**20), i64('rest', 2**19)]),
+    'sides taken away where there is one text': ([node('Squeeze', ['x'], ['z'])], []),
     'a size from a remainder': ([*tokens, node('Div', ['n1','odd'], ['m']), node('ConstantOfShape', ['m'], ['z'])], [scalar('i', 1), i64('odd', 77)]),
     'a size below nothing': ([node('ConstantOfShape', ['big'], ['z'])], [i64('big', -5)]),
     'sides that fit at one length only': ([node('Add', ['input_ids','odd'], ['z'])], [i64('odd', *range(7))]),
@@ -289,6 +301,15 @@ def test_changed_meanwhile(opener, folder, tmp_path, monkeypatch):
         return res
     monkeypatch.setattr(module, 'check_onnx', _swapped)
     with pytest.raises(FolderError, match='was changed while it was opened'): opener(folder, path, 1)
+
+def test_what_save_detector_says(exported, monkeypatch):
+    "An architecture whose operators detectors do not know is refused when it is exported, with what to do"
+    from types import SimpleNamespace
+    from toxicai.train.onnx import check_served
+    check_served(exported['fp32'], None, SimpleNamespace(max_length=100))
+    with pytest.raises(ValueError, match='numbers 128 tokens.*leave `onnx=True` out'): check_served(exported['fp32'], None, SimpleNamespace(max_length=200))
+    monkeypatch.delitem(operators, 'Gelu')
+    with pytest.raises(ValueError, match="cannot be served as ONNX .*'Gelu'.*leave `onnx=True` out; the backend 'torch' runs it"): check_served(exported['fp32'], None, SimpleNamespace(max_length=100))
 
 def test_memory(tmp_path):
     "Weights are not read"
