@@ -1363,6 +1363,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'toxicai/runs/snapshots.py'),
                                         'toxicai.runs.snapshots.fits_callback': ( 'runs.snapshots.html#fits_callback',
                                                                                   'toxicai/runs/snapshots.py'),
+                                        'toxicai.runs.snapshots.fits_callbacks': ( 'runs.snapshots.html#fits_callbacks',
+                                                                                   'toxicai/runs/snapshots.py'),
                                         'toxicai.runs.snapshots.fits_counters': ( 'runs.snapshots.html#fits_counters',
                                                                                   'toxicai/runs/snapshots.py'),
                                         'toxicai.runs.snapshots.fits_generators': ( 'runs.snapshots.html#fits_generators',

@@ -125,7 +125,8 @@ def check_plan(
     check_by_engine(plan)
 
 # %% ../../nbs/84_runs.sweeps.ipynb #11d0d1a1
-engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed') # Of runs, and what W&B's engine calls them
+# States of runs, and what W&B's engine calls them
+engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed')
 _run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool)
 
 def is_run(
@@ -148,7 +149,8 @@ def read_runs(
     try: runs = [json.loads(o) for o in path.read_text(encoding='utf-8').splitlines()]
     except (ValueError,RecursionError) as e: raise SettingError(f"{str(path)!r} was not written by a sweep: {e}") from e
     odd = next((i for i,o in enumerate(runs, 1) if not is_run(o, i)), None)
-    if odd is not None: raise SettingError(f"line {odd} of {str(path)!r} was not written by a sweep: pass another folder")
+    if odd is not None:
+        raise SettingError(f"line {odd} of {str(path)!r} was not written by a sweep: pass another folder")
     return runs
 
 def write_runs(
