@@ -4,20 +4,20 @@
 
 # %% auto #0
 __all__ = ['value_kinds', 'weight_types', 'problem_types', 'shared_keys', 'label_keys', 'largest_counts', 'computed_positions',
-           'is_word', 'is_real', 'is_int', 'is_bool', 'is_list_of', 'is_lists', 'is_rope', 'fits_kinds',
+           'is_word', 'is_bounded', 'is_int', 'is_yes_or_no', 'is_list_of', 'is_lists', 'is_rope', 'fits_kinds',
            'architecture_lines', 'architecture_keys', 'largest_count', 'whole_numbers', 'check_config_sizes',
-           'check_config_products', 'known_keys', 'check_architecture']
+           'check_config_products', 'known_keys', 'check_config_values', 'check_architecture']
 
-# %% ../nbs/06_architectures.ipynb #9110d687
+# %% ../nbs/06_architectures.ipynb #cced51bf
 import math,re
 from functools import lru_cache
-from numbers import Real
 from pathlib import Path
 
 import toxicai
+from .probabilities import *
 from .stored import *
 
-# %% ../nbs/06_architectures.ipynb #21303b42
+# %% ../nbs/06_architectures.ipynb #41db6c28
 _word = re.compile(r'[A-Za-z0-9_.+|-]{0,64}')
 _most_items = 1024
 
@@ -25,19 +25,19 @@ def is_word(o): # Anything
     "Is `o` a short text without blanks, slashes and colons?"
     return isinstance(o, str) and _word.fullmatch(o) is not None
 
-def is_real(o): # Anything
-    "Is `o` a finite number below a trillion? `True` is none"
-    return isinstance(o, Real) and not isinstance(o, bool) and abs(o)<1e12
+def is_bounded(o): # Anything
+    "Is `o` a number whose size is below a trillion? `True` is none"
+    return is_finite_number(o) and abs(o)<1e12
 
 def is_int(o): # Anything
     "Is `o` a whole number of 32 bits?"
     return is_whole(o, -2**31, 2**31)
 
-def is_bool(o): # Anything
+def is_yes_or_no(o): # Anything
     "Is `o` true or false?"
     return isinstance(o, bool)
 
-# %% ../nbs/06_architectures.ipynb #4130222a
+# %% ../nbs/06_architectures.ipynb #3440acf4
 def is_list_of(
     o, # Anything
     fits, # Says whether an item fits
@@ -59,14 +59,14 @@ def is_rope(
 ) -> bool:
     "Does `o` say how positions are turned, perhaps for each kind of layer?"
     if not isinstance(o, dict) or len(o)>16 or not all(map(is_word, o)): return False
-    plain = lambda v: v is None or is_real(v) or is_bool(v) or is_word(v) or is_list_of(v, is_real)
+    plain = lambda v: v is None or is_bounded(v) or is_yes_or_no(v) or is_word(v) or is_list_of(v, is_bounded)
     return all(plain(v) or (depth>1 and is_rope(v, depth-1)) for v in o.values())
 
-# %% ../nbs/06_architectures.ipynb #96ebf4a1
+# %% ../nbs/06_architectures.ipynb #61202c69
 # Name of a kind, as in the list of keys -> does a value fit?
-value_kinds = dict(int=is_int, num=is_real, bool=is_bool, word=is_word, rope=is_rope, lists=is_lists, null=lambda o: o is None)
-value_kinds |= dict(ints=lambda o: is_list_of(o, is_int), nums=lambda o: is_list_of(o, is_real),
-                    bools=lambda o: is_list_of(o, is_bool), words=lambda o: is_list_of(o, is_word))
+value_kinds = dict(int=is_int, num=is_bounded, bool=is_yes_or_no, word=is_word, rope=is_rope, lists=is_lists, null=lambda o: o is None)
+value_kinds |= dict(ints=lambda o: is_list_of(o, is_int), nums=lambda o: is_list_of(o, is_bounded),
+                    bools=lambda o: is_list_of(o, is_yes_or_no), words=lambda o: is_list_of(o, is_word))
 
 def fits_kinds(
     o, # A value
@@ -75,11 +75,12 @@ def fits_kinds(
     "Does `o` fit one of `kinds`?"
     return any(value_kinds[k](o) for k in kinds.split('|'))
 
-# %% ../nbs/06_architectures.ipynb #ef979f2a
+# %% ../nbs/06_architectures.ipynb #d1aa0ab8
 weight_types = dict(float32='F32', float16='F16', bfloat16='BF16') # `dtype` of `config.json` -> dtype of safetensors
 problem_types = ('single_label_classification','multi_label_classification','regression')
-shared_keys = dict(model_type='word', architectures='words|null', transformers_version='word|null', dtype='word|null',
-                   problem_type='word|null', is_encoder_decoder='bool', chunk_size_feed_forward='int', tie_word_embeddings='bool')
+shared_keys = dict.fromkeys(('transformers_version','dtype','problem_type'), 'word|null')
+shared_keys |= dict(model_type='word', architectures='words|null', is_encoder_decoder='bool',
+                    chunk_size_feed_forward='int', tie_word_embeddings='bool')
 shared_keys |= {f'{o}_token_id':'int|null|ints' for o in ('pad','bos','eos','sep','cls','decoder_start')}
 label_keys = ('id2label','label2id')
 
@@ -95,8 +96,8 @@ def architecture_keys(
     "The keys that a configuration of the architecture `kind` may have"
     lines = architecture_lines()
     if not isinstance(kind, str) or kind not in lines:
-        raise FolderError(f"'config.json' does not describe a network that a detector folder may hold: `model_type` is "
-                          f"{quoted(kind, 40)}, expected one of the {len(lines)} in `architecture_lines()`, such as 'bert'")
+        raise FolderError("'config.json' does not describe a network that a detector folder may hold: `model_type` "
+                          f"is {quoted(kind, 40)}, expected one of the {len(lines)} in `architecture_lines()`, such as 'bert'")
     return shared_keys|dict(o.split('=') for o in lines[kind].split())
 
 # %% ../nbs/06_architectures.ipynb #b43806be
@@ -128,7 +129,7 @@ def check_config_sizes(
         if sizes and (sum(sizes)>most if most else max(sizes)>2**24):
             raise FolderError(f"`{quoted(k, 40)[1:-1]}` of 'config.json' is {quoted(v, 40)}: no network is that large")
 
-# %% ../nbs/06_architectures.ipynb #a9b59f73
+# %% ../nbs/06_architectures.ipynb #4aeef0f2
 computed_positions = ('distilbert','flaubert','xlm','marian','pegasus','roformer','gptj','codegen')
 _position_keys = ('max_position_embeddings','n_positions')
 _width_keys = ('hidden_size','d_model','dim','emb_dim','n_embd','embedding_size')
@@ -139,20 +140,33 @@ def check_config_products(
 ):
     "Raise where numbers that are possible alone describe an impossible network together"
     largest = lambda keys: max([config[k] for k in keys if is_int(config.get(k))], default=1)
-    if config['model_type'] in computed_positions and largest(_position_keys)*largest(_width_keys)>2**22:
-        raise FolderError(f"'config.json' wants {largest(_position_keys):,} positions of width "
-                          f"{largest(_width_keys):,}: no network of its architecture is that large")
-    if math.prod(config.get(k) or 1 for k in _shared_groups)>256:
-        raise FolderError(f"'config.json' wants {[config[k] for k in _shared_groups]} groups of groups: "
-                          "no network is that large")
+    n,width = largest(_position_keys),largest(_width_keys)
+    if config['model_type'] in computed_positions and n*width>2**22:
+        raise FolderError(f"'config.json' wants {n:,} positions of width {width:,}: no network is that large")
+    groups = [config.get(k) or 1 for k in _shared_groups]
+    if math.prod(groups)>256:
+        raise FolderError(f"'config.json' wants {groups} groups of groups: no network is that large")
 
-# %% ../nbs/06_architectures.ipynb #3caecc13
+# %% ../nbs/06_architectures.ipynb #e9f0e82d
 def known_keys(
     config:dict, # A configuration as a dict
 ) -> dict: # A new one
     "What of `config` a detector folder holds"
     keys = architecture_keys(config.get('model_type'))
     return {k:v for k,v in config.items() if k in keys or k in label_keys}
+
+_choices = dict(dtype=list(weight_types), problem_type=list(problem_types))
+
+def check_config_values(
+    config:dict, # Content of `config.json`, or its part about the encoder
+    keys:dict, # As `architecture_keys` gives it
+):
+    "Raise unless every value fits its key"
+    for k,kinds in keys.items():
+        fits = k not in config or fits_kinds(config[k], kinds)
+        if not fits or (k in _choices and config.get(k) not in (None,*_choices[k])):
+            expected = _choices.get(k) or kinds.replace('|', ' or ')
+            raise FolderError(f"`{k}` of 'config.json' is {quoted(config[k])}: expected {expected}")
 
 def check_architecture(
     config:dict, # Content of `config.json`, or its part about the encoder
@@ -164,10 +178,5 @@ def check_architecture(
         raise FolderError(f"'config.json' has the key {quoted(unknown[0], 60)}: expected those of the architecture "
                           f"{config['model_type']!r} alone, because a detector folder never brings code")
     check_config_sizes({k:v for k,v in config.items() if k not in label_keys})
-    for k,kinds in keys.items():
-        if k in config and not fits_kinds(config[k], kinds):
-            raise FolderError(f"`{k}` of 'config.json' is {quoted(config[k])}: expected {kinds.replace('|', ' or ')}")
-    for k,choices in dict(dtype=list(weight_types), problem_type=problem_types).items():
-        if config.get(k) not in (None,*choices):
-            raise FolderError(f"`{k}` of 'config.json' is {quoted(config[k])}: expected one of {list(choices)}")
+    check_config_values(config, keys)
     check_config_products(config)

@@ -60,6 +60,7 @@ def is_part(
     "Is `o` from `part_name(name)`?"
     return re.fullmatch(re.escape(name[:40])+r'-[0-9a-f]{32}\.part', o) is not None
 
+# %% ../nbs/02_files.ipynb #a1000033
 def make_part(
     path:Path, # What is written
     is_folder:bool=False,
@@ -258,8 +259,8 @@ def check_places(
     "Raise where files of `records` are in `folder` with another content"
     odd = others_in(folder, *records)
     if odd:
-        raise FileExistsError(f"{str(folder)!r} holds {odd[:5]}, which toxicai did not write, or which was changed since: "
-                              "move that elsewhere, or choose another folder")
+        raise FileExistsError(f"{str(folder)!r} holds {odd[:5]}, which toxicai did not write, "
+                              "or which was changed since: move that elsewhere, or choose another folder")
 
 def entries(
     folder:Path, # A folder
@@ -282,6 +283,7 @@ def put_in_place(
     os.replace(ready/record_name, folder/record_name)
     sync_folder(folder)
 
+# %% ../nbs/02_files.ipynb #a1000035
 def check_ready(
     folder:Path, # A folder with a `.toxicai-ready`
 ):
@@ -306,6 +308,7 @@ def finish_ready(
     for o in [*ready.glob('*'), ready]:
         with suppress(OSError): o.rmdir() # empty by now
 
+# %% ../nbs/02_files.ipynb #a1000034
 def settle(
     folder, # A folder that may be written to
 ):
@@ -338,6 +341,7 @@ def staging(
         shutil.rmtree(part, ignore_errors=True)
         if fd is not None: os.close(fd)
 
+# %% ../nbs/02_files.ipynb #a1000036
 def move_in(
     new:Path, # A folder with new files and their record
     folder:Path, # Where they shall be
@@ -358,7 +362,7 @@ def new_folder(
     folder, # Where the files will be
     check, # Function that raises when nothing must be written there
 ): # An empty folder to write into
-    "New files for `folder`, all or none; what is there and was not written so stays, or is an error where it is in the way"
+    "New files for `folder`, all or none; what others put there stays, or is an error where it is in the way"
     folder = Path(folder).absolute()
     with asks_for_room('files', folder):
         settle(folder)

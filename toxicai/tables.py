@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_table', 'plain_cell', 'write_csv', 'png_bytes',
            'aligned_lines', 'Report', 'file_name', 'check_report_folder', 'as_frame', 'as_list', 'repeated_names',
-           'check_names', 'need_columns', 'check_columns', 'as_names']
+           'check_names', 'need_columns', 'check_columns', 'check_same_rows', 'as_names']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -289,6 +289,20 @@ def check_columns(
     if twice:
         raise ValueError(f"column {twice[0]!r} is there or asked for more than once: "
                          "expected one; rename or drop the others")
+
+# %% ../nbs/04_tables.ipynb #c6ee062f
+def check_same_rows(
+    **tables, # What messages call it -> anything; only pandas frames and Series name their rows
+) -> pd.Index|None: # The names that they share; None where nothing names them
+    "Raise a `ValueError` where pandas objects whose rows belong together name them differently"
+    named = {k:o.index for k,o in tables.items() if isinstance(o, (pd.DataFrame,pd.Series))}
+    if not named: return None
+    first,*others = named
+    odd = next((k for k in others if len(named[k])==len(named[first]) and not named[k].equals(named[first])), None)
+    if odd is None: return named[first]
+    raise ValueError(f"the rows of `{first}` and `{odd}` have different names, {list(named[first][:3])} and "
+                     f"{list(named[odd][:3])}, ...: bring them into one order, `{odd}.loc[{first}.index]`, "
+                     "or pass arrays, `.to_numpy()`, where they belong together as they stand")
 
 # %% ../nbs/04_tables.ipynb #054f04cf
 def as_names(

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_pattern', 'is_charsmap', 'is_vocab', 'is_scored',
            'is_merge', 'is_merges', 'is_template', 'is_specials', 'is_special_ids', 'is_framing_token', 'refuse_part',
-           'check_part', 'check_parts', 'flat_parts', 'check_token_growth', 'is_added', 'check_unknown',
-           'check_tokenizer', 'panics_as_errors', 'largest_token', 'check_added_content', 'stored_tokenizer']
+           'check_part', 'check_parts', 'flat_parts', 'check_token_growth', 'is_added', 'check_added', 'check_unknown',
+           'check_tokenizer', 'panics_as_errors', 'check_added_content', 'largest_token', 'stored_tokenizer']
 
 # %% ../nbs/07_tokenfiles.ipynb #9ea476a9
 import base64,binascii,math
@@ -94,7 +94,7 @@ def is_merges(o): # `merges` of a BPE model
     "Is `o` a list of pairs of tokens?"
     return isinstance(o, list) and all(map(is_merge, o))
 
-# %% ../nbs/07_tokenfiles.ipynb #63aa6c29
+# %% ../nbs/07_tokenfiles.ipynb #5a380ee2
 def is_template(
     o, # `single` or `pair` of a template
     texts, # Names of the texts that it must frame
@@ -111,7 +111,8 @@ def is_template(
 def is_specials(o): # `special_tokens` of a template
     "Is `o` a dict of special tokens with their numbers?"
     if not isinstance(o, dict) or len(o)>64: return False
-    return all(isinstance(v, dict) and set(v)=={'id','ids','tokens'} and v['id']==k and is_special_ids(v) for k,v in o.items())
+    whole = all(isinstance(v, dict) and set(v)=={'id','ids','tokens'} for v in o.values())
+    return whole and all(v['id']==k and is_special_ids(v) for k,v in o.items())
 
 def is_special_ids(o): # One of them
     "Are there some numbers of tokens, and as many names?"
@@ -214,7 +215,7 @@ def check_token_growth(
     repeated = sorted({o['type'] for o in parts if o['type'] not in ('Replace','Strip') and parts.count(o)>1})
     if repeated or len(parts)>_most_parts: refuse_part('normalizer', repeated or len(parts), 'each part once')
 
-# %% ../nbs/07_tokenfiles.ipynb #456fc3c7
+# %% ../nbs/07_tokenfiles.ipynb #3c3bfeb1
 _added_keys = {'id','content','single_word','lstrip','rstrip','normalized','special'}
 
 def is_added(o): # One of `added_tokens`
@@ -223,16 +224,27 @@ def is_added(o): # One of `added_tokens`
     flags = all(isinstance(v, bool) for k,v in o.items() if k not in ('id','content'))
     return flags and is_whole(o['id'], 0, 2**24) and is_text(o['content'], _most_token, 1)
 
+def check_added(
+    tokens, # `added_tokens` of a file
+):
+    "Raise unless there are some added tokens, each as it should be"
+    expected = f'a list of at most {_most_added:,} tokens with {sorted(_added_keys)}'
+    if not isinstance(tokens, list) or len(tokens)>_most_added: refuse_part('added_tokens', tokens, expected)
+    for o in tokens:
+        if not is_added(o): refuse_part('added_tokens', o, expected)
+
 def check_unknown(
     model:dict, # The model of a file, checked
 ):
     "Raise when a token that the file does not know would be an error in the middle of a text"
-    vocab,unk = model['vocab'],model.get('unk_token')
-    if model['type']=='Unigram': there = model.get('unk_id') is not None and model['unk_id']<len(vocab)
+    missing = [k for k in ('vocab','merges') if k in tokenizer_parts['model'][model['type']] and k not in model]
+    if missing: refuse_part('model', list(model), f'the keys {missing}')
+    vocab,unk,number = model['vocab'],model.get('unk_token'),model.get('unk_id')
+    if model['type']=='Unigram': there = number is not None and number<len(vocab)
     else: there = unk in vocab if unk is not None else model['type']=='BPE'
-    if not there: refuse_part('model', unk if unk is not None else model.get('unk_id'), 'the token for what is unknown among the tokens')
+    if not there: refuse_part('model', number if unk is None else unk, 'the token for what is unknown among the tokens')
 
-# %% ../nbs/07_tokenfiles.ipynb #12c2f345
+# %% ../nbs/07_tokenfiles.ipynb #cd892a39
 _top_keys = {'version','truncation','padding','added_tokens','model',*tokenizer_parts}
 
 def check_tokenizer(
@@ -244,13 +256,8 @@ def check_tokenizer(
     for k in tokenizer_parts:
         if k=='model' or d.get(k) is not None: check_part(d.get(k), k)
     if d.get('normalizer') is not None: check_token_growth(d['normalizer'])
-    missing = [k for k in ('vocab','merges') if k in tokenizer_parts['model'][d['model']['type']] and k not in d['model']]
-    if missing: refuse_part('model', list(d['model']), f'the keys {missing}')
     check_unknown(d['model'])
-    tokens = d.get('added_tokens') or []
-    if not isinstance(tokens, list) or len(tokens)>_most_added or not all(map(is_added, tokens)):
-        wrong = next((o for o in tokens if not is_added(o)), len(tokens)) if isinstance(tokens, list) else tokens
-        refuse_part('added_tokens', wrong, f'a list of at most {_most_added:,} tokens with {sorted(_added_keys)}')
+    check_added(d.get('added_tokens') or [])
 
 # %% ../nbs/07_tokenfiles.ipynb #ecb9e110
 @contextmanager
@@ -264,15 +271,7 @@ def panics_as_errors(
     except BaseException as e: # a panic is no Exception
         raise error(f"{what[:200]} ({type(e).__name__}: {quoted(str(e), 120)})") from e
 
-# %% ../nbs/07_tokenfiles.ipynb #517c9386
-def largest_token(
-    d:dict, # Content of a `tokenizer.json`, checked
-    tok:Tokenizer, # What Rust made of it; it numbers added tokens itself
-) -> int:
-    "The largest number that a token has"
-    vocab = d['model']['vocab']
-    return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
-
+# %% ../nbs/07_tokenfiles.ipynb #8dcfa9ab
 def check_added_content(
     tok:Tokenizer, # With added tokens
 ):
@@ -282,6 +281,15 @@ def check_added_content(
         if o.normalized and not tok.normalizer.normalize_str(o.content):
             refuse_part('added_tokens', o.content, 'a token of which the normaliser leaves something')
 
+def largest_token(
+    d:dict, # Content of a `tokenizer.json`, checked
+    tok:Tokenizer, # What Rust made of it; it numbers added tokens itself
+) -> int:
+    "The largest number that a token has"
+    vocab = d['model']['vocab']
+    return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
+
+# %% ../nbs/07_tokenfiles.ipynb #7c2ae3d8
 def stored_tokenizer(
     data:bytes, # Content of a `tokenizer.json`
 ) -> tuple: # (Rust tokenizer without any cutting or padding of its own, largest number of a token)
@@ -289,7 +297,7 @@ def stored_tokenizer(
     try: d = parsed_json(data, 'tokenizer.json')
     except FolderError as e: raise FolderError(f"'tokenizer.json' cannot be read: {e}") from e
     check_tokenizer(d)
-    with panics_as_errors(FolderError, "'tokenizer.json' cannot be read: expected one that `learn.save_detector` wrote"):
+    with panics_as_errors(FolderError, "'tokenizer.json' cannot be read: expected what `learn.save_detector` wrote"):
         tok = Tokenizer.from_str(data.decode('utf-8'))
         tok.no_truncation()
         tok.no_padding()

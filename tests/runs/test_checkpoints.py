@@ -466,13 +466,14 @@ def test_files_of_others(tmp_path):
     (run/'00000004.json').mkdir()
     call(alone, 'fit', 2)
     assert not has_checkpoint(run)
+    for o in ('00000008.json','00000008.pt'): (run/o).write_text('{"a": 1}')
     stopped(run)
     again = learner(seed=9)
     call(again, 'resume', run, cbs=StopAt(0))
     assert_same(alone, again)
     call(learner(), 'fit', 1, cbs=Checkpoint(run))
     left = {o.name:o.read_text() for o in run.iterdir() if o.name in their_files}
-    assert left==their_files and (run/'00000004.json').is_dir() and len(list(run.iterdir()))==len(their_files)+5
+    assert left==their_files and (run/'00000004.json').is_dir() and (run/'00000008.pt').read_text()==(run/'00000008.json').read_text()=='{"a": 1}' and len(list(run.iterdir()))==len(their_files)+7
 
 def test_weights_of_others(tmp_path):
     "Tensors without a description are removed only where they are the state of a training"

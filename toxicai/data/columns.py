@@ -6,20 +6,20 @@
 __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_gaps', 'value_names', 'split_names', 'split_flags',
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
            'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'as_numbers', 'class_text',
-           'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists', 'relisted', 'with_gaps',
-           'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
-           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
-           'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot',
-           'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names',
-           'bit_names', 'joined_names', 'share_names', 'unscored_names', 'mark_names', 'respelt_names', 'header_names',
-           'refuse_names', 'check_labelled', 'check_shapes', 'check_number_columns', 'check_dicts',
-           'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names',
-           'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
+           'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists', 'list_rows', 'relisted',
+           'with_gaps', 'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells',
+           'first_batch', 'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values',
+           'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag',
+           'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names',
+           'list_names', 'bit_names', 'joined_names', 'share_names', 'unscored_names', 'mark_names', 'spelling',
+           'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_shapes', 'check_number_columns',
+           'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
+           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
            'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
            'check_two_sides']
 
 # %% ../../nbs/47_data.columns.ipynb #14abb4eb
-import ast,json,re
+import ast,json,re,unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass,field
@@ -149,7 +149,7 @@ def as_classes(
     is_gap = pc.is_in(pc.utf8_lower(text), value_set=pa.array(name_gaps))
     return pc.if_else(is_gap, pa.scalar(None, pa.string()), text)
 
-# %% ../../nbs/47_data.columns.ipynb #b01f82b5
+# %% ../../nbs/47_data.columns.ipynb #9390c557
 @dataclass(frozen=True)
 class CellOptions:
     "How the cells of label columns are read"
@@ -163,7 +163,7 @@ def gap_words(
     if isinstance(na_values, Mapping):
         raise TypeError("`na_values` is a dict: expected a list of values, which counts for all label columns")
     values = list(na_values) if isinstance(na_values, (set,frozenset)) else as_list(na_values)
-    words = [str(class_text(o)) for o in values if o is not None and o==o]
+    words = [str(class_text(o)) for o in values if not pd.isna(o)]
     return tuple(pc.utf8_lower(class_words(pa.array(words, pa.string()))).to_pylist())
 
 def cell_options(
@@ -176,13 +176,19 @@ def cell_options(
                          "expected what stands between the labels of a cell, such as ',' or '|'")
     return CellOptions(label_delim, gap_words(na_values))
 
-# %% ../../nbs/47_data.columns.ipynb #e6e53b32
+# %% ../../nbs/47_data.columns.ipynb #6662f158
 def as_lists(
     array:pa.Array, # Lists of any length, or nothing but gaps
 ) -> pa.Array: # `list`
     "`array` as lists"
     if pa.types.is_null(array.type): return pa.nulls(len(array), pa.list_(pa.null()))
     return array.cast(pa.list_(array.type.value_type)) if pa.types.is_fixed_size_list(array.type) else array
+
+def list_rows(
+    lists:pa.Array, # n lists
+) -> np.ndarray: # Row of each value in them, without what lies behind gaps; shape (m,)
+    "Where the values of `lists` come from"
+    return np.repeat(np.arange(len(lists)), pc.fill_null(pc.list_value_length(lists), 0).to_numpy())
 
 def relisted(
     lists:pa.Array, # n lists
@@ -192,7 +198,7 @@ def relisted(
     "`lists` with other `values` in them"
     sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     if keep is not None:
-        sizes = np.bincount(pc.list_parent_indices(lists).to_numpy()[keep], minlength=len(lists))
+        sizes = np.bincount(list_rows(lists)[keep], minlength=len(lists))
         values = values.filter(pa.array(keep))
     starts = pa.array(np.concatenate([[0], sizes.cumsum()]), pa.int32())
     return pa.ListArray.from_arrays(starts, values, mask=lists.is_null())
@@ -363,6 +369,7 @@ class Seen:
     shapes:set = field(default_factory=set) # 'values', 'lists' and 'dicts', as far as there are any
     fields:dict = field(default_factory=dict) # Key of dicts -> `Seen` of its values
     n_written:int = 0 # Lists and dicts that were written as text
+    n_empty:int = 0 # Gaps of the source, without what `na_values` adds
     is_share:bool = False # Numbers that are not whole?
     only_numbers:bool = True # Stored as numbers or flags, not as words for them?
     odd:tuple = None # (value, row, source) of the first value that is no number
@@ -422,7 +429,7 @@ def one_order(
     agree = all(tuple(o for o in longest if o in part)==part for part in orders)
     return list(longest) if longest and agree else None
 
-# %% ../../nbs/47_data.columns.ipynb #b139b1d9
+# %% ../../nbs/47_data.columns.ipynb #2082d06c
 def has_repeats(
     lists:pa.Array, # Lists
     values:pa.Array, # What is in them; shape (m,)
@@ -432,7 +439,7 @@ def has_repeats(
     known = class_words(words.dictionary).to_pylist()
     if not known or any(o is None or number_of(o.lower()) is False for o in known): return False
     codes = words.indices.fill_null(len(known)).to_numpy().astype(int)
-    keys = pc.list_parent_indices(lists).to_numpy()*(len(known)+1)+codes
+    keys = list_rows(lists)*(len(known)+1)+codes
     return len(np.unique(keys))<len(keys)
 
 # %% ../../nbs/47_data.columns.ipynb #f548a6ce
@@ -474,12 +481,12 @@ def _look_at_values(seen, array, where, row, by_name):
         _look_at_words(seen, array)
         if by_name: _look_at_names(seen, array)
 
-# %% ../../nbs/47_data.columns.ipynb #ecc30bd9
+# %% ../../nbs/47_data.columns.ipynb #683a7f3c
 def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
     "Add a batch to what was `seen`"
     raw,array = array,label_cells(array, how, seen.name)
     shape,known = cell_shape(array.type),len(array)-array.null_count
-    seen.n += len(array)
+    seen.n,seen.n_empty = seen.n+len(array),seen.n_empty+raw.null_count
     if known: seen.shapes.add(shape)
     if shape=='values': _look_at_levels(seen, raw, how)
     elif how.delim is None and is_text_type(raw.type): seen.n_written += known
@@ -543,7 +550,11 @@ def given_classes(
     if isinstance(classes, (set,frozenset)):
         raise TypeError(f"`classes` is the set {sorted(map(str, classes))}, which has no order: expected a list")
     if classes is None or isinstance(classes, (str,bytes)): return classes,None
+    if hasattr(classes, 'tolist'): classes = classes.tolist()
     if not isinstance(classes, Mapping): return [class_text(o) for o in classes],None
+    if not any(isinstance(v, str) for v in classes.values()):
+        raise TypeError(f"`classes` is {dict(classes)!r}: expected a dict of value -> name, as `id2label` is; "
+                        "turn it round, `{v:k for k,v in classes.items()}`, or list the names")
     renamed = {str(class_text(k)):str(v) for k,v in classes.items()}
     return list(dict.fromkeys(renamed.values())),renamed
 
@@ -590,8 +601,8 @@ def list_names(one, names):
     written = [o for o in names if written_value(o) is not None]
     if not written and all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names): written = names
     if written:
-        return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, or beside "
-                f"other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
+        return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, "
+                f"or beside other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
 
 def bit_names(one, names):
@@ -603,9 +614,8 @@ def bit_names(one, names):
                 "if each cell is one class, list all `classes`")
 
 # %% ../../nbs/47_data.columns.ipynb #477a420a
-def _always(again): return True
-
-joints = {**dict.fromkeys('|;\n\t', _always), **dict.fromkeys(',/+&', any), ' ':all} # Mark -> what must hold of its parts
+joints = {**dict.fromkeys('|;；\n\t', 'always'), **dict.fromkeys(',，、/+&', 'some again'), ' ':'all again',
+          **dict.fromkeys(('-','_',' and ',' y ',' und ',' et '), 'all names')} # Mark -> when cells with it hold several
 
 
 def joined_names(one, names):
@@ -613,8 +623,10 @@ def joined_names(one, names):
     for mark,needs in joints.items():
         cells = [o.split(mark) for o in names if mark in o.strip()]
         counts = Counter(part.strip() for o in cells for part in o)
-        again = [n>1 or o in names for o,n in counts.items()]
-        if cells and needs(again):
+        again,hashes = [n>1 or o in names for o,n in counts.items()],all(o.startswith('#') for o in counts)
+        fits = {'always':True, 'some again':any(again), 'all again':all(again) or hashes,
+                'all names':set(counts)<=set(names)}
+        if cells and fits[needs]:
             return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: "
                     f"pass `label_delim={mark!r}`; if each cell is one class, list all `classes`")
 
@@ -644,10 +656,17 @@ def mark_names(one, names):
                 "if it is a class, list all `classes`")
 
 # %% ../../nbs/47_data.columns.ipynb #5d1d0394
+def spelling(
+    name:str, # Of a class
+) -> str: # In lower case, one form of each letter, without what nobody sees
+    "What `name` looks like"
+    seen = ''.join(o for o in unicodedata.normalize('NFKC', name) if unicodedata.category(o)!='Cf')
+    return ' '.join(seen.casefold().split())
+
 def respelt_names(one, names):
     "One name in several spellings"
     spelt = {}
-    for o in names: spelt.setdefault(' '.join(o.casefold().split()), []).append(o)
+    for o in names: spelt.setdefault(spelling(o), []).append(o)
     twice = next((o for o in spelt.values() if len(o)>1), None)
     if twice:
         return (f"spells one class in several ways, {twice}: write them alike, `df[{one.name!r}].str.lower()`, "
@@ -686,7 +705,8 @@ def check_labelled(
     "Raise where a label column is empty"
     for o in seen:
         parts = list(o.fields.values()) or [o]
-        empty = o.n_gaps==o.n if o.is_list else all(p.n_unknown==p.n and not p.values for p in parts)
+        unknown = all(p.n_unknown==p.n and not p.values for p in parts)
+        empty = o.widths<={0} if o.is_list else unknown or ('dicts' in o.shapes and not o.fields)
         if empty: raise ValueError(f"label column {o.name!r} has no label at all: there is no label in {o.n} rows; "
                                     "add data, or leave the column out of `label_cols`")
 
@@ -727,15 +747,15 @@ def check_number_columns(
                              f"pass a value that means `not known` as {gap}, and turn counts into shares; "
                              "for other numbers use `DataBlock` with `RegressionBlock`")
 
-# %% ../../nbs/47_data.columns.ipynb #221353c6
+# %% ../../nbs/47_data.columns.ipynb #ceb2dd3a
 def check_dicts(
     one:Seen, # A label column of dicts
 ):
     "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
-        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, and {words.name!r} is "
-                         f"{words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
+        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, "
+                         f"and {words.name!r} is {words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
                          f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
@@ -746,11 +766,12 @@ def check_missing_keys(
     parts = one.fields.values()
     missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in parts)
     if missing and all(o.low==1 for o in parts if o.low is not None):
-        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: is a name that is missing "
+        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: "
+                         "is a name that is missing "
                          f"false, or not known? Write it down, `df[{one.name!r}].map(lambda o: dict.fromkeys("
                          f"{list(one.fields)}, 0) | o)` where it is false")
 
-# %% ../../nbs/47_data.columns.ipynb #254bef81
+# %% ../../nbs/47_data.columns.ipynb #b6928896
 def check_delim(
     seen, # `Seen` of each label column
     how:CellOptions, # How their cells were read
@@ -760,9 +781,10 @@ def check_delim(
     if how.delim is None: return
     if len(seen)>1: raise ValueError(f"`label_delim` is for one label column, but there are {[o.name for o in seen]}")
     one = seen[0]
-    if one.n_gaps and not how.gaps:
-        raise ValueError(f"label column {one.name!r} is empty in {one.n_gaps} of {one.n} rows: where no class is true, "
-                         f"`df[{one.name!r}] = df[{one.name!r}].fillna('')`; where nobody looked, `na_values=['']`")
+    if one.n_empty and '' not in how.gaps:
+        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: where no class is true, "
+                         f"`df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
+                         f"where nobody looked, `na_values={['', *how.gaps]}`")
     if names is None and max(one.widths, default=0)<2:
         raise ValueError(f"no cell of label column {one.name!r} holds `label_delim={how.delim!r}`: "
                          f"its cells are such as {list(one.values)[:3]}")
@@ -845,7 +867,7 @@ def check_found(
     "Raise where the columns hold other classes than `labels`"
     cols,extra = [o.name for o in seen],[o for o in found if o not in labels]
     if extra:
-        numbers = form=='names' and all(o.isdecimal() for o in extra)
+        numbers = form in ('names','tags') and all(o.isdecimal() for o in extra)
         named = "; a dict names numbers, `{0: 'kind', 1: 'rude'}`" if numbers else ''
         raise ValueError(f"labels {extra[:5]} of {cols} are not among the classes {list(labels)}: "
                          "correct them, or add them to "
@@ -879,6 +901,7 @@ def found_class_names(
     if form=='numbers': return [o.name for o in seen]
     if form=='dicts': return [(renamed or {}).get(o, o) for o in one.fields]
     found = class_order({(renamed or {}).get(o, o) for o in one.values})
+    if not found and given is None: check_labelled(seen)
     if given is None or len(found)>max_classes: refuse_names(one, found)
     if form=='tags' or given is not None: return found
     if kind=='ordinal': check_order(one, found)
@@ -942,7 +965,8 @@ def plan_labels(
 def _renamed(plan, names):
     "Class names in the place of values that the user names"
     if not plan.renamed: return names
-    return pa.array(plan.renamed.values(), pa.string()).take(pc.index_in(names, pa.array(plan.renamed, pa.string())))
+    names_of = {**{o:o for o in plan.labels}, **plan.renamed}
+    return pa.array(names_of.values(), pa.string()).take(pc.index_in(names, pa.array(names_of, pa.string())))
 
 def _columns_of(values):
     "Arrow arrays of the columns of `values`; NaN is a gap"
@@ -964,7 +988,7 @@ def read_tags(plan, batch):
     "Lists of class names as a column of 0 and 1 for each class"
     lists = as_lists(batch[plan.cols[0]])
     names = _renamed(plan, as_classes(pc.list_flatten(lists)))
-    of_row = pc.list_parent_indices(lists).to_numpy()
+    of_row = list_rows(lists)
     of_class = pc.fill_null(pc.index_in(names, pa.array(plan.labels.names)), -1).to_numpy()
     res = np.zeros((len(lists), len(plan.labels)), dtype=np.float32)
     res[of_row[of_class>=0], of_class[of_class>=0]] = 1

@@ -93,14 +93,15 @@ def reads_columns(
     "Whether `f` does no more than read columns of a frame"
     return isinstance(f, ColReader) and not (f.pref or f.suff or f.label_delim)
 
-# %% ../../nbs/54_data.encode.ipynb #aa074bc9
+# %% ../../nbs/54_data.encode.ipynb #816231b1
 def takes_rows(
     tl:TfmdLists, # Texts for training
 ):
     "Let the reader of rows take dicts and Series alike, where the items are rows; what training has stands first"
     types = [pd.Series,dict]
     first = pd.Series if isinstance(tl.items, pd.DataFrame) else type(get_first(tl.items))
-    if first in types and len(tl.tfms.fs): tl.tfms.fs[0].input_types = tuple(sorted(types, key=lambda o: o is not first))
+    if first not in types or not len(tl.tfms.fs): return
+    tl.tfms.fs[0].input_types = (first, *[o for o in types if o is not first])
 
 def as_row(
     o, # An item

@@ -84,7 +84,7 @@ def name_classes(
         table = table.set_column(table.column_names.index(k), k, pa.array(names, t))
     return table
 
-# %% ../../nbs/46_data.rows.ipynb #50d1bd51
+# %% ../../nbs/46_data.rows.ipynb #35d2824d
 level_type = pa.dictionary(pa.int32(), pa.string(), ordered=True)
 
 def innermost(
@@ -114,7 +114,8 @@ def class_types(
     schema:pa.Schema, # Of a file
 ) -> dict: # Column -> Arrow type
     "Types of the columns whose class numbers get names"
-    return {k:level_type if isinstance(o, hf.ClassLabel) else pa.list_(pa.string()) for k,o in stored_classes(schema).items()}
+    single = {k:isinstance(o, hf.ClassLabel) for k,o in stored_classes(schema).items()}
+    return {k:level_type if o else pa.list_(pa.string()) for k,o in single.items()}
 
 def named_levels(
     numbers:pa.Array, # Class numbers, -1 for a gap; n values
@@ -135,8 +136,8 @@ def named_columns(
     "`batch` with class names in the place of class numbers"
     for i,k in enumerate(batch.schema.names):
         if k not in classes: continue
-        if isinstance(classes[k], hf.ClassLabel): new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
-        else: new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
+        if not isinstance(classes[k], hf.ClassLabel): new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
+        else: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
         batch = batch.set_column(i, k, new)
     return batch
 
@@ -296,7 +297,8 @@ def find_files(
 ) -> list: # Paths in order of their names
     "The files that `source` stands for, all of one format"
     path = Path(source).expanduser()
-    found,what = [unzipped(o) for o in _files_of(path)],f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
+    found = [unzipped(o) for o in _files_of(path)]
+    what = f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
     if not found: _refuse_nothing(what, path.is_dir())
     tables = [o for o in found if file_format(o)]
     if not tables:
@@ -563,7 +565,7 @@ def open_rows(
     if _are_records(source): return record_rows(source)
     _refuse_source(source)
 
-# %% ../../nbs/46_data.rows.ipynb #f7ca5cdf
+# %% ../../nbs/46_data.rows.ipynb #084e2e4f
 def with_numbers(
     s:pd.Series, # A column of text
 ) -> pd.Series: # Numbers with NaN for empty cells, or `s`
@@ -580,7 +582,8 @@ def rows_frame(
     "All of `rows` as a frame"
     names = [o for o in rows.columns if o in cols or o not in rows.mixed]
     batches = [o for _,_,o in rows.read(names)]
-    if not any(map(len, batches)): raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    if not any(map(len, batches)):
+        raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
     df = pa.Table.from_batches(batches).to_pandas()
     texts = [o for o in names if o not in cols and rows.columns[o]==pa.string() and df[o].notna().all()]
     return df.assign(**{o:with_numbers(df[o]) for o in texts})

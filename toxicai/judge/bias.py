@@ -6,7 +6,7 @@
 __all__ = ['GroupRows', 'bias_aucs', 'FigureEnds', 'bias_words', 'group_rows', 'subgroup_auc', 'bpsn_auc', 'bnsp_auc',
            'power_mean', 'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'counting_target', 'target_label',
            'rate_ends', 'auc_ends', 'group_figures', 'bias_table', 'with_ends', 'shown_bias', 'enough_rows',
-           'BiasReport', 'find_groups', 'find_bias']
+           'BiasReport', 'groups_by_row', 'find_groups', 'find_bias']
 
 # %% ../../nbs/38_judge.bias.ipynb #4c17f0f6
 from collections import namedtuple
@@ -356,13 +356,23 @@ def plot(self:BiasReport,
 # %% ../../nbs/38_judge.bias.ipynb #6b60dede
 _found_by = dict(terms='term', families='family')
 
+def groups_by_row(
+    judged:Judged, # n texts
+    groups:pd.DataFrame, # A row for each text; n rows
+) -> pd.DataFrame: # Rows numbered from 0
+    "`groups` for the rows of `judged`, or an error where they have the same names in another order"
+    names = judged.index
+    if names is not None and len(names)==len(groups) and set(names)==set(groups.index):
+        check_same_rows(judged=pd.Series(index=names, dtype=object), groups=groups)
+    return groups.reset_index(drop=True)
+
 def find_groups(
     judged:Judged, # n texts
     groups='terms', # 'terms' or 'families' for words in the texts, names of columns, or a frame with a row a text
     lang:str='en', # Language of the terms, one of `languages`
 ) -> tuple: # Is the row about the group? A frame of shape (n, n_groups); and where the groups come from, in words
     "Groups of the rows of `judged`"
-    if isinstance(groups, pd.DataFrame): return groups.reset_index(drop=True),'given by row'
+    if isinstance(groups, pd.DataFrame): return groups_by_row(judged, groups),'given by row'
     if isinstance(groups, str) and groups in _found_by:
         return identity_groups(judged.texts, lang, _found_by[groups]),f'{groups} found in the texts ({lang})'
     if judged.frame is None:

@@ -51,7 +51,7 @@ class Setting:
         if (self.place=='callbacks') != callable(self.make):
             raise SettingError("`make` is what a setting of the callbacks needs, and no other")
 
-# %% ../../nbs/83_runs.configs.ipynb #494b8456
+# %% ../../nbs/83_runs.configs.ipynb #60252a9c
 _types = {float:'a number', int:'a whole number', str:'a text', dict:'a dict'}
 
 @patch
@@ -71,6 +71,7 @@ def has(self:Setting,
     kinds = {float:Real, int:Integral}
     return any(isinstance(value, kinds.get(o, o)) for o in self.takes)
 
+# %% ../../nbs/83_runs.configs.ipynb #80f12265
 @patch
 def hint(self:Setting,
     value:str, # Text that is no value of this setting

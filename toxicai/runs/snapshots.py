@@ -10,10 +10,10 @@ __all__ = ['info_checks', 'state_keys', 'counter_checks', 'CheckpointError', 'ch
            'arg_from_json', 'resumable_verbs', 'call_args', 'loader_facts', 'encoding_facts', 'network_facts',
            'learner_facts', 'run_identity', 'changed_lines', 'check_same_run', 'plain_values', 'kept_names',
            'callback_state', 'put_callback_state', 'numbered_callbacks', 'metric_states', 'loss_history',
-           'training_state', 'is_plain', 'same_tensors', 'same_keys', 'fits_optimizer', 'fits_callback', 'fits_metrics',
-           'fits_history', 'fits_generators', 'fits_counters', 'fits_scaler', 'state_fits', 'check_state',
-           'put_network', 'put_history', 'put_training_state', 'leave_out_batches', 'RestOfLoader', 'set_training',
-           'run_through', 'refill_frozen']
+           'training_state', 'is_plain', 'same_tensors', 'same_keys', 'fits_optimizer', 'fits_callback',
+           'fits_callbacks', 'fits_metrics', 'fits_history', 'fits_generators', 'fits_counters', 'fits_scaler',
+           'state_fits', 'check_state', 'put_network', 'put_history', 'put_training_state', 'leave_out_batches',
+           'RestOfLoader', 'set_training', 'run_through', 'refill_frozen']
 
 # %% ../../nbs/80_runs.snapshots.ipynb #c135414a
 import hashlib,json,os,random,re,warnings
@@ -94,6 +94,7 @@ info_checks = dict( # Key of the `.json` -> does a value fit, and what is expect
     time=(_is_time, 'seconds since 1970'),
     sha256=(_is_sha, '64 hexadecimal digits'))
 
+# %% ../../nbs/80_runs.snapshots.ipynb #b0000026
 def check_info(
     o, # Content of a `.json`
     name:str, # Of the file, for the message
@@ -133,7 +134,8 @@ def numbers_of(
     ext:str, # 'json' or 'pt'
 ) -> list: # Lowest first
     "Numbers of the files in `folder` that are named as those of checkpoints"
-    found = [re.fullmatch(rf'(\d{{8,18}})\.{ext}', o, re.ASCII) for o in (os.listdir(folder) if Path(folder).is_dir() else [])]
+    names = os.listdir(folder) if Path(folder).is_dir() else []
+    found = [re.fullmatch(rf'(\d{{8,18}})\.{ext}', o, re.ASCII) for o in names]
     return sorted(int(m[1]) for m in found if m and f'{int(m[1]):08}'==m[1])
 
 def checkpoint_numbers(
@@ -242,7 +244,8 @@ def checkpoint_at(
         sha = hashlib.file_digest(f, 'sha256').hexdigest()
         if sha!=info['sha256']: raise CheckpointError(f"{path.name!r} is damaged")
         state = load_state(f, path.name)
-    if not isinstance(state, dict): raise CheckpointError(f"{path.name!r} holds a {type(state).__name__}: expected a dict")
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path.name!r} holds a {type(state).__name__}: expected a dict")
     return info,state
 
 def read_checkpoint(
@@ -281,7 +284,8 @@ def arg_from_json(
     if isinstance(o, list): return [arg_from_json(v) for v in o]
     if not isinstance(o, dict): return o
     kind,v = next(iter(o.items()), (None,None))
-    if len(o)!=1 or kind not in ('array','slice','tuple') or not isinstance(v, list) or (kind=='slice' and len(v)!=3):
+    known = len(o)==1 and kind in ('array','slice','tuple') and isinstance(v, list)
+    if not known or (kind=='slice' and len(v)!=3):
         raise CheckpointError(f"an argument of the call is {o!r:.80}: expected what `arg_to_json` writes")
     if kind=='array': return np.array(v, dtype=float if not v or isinstance(v[0], float) else None)
     parts = map(arg_from_json, v)
@@ -494,7 +498,8 @@ def same_tensors(
 ) -> bool:
     "Are the names of `a` those of `b`, and its tensors of their shapes and types?"
     if not isinstance(a, dict) or not a.keys()<=b.keys() or (not some and len(a)<len(b)): return False
-    return all(isinstance(v, Tensor) and (v.shape,v.dtype,v.layout)==(b[k].shape,b[k].dtype,b[k].layout) for k,v in a.items())
+    def _facts(o): return (o.shape,o.dtype,o.layout)
+    return all(isinstance(v, Tensor) and _facts(v)==_facts(b[k]) for k,v in a.items())
 
 def same_keys(
     a, # Anything
@@ -528,6 +533,15 @@ def fits_callback(
     if hasattr(type(cb), 'state_dict'): return o.keys()=={'own'}
     return o.keys()<={*kept_names(cb)}
 
+def fits_callbacks(
+    cbs, # Of a learner
+    o, # Anything
+) -> bool:
+    "Can `o` be the states of `cbs` by name and number? Others may be among them"
+    known = numbered_callbacks(cbs)
+    return isinstance(o, dict) and all(k not in known or fits_callback(known[k], v) for k,v in o.items())
+
+# %% ../../nbs/80_runs.snapshots.ipynb #b0000024
 def fits_metrics(
     metrics, # Of a learner; begun anew
     o, # Anything
@@ -547,6 +561,7 @@ def fits_history(
     numbers = isinstance(o['val'], (Real,Tensor)) and isinstance(o['losses'], Tensor)
     return numbers and o['losses'].ndim==1 and is_whole(o['count'], 0, 2**60)
 
+# %% ../../nbs/80_runs.snapshots.ipynb #b0000025
 def fits_generators(
     o, # Anything
 ) -> bool:
@@ -580,18 +595,19 @@ def state_fits(
     state:dict, # From `training_state`, or so it says
 ) -> dict: # Key of `state_keys` -> does it fit?
     "Which parts of `state` can be put into `learn`"
-    ps,cbs = dict(learn.model.named_parameters()),numbered_callbacks(learn.cbs)
-    names_fit = isinstance(state['trained'], list) and all(isinstance(o, str) and o in ps for o in state['trained'])
-    cbs_fit = isinstance(state['cbs'], dict) and all(k not in cbs or fits_callback(cbs[k], v) for k,v in state['cbs'].items())
-    rngs = state['rng'] if isinstance(state['rng'], dict) else {}
-    rng_fits = rngs.keys()=={'first','start','now'} and rngs['now'] is not None and all(map(fits_generators, rngs.values()))
+    ps = dict(learn.model.named_parameters())
+    trained,rngs = state['trained'],state['rng'] if isinstance(state['rng'], dict) else {}
+    rng_fits = rngs.keys()=={'first','start','now'} and all(map(fits_generators, rngs.values()))
     return dict(
-        model=same_tensors(state['model'], learn.model.state_dict()), grads=same_tensors(state['grads'], ps, some=True),
-        trained=names_fit, opt=fits_optimizer(learn.opt, state['opt']), cbs=cbs_fit, rng=rng_fits,
+        model=same_tensors(state['model'], learn.model.state_dict()),
+        grads=same_tensors(state['grads'], ps, some=True), opt=fits_optimizer(learn.opt, state['opt']),
+        trained=isinstance(trained, list) and all(isinstance(o, str) and o in ps for o in trained),
+        cbs=fits_callbacks(learn.cbs, state['cbs']), rng=rng_fits and rngs['now'] is not None,
         frozen_idx=is_whole(state['frozen_idx'], 0, len(learn.opt.param_lists)), scaler=fits_scaler(state['scaler']),
         learn=fits_counters(state['learn']), smooth=fits_history(state['smooth']),
         metrics=fits_metrics(learn.metrics, state['metrics']))
 
+# %% ../../nbs/80_runs.snapshots.ipynb #b0000027
 def check_state(
     learn, # A learner with an optimizer
     state:dict, # From `training_state`, or so it says

@@ -87,12 +87,13 @@ def check_known_metric(
     raise SettingError(f"no metric {name!r} comes out of an epoch: expected one of {', '.join(known)}"
                        f"{did_you_mean(name, known)}")
 
-# %% ../../nbs/84_runs.sweeps.ipynb #1e317fb5
+# %% ../../nbs/84_runs.sweeps.ipynb #97c797d4
 _continuous = ('uniform','log_uniform','log_uniform_values','inv_log_uniform','inv_log_uniform_values',
                'normal','log_normal','beta')
 _quantized = ('q_uniform','q_log_uniform','q_log_uniform_values','q_normal','q_log_normal','q_beta')
 distributions = ('constant','categorical','int_uniform',*_continuous,*_quantized) # W&B's
 
+# %% ../../nbs/84_runs.sweeps.ipynb #020878f9
 def check_distribution(
     name:str, # Of a setting
     drawn, # Its `distribution` in the plan; None where W&B chooses
@@ -204,7 +205,8 @@ def check_plan(
     check_by_engine(plan)
 
 # %% ../../nbs/84_runs.sweeps.ipynb #11d0d1a1
-engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed') # Of runs, and what W&B's engine calls them
+# States of runs, and what W&B's engine calls them
+engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed')
 _run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool)
 
 def is_run(
@@ -227,7 +229,8 @@ def read_runs(
     try: runs = [json.loads(o) for o in path.read_text(encoding='utf-8').splitlines()]
     except (ValueError,RecursionError) as e: raise SettingError(f"{str(path)!r} was not written by a sweep: {e}") from e
     odd = next((i for i,o in enumerate(runs, 1) if not is_run(o, i)), None)
-    if odd is not None: raise SettingError(f"line {odd} of {str(path)!r} was not written by a sweep: pass another folder")
+    if odd is not None:
+        raise SettingError(f"line {odd} of {str(path)!r} was not written by a sweep: pass another folder")
     return runs
 
 def write_runs(
@@ -497,8 +500,9 @@ class SweepEpoch(Callback):
     def before_fit(self): self.trains = False
     def before_train(self):
         "Look whether epochs will give the metric"
-        if not self.trains and self.sweep: check_known_metric(self.sweep.metric, sum(recorder_names(self.learn.recorder), []))
-        self.trains = self.sweep is not None
+        if self.sweep is None or self.trains: return
+        check_known_metric(self.sweep.metric, sum(recorder_names(self.learn.recorder), []))
+        self.trains = True
 
     def after_epoch(self):
         "Note the figures; end the run where it is given up"
@@ -614,7 +618,8 @@ def go_online(self:Sweep,
     "Train what the server asks for"
     import wandb
     check_count(count)
-    if not self.logs: raise SettingError("`wandb=False` logs nothing, and W&B's server needs the figures: leave one of them out")
+    if not self.logs:
+        raise SettingError("`wandb=False` logs nothing, and W&B's server needs the figures: leave one of them out")
     where = dict(project=self.plan.get('project', 'toxicai'), entity=self.plan.get('entity'))
     self.sweep_id = sweep_id or wandb.sweep(self.plan, **where)
     wandb.agent(self.sweep_id, function=self._agent_run, count=count, **where)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
-           'check_network_outputs', 'folder_network', 'error_words', 'cannot_run', 'waiting_options', 'onnx_session',
+           'check_network_outputs', 'folder_network', 'one_line', 'cannot_run', 'waiting_options', 'onnx_session',
            'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
@@ -111,7 +111,7 @@ def folder_network(
     return network
 
 # %% ../../nbs/24_serve.backends.ipynb #fb35ef80
-def error_words(
+def one_line(
     e:Exception, # Of a library, over several lines, perhaps with words of a stranger's file
 ) -> str: # At most 200 printable characters
     "What `e` says, in one line"
@@ -123,7 +123,7 @@ def cannot_run(
     e:Exception, # What it said
 ) -> FolderError: # To raise
     "An error that says why `engine` does not run the network at `path`"
-    return FolderError(f"{path.name!r} cannot be run ({error_words(e)}): "
+    return FolderError(f"{path.name!r} cannot be run ({one_line(e)}): "
                        "expected a network that `learn.save_detector` wrote; "
                        f"if it did, update {engine} here, or torch where it was written")
 
@@ -262,7 +262,7 @@ def untrained_network(
             if body.config.is_encoder_decoder: body = body.get_encoder()
             return MeanPoolClassifier(body, len(folder.labels))
     except Exception as e: # anything may go wrong in a constructor
-        raise FolderError(f"'config.json' does not describe a network ({type(e).__name__}: {error_words(e)}): "
+        raise FolderError(f"'config.json' does not describe a network ({type(e).__name__}: {one_line(e)}): "
                           "expected what `learn.save_detector` wrote") from e
 
 # %% ../../nbs/24_serve.backends.ipynb #e90756a0
@@ -323,7 +323,9 @@ def filled_network(
     "The network of `folder` with `tensors` as its weights, in fp32; no file is opened"
     import torch
     from toxicai.text.tokenizer import stored_config
-    if folder.head=='own': return kind.from_pretrained(None, config=stored_config(folder.config), state_dict=tensors, dtype=torch.float32)
+    if folder.head=='own':
+        config = stored_config(folder.config)
+        return kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
     model = untrained_network(folder, 'cpu')
     model.load_state_dict(tensors, strict=False) # complete, but for what is tied
     return model

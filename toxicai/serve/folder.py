@@ -170,7 +170,8 @@ def check_config_classes(
     "Raise unless both files have the same classes in the same order"
     names,numbers = config.get('id2label'),config.get('label2id')
     expected = {str(i):o for i,o in enumerate(labels.names)}
-    if not isinstance(names, dict) or names!=expected or numbers not in (None,{v:int(k) for k,v in expected.items()}):
+    back = {v:int(k) for k,v in expected.items()}
+    if not isinstance(names, dict) or names!=expected or numbers not in (None,back):
         raise FolderError(f"'config.json' has the classes {names!r:.120}, 'toxicai.json' {list(labels)}: "
                           "expected the same in the same order")
 
@@ -195,7 +196,8 @@ def check_config_network(
     "Raise unless `config` describes a network of a known architecture by its own keys alone"
     if head=='own': return check_architecture(config)
     unknown = sorted(set(config)-_mean_keys)
-    if unknown: raise FolderError(f"'config.json' has the key {quoted(unknown[0], 60)}: expected {sorted(_mean_keys)} alone")
+    if unknown:
+        raise FolderError(f"'config.json' has the key {quoted(unknown[0], 60)}: expected {sorted(_mean_keys)} alone")
     check_architecture(config['encoder'])
 
 # %% ../../nbs/20_serve.folder.ipynb #e4e2cc72
@@ -251,7 +253,7 @@ def check_token_room(
         raise FolderError(f"`text.max_length` is {text['max_length']}, the network numbers {most} tokens: "
                           "they do not belong together")
 
-# %% ../../nbs/20_serve.folder.ipynb #a6a785d1
+# %% ../../nbs/20_serve.folder.ipynb #3998e943
 _probe = 'a \U0010fffd \u6f22 \u0301 \x00 12' # no tokenizer knows all of it
 
 def check_frame(
@@ -260,7 +262,7 @@ def check_frame(
 ):
     "Raise when the tokens that frame a text leave no room, or are unknown to the network"
     pair = folder.text['pairs']
-    with panics_as_errors(FolderError, "'tokenizer.json' cannot be used: expected one that `learn.save_detector` wrote"):
+    with panics_as_errors(FolderError, "'tokenizer.json' cannot be used: expected what `learn.save_detector` wrote"):
         frame,types,_ = enc.rows([('','') if pair else ''])[0]
         ids,more,_ = enc.rows([(_probe,_probe) if pair else _probe])[0]
     if len(frame)>=enc.max_length:
@@ -271,7 +273,8 @@ def check_frame(
         rows,top = body.get(key),max(used, default=0)
         if what!='token' and 'token_type_ids' not in enc.fields: continue
         if is_whole(rows, 1, 2**31) and top>=rows:
-            raise FolderError(f"the tokenizer gives the {what} {top}, the network has {rows}: they do not belong together")
+            raise FolderError(f"the tokenizer gives the {what} {top}, the network has {rows}: "
+                              "they do not belong together")
 
 # %% ../../nbs/20_serve.folder.ipynb #22b2ac40
 @patch

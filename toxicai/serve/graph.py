@@ -174,16 +174,17 @@ def read_message(
 
 _most = {(kind,name):most for kind,fields in _known.items() for name,_,most in fields.values()}
 
-# %% ../../nbs/21_serve.graph.ipynb #382b9358
+# %% ../../nbs/21_serve.graph.ipynb #56ad4f93
 def read_network(
     buf, # Content of an ONNX file, `bytes` or `FileBytes`
 ) -> dict: # As `file_messages` describes a 'network'
     "What an ONNX file says, its weights left out"
     if not len(buf): raise FolderError("it is empty")
     try: return read_message(buf, 0, len(buf), 'network')
-    except (IndexError,UnicodeDecodeError,struct.error) as e: raise FolderError(f"it is no network ({type(e).__name__})") from e
+    except (IndexError,UnicodeDecodeError,struct.error) as e:
+        raise FolderError(f"it is no network ({type(e).__name__})") from e
 
-# %% ../../nbs/21_serve.graph.ipynb #005339d1
+# %% ../../nbs/21_serve.graph.ipynb #9ebf48fd
 number_types = {1:('float32',4), 2:('uint8',1), 3:('int8',1), 6:('int32',4), 7:('int64',8), 9:('bool',1)} # ONNX's number -> (name, bytes)
 
 def stored_bytes(
@@ -191,7 +192,8 @@ def stored_bytes(
 ) -> int: # Bytes of its values in the file
     "How much of the file `weights` takes; they stand in one place"
     found = [v for v in weights.values() if isinstance(v, tuple)]
-    if len(found)>1: raise FolderError(f"{weights.get('name','')!r:.80} has its values in {len(found)} places: expected one")
+    if len(found)>1:
+        raise FolderError(f"{weights.get('name','')!r:.80} has its values in {len(found)} places: expected one")
     return found[0][0] if found else 0
 
 def checked_shape(
@@ -204,7 +206,8 @@ def checked_shape(
     if kind not in number_types:
         raise FolderError(f"{name!r:.80} has values of the type {kind}: expected one of {list(number_types)}")
     n,there = math.prod(shape),stored_bytes(weights)
-    wrong = n*number_types[kind][1]!=there if 'raw_data' in weights else n>there # elsewhere a number takes what it needs
+    exact = 'raw_data' in weights # elsewhere a number takes what it needs
+    wrong = n*number_types[kind][1]!=there if exact else n>there
     if min(shape, default=0)<0 or wrong:
         raise FolderError(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes: they do not belong together")
     return shape
@@ -222,7 +225,7 @@ def small_ints(
     if len(res)!=n: raise FolderError(f"{weights.get('name','')!r:.80} has {len(res)} values: expected {n}")
     return res
 
-# %% ../../nbs/21_serve.graph.ipynb #2c8912b6
+# %% ../../nbs/21_serve.graph.ipynb #894d4c0d
 file_versions,opset_versions = range(8, 15),range(18, 29)
 
 def check_versions(
@@ -232,8 +235,9 @@ def check_versions(
     sets = {o.get('domain', ''):o.get('version', 0) for o in network.get('opset_import', [])}
     version = network.get('ir_version', 0)
     if version not in file_versions or set(sets)!={''} or sets[''] not in opset_versions:
-        raise FolderError(f"it has the version {version} and the operators {sets!r:.100}: expected {file_versions[0]} to "
-                          f"{file_versions[-1]}, and those of ONNX itself, {opset_versions[0]} to {opset_versions[-1]}")
+        raise FolderError(f"it has the version {version} and the operators {sets!r:.100}: "
+                          f"expected {file_versions[0]} to {file_versions[-1]}, and those of ONNX itself, "
+                          f"{opset_versions[0]} to {opset_versions[-1]}")
 
 def is_free(
     dim:dict, # A message 'dim'

@@ -123,8 +123,9 @@ def config_with_labels(
     problem = f"{'single' if exclusive(labels.kind) else 'multi'}_label_classification"
     return {**config, 'id2label':names, 'label2id':{v:k for k,v in names.items()}, 'problem_type':problem}
 
-# %% ../../nbs/71_train.export.ipynb #29fca048
-_unstored = ('_name_or_path','name_or_path','architectures','dtype','transformers_version','return_dict','output_hidden_states','output_attentions')
+# %% ../../nbs/71_train.export.ipynb #c70321a0
+_unstored = ('_name_or_path','name_or_path','architectures','dtype','transformers_version','return_dict',
+             'output_hidden_states','output_attentions')
 
 def architecture_of(
     model:nn.Module, # A network of transformers
@@ -137,9 +138,9 @@ def architecture_of(
     res |= dict(dtype=dtype, architectures=[type(model).__name__])
     check_architecture(res)
     again = json.loads(stored_config(res).to_json_string(use_diff=False))
-    lost = [k for k,v in whole.items() if k in again and k not in _unstored and again[k]!=v]
+    lost = next((k for k,v in whole.items() if k in again and k not in _unstored and again[k]!=v), None)
     if lost:
-        raise ValueError(f"the configuration of {type(model).__name__} has {lost[0]!r} = {whole[lost[0]]!r:.80}, which a "
+        raise ValueError(f"the configuration of {type(model).__name__} has {lost!r} = {whole[lost]!r:.80}, which a "
                          "detector folder cannot hold: leave it as it is by default, or use `learn.export()`")
     return res
 

@@ -483,7 +483,7 @@ def shown_texts(
 @patch
 def classify(self:TransformerLearner,
     texts, # A text, a pair, a list of them, a frame or a `Dataset`
-) -> pd.DataFrame: # The texts, and a probability in [0,1] for each class (a number for regression); the index of `texts`
+) -> pd.DataFrame: # The texts, a probability in [0,1] for each class (a number for regression); with their index
     "Probabilities of every class for `texts`, as a table"
     texts = as_many(texts)
     if not hasattr(texts, '__len__'): texts = list(texts)
@@ -496,14 +496,15 @@ def classify(self:TransformerLearner,
     probs = pd.DataFrame(probs.reshape(-1, len(names)).numpy(), columns=names, index=shown.index)
     return pd.concat([shown, probs], axis=1)
 
-# %% ../../nbs/68_train.learner.ipynb #a41d0dae
+# %% ../../nbs/68_train.learner.ipynb #53fa2a8b
 def check_one(
     item, # What the user passed
     dls, # Loaders
 ):
     "Raise a `TypeError` for what is many items, where one is expected"
     pairs,cols = pairs_of(dls),text_cols(dls)
-    is_text = isinstance(item, (str,bytes,Mapping)) or not hasattr(item, '__len__') or getattr(item, 'ndim', 1)==0
+    is_text = isinstance(item, (str,bytes,Mapping)) or not hasattr(item, '__len__')
+    is_text = is_text or getattr(item, 'ndim', 1)==0
     if is_text or (is_pair(item) and (isinstance(item, tuple) or pairs)): return
     if isinstance(item, pd.Series) and (pairs is None or set(cols)<=set(item.index)): return
     row = f", or a row with {cols}" if isinstance(item, pd.Series) else ''
@@ -594,14 +595,14 @@ def load(self:TransformerLearner, file, device=None, **kwargs):
     self.model.to(self.dls.device if device is None else device)
     return super(TransformerLearner, self).load(file, device=device, **kwargs)
 
-# %% ../../nbs/68_train.learner.ipynb #0def9cb0
+# %% ../../nbs/68_train.learner.ipynb #12aa522f
 @patch
 @delegates(Learner.tta)
 def tta(self:TransformerLearner, ds_idx=1, dl=None, n=4, item_tfms=None, batch_tfms=None, **kwargs):
     "fastai's `tta`, for transforms of your own that draw at random"
     if item_tfms is None and batch_tfms is None:
-        raise ValueError("`tta` averages passes over changed inputs, and nothing changes these texts: use `get_preds()`; "
-                         "with `item_tfms` or `batch_tfms` that draw at random, `tta` takes those")
+        raise ValueError("`tta` averages passes over changed inputs, and nothing changes these texts: "
+                         "use `get_preds()`, or pass `item_tfms` or `batch_tfms` that draw at random")
     return super(TransformerLearner, self).tta(ds_idx, dl, n, item_tfms, batch_tfms, **kwargs)
 
 # %% ../../nbs/68_train.learner.ipynb #30e9b413

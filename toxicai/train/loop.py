@@ -239,12 +239,13 @@ def dry_run(self:TransformerLoop,
     "Fit one training and one validation batch with all callbacks, then put weights and optimizer back"
     with rehearsal(self): self.fit(1, lr, cbs=cbs)
 
-# %% ../../nbs/67_train.loop.ipynb #552d8a2b
+# %% ../../nbs/67_train.loop.ipynb #28cbd522
 @patch
 def add_cb(self:TransformerLoop, cb):
     "fastai's `add_cb`; the Recorder is one with whole rows"
     return super(TransformerLoop, self).add_cb(WholeRecorder if cb is Recorder else cb)
 
+# %% ../../nbs/67_train.loop.ipynb #552dc0ab
 def n_rows(
     learn, # A learner
 ) -> int:

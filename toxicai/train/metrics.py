@@ -275,7 +275,7 @@ def evaluate_metric(
     shown = ' '.join([f'evaluate:{Path(name_or_path).stem}', *[o for o in (key,label) if o is not None]])
     return MaskedMetric(Measure(func, not func.scores, func.whole), shown, thresh, label=label)
 
-# %% ../../nbs/61_train.metrics.ipynb #b19fa671
+# %% ../../nbs/61_train.metrics.ipynb #4bdfb078
 def recorder_names(
     rec:Recorder, # In a fit, or after it
 ) -> tuple: # Names of the training columns, and of those of validation
@@ -285,6 +285,7 @@ def recorder_names(
     else: n_train = 1
     return names[:n_train],names[n_train:] if rec.valid_metrics else []
 
+# %% ../../nbs/61_train.metrics.ipynb #e41fc311
 class WholeRecorder(Recorder):
     "fastai's Recorder with a value for every name in each row; NaN for what did not run"
     name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun
