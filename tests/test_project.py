@@ -171,11 +171,7 @@ def test_serving_is_required():
     "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
     own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
     modules = with_what_it_imports('serve.detector')
-<<<<<<< HEAD
     assert modules=={'files','serve.detector','serve.backends','serve.network','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
-=======
-    assert modules=={'serve.detector','serve.backends','serve.folder','text.encoding','text.rules','text.evasion','text.core','files','strings','labels','probabilities'}
->>>>>>> writers
     found = set().union(*[third_party(code_of(o)) for o in modules])
     assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
     assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
