@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_table', 'plain_cell', 'write_csv', 'png_bytes',
            'aligned_lines', 'Report', 'file_name', 'check_report_folder', 'as_frame', 'as_list', 'repeated_names',
-           'check_names', 'need_columns', 'check_columns', 'check_same_rows', 'as_names']
+           'some_names', 'check_names', 'need_columns', 'check_columns', 'check_same_rows', 'as_names']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -260,6 +260,14 @@ def repeated_names(
     "Names that occur more than once"
     return [k for k,n in Counter(list(names)).items() if n>1]
 
+def some_names(
+    names, # Any names
+    n:int=50, # At most
+) -> str: # As a list is written
+    "The first of `names`, for a message"
+    names = list(names)
+    return repr(names) if len(names)<=n else f"{repr(names[:n])[:-1]}, ... {len(names)-n:,} more]"
+
 def check_names(
     names, # Column names of a table
     source:str, # What messages call it
@@ -267,7 +275,7 @@ def check_names(
     "Raise a `ValueError` that names column names that occur more than once"
     twice = repeated_names(names)
     if twice:
-        raise ValueError(f"column {twice[0]!r} is there more than once in {source}, which has {list(names)}: "
+        raise ValueError(f"column {twice[0]!r} is there more than once in {source}, which has {some_names(names)}: "
                          "rename or drop the others")
 
 # %% ../nbs/04_tables.ipynb #9e41842f
@@ -280,7 +288,7 @@ def need_columns(
     missing = [o for o in names if o not in have]
     if not missing: return
     shown = ', '.join(map(repr, missing))
-    raise KeyError(f"no column {shown} in {source}: expected one of {list(have)}{did_you_mean(missing[0], have)}")
+    raise KeyError(f"no column {shown} in {source}: expected one of {some_names(have)}{did_you_mean(missing[0], have)}")
 
 # %% ../nbs/04_tables.ipynb #8192e7bf
 def check_columns(
