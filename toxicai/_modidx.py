@@ -549,6 +549,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'toxicai.data.rows.name_classes': ('data.rows.html#name_classes', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.named_columns': ('data.rows.html#named_columns', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.named_levels': ('data.rows.html#named_levels', 'toxicai/data/rows.py'),
+                                   'toxicai.data.rows.native_file': ('data.rows.html#native_file', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.open_arrow': ('data.rows.html#open_arrow', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.open_parquet': ('data.rows.html#open_parquet', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.open_rows': ('data.rows.html#open_rows', 'toxicai/data/rows.py'),

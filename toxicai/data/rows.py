@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['level_type', 'file_formats', 'packed_endings', 'split_kinds', 'foreign_errors', 'Rows', 'schema_columns',
            'readable_columns', 'name_classes', 'innermost', 'stored_classes', 'innermost_type', 'class_types',
-           'named_levels', 'named_columns', 'open_parquet', 'parquet_columns', 'parquet_batches', 'open_arrow',
-           'arrow_columns', 'checked_batch', 'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat',
+           'named_levels', 'named_columns', 'native_file', 'open_parquet', 'parquet_columns', 'parquet_batches',
+           'open_arrow', 'arrow_columns', 'checked_batch', 'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat',
            'file_format', 'unzipped', 'find_files', 'split_of', 'file_splits', 'damage_named', 'checked_reads',
            'file_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted', 'series_array',
            'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts',
@@ -144,13 +144,21 @@ def named_columns(
     return batch
 
 # %% ../../nbs/46_data.rows.ipynb #d62f8adc
+def native_file(
+    path:Path, # A file of its own
+) -> pa.NativeFile: # Not memory-mapped: a file that is cut meanwhile would end the process
+    "A file of bytes that Arrow reads by itself"
+    open_plain(path).close()
+    return pa.OSFile(str(path))
+
 def open_parquet(
     path:Path, # A Parquet file, perhaps compressed as a whole
 ) -> pq.ParquetFile:
     "A Parquet file that has its end"
     packed = file_compression(path) or zip_parts(path)
     if packed is None and path.stat().st_size==0: raise ValueError(f"{path.name!r} is empty: expected a Parquet file")
-    try: return pq.ParquetFile(pa.BufferReader(unpacked(path)) if packed else open_plain(path))
+    source = pa.BufferReader(unpacked(path)) if packed else native_file(path)
+    try: return pq.ParquetFile(source, buffer_size=1<<20)
     except (pa.ArrowInvalid,*unpack_errors) as e:
         raise ValueError(f"{path.name!r} is no whole Parquet file: it was cut off, or is something else ({e}); "
                          "fetch it again") from e
@@ -186,9 +194,9 @@ def parquet_batches(
 def open_arrow(
     path:Path, # An Arrow file, or a stream in a file
 ): # Reader of `pyarrow.ipc`
-    "An Arrow file of either kind; not memory-mapped, because a file that is cut meanwhile would end the process"
+    "An Arrow file of either kind"
     packed = file_compression(path) or zip_parts(path)
-    source = pa.BufferReader(unpacked(path)) if packed else pa.PythonFile(open_plain(path), 'r')
+    source = pa.BufferReader(unpacked(path)) if packed else native_file(path)
     is_file = source.read(6)==b'ARROW1'
     source.seek(0)
     try: return pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
