@@ -1,4 +1,4 @@
-"`LabelSet`: any names survive JSON, bad JSON does not pass, decisions agree with NumPy"
+"`LabelSet`: any printable names survive JSON, others are refused, bad JSON does not pass, decisions agree with NumPy"
 import json,subprocess,sys
 from dataclasses import FrozenInstanceError
 
@@ -6,7 +6,8 @@ import numpy as np,pytest
 from hypothesis import given,strategies as st
 from toxicai.labels import *
 
-names = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=12, unique_by=name_key)
+printable = st.text(st.characters(exclude_categories=['Cc','Cf','Cs','Zl','Zp']), min_size=1, max_size=most_name)
+names = st.lists(printable.filter(str.strip), min_size=2, max_size=12, unique_by=name_key)
 unit = st.floats(0, 1)
 
 @given(names, st.sampled_from(label_kinds), st.data())
@@ -15,6 +16,24 @@ def test_json(names, kind, data):
     assert LabelSet.from_json(labels.to_json())==labels
     assert json.loads(json.dumps(labels.to_dict()))==labels.to_dict()
     repr(labels),labels._repr_html_()
+
+@given(printable, st.characters(categories=['Cc','Cf','Cs','Zl','Zp'], exclude_characters='\u200c\u200d'), printable)
+def test_names_that_steer(before, odd, after):
+    "In memory and in JSON; the error itself steers nothing"
+    name = before[:40]+odd+after[:40]
+    for make in (lambda: LabelSet(['toxic',name]), lambda: LabelSet.from_dict(changed(name=name))):
+        with pytest.raises(ValueError, match='class name') as e: make()
+        assert str(e.value).isprintable()
+
+@pytest.mark.parametrize('name', ['a'*100, 'می\u200cخواهم', 'क्\u200dष', '👩\u200d👧', 'a\xa0b', 'a\u3000b', '<b>', '=x'])
+def test_names_that_stay(name): assert list(LabelSet(['toxic',name]))==['toxic',name]
+
+@given(st.text(st.characters(exclude_characters='\n\t')))
+def test_without_steering(s):
+    "Prints in one line as it is where that is harmless"
+    res = without_steering(s)
+    assert len(res.splitlines())<=1 and not any(c in res for c in '\x1b\x07\x9b\r\u202e\u2066') and res==res.encode().decode()
+    if s.isprintable(): assert res==s
 
 good = LabelSet(['a','b']).to_dict()
 def changed(i=0, **kwargs): return {**good, 'classes': [{**o, **kwargs} if j==i else o for j,o in enumerate(good['classes'])]}

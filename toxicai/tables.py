@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_table', 'plain_cell', 'write_csv', 'png_bytes',
            'aligned_lines', 'Report', 'file_name', 'check_report_folder', 'as_frame', 'as_list', 'repeated_names',
-           'check_names', 'need_columns', 'check_columns', 'check_same_rows', 'as_names']
+           'some_names', 'check_names', 'need_columns', 'check_columns', 'check_same_rows', 'as_names']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from .files import *
+from .labels import without_steering
 from .strings import *
 
 # %% ../nbs/04_tables.ipynb #129c50a1
@@ -30,7 +31,7 @@ def cell_text(
     if isinstance(o, (bool,np.bool_)): return 'yes' if o else 'no'
     if isinstance(o, (float,np.floating)): return f'{o:,.0f}' if abs(o)>=1000 or o==round(o) else f'{o:.3f}'
     if isinstance(o, (int,np.integer)): return f'{o:,}'
-    o = ' '.join(str(o).split())
+    o = without_steering(' '.join(str(o).split()))
     return o if len(o)<=n else o[:n-1].rstrip()+'…'
 
 # %% ../nbs/04_tables.ipynb #8b5df2bc
@@ -39,7 +40,8 @@ def text_grid(
     n:int=300, # Most characters of a cell
 ) -> list: # Lists of strings, the first with the column names
     "The cells of `df` as text"
-    return [list(map(str, df.columns)), *[[cell_text(o, n) for o in r] for r in df.itertuples(index=False, name=None)]]
+    rows = [[cell_text(o, n) for o in r] for r in df.itertuples(index=False, name=None)]
+    return [[cell_text(str(o), n) for o in df.columns], *rows]
 
 # %% ../nbs/04_tables.ipynb #22b896c3
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
@@ -68,7 +70,7 @@ def html_table(
 ) -> str: # HTML, all text escaped
     "`df` as an HTML table"
     looks = [_look(df.iloc[:,i]) for i in range(df.shape[1])]
-    head = _html_row([html.escape(str(o)) for o in df.columns], looks, 'th')
+    head = _html_row([html.escape(cell_text(str(o), n)) for o in df.columns], looks, 'th')
     cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False, name=None)]
     rows = ''.join(_html_row(r, looks, 'td', s) for r,s in zip(cells, row_styles or ['']*len(df)))
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
@@ -93,7 +95,7 @@ def markdown_table(
     return '\n'.join([line(head), '|'+'---|'*len(head), *map(line, rows)])
 
 # %% ../nbs/04_tables.ipynb #699bfe24
-_formula = re.compile(r'[=+\-@\t\r]')
+_formula = re.compile(r'[\t\r\n]|[\s\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]*[=+\-@\u2212\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20]')
 
 def plain_cell(
     o, # A value
@@ -105,9 +107,11 @@ def write_csv(
     df:pd.DataFrame, # Any frame
     path, # File to write
 ):
-    "`df` as CSV; text that a spreadsheet would take for a formula gets a quote before it"
+    "`df` as CSV; text that a spreadsheet would take for a formula gets a quote before it, in the header too"
     safe = df.apply(lambda s: s if pd.api.types.is_numeric_dtype(s) else s.map(plain_cell))
-    safe.to_csv(path, index=False, encoding='utf-8-sig', errors='backslashreplace')
+    safe = safe.set_axis([plain_cell(o) for o in df.columns], axis=1)
+    ends = '\r\n' # as RFC 4180 has it; the writer quotes cells that hold either, so that none begins a row
+    safe.to_csv(path, index=False, encoding='utf-8-sig', errors='backslashreplace', lineterminator=ends)
 
 # %% ../nbs/04_tables.ipynb #0c634664
 def png_bytes(
@@ -140,7 +144,7 @@ class Report:
         self.frames = {file_name(k):df for k,df in tables.items()} if frames is None else frames
 
     def __repr__(self):
-        return '\n\n'.join('\n'.join([k, *aligned_lines(text_grid(df, 40))]) for k,df in self.tables.items())
+        return '\n\n'.join('\n'.join([cell_text(k), *aligned_lines(text_grid(df, 40))]) for k,df in self.tables.items())
     def _repr_html_(self): return ''.join(html_table(df, k) for k,df in self.tables.items())
 
     @cached_property
@@ -165,7 +169,7 @@ def to_markdown(self:Report,
     figures:str=None, # Folder to link pictures in, as `save` writes them; none by default
 ) -> str: # Markdown
     "The report as Markdown"
-    parts = [f'**{plain_markdown(k)}**\n\n{markdown_table(df)}' for k,df in self.tables.items()]
+    parts = [f'**{plain_markdown(cell_text(k))}**\n\n{markdown_table(df)}' for k,df in self.tables.items()]
     if figures is not None: parts += [f'![{self.captions[k]}]({figures}/{k}.png)' for k in self.figures]
     return '\n\n'.join(parts)+'\n'
 
@@ -256,6 +260,14 @@ def repeated_names(
     "Names that occur more than once"
     return [k for k,n in Counter(list(names)).items() if n>1]
 
+def some_names(
+    names, # Any names
+    n:int=50, # At most
+) -> str: # As a list is written
+    "The first of `names`, for a message"
+    names = list(names)
+    return repr(names) if len(names)<=n else f"{repr(names[:n])[:-1]}, ... {len(names)-n:,} more]"
+
 def check_names(
     names, # Column names of a table
     source:str, # What messages call it
@@ -263,7 +275,7 @@ def check_names(
     "Raise a `ValueError` that names column names that occur more than once"
     twice = repeated_names(names)
     if twice:
-        raise ValueError(f"column {twice[0]!r} is there more than once in {source}, which has {list(names)}: "
+        raise ValueError(f"column {twice[0]!r} is there more than once in {source}, which has {some_names(names)}: "
                          "rename or drop the others")
 
 # %% ../nbs/04_tables.ipynb #9e41842f
@@ -276,7 +288,7 @@ def need_columns(
     missing = [o for o in names if o not in have]
     if not missing: return
     shown = ', '.join(map(repr, missing))
-    raise KeyError(f"no column {shown} in {source}: expected one of {list(have)}{did_you_mean(missing[0], have)}")
+    raise KeyError(f"no column {shown} in {source}: expected one of {some_names(have)}{did_you_mean(missing[0], have)}")
 
 # %% ../nbs/04_tables.ipynb #8192e7bf
 def check_columns(

@@ -1,5 +1,5 @@
 "Every figure of a report against scikit-learn, on all kinds of labels and degenerate data; the page, the folder"
-import math,os,re,warnings
+import csv,math,os,re,warnings
 from contextlib import contextmanager
 from html.parser import HTMLParser
 
@@ -297,6 +297,26 @@ def test_escaped(tmp_path):
         cells = pd.read_csv(o, dtype=str, keep_default_na=False).to_numpy().ravel()
         assert not [c for c in cells if re.match(r'[=@+]|-\D', c)]
     assert "script-src" in report.to_html() or "default-src 'none'" in report.to_html()
+
+@pytest.mark.parametrize('cell', ['=1+1',' =1+1','\xa0=1+1','\u3000+1','\ufeff@x','\u200b-x','＝1+1','＋1','－1','＠x','\n=1','\t1','\r1','\x00=1','\u2212x'])
+def test_formulas(cell, tmp_path):
+    "Behind blanks, in full width, in cells and in the header"
+    write_csv(pd.DataFrame({cell:[cell,'fine'], 'n':[-1,2]}), tmp_path/'a.csv')
+    head,first,*_ = csv.reader(open(tmp_path/'a.csv', encoding='utf-8-sig', newline=''))
+    assert head==["'"+cell,'n'] and first==["'"+cell,'-1']
+
+@pytest.mark.parametrize('cell', ['fine','a=b','1-2','(+1)','','–','√2','  two'])
+def test_no_formula(cell): assert plain_cell(cell)==cell
+
+def test_headers_that_steer():
+    "Names of columns and titles are cells: one line, no escape sequence"
+    odd = 'a\n\n# b\x1b]0;x\x07\u202e|<i>'
+    df = pd.DataFrame({odd:['x\x1b[2J\u2066']})
+    report = Report({odd:df})
+    assert len(markdown_table(df).splitlines())==3 and len(repr(report).splitlines())==3 and len(report.to_markdown().splitlines())==5
+    for o in (markdown_table(df), html_table(df), repr(report), report.to_markdown()):
+        assert not set(o)&{'\x1b','\x07','\u202e','\u2066'} and 'b\\x1b' in o.replace('\\\\', '\\')
+    assert '&lt;i&gt;' in html_table(df) and '<i>' not in html_table(df)
 
 def test_mask():
     "In every table, also in parts of the data; pictures hold no comments"

@@ -40,7 +40,7 @@ class CommentTable:
 @patch
 def __repr__(self:CommentTable):
     df,total = self.marked,shutil.get_terminal_size((120,24)).columns
-    rows = [list(df.columns)] + [[cell_text(o, total) for o in r] for r in df.itertuples(index=False, name=None)]
+    rows = text_grid(df, total)
     widths = [min(30, max(map(len, c))) for c in zip(*rows)]
     room = total-sum(widths[1:])-2*len(widths)
     widths[0] = min(max(len(r[0]) for r in rows), max(24, room))

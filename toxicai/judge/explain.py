@@ -327,7 +327,8 @@ def __repr__(self:Explanation):
     least = max(0.05, self.top/4)
     marked = lambda o,s: f'[{o} {s:+.1f}]' if abs(s)>=least else o
     text = ''.join(gap+o for gap,o in _pieces(self, marked))
-    return '\n'.join(filter(None, [f'{self.label} {self.score:.2f}, {self.method}: {text}', self.cut_note]))
+    about = f'{self.label} {self.score:.2f}, {self.method}: {without_steering(text)}'
+    return '\n'.join(filter(None, [about, self.cut_note]))
 
 # %% ../../nbs/40_judge.explain.ipynb #56518c6b
 def share_colour(
