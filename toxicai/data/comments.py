@@ -8,6 +8,10 @@ __all__ = ['decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'ke
            'other_columns', 'check_clash', 'cache_folder', 'clear_cache', 'label_notes', 'tidy_comments',
            'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_frame']
 
+# %% ../../nbs/48_data.comments.ipynb #3281c5ba
+from ..quiet import *
+import_quietly('tqdm.auto')
+
 # %% ../../nbs/48_data.comments.ipynb #7d04a97c
 import hashlib,json,re
 from collections import Counter
