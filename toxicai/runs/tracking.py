@@ -8,6 +8,10 @@ __all__ = ['metric_key', 'epoch_figures', 'GradNorm', 'token_mask', 'TokenCount'
            'say_where', 'start_run', 'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere', 'tensorboard_log',
            'wandb_process']
 
+# %% ../../nbs/82_runs.tracking.ipynb #d5025e9f
+from ..quiet import *
+import_quietly('fastai.layers')
+
 # %% ../../nbs/82_runs.tracking.ipynb #9c2c6386
 import os,re,shlex,tempfile,time
 from contextlib import contextmanager
