@@ -1,5 +1,5 @@
 "Sweeps without a server: nobody repeats a run, a kill loses none, and what is said of the best is true"
-import json,multiprocessing,os,random,runpy,shutil,signal,subprocess,sys,time,warnings
+import json,multiprocessing,os,random,re,runpy,shutil,signal,subprocess,sys,time,warnings
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -502,7 +502,11 @@ def test_shell(tmp_path):
     def run(*args): return subprocess.run([sys.executable, '-m', 'toxicai.runs.sweeps', str(tmp_path/'p.yaml'), str(tmp_path/'c.csv'), '--text-col', 'text', '--label-cols', 'toxic,insult',
                                            '--folder', str(tmp_path/'s'), '--checkpoint', str(tiny_checkpoint()), *args], capture_output=True, text=True, env={**os.environ, 'PYTHONPATH':os.pathsep.join(sys.path)})
     res = run()
-    assert not res.returncode and res.stdout.count('finished')==2, res.stderr
+    assert not res.returncode and res.stderr=='', res.stderr
+    lines = res.stdout.splitlines()
+    ran = [o for o in lines if re.match(r'run \d finished: valid/loss 0\.\d{4} in [\d.]+ s \(bs (8|16), freeze_epochs 0\)$', o)]
+    assert len(ran)==2 and sum(o.startswith('best: run ') for o in lines)==1 and sum(bool(re.match(r'\d +finished', o)) for o in lines)==2
+    assert len(lines)<=14, res.stdout # not 45 lines of W&B for each run
     (tmp_path/'p.yaml').write_text('method: grid\nmetric: {name: valid/loss, goal: minimize}\nparameters:\n  batch: {values: [8, 16]}\n')
     res = run()
     assert res.returncode and "there is no setting 'batch'" in res.stderr and 'Traceback' not in res.stderr

@@ -14,7 +14,6 @@ from functools import lru_cache
 from os.path import commonprefix
 
 import numpy as np,pandas as pd,regex
-from tqdm.auto import tqdm
 from ..tables import *
 from ..text.core import *
 
@@ -78,6 +77,7 @@ def _signatures(keys):
         raise ImportError("near-duplicates need another package: `pip install rensa`; "
                           "`thresh=None` finds exact ones without it") from e
     digest = RMinHash.digest_matrix_from_flat_token_hashes
+    from tqdm.auto import tqdm
     chunks = tqdm(range(0, len(keys), 2048), desc='duplicates', unit_scale=2048, unit=' texts', delay=3, leave=False)
     rows = [digest(*_shingle_hashes(keys[i:i+2048]), _n_hashes, 42).to_rows() for i in chunks]
     return np.concatenate([np.array(o, dtype=np.uint32) for o in rows])
@@ -147,6 +147,7 @@ def text_keys(
     "Key of each text; the keys of a pair in one string"
     texts = list(texts)
     check_texts(texts)
+    from tqdm.auto import tqdm
     bar = tqdm(texts, desc='reading texts', unit=' texts', delay=3, leave=False)
     return [text_key(o) if isinstance(o, str) else '\n'.join(map(text_key, o)) for o in bar]
 

@@ -7,6 +7,10 @@ __all__ = ['EncodedText', 'UnpaddedTexts', 'TextPair', 'CutCount', 'EncodeTfm', 
            'takes_rows', 'as_row', 'column_items', 'read_items', 'report_cut', 'encoded_texts', 'token_ids',
            'all_targets', 'collate_texts', 'stacked_texts']
 
+# %% ../../nbs/54_data.encode.ipynb #d5025e9f
+from ..quiet import *
+import_quietly('fastai.layers')
+
 # %% ../../nbs/54_data.encode.ipynb #23f50abf
 import warnings
 from itertools import takewhile

@@ -14,7 +14,6 @@ import numpy as np,pandas as pd
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import train_test_split
-from tqdm.auto import tqdm
 from ..tables import *
 from .rows import *
 from .columns import *
@@ -140,6 +139,7 @@ def assign_sides(
     "Place each group on the side where it fits best"
     total = counts.sum(0)
     want,have,side = shares[:,None]*total,np.zeros((len(shares), len(total))),np.full(len(counts), -1)
+    from tqdm.auto import tqdm
     bar = tqdm(placing_order(counts, rng), total=len(counts), desc='splitting', unit=' groups', delay=3, leave=False)
     for i,g in enumerate(bar):
         cost = (counts[g]*(2*(have-want)+counts[g])/(want*total)).sum(1) # what the squared deviations grow by

@@ -15,6 +15,10 @@ __all__ = ['info_checks', 'state_keys', 'counter_checks', 'CheckpointError', 'ch
            'state_fits', 'check_state', 'put_network', 'put_history', 'put_training_state', 'leave_out_batches',
            'RestOfLoader', 'set_training', 'run_through', 'refill_frozen']
 
+# %% ../../nbs/80_runs.snapshots.ipynb #d5025e9f
+from ..quiet import *
+import_quietly('fastai.layers')
+
 # %% ../../nbs/80_runs.snapshots.ipynb #c135414a
 import hashlib,json,os,random,re,warnings
 from functools import partial

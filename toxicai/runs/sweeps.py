@@ -8,12 +8,16 @@ __all__ = ['distributions', 'plan_parts', 'engine_states', 'max_tries', 'parse_y
            'check_parameter', 'sweep_engine', 'check_by_engine', 'check_plan', 'is_run', 'read_runs', 'write_runs',
            'changed_runs', 'load_json', 'save_json', 'check_sweep_folder', 'hold_run', 'begin_run', 'add_run',
            'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config', 'to_stop', 'claim', 'SweepStop', 'Sweep',
-           'data_summary', 'changed_values', 'SweepEpoch', 'check_count', 'end_process', 'sweep', 'WeightsInstead',
-           'weights_file', 'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis', 'shade_colour',
-           'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
+           'data_summary', 'changed_values', 'SweepEpoch', 'run_line', 'SweepView', 'check_count', 'end_process',
+           'sweep', 'WeightsInstead', 'weights_file', 'PlotAxis', 'level_axis', 'is_number', 'number_axis',
+           'setting_axis', 'shade_colour', 'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
+
+# %% ../../nbs/84_runs.sweeps.ipynb #d5025e9f
+from ..quiet import *
+import_quietly('fastai.layers')
 
 # %% ../../nbs/84_runs.sweeps.ipynb #fb6cd17c
-import json,os,random,re,signal,time,warnings
+import json,os,random,re,shlex,signal,time,warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,11 +27,13 @@ import numpy as np,pandas as pd,torch
 from fastai.callback.core import Callback,CancelFitException
 from fastai.learner import Recorder
 from fastcore.basics import patch
+from fastcore.imports import in_notebook
 from fastcore.script import call_parse
 from filelock import FileLock,Timeout
 from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
+from ..quiet import *
 from ..files import *
 from ..strings import *
 from ..judge.intervals import *
@@ -407,11 +413,13 @@ class Sweep:
         keep:bool=False, # Keep the learner of the best run?
         seed:int=42, # Of the draws
         wandb=None, # Arguments for `WandbRun` as a dict: `project`, `texts`, ...; False: log nothing to W&B
+        show:bool=True, # A line for each run, in a notebook a table that follows them?
         **fixed, # Settings that do not vary, for `train`
     ):
         if not isinstance(wandb, (dict,bool,type(None))):
             raise SettingError(f"`wandb` is {wandb!r}: expected a dict of arguments for `WandbRun`, or False")
         self.folder,self.keep,self.seed = Path(folder),keep,seed
+        self.show,self.view = show,None
         self.logs,self.wandb = wandb is not False,wandb if isinstance(wandb, dict) else {}
         self.data,self.train,self.fixed = data,train or train_config,fixed
         self.known = sweepable if train is None else known
@@ -526,11 +534,87 @@ def _callbacks(self:Sweep, rec, run=None):
     "What watches the run `rec`: `SweepEpoch`, and `WandbRun` on `run` of a server or on an offline run of its own"
     name = self.plan.get('name', self.folder.name)
     mode = 'disabled' if os.environ.get('WANDB_MODE')=='disabled' else 'offline'
-    own = dict(project=self.plan.get('project', 'toxicai'), name=f"run-{rec['number']}", group=name, dir=self.folder)
+    own = dict(project=self.plan.get('project', 'toxicai'), name=f"run-{rec['number']}", group=name, dir=self.folder,
+               says=False) # the sweep does, once
     epochs = SweepEpoch(self, rec['number'], stops=run is None)
     if not self.logs: return [epochs]
     if run is not None: return [epochs, WandbRun(**{'run':run, **self.wandb})]
     return [epochs, WandbRun(**{**own, 'config':rec['config'], 'mode':mode, **self.wandb})]
+
+# %% ../../nbs/84_runs.sweeps.ipynb #92b495f8
+@patch
+def ranked(self:Sweep,
+    runs, # Of the sweep
+) -> list: # Those with a figure, finished ones first, the best first
+    "`runs` by what came of them"
+    done = [o for o in runs if o['state'] in ('finished','stopped')]
+    done = [o for o in done if np.isfinite(o['final'].get(self.metric, np.nan))]
+    sign = -1 if self.goal=='maximize' else 1
+    return sorted(done, key=lambda o: (o['state']!='finished', sign*o['final'][self.metric]))
+
+@patch
+def results(self:Sweep) -> pd.DataFrame: # A row for each `number`: `state`, settings, last metrics, `seconds`
+    "Settings and figures of all runs, the best first"
+    runs = self.runs
+    order = self.ranked(runs)
+    rest = [o for o in runs if o not in order]
+    def _row(o): return dict(number=o['number'], state=o['state'], **o['config'], **o['final'], seconds=o['seconds'])
+    return pd.DataFrame([_row(o) for o in order+rest]).set_index('number') if runs else pd.DataFrame()
+
+# %% ../../nbs/84_runs.sweeps.ipynb #f801ae5f
+def run_line(
+    rec:dict, # A run that has ended, as in `runs`
+    metric:str, # Of the plan
+) -> str:
+    "A run in one line"
+    def _value(v): return f'{v:.3g}' if isinstance(v, float) else str(v)
+    settings = ', '.join(f'{k} {_value(v)}' for k,v in rec['config'].items())
+    figure = rec.get('final', {}).get(metric)
+    figure = '' if figure is None else f" {metric} {figure:.4f}"
+    return f"run {rec['number']} {rec['state']}:{figure} in {rec['seconds']} s ({settings})"
+
+class SweepView:
+    "What a person sees of a sweep"
+    def __init__(self,
+        sweep:Sweep, # The sweep
+        is_table:bool, # A table that changes, instead of lines?
+    ):
+        self.sweep,self.is_table,self.handle = sweep,is_table,None
+
+    def update(self):
+        "The table, as the runs are now"
+        if not self.is_table: return
+        from IPython.display import display
+        if self.handle is None: self.handle = display(self.sweep.results(), display_id=True)
+        else: self.handle.update(self.sweep.results())
+
+    def ended(self,
+        number:int, # Of the run
+    ):
+        "Show how the run `number` ended; of one that failed a warning has said it"
+        self.update()
+        rec = self.sweep.runs[number-1]
+        if not self.is_table and rec['state'] in ('finished','stopped'): print(run_line(rec, self.sweep.metric))
+
+# %% ../../nbs/84_runs.sweeps.ipynb #b669cbfa
+@patch
+def say_best(self:Sweep):
+    "The best run, and where W&B's files are"
+    best = self.ranked(self.runs)[:1]
+    if best: print(f"best: {run_line(best[0], self.metric)}")
+    logged = list((self.folder/'wandb').glob('offline-run-*')) if self.logs else []
+    if logged: print(f"W&B: logged offline, `wandb sync {shlex.quote(str(self.folder/'wandb'))}/offline-run-*` sends it")
+
+@patch
+@contextmanager
+def shown(self:Sweep):
+    "Runs inside are shown, and the best one at the end"
+    n = sum(o['state']!='running' for o in self.runs)
+    self.view = SweepView(self, in_notebook()) if self.show else None
+    try:
+        yield
+        if self.show and sum(o['state']!='running' for o in self.runs)>n: self.say_best()
+    finally: self.view = None
 
 # %% ../../nbs/84_runs.sweeps.ipynb #3554fd5b
 @patch
@@ -538,6 +622,7 @@ def _train_one(self:Sweep, rec, run=None):
     "Train the run `rec`, and write down how it ended"
     n,start = rec['number'],time.perf_counter()
     cbs = self._callbacks(rec, run)
+    if self.view is not None: self.view.update()
     for o in cbs[1:]: o.held = True # one run of W&B, however many fits `train` makes
     def _end(state, **facts): self._ended(n, state=state, seconds=round(time.perf_counter()-start, 1), **facts)
     try:
@@ -551,10 +636,11 @@ def _train_one(self:Sweep, rec, run=None):
     except Exception as e:
         _end('failed', error=f'{type(e).__name__}: {e}')
         if run is not None: raise
-        warnings.warn(f"run {n} failed with {type(e).__name__}: {e}")
+        warn_in_line(f"run {n} failed with {type(e).__name__}: {e}")
     finally:
         ended_well = self.runs[n-1]['state'] in ('finished','stopped')
         for o in cbs[1:]: o.finish(0 if ended_well else 1)
+        if self.view is not None: self.view.ended(n)
 
 # %% ../../nbs/84_runs.sweeps.ipynb #8e103ddd
 def check_count(
@@ -588,7 +674,7 @@ def go(self:Sweep,
         raise SettingError(f"a sweep by {self.plan['method']!r} has no end: pass `count`, how many runs")
     check_count(count)
     sweep_engine()
-    with signals_to(end_process, [signal.SIGTERM]):
+    with self.shown(),signals_to(end_process, [signal.SIGTERM]):
         while (got := claim(self.folder, self.plan, count, self.seed)) is not None:
             rec,lock = got
             try: self._train_one(rec)
@@ -622,7 +708,7 @@ def go_online(self:Sweep,
         raise SettingError("`wandb=False` logs nothing, and W&B's server needs the figures: leave one of them out")
     where = dict(project=self.plan.get('project', 'toxicai'), entity=self.plan.get('entity'))
     self.sweep_id = sweep_id or wandb.sweep(self.plan, **where)
-    wandb.agent(self.sweep_id, function=self._agent_run, count=count, **where)
+    with self.shown(): wandb.agent(self.sweep_id, function=self._agent_run, count=count, **where)
     return self
 
 # %% ../../nbs/84_runs.sweeps.ipynb #5cfb3393
@@ -640,26 +726,6 @@ def sweep(
     plan = read_plan(plan)
     res = Sweep(Path('sweeps')/plan.get('name', 'sweep') if folder is None else folder, plan, data, train, **kwargs)
     return res.go_online(count, sweep_id) if online or sweep_id else res.go(count)
-
-# %% ../../nbs/84_runs.sweeps.ipynb #92b495f8
-@patch
-def ranked(self:Sweep,
-    runs, # Of the sweep
-) -> list: # Those with a figure, finished ones first, the best first
-    "`runs` by what came of them"
-    done = [o for o in runs if o['state'] in ('finished','stopped')]
-    done = [o for o in done if np.isfinite(o['final'].get(self.metric, np.nan))]
-    sign = -1 if self.goal=='maximize' else 1
-    return sorted(done, key=lambda o: (o['state']!='finished', sign*o['final'][self.metric]))
-
-@patch
-def results(self:Sweep) -> pd.DataFrame: # A row for each `number`: `state`, settings, last metrics, `seconds`
-    "Settings and figures of all runs, the best first"
-    runs = self.runs
-    order = self.ranked(runs)
-    rest = [o for o in runs if o not in order]
-    def _row(o): return dict(number=o['number'], state=o['state'], **o['config'], **o['final'], seconds=o['seconds'])
-    return pd.DataFrame([_row(o) for o in order+rest]).set_index('number') if runs else pd.DataFrame()
 
 # %% ../../nbs/84_runs.sweeps.ipynb #7b23b1a6
 @patch
@@ -722,7 +788,7 @@ def _try_to_keep(self:Sweep, learn, number):
     try: self._keep(learn, number)
     except Exception as e:
         why = f'{type(e).__name__}: {e}'
-        warnings.warn(f"the weights of run {number} were not kept, {why}; `best_learner` will train anew")
+        warn_in_line(f"the weights of run {number} were not kept, {why}; `best_learner` will train anew")
 
 # %% ../../nbs/84_runs.sweeps.ipynb #e1000004
 @patch
@@ -732,7 +798,7 @@ def _kept_weights(self:Sweep, rec):
     if file is None or not file.is_file(): why = 'are not there'
     elif file_digest(file)!=rec.get('sha256'): why = 'are not what was written'
     else: return load_state(file, file.name)
-    warnings.warn(f"the weights of run {rec['number']} {why}: the learner is trained anew")
+    warn_in_line(f"the weights of run {rec['number']} {why}: the learner is trained anew")
 
 @patch
 def best_learner(self:Sweep): # A learner with its data

@@ -4,11 +4,16 @@
 
 # %% auto #0
 __all__ = ['metric_key', 'epoch_figures', 'GradNorm', 'token_mask', 'TokenCount', 'learner_settings', 'plain_value', 'run_config',
-           'masked_text', 'text_mask', 'row_errors', 'sampled_rows', 'decided_names', 'text_table', 'start_run',
-           'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere', 'tensorboard_log', 'wandb_process']
+           'masked_text', 'text_mask', 'row_errors', 'sampled_rows', 'decided_names', 'text_table', 'goes_online',
+           'say_where', 'start_run', 'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere', 'tensorboard_log',
+           'wandb_process']
+
+# %% ../../nbs/82_runs.tracking.ipynb #d5025e9f
+from ..quiet import *
+import_quietly('fastai.layers')
 
 # %% ../../nbs/82_runs.tracking.ipynb #9c2c6386
-import re,tempfile,time,warnings
+import os,re,shlex,tempfile,time
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +25,7 @@ from fastai.data.all import dispatch
 from fastcore.basics import patch
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import nn
+from ..quiet import *
 from ..labels import *
 from ..strings import *
 from ..text.rules import *
@@ -212,18 +218,35 @@ def text_table(
     return df.assign(**{f'p {k}':p for k,p in zip(names, part.probs.T.astype(float))})
 
 # %% ../../nbs/82_runs.tracking.ipynb #b64b9cdd
+def goes_online(
+    kwargs:dict, # For `wandb.init`
+) -> bool:
+    "Will a run of these arguments look for the server?"
+    mode = kwargs.get('mode') or os.environ.get('WANDB_MODE') or 'online'
+    return mode not in ('offline','disabled','dryrun')
+
+def say_where(
+    run, # A `wandb.Run`
+):
+    "A line for a run that is on the disk"
+    if run.settings.mode!='offline': return
+    print(f"W&B: {run.name or run.id!r} is logged offline, `wandb sync {shlex.quote(str(Path(run.dir).parent))}` sends it")
+
 def start_run(
-    settings=None, # Dict for `wandb.Settings`
+    settings=None, # Dict for `wandb.Settings`; `silent=False` brings back what W&B prints of an offline run
+    says:bool=True, # Print a line that says where an offline run is?
     **kwargs, # For `wandb.init`: `project`, `name`, `group`, `mode`, `dir`, `config`, ...
 ): # A `wandb.Run`
     "A new run of Weights & Biases; offline where the server cannot be reached"
     import wandb
-    settings = wandb.Settings(**{'console':'off', 'init_timeout':30, **(settings or {})})
-    try: return wandb.init(reinit='create_new', settings=settings, **kwargs)
-    except wandb.errors.Error as e: why = str(e).splitlines()[0]
-    run = wandb.init(reinit='create_new', settings=settings, **{**kwargs, 'mode':'offline'})
-    folder = Path(run.dir).parent
-    warnings.warn(f"W&B cannot be reached ({why}): the run is logged offline, `wandb sync {folder}` sends it later")
+    own = {'console':'off', 'init_timeout':30, **(settings or {})}
+    start = partial(wandb.init, reinit='create_new', **kwargs)
+    silent = wandb.Settings(**{'silent':True, **own})
+    try: run = start(settings=wandb.Settings(**own) if goes_online(kwargs) else silent)
+    except wandb.errors.Error as e:
+        run,why = start(settings=silent, mode='offline'),str(e).splitlines()[0]
+        warn_in_line(f"W&B cannot be reached ({why}): the run is logged offline")
+    if says: say_where(run)
     return run
 
 # %% ../../nbs/82_runs.tracking.ipynb #b8cebd59
@@ -374,7 +397,7 @@ def or_warn(
 ):
     "An error inside is a warning"
     try: yield
-    except Exception as e: warnings.warn(f"W&B: no {what}, {type(e).__name__}: {e}")
+    except Exception as e: warn_in_line(f"W&B: no {what}, {type(e).__name__}: {e}")
 
 # %% ../../nbs/82_runs.tracking.ipynb #85130209
 @patch

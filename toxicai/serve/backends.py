@@ -322,10 +322,12 @@ def filled_network(
 ): # An `nn.Module`
     "The network of `folder` with `tensors` as its weights, in fp32; no file is opened"
     import torch
+    from toxicai.quiet import quiet_transformers
     from toxicai.text.tokenizer import stored_config
     if folder.head=='own':
         config = stored_config(folder.config)
-        return kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
+        with quiet_transformers():
+            return kind.from_pretrained(None, config=config, state_dict=tensors, dtype=torch.float32)
     model = untrained_network(folder, 'cpu')
     model.load_state_dict(tensors, strict=False) # complete, but for what is tied
     return model

@@ -6,13 +6,14 @@
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head',
            'body_and_prefix', 'HeadOutputs', 'head_outputs', 'renamed_outputs', 'head_rows', 'beside_harmless',
            'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows', 'fit_head',
-           'with_own_head', 'has_trained_head', 'with_mean_pooling', 'classifier_config', 'load_transformer',
-           'position_table', 'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer',
-           'block_stacks', 'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth',
-           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
+           'say_new_head', 'warn_of_gaps', 'say_new', 'with_own_head', 'has_trained_head', 'with_mean_pooling',
+           'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows', 'check_token_ids',
+           'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding', 'depths',
+           'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
+           'decayed_lrs']
 
 # %% ../../nbs/18_text.models.ipynb #ee99cdbe
-import inspect,re,warnings
+import inspect,re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from torch import nn
 from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification,PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 from ..labels import *
+from ..quiet import *
 from .tokenizer import *
 
 # %% ../../nbs/18_text.models.ipynb #f6282ae1
@@ -215,8 +217,8 @@ def say_head(
     "Say what becomes of a trained head"
     problem,where = head_problem(own, ours, rows),f"trained head of {str(checkpoint)!r}"
     if problem and rows.isnan().all():
-        return warnings.warn(f"{where}: {problem}: it is replaced by a new one, which has to be trained")
-    if problem: return warnings.warn(f"{where}: {problem}: these are new and have to be trained, the others are kept")
+        return warn_in_line(f"{where}: {problem}: it is replaced by a new one, which has to be trained")
+    if problem: return warn_in_line(f"{where}: {problem}: these are new and have to be trained, the others are kept")
     if ours.problem=='regression' or own.names==ours.names: return
     parts = [' - '.join(repr(own.names[j]) for j in r.argsort(descending=True) if r[j]) or 'the rest' for r in rows]
     print(f"{where}, by name: {', '.join(f'{k!r} is {o}' for k,o in zip(ours.names, parts))}")
@@ -261,6 +263,39 @@ def fit_head(
     if all_new: rows = rows.new_full((len(rows),layer.out_features), torch.nan)
     set_rows(layer, rows, layer if all_new else trained(), getattr(model.config, 'initializer_range', 0.02))
 
+# %% ../../nbs/18_text.models.ipynb #3e12ce1e
+def say_new_head(
+    checkpoint, # Where the body comes from
+    names, # Of the outputs
+):
+    "Say once that the head for `names` is new"
+    say_once(f"new head for {list(names)}: it has to be trained", str(checkpoint))
+
+def warn_of_gaps(
+    checkpoint, # Name on the Hugging Face Hub or a local folder
+    missing, # Names of the weights that it lacks, those of the head left out
+):
+    "Warn of a body that is not whole"
+    gaps = sorted(o for o in missing if 'pooler' not in o)
+    if not gaps: return
+    warn_in_line(f"{str(checkpoint)!r} lacks {len(gaps)} weights of the network, such as {gaps[0]!r}: they are drawn "
+                 "at random; check that it is a checkpoint of this architecture")
+
+def say_new(
+    checkpoint, # Name on the Hugging Face Hub or a local folder
+    model:nn.Module, # The network with its head
+    info:dict, # What `from_pretrained` says of its loading
+    config, # Configuration with the names of the outputs
+    head='auto', # As for `load_transformer`
+):
+    "Say what of `model` is new"
+    body,prefix = body_and_prefix(model)
+    missing = set(info['missing_keys']) | {o[0] for o in info['mismatched_keys']}
+    in_head = {o for o in missing if body is not model and not o.startswith(prefix)}
+    warn_of_gaps(checkpoint, missing-in_head)
+    name,_ = output_layer(model)
+    if head=='new' or f'{name}.weight' in info['missing_keys']: say_new_head(checkpoint, head_outputs(config).names)
+
 # %% ../../nbs/18_text.models.ipynb #d373c38b
 def with_own_head(
     checkpoint, # Name on the Hugging Face Hub or a local folder
@@ -279,6 +314,7 @@ def with_own_head(
     if dropout is not None: set_dropout(config, _head_dropouts, dropout, err)
     load = partial(load_pretrained, AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, **hub)
     model,info = load(config=config, ignore_mismatched_sizes=True, output_loading_info=True)
+    say_new(checkpoint, model, info, config, head)
     name,layer = output_layer(model)
     if layer is None or not has_trained_head(checkpoint, f'{name}.weight', info, head): return model
     own,ours = renamed_outputs(head_outputs(load_pretrained(AutoConfig, checkpoint, **hub)), head),head_outputs(config)
@@ -312,7 +348,10 @@ def with_mean_pooling(
     "The encoder of `checkpoint` with a linear layer on the mean of its token vectors"
     if head not in ('auto','new'):
         raise ValueError(f"`head` is {head!r}, but `pooling='mean'` makes a new head: leave one of them out")
-    body = load_pretrained(AutoModel, checkpoint, config=config, dtype=torch.float32, **hub)
+    load = partial(load_pretrained, AutoModel, checkpoint, dtype=torch.float32, **hub)
+    body,info = load(config=config, output_loading_info=True)
+    warn_of_gaps(checkpoint, info['missing_keys'])
+    say_new_head(checkpoint, head_outputs(config).names)
     if config.is_encoder_decoder: body = body.get_encoder()
     return MeanPoolClassifier(body, config.num_labels, 0.1 if dropout is None else dropout)
 

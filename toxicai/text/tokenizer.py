@@ -8,6 +8,10 @@ __all__ = ['can_import', 'loading_help', 'is_detector_folder', 'stored_config', 
            'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder', 'unpadded_field',
            'check_ids', 'stored_ids', 'unframed_runs']
 
+# %% ../../nbs/17_text.tokenizer.ipynb #3281c5ba
+from ..quiet import *
+import_quietly('tqdm.auto')
+
 # %% ../../nbs/17_text.tokenizer.ipynb #5e2b66bb
 import copy,importlib.util
 from collections.abc import Mapping
@@ -17,7 +21,6 @@ from pathlib import Path
 import numpy as np
 from fastcore.basics import patch
 from safetensors import SafetensorError
-from tqdm.auto import tqdm
 from transformers import AutoConfig,AutoTokenizer,PreTrainedTokenizerBase
 from ..strings import *
 from ..stored import *
@@ -114,8 +117,9 @@ def load_pretrained(
 ):
     "`cls.from_pretrained(checkpoint)` whose failures say what to do"
     try:
-        if is_detector_folder(checkpoint): return from_detector_folder(cls, checkpoint, **kwargs)
-        return cls.from_pretrained(checkpoint, **kwargs)
+        with quiet_transformers():
+            if is_detector_folder(checkpoint): return from_detector_folder(cls, checkpoint, **kwargs)
+            return cls.from_pretrained(checkpoint, **kwargs)
     except ImportError as e: raise ImportError(loading_help(checkpoint, e)) from e
     except OSError as e: raise OSError(loading_help(checkpoint, e)) from e
     except FolderError: raise
@@ -261,6 +265,7 @@ def encode(self:TextEncoder,
     check_texts(texts, rows)
     if texts and isinstance(texts[0], Mapping): return stored_ids(self, texts)
     chunks = range(0, len(texts), 4096)
+    from tqdm.auto import tqdm
     if progress: chunks = tqdm(chunks, desc='tokenising', unit_scale=4096, unit=' texts', delay=3, leave=False)
     out = [o for i in chunks for o in _encode_chunk(self, texts[i:i+4096])]
     return pack_ids(out, self.fields)

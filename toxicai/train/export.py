@@ -21,6 +21,7 @@ from fastai.torch_core import rank_distrib
 from fastcore.all import L,delegates,patch
 from torch import nn
 from transformers import PreTrainedModel
+from ..quiet import *
 from ..labels import *
 from ..files import *
 from ..tables import *
@@ -157,7 +158,7 @@ def save_network(
         encoder = without_keys(architecture_of(model.encoder), 'architectures', *_label_keys)
         config = dict(model_type=own_type, architectures=[type(model).__name__], encoder=encoder)
     else:
-        model.save_pretrained(folder, max_shard_size='1000GB', save_original_format=False)
+        with quiet_transformers(): model.save_pretrained(folder, max_shard_size='1000GB', save_original_format=False)
         config = architecture_of(model)
     write_folder_json(folder/'config.json', config_with_labels(config, labels))
 
