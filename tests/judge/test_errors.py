@@ -22,6 +22,15 @@ def multi(seed=0, n=200, soft=False):
     t[rng.random((n,2))<.3] = nan
     return Judged(rng.random((n,2)), t, LabelSet(['toxic','insult'], 'soft' if soft else 'multi'), [f'text {i}' for i in range(n)])
 
+@pytest.mark.parametrize('index', [None, pd.Index(list('abcd')), pd.MultiIndex.from_product([[1,2],['x','y']]), pd.Index([3,3,1,1])])
+@pytest.mark.parametrize('texts', [None, list('wxyz')])
+@pytest.mark.parametrize('kind', ['single','multi'])
+def test_nothing_wrong(kind, texts, index):
+    "A model without an error has tables without rows, whatever the rows are called"
+    targs = np.array([0,1,0,1]) if kind=='single' else np.eye(2)[[0,1,0,1]]
+    report = find_errors(Judged(np.eye(2)[[0,1,0,1]]*.98+.01, targs, LabelSet(['a','b'], kind), texts, index=index))
+    assert not len(report.label_errors) and not any(len(o) for o in report.worst.values()) and len(report.top_losses)==4
+
 # Losses
 
 @pytest.mark.parametrize('soft', [False,True])

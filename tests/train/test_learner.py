@@ -4,7 +4,8 @@ import copy,json,pickle,warnings
 import numpy as np,pandas as pd,pytest,torch
 from fastai.data.block import CategoryBlock,DataBlock,MultiCategoryBlock,RegressionBlock
 from fastai.data.transforms import ColReader,RandomSplitter
-from fastai.learner import load_learner
+from fastai.callback.tracker import SaveModelCallback
+from fastai.learner import Learner,load_learner
 from fastai.losses import BCELossFlat,L1LossFlat
 from fastai.metrics import accuracy,accuracy_multi
 from fastai.text.data import TextDataLoaders
@@ -173,6 +174,38 @@ def test_loaders_without_names():
     learn = toxicity_learner(block.dataloaders(data, bs=8))
     learn.dls = block.dataloaders(data[:32], bs=8)
     with pytest.raises(ValueError, match='regression'): learn.dls = loaders()
+
+@pytest.mark.parametrize('lora', [None,2])
+@pytest.mark.parametrize('with_opt', [True,False])
+def test_weights_of_other_classes(tmp_path, with_opt, lora):
+    "`load` takes weights for the same classes in the same order alone; a refusal leaves the weights as they were"
+    if lora: pytest.importorskip('peft')
+    data = df.assign(rude=df.insult)
+    def new(*cols, **kwargs): return toxicity_learner(loaders(label_cols=list(cols), data=data, path=tmp_path, **kwargs), lora=lora)
+    a = new('toxic','insult')
+    with a.no_bar(),a.no_logging(): a.fit(1)
+    file = a.save('w', with_opt=with_opt)
+    state = torch.load(file, weights_only=True)
+    assert set(state['model'] if with_opt else state)==set(a.model.state_dict()) # as fastai writes it
+    for b,msg in ((new('insult','toxic'), r"make the loaders with `vocab=\['toxic', 'insult'\]`"), (new('toxic','rude'), 'as it was when they were saved'),
+                  (new('toxic'), r"the learner has \['toxic'\]"), (toxicity_learner(loaders(path=tmp_path), lora=lora), r"\['kind', 'rude'\] \(single\)")):
+        before = {k:v.clone() for k,v in b.model.state_dict().items()}
+        with pytest.raises(ValueError, match=msg): b.load('w', with_opt=with_opt)
+        assert all(torch.equal(v, before[k]) for k,v in b.model.state_dict().items())
+    for b in (new('toxic','insult'), new('insult','toxic', vocab=['toxic','insult'])):
+        pd.testing.assert_frame_equal(classified(b.load('w', with_opt=with_opt)), classified(a))
+        torch.save(a.model.state_dict(), tmp_path/'models'/'plain.pth')
+        with pytest.warns(UserWarning, match="'plain' does not say which classes"): b.load('plain', with_opt=False)
+
+def test_best_weights_of_other_classes(tmp_path):
+    "What fastai's callbacks and its own learner write and read"
+    a,b = [toxicity_learner(loaders(label_cols=o, path=tmp_path)) for o in (['toxic','insult'], ['insult','toxic'])]
+    with a.no_bar(),a.no_logging(): a.fit(1, cbs=SaveModelCallback(fname='best'))
+    with pytest.raises(ValueError, match="'best' has weights for"): b.load('best')
+    stock = Learner(a.dls, a.model, loss_func=a.loss_func, cbs=HFInputs(), path=tmp_path)
+    stock.load('best')
+    stock.save('stock')
+    with pytest.warns(UserWarning, match="'stock' does not say"): a.load('stock')
 
 plain = [('label', nn.CrossEntropyLoss(), 'softmax'), ('label', nn.CrossEntropyLoss(label_smoothing=.1, weight=torch.tensor([1.,2.])), 'softmax'), ('label', F.cross_entropy, 'softmax'),
          ('label', lambda x,y,reduction='mean': F.nll_loss(x.log_softmax(-1), y, reduction=reduction), 'softmax'),

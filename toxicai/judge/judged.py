@@ -178,7 +178,7 @@ def indexed(self:Judged,
     df:pd.DataFrame, # A table with the numbers of rows in the column `row`
 ) -> pd.DataFrame: # The same rows
     "`df` with the names that its rows have in the data; numbered from 0 where they have none"
-    return df.reset_index(drop=True) if self.index is None else df.set_axis(self.index[df.row.to_numpy()])
+    return df.reset_index(drop=True) if self.index is None else df.set_axis(self.index[df.row.to_numpy(dtype=int)])
 
 # %% ../../nbs/31_judge.judged.ipynb #2ab63989
 @patch

@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_loss',
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
-           'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'check_same_classes',
-           'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner', 'shown_texts', 'check_one',
-           'named_probs', 'rows_right', 'result_marks']
+           'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
+           'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
+           'shown_texts', 'check_one', 'named_probs', 'rows_right', 'result_marks', 'note_classes',
+           'check_saved_classes']
 
 # %% ../../nbs/68_train.learner.ipynb #3ab1e7a6
-import math,os
+import math,os,warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -248,6 +249,12 @@ def labels(self:TransformerLearner, labels):
         if takes_thresholds(o): o.thresh = labels.thresholds
 
 # %% ../../nbs/68_train.learner.ipynb #66f2c1c1
+def class_facts(
+    dls, # Loaders
+) -> dict|None: # `classes`, a list in the order of the outputs, and `kind`; None where the loaders do not say
+    "What the outputs of a network for `dls` are"
+    return None if label_tfm(dls) is None else dict(classes=class_names(dls), kind=label_kind(dls))
+
 def check_same_classes(
     own, # Loaders of a learner
     dls, # Those that shall take their place
@@ -587,13 +594,57 @@ def get_preds(self:TransformerLearner, ds_idx=1, dl=None, with_input=False, with
     res = super(TransformerLearner, self).get_preds(**kwargs)
     return (stacked_texts(res[0], text_tfm(self.dls).encoder), *res[1:]) if with_input else res
 
+# %% ../../nbs/68_train.learner.ipynb #30767bb0
+def note_classes(
+    facts:dict, # As `class_facts` gives it
+    model, # Its network
+    state, # Its tensors
+    prefix, # Of their names
+    metadata:dict, # What torch keeps with them
+):
+    "Hook of `state_dict` that puts `facts` beside the tensors"
+    metadata['toxicai'] = facts
+
+def check_saved_classes(
+    own:dict, # As `class_facts` gives it, of a learner
+    saved, # The same of weights; None where they do not say
+    file, # Where the weights are, for messages
+):
+    "Raise where weights are for other classes, or for the same in another order; warn where nobody can tell"
+    if saved==own: return
+    if saved is None:
+        return warnings.warn(f"{str(file)!r} does not say which classes its weights are for: they are taken to be "
+                             f"{own['classes']}, in this order")
+    names,kind = saved['classes'],saved['kind']
+    remedy = f"make the loaders with `vocab={names}`"
+    if kind!=own['kind'] or sorted(names)!=sorted(own['classes']):
+        remedy = ("make the learner as it was when they were saved; with other classes, "
+                  "`toxicity_learner(dls, checkpoint=folder)` begins with what `save_detector` wrote")
+    raise ValueError(f"{str(file)!r} has weights for the classes {names} ({kind}), the learner has "
+                     f"{own['classes']} ({own['kind']}): expected the same in the same order; {remedy}")
+
 # %% ../../nbs/68_train.learner.ipynb #b4b4a903
+@patch
+@delegates(Learner.save)
+def save(self:TransformerLearner, file, **kwargs):
+    "Save weights and optimizer state, with the names of the classes"
+    facts = class_facts(self.dls)
+    if facts is None: return super(TransformerLearner, self).save(file, **kwargs)
+    hook = get_model(self.model).register_state_dict_post_hook(partial(note_classes, facts))
+    try: return super(TransformerLearner, self).save(file, **kwargs)
+    finally: hook.remove()
+
 @patch
 @delegates(Learner.load)
 def load(self:TransformerLearner, file, device=None, **kwargs):
-    "Load weights and optimizer state that `save` wrote"
+    "Load weights and optimizer state that `save` wrote, for the same classes in the same order"
     self.model.to(self.dls.device if device is None else device)
-    return super(TransformerLearner, self).load(file, device=device, **kwargs)
+    facts = class_facts(self.dls)
+    def _check(model, state, prefix, metadata, *args):
+        if facts is not None: check_saved_classes(facts, metadata.get('toxicai'), file)
+    hook = get_model(self.model).register_load_state_dict_pre_hook(_check)
+    try: return super(TransformerLearner, self).load(file, device=device, **kwargs)
+    finally: hook.remove()
 
 # %% ../../nbs/68_train.learner.ipynb #12aa522f
 @patch
