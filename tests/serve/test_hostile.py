@@ -319,7 +319,7 @@ def test_changes_while_opened(folder):
         assert len(Detector(folder, 'own')('a'))==1
         for f in (lambda path: os.utime(path), lambda path: path.write_bytes(path.read_bytes()), lambda path: shutil.copy(path, path.with_name('x')) and os.replace(path.with_name('x'), path)):
             own(f)
-            with pytest.raises(FolderError, match='changed while it was opened'): Detector(folder, 'own')
+            with pytest.raises(FolderError, match='was changed while it was opened'): Detector(folder, 'own')
     finally: del backends['own']
 
 @pytest.mark.parametrize('e,kind', [(KeyError('x'), FolderError), (RuntimeError('a\nb\x1b'), FolderError), (RuntimeError('CUDA out of memory'), RuntimeError), (MemoryError(), MemoryError)])
