@@ -342,3 +342,29 @@ def test_read_only(open_path):
     with as_nobody(), pytest.raises(OSError, match='whoever opens the folder and may write to it puts them in place'): settle(folder)
     settle(folder)
     assert content(folder)==new
+
+# What strangers left as if a writer had been killed
+
+def forged(folder, files, **more):
+    "A folder with a `.toxicai-ready` whose record has `files`"
+    ready = folder/ready_name
+    ready.mkdir(parents=True)
+    (ready/record_name).write_text(json.dumps(dict(format=1, files=files)))
+    return ready
+
+def test_forged_amount(tmp_path):
+    "A hole of a terabyte is not digested where the amount has a bound"
+    for where in ('ready','place'):
+        ready = forged(tmp_path/where, {'big':'0'*64})
+        for o in {ready, tmp_path/where if where=='place' else ready}: (o/'big').touch()
+        os.truncate((ready if where=='ready' else tmp_path/where)/'big', 2**40)
+        with pytest.raises(FileExistsError, match='1,099,511,627,776 bytes to compare.*settle'): settle(tmp_path/where, most=2**33)
+
+def test_forged_record(tmp_path):
+    "A record of gigabytes is not read, and names that no disk has are none"
+    ready = forged(tmp_path/'f', {})
+    os.truncate(ready/record_name, 2**40)
+    with pytest.raises(ValueError, match='is damaged: remove it'): settle(tmp_path/'f')
+    assert is_inner_name('é'*127) and not is_inner_name('é'*128) and not is_inner_name('a/'+'😀'*64)
+    ready = forged(tmp_path/'g', {'😀'*200:'0'*64})
+    with pytest.raises(ValueError, match='is damaged: remove it'): settle(tmp_path/'g')

@@ -6,8 +6,8 @@
 __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is_part', 'make_part', 'remove_dead', 'clear_parts',
            'sync_folder', 'sync_file', 'whole_file', 'HashedFile', 'write_atomically', 'file_digest', 'disk_refusal',
            'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'write_record', 'others_in',
-           'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready', 'settle', 'written_stamp',
-           'staging', 'move_in', 'new_folder', 'local_path', 'portable_pickle']
+           'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready', 'check_amount', 'settle',
+           'written_stamp', 'staging', 'move_in', 'new_folder', 'local_path', 'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,shutil,stat,time
@@ -207,7 +207,11 @@ def is_inner_name(
 ) -> bool:
     "Is `o` the name of a file in a folder, or in a folder in it?"
     if not isinstance(o, str) or re.fullmatch(r'[^/\\:\0]{1,200}(/[^/\\:\0]{1,200})?', o) is None: return False
-    return not {'.','..',record_name,ready_name} & {*o.split('/')}
+    parts = o.split('/')
+    long = max(len(p.encode('utf-8', 'surrogatepass')) for p in parts)>255 # bytes; no disk has such a name
+    return not (long or {'.','..',record_name,ready_name} & {*parts})
+
+_most_record = 2**24 # bytes
 
 def written_files(
     folder, # Any folder
@@ -215,7 +219,7 @@ def written_files(
     "What was written into `folder`, as its record says"
     path = Path(folder)/record_name
     if not path.is_file(): return {}
-    try: res = json.loads(path.read_bytes())['files']
+    try: res = None if path.stat().st_size>_most_record else json.loads(path.read_bytes())['files']
     except (ValueError,KeyError,TypeError,RecursionError): res = None
     if isinstance(res, dict) and all(is_inner_name(k) and isinstance(v, str) for k,v in res.items()): return res
     raise ValueError(f"the record {str(path)!r} is damaged: "
@@ -292,8 +296,8 @@ def check_ready(
     moved = [o for o in new if not (ready/o).exists()]
     gone = [o for o in moved if not (folder/o).exists()]
     if ready.is_symlink() or gone or others_in(ready, new):
-        raise OSError(f"a writer of {str(folder)!r} was killed, and what it left in {ready_name!r} is damaged: "
-                      f"remove {ready_name!r}, and write the folder again")
+        raise FileExistsError(f"a writer of {str(folder)!r} was killed, and what it left in {ready_name!r} is damaged: "
+                              f"remove {ready_name!r}, and write the folder again")
     check_places(folder, written_files(folder), new)
 
 # %% ../nbs/02_files.ipynb #a1000022
@@ -308,15 +312,31 @@ def finish_ready(
     for o in [*ready.glob('*'), ready]:
         with suppress(OSError): o.rmdir() # empty by now
 
+# %% ../nbs/02_files.ipynb #668c6886
+def check_amount(
+    folder:Path, # A folder with a `.toxicai-ready`
+    most:int, # Bytes
+):
+    "Raise where more than `most` would have to be read before what is ready is put in place"
+    ready = folder/ready_name
+    places = [o/name for o in (folder,ready) for name in {**written_files(folder), **written_files(ready)}]
+    size = sum(o.lstat().st_size for o in places if o.is_file())
+    if size>most:
+        raise FileExistsError(f"a writer of {str(folder)!r} was killed, and left {size:,} bytes to compare, more than {most:,}: "
+                              f"`toxicai.files.settle({str(folder)!r})` finishes its work where the folder is yours")
+
 # %% ../nbs/02_files.ipynb #a1000034
 def settle(
     folder, # A folder that may be written to
+    most:int=2**63, # Bytes that may be read for it
 ):
     "Finish what a killed writer of `folder` had ready; a look for a file where there is nothing"
     folder = Path(folder)
     if not os.path.lexists(folder/ready_name): return
     kept = "the new files are whole, and whoever opens the folder and may write to it puts them in place"
-    with asks_for_room('file', folder, kept), alone_in(folder): finish_ready(folder)
+    with asks_for_room('file', folder, kept), alone_in(folder):
+        check_amount(folder, most)
+        finish_ready(folder)
 
 # %% ../nbs/02_files.ipynb #a1000026
 def written_stamp(

@@ -138,7 +138,7 @@ def quoted(
     return res.encode('utf-8', 'replace').decode()
 
 # %% ../nbs/05_stored.ipynb #c2685a5d
-_most_header = 2**25
+_most_header,_most_tensors = 2**23,2**16 # bytes, and tensors; BERT has 60 kB and 400
 tensor_bytes = {'BOOL':1, 'U8':1, 'I8':1, 'U16':2, 'I16':2, 'F16':2, 'BF16':2, 'U32':4, 'I32':4, 'F32':4, 'U64':8, 'I64':8, 'F64':8} # dtype -> bytes of a number
 
 def is_sizes(o): # Anything
@@ -170,6 +170,7 @@ def tensor_header(
     head = parsed_json(f.read(n), 'header')
     notes = head.pop('__metadata__', None) or {}
     if not isinstance(notes, dict): raise ValueError('the notes are not an object')
+    if len(head)>_most_tensors: raise ValueError(f"{len(head):,} tensors: expected {_most_tensors:,} at most")
     at = 0
     for start,stop in sorted(map(check_tensor_entry, head.values())):
         if start!=at: raise ValueError(f"there is a gap or an overlap at {min(start, at):,}")

@@ -1,5 +1,6 @@
 "ONNX files: what is read of them, which are refused, and that nothing else but a `FolderError` comes out; crosses serve.graph, serve.shapes and serve.backends"
 import io,os,random,struct,time
+from dataclasses import replace
 
 import numpy as np,pytest
 from toxicai.serve.folder import *
@@ -293,6 +294,8 @@ def test_changed_meanwhile(opener, folder, tmp_path, monkeypatch):
     import toxicai.serve.backends as module
     path,check = tmp_path/'model.onnx',module.check_onnx
     path.write_bytes(model().SerializeToString())
+    folder = replace(folder, path=tmp_path, stamp=None)
+    monkeypatch.setitem(module.backends, 'onnx', replace(module.backends['onnx'], open=opener))
     def _swapped(*args):
         res = check(*args)
         new = path.with_name('new')
@@ -300,7 +303,7 @@ def test_changed_meanwhile(opener, folder, tmp_path, monkeypatch):
         os.replace(new, path)
         return res
     monkeypatch.setattr(module, 'check_onnx', _swapped)
-    with pytest.raises(FolderError, match='was changed while it was opened'): opener(folder, path, 1)
+    with pytest.raises(FolderError, match="'model.onnx' was changed while it was opened"): module.open_backend(folder, 'onnx', 1)
 
 def test_what_save_detector_says(exported, monkeypatch):
     "An architecture whose operators detectors do not know is refused when it is exported, with what to do"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np,pytest
 from toxicai.all import *
+from toxicai.files import file_digest
 from toxicai.test_utils import *
 
 torch_only = dict(backend='torch')
@@ -319,7 +320,7 @@ def test_changes_while_opened(folder):
         assert len(Detector(folder, 'own')('a'))==1
         for f in (lambda path: os.utime(path), lambda path: path.write_bytes(path.read_bytes()), lambda path: shutil.copy(path, path.with_name('x')) and os.replace(path.with_name('x'), path)):
             own(f)
-            with pytest.raises(FolderError, match='changed while it was opened'): Detector(folder, 'own')
+            with pytest.raises(FolderError, match='was changed while it was opened'): Detector(folder, 'own')
     finally: del backends['own']
 
 @pytest.mark.parametrize('e,kind', [(KeyError('x'), FolderError), (RuntimeError('a\nb\x1b'), FolderError), (RuntimeError('CUDA out of memory'), RuntimeError), (MemoryError(), MemoryError)])
@@ -357,3 +358,31 @@ def test_random_damage(folder, name):
         (folder/name).write_bytes(data)
         try: Detector(folder, **torch_only)(['you are an idiot', ''])
         except FolderError as e: assert str(e).isprintable() and len(str(e))<700
+
+def ready_with(f):
+    "An attack by what looks like the rest of a killed writer"
+    def _attack(folder):
+        ready = folder/'.toxicai-ready'
+        ready.mkdir()
+        (ready/'.toxicai-written.json').write_text(json.dumps(dict(files={'x':'0'*64})))
+        f(folder, ready)
+    return _attack
+
+def hole(path): path.touch(); os.truncate(path, 2**40)
+def through_link(folder, ready):
+    (folder.parent/'out').mkdir()
+    (folder.parent/'out'/'mine').write_text('mine')
+    (folder/'sub').symlink_to(folder.parent/'out')
+    (folder/'.toxicai-written.json').write_text(json.dumps(dict(files={'sub/mine':file_digest(folder.parent/'out'/'mine')})))
+
+rests = dict(absent=lambda folder, ready: None, hole=lambda folder, ready: hole(ready/'x'), record=lambda folder, ready: hole(ready/'.toxicai-written.json'),
+    old_record=lambda folder, ready: ((ready/'x').touch(), (folder/'.toxicai-written.json').write_text('{')), fifo=lambda folder, ready: os.mkfifo(ready/'x'),
+    a_folder=lambda folder, ready: (ready/'x').mkdir(), link=through_link)
+
+@pytest.mark.parametrize('name', rests)
+def test_forged_rest(folder, name):
+    "What looks like the rest of a killed writer is checked before it is put in place, and nothing is deleted"
+    ready_with(rests[name])(folder)
+    before = sorted(o.name for o in folder.parent.rglob('*') if '.toxicai' not in o.name)
+    with pytest.raises(FolderError, match='cannot be read'): read_folder(folder)
+    assert sorted(o.name for o in folder.parent.rglob('*') if '.toxicai' not in o.name)==before

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['schema', 'own_type', 'weight_files', 'onnx_files', 'text_checks', 'record_names', 'DetectorFolder',
            'check_text_facts', 'migrated', 'stored_labels', 'stored_rules', 'is_flat_record', 'is_record', 'check_meta',
-           'check_config_classes', 'check_config_head', 'check_config_network', 'read_folder', 'meta_dict',
-           'check_token_room', 'check_frame', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json',
+           'check_config_classes', 'check_config_head', 'check_config_network', 'settle_foreign', 'read_folder',
+           'meta_dict', 'check_token_room', 'check_frame', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json',
            'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys']
 
 # %% ../../nbs/20_serve.folder.ipynb #bb9d7a3b
@@ -200,6 +200,16 @@ def check_config_network(
         raise FolderError(f"'config.json' has the key {quoted(unknown[0], 60)}: expected {sorted(_mean_keys)} alone")
     check_architecture(config['encoder'])
 
+# %% ../../nbs/20_serve.folder.ipynb #aa832b2a
+_most_settled = 2**33 # bytes; far more than the networks of a folder have
+
+def settle_foreign(
+    folder:Path, # A folder that anybody may have made
+):
+    "Finish what a killed writer of `folder` had ready, in bounded time"
+    try: settle(folder, _most_settled)
+    except (ValueError,FileExistsError) as e: raise FolderError(f"{str(folder)!r} cannot be read: {e!s:.400}") from e
+
 # %% ../../nbs/20_serve.folder.ipynb #e4e2cc72
 def read_folder(
     folder, # Path of a detector folder
@@ -211,7 +221,7 @@ def read_folder(
         raise FileNotFoundError(f"{str(folder)!r} is not a folder: expected one that `learn.save_detector` wrote; "
                                 "`Detector.from_hub` fetches one by its name")
     folder = folder.absolute() # networks may be opened later, from elsewhere
-    settle(folder)
+    settle_foreign(folder)
     stamp = written_stamp(folder)
     d = migrated(parsed_json(read_in(folder, 'toxicai.json', root), 'toxicai.json'))
     check_meta(d)

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['Network', 'Costs', 'check_costs', 'grown', 'stored_array', 'attributes_of', 'known_weights', 'results_of', 'effort',
            'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node', 'forget_array', 'walk_of', 'network_of',
-           'file_stamp', 'check_onnx', 'check_unchanged']
+           'check_onnx']
 
 # %% ../../nbs/23_serve.network.ipynb #0ce45af7
-import os,struct
+import struct
 from collections import Counter
 from dataclasses import dataclass,field,replace
 from pathlib import Path
@@ -25,7 +25,6 @@ class Network:
     shape:tuple # Of the logits: formulas
     longest:int # Tokens of a text at most
     path:Path = None # The file
-    stamp:tuple = () # What the disk says of it; another when somebody changes it
 
 @dataclass
 class Costs:
@@ -217,12 +216,6 @@ def network_of(
 # %% ../../nbs/23_serve.network.ipynb #1153346a
 _most_bytes = 2**31 # what one message can hold
 
-def file_stamp(
-    info, # As `os.stat` gives it
-) -> tuple:
-    "Numbers that differ when a file was changed or is another one"
-    return info.st_dev,info.st_ino,info.st_size,info.st_mtime_ns,info.st_ctime_ns
-
 def check_onnx(
     path, # An ONNX file
     longest:int=1, # Tokens of a text at most
@@ -231,19 +224,11 @@ def check_onnx(
     path = Path(path)
     try:
         with open(path, 'rb') as f:
-            stamp,content = file_stamp(os.fstat(f.fileno())),FileBytes(f)
+            content = FileBytes(f)
             if len(content)>_most_bytes: raise FolderError(f"it has more than {_most_bytes:,} bytes")
-            res = replace(network_of(content), path=path, stamp=stamp)
+            res = replace(network_of(content), path=path)
         if res.longest<longest: raise FolderError(f"it numbers {res.longest} tokens, the folder gives up to {longest}")
         return res
     except (FolderError,struct.error) as e: # the latter when it is cut short meanwhile
         raise FolderError(f"{path.name!r} cannot be run: {e}; "
                           "expected a network that `learn.save_detector` wrote") from e
-
-def check_unchanged(
-    network:Network, # As `check_onnx` gives it
-):
-    "Raise when the file is no longer the one that was checked"
-    if file_stamp(os.stat(network.path))!=network.stamp:
-        raise FolderError(f"{network.path.name!r} was changed while it was opened: "
-                          "open it again when nobody writes to it")
