@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['EncodedText', 'UnpaddedTexts', 'TextPair', 'CutCount', 'EncodeTfm', 'encode_at', 'encode_tfm', 'reads_columns',
-           'takes_rows', 'as_row', 'column_items', 'read_items', 'report_cut', 'encoded_texts', 'token_ids',
-           'all_targets', 'collate_texts', 'stacked_texts']
+           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'report_cut',
+           'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
 
 # %% ../../nbs/54_data.encode.ipynb #23f50abf
 import warnings
+from copy import copy
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -16,7 +17,10 @@ from fastai.data.all import *
 from fastai.text.data import TitledStr
 from ..tables import *
 from ..text.core import *
+from ..text.evasion import *
+from ..text.rules import *
 from ..text.tokenizer import *
+from ..text.language import *
 
 # %% ../../nbs/54_data.encode.ipynb #11f27722
 class EncodedText(TensorBase):
@@ -64,6 +68,7 @@ class EncodeTfm(Transform):
     ):
         super().__init__()
         self.encoder,self.checkpoint,self.lazy,self.hub = encoder,checkpoint,lazy,hub or {}
+        self.rules = encoder.rules # As they were given; those of the encoder know the language of the training texts
 
     def __call__(self, o, **kwargs):
         if isinstance(o, EncodedText): return o
@@ -111,20 +116,6 @@ def as_row(
     wants_series = getattr(f, 'input_types', (None,))[0] is pd.Series
     return pd.Series(o, dtype=object) if wants_series and isinstance(o, dict) else o
 
-# %% ../../nbs/54_data.encode.ipynb #a92be05d
-@patch
-def setup(self:EncodeTfm, items=None, train_setup=False):
-    "Check that there are texts to train on, and count cut texts from zero"
-    self.seen,self.reported = CutCount(),False
-    items = getattr(items, 'train', items)
-    if items is None: return
-    if not len(items):
-        raise ValueError("the training split is empty: there are no rows, "
-                         "or the splitter gives all of them to validation")
-    if isinstance(items, TfmdLists): takes_rows(items)
-    if not isinstance(items.items, pd.DataFrame): return
-    for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
-
 # %% ../../nbs/54_data.encode.ipynb #0e91c83f
 def column_items(
     df:pd.DataFrame, # n rows
@@ -147,6 +138,46 @@ def read_items(
     elif is_frame: res = [o for _,o in items.iterrows()]
     else: res = [as_row(o, fs[0]) for o in items] if fs else list(items)
     return [compose_tfms(o, fs, split_idx=tl.split_idx) for o in res] if fs else res
+
+# %% ../../nbs/54_data.encode.ipynb #cc75bd5a
+def some_texts(
+    tl:TfmdLists, # Texts for training, with the transforms before the one that encodes
+    most:int=200, # Texts that are read, spread over all
+) -> list: # Strings and pairs; without rows of token ids
+    "Some of the texts of `tl`"
+    n = len(list(takewhile(lambda o: not isinstance(o, EncodeTfm), tl.tfms.fs)))
+    at = np.unique(np.linspace(0, len(tl)-1, min(most, len(tl))).astype(int)).tolist()
+    words = lambda o: isinstance(o, str) or (is_listy(o) and len(o)==2 and all(isinstance(t, str) for t in o))
+    return [o if isinstance(o, str) else tuple(o) for o in read_items(tl, n, at) if words(o)]
+
+def take_language(
+    tfm:EncodeTfm, # What encodes
+    tl:TfmdLists, # Texts for training
+):
+    "Let the rules of `tfm` that need a language, and were given none, read that of `tl`"
+    names = open_languages(tfm.rules.rules)
+    if not names: return
+    lang = data_language(some_texts(tl))
+    if lang not in (*languages, 'und'):
+        warnings.warn(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
+                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'", stacklevel=2)
+    tfm.encoder = copy(tfm.encoder)
+    tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
+
+# %% ../../nbs/54_data.encode.ipynb #a92be05d
+@patch
+def setup(self:EncodeTfm, items=None, train_setup=False):
+    "Check that there are texts to train on, and count cut texts from zero"
+    self.seen,self.reported = CutCount(),False
+    items = getattr(items, 'train', items)
+    if items is None: return
+    if not len(items):
+        raise ValueError("the training split is empty: there are no rows, "
+                         "or the splitter gives all of them to validation")
+    if isinstance(items, TfmdLists): takes_rows(items)
+    if isinstance(items.items, pd.DataFrame):
+        for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
+    if isinstance(items, TfmdLists): take_language(self, items)
 
 # %% ../../nbs/54_data.encode.ipynb #be7c1c6d
 def report_cut(
