@@ -2383,6 +2383,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'toxicai/text/language.py'),
                                        'toxicai.text.language.language_identifier': ( 'text.language.html#language_identifier',
                                                                                       'toxicai/text/language.py'),
+                                       'toxicai.text.language.most_common_share': ( 'text.language.html#most_common_share',
+                                                                                    'toxicai/text/language.py'),
                                        'toxicai.text.language.readable_pieces': ( 'text.language.html#readable_pieces',
                                                                                   'toxicai/text/language.py'),
                                        'toxicai.text.language.text_languages': ( 'text.language.html#text_languages',

@@ -128,13 +128,16 @@ def text_probs(
 
 def language_of(
     learn, # A learner
-    lang:str, # A language that somebody named; None to look at the training texts
+    lang:str, # A language that somebody named; None to look at texts
     known, # Languages at hand
     what:str, # What is at hand in them
+    dl=None, # A loader whose texts are looked at before those for training
 ) -> str: # One of `known`
-    "`lang`, or the language of the comments that `learn` is trained on"
-    if lang is None: texts = loader_texts(learn.dls.train) if len(learn.dls.train_ds) else None
-    return language_for(lang, None if lang else texts, known, what)
+    "`lang`, or the language of the comments of `dl`, or of those that `learn` is trained on"
+    if lang is not None: return language_for(lang, None, known, what)
+    texts = [loader_texts(o) for o in (dl, learn.dls.train) if o is not None and len(o.dataset)]
+    telling = next((o for o in texts if o and data_language(o)!='und'), None)
+    return language_for(None, telling, known, what)
 
 @patch
 def _template_bias(self:TransformerLearner, at, lang, **kwargs):
@@ -157,14 +160,14 @@ def bias_report(self:TransformerLearner,
 ) -> BiasReport: # Tables, and a figure by `plot`
     "How errors and scores differ between groups of people"
     if self.labels is None: raise ValueError("these data have numbers for labels: a bias report needs classes")
-    at,words = target_classes(self.labels, label),isinstance(groups, str) and groups in ('terms','families','templates')
-    if words and groups=='templates' and df is not None:
-        raise ValueError("`groups='templates'` brings its own texts: leave out `df`")
+    at,by_word = target_classes(self.labels, label),isinstance(groups, str) and groups in ('terms','families')
+    if isinstance(groups, str) and groups=='templates':
+        if df is not None: raise ValueError("`groups='templates'` brings its own texts: leave out `df`")
+        return self._template_bias(at, language_of(self, lang, languages, 'identity terms'), **kwargs)
     dl = self.dls[1] if df is None else self.dls.test_dl(df, with_labels=True)
-    if groups!='templates' and not len(dl.dataset):
+    if not len(dl.dataset):
         raise ValueError("there are no rows: pass `df`, a frame with texts and labels, or `groups='templates'`")
-    if words: lang = language_of(self, lang, languages, 'identity terms')
-    if words and groups=='templates': return self._template_bias(at, lang, **kwargs)
+    if by_word: lang = language_of(self, lang, languages, 'identity terms', dl)
     judged = self.judged(dl=dl)
     members,source = find_groups(judged, groups, lang)
     name,probs,flags = class_scores(judged.probs, judged.labels, at)
