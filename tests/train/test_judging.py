@@ -11,10 +11,10 @@ from toxicai.train.verbs import *
     'judged':dict(ds_idx=1, dl=None),
     'tune_thresholds':dict(metric='f1', beta=1., cross_fit=False, n_boot=200, seed=42, ds_idx=1, dl=None),
     'calibrate':dict(method='temperature', cross_fit=False, n_boot=200, seed=42, ds_idx=1, dl=None, n_bins=15),
-    'report':dict(ds_idx=1, dl=None, mask=False, n_errors=10, by=None, n_boot=200, seed=42),
+    'report':dict(ds_idx=1, dl=None, mask=False, n_errors=10, by=None, n_boot=200, seed=42, label=None),
     'interpret_errors':dict(n=20, ds_idx=1, dl=None, mask=False, method='rule'),
-    'bias_report':dict(df=None, groups='terms', label=None, lang='en', least=10, n_boot=200, seed=42, level=.95),
-    'behaviour_report':dict(label=None, cases=None, mask=False, level=.95),
+    'bias_report':dict(df=None, groups='terms', label=None, lang=None, least=10, n_boot=200, seed=42, level=.95),
+    'behaviour_report':dict(label=None, cases=None, mask=False, level=.95, lang=None),
     'explain':dict(text=inspect.Parameter.empty, label=None, method='integrated', mask=False)}.items())
 def test_arguments(verb, args):
     "Names, order and defaults, also of what is passed through"

@@ -9,5 +9,5 @@ from .calibration import fit_calibration,CalibrationReport,calibrated
 from .report import JudgementReport,judge
 from .errors import label_errors,ErrorReport,find_errors,read_relabelled
 from .bias import subgroup_auc,bpsn_auc,bnsp_auc,bias_auc,group_columns,bias_table,BiasReport
-from .behaviour import behaviour_kinds,behaviour_cases,behaviour_table,BehaviourReport
+from .behaviour import behaviour_kinds,behaviour_tables,behaviour_cases,behaviour_table,BehaviourReport
 from .explain import Explanation,explain_methods

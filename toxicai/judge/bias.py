@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['GroupRows', 'bias_aucs', 'FigureEnds', 'bias_words', 'group_rows', 'subgroup_auc', 'bpsn_auc', 'bnsp_auc',
-           'power_mean', 'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'counting_target', 'target_label',
-           'rate_ends', 'auc_ends', 'group_figures', 'bias_table', 'with_ends', 'shown_bias', 'enough_rows',
-           'BiasReport', 'groups_by_row', 'find_groups', 'find_bias']
+           'power_mean', 'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'counting_target',
+           'default_targets', 'target_classes', 'target_label', 'rate_ends', 'auc_ends', 'group_figures', 'bias_table',
+           'with_ends', 'shown_bias', 'enough_rows', 'BiasReport', 'groups_by_row', 'find_groups', 'find_bias']
 
 # %% ../../nbs/38_judge.bias.ipynb #4c17f0f6
 from collections import namedtuple
@@ -17,7 +17,9 @@ from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
+from ..text.evasion import *
 from ..text.identities import *
+from ..text.language import *
 from .intervals import *
 from .judged import *
 from .measures import *
@@ -161,20 +163,40 @@ def counting_target(
                          "pass one that counts against a text")
     return i
 
+def default_targets(
+    labels:LabelSet, # Classes of the classifier
+) -> list: # Places; [] where the names do not tell
+    "The class for toxicity, hate or offence, or the parts of it"
+    names = [canonical(o) for o in labels]
+    found = [[i for i,k in enumerate(names) if k==o] for o in ('toxic','hate','offensive')]
+    parts = [i for i,k in enumerate(names) if k in ('offensive_person','offensive_group')]
+    counting = [] if labels.clean is None else labels.counting().nonzero()[0].tolist()
+    one = next((o for o in found if len(o)==1), [])
+    distinct = len({names[i] for i in parts})==len(parts)
+    return one or (parts if distinct and parts else counting if len(counting)==1 else [])
+
+# %% ../../nbs/38_judge.bias.ipynb #ac164374
+def target_classes(
+    labels:LabelSet, # Classes of the classifier
+    label=None, # Name or alias of one of them, or a list of some
+) -> list: # Their places
+    "The classes that `label` names, or else those for toxicity, hate or offence"
+    names = [label] if isinstance(label, str) else label
+    res = default_targets(labels) if label is None else [counting_target(labels, o) for o in names]
+    if res: return list(dict.fromkeys(res))
+    if label is not None: raise ValueError(f"`label` is empty: expected one or several of {list(labels)}")
+    raise ValueError(f"none of the classes {list(labels)} is known as toxic, hate or offensive: "
+                     f"pass `label=`, one of them, or a list of those that count together")
+
 def target_label(
     labels:LabelSet, # Classes of the classifier
     label:str=None, # Name or alias of one of them
 ) -> int: # Its place
-    "The class that `label` names, or else the one for toxicity, hate or offence"
-    if label is not None: return counting_target(labels, label)
-    names = [canonical(o) for o in labels]
-    found = [[i for i,k in enumerate(names) if k==o] for o in ('toxic','hate','offensive')]
-    found.append([] if labels.clean is None else labels.counting().nonzero()[0].tolist())
-    res = next((o[0] for o in found if len(o)==1), None)
-    if res is None:
-        raise ValueError(f"none of the classes {list(labels)} is known as toxic, hate or offensive: "
-                         "pass `label=`, one of them")
-    return res
+    "The one class that `label` names, or else the one for toxicity, hate or offence"
+    res = target_classes(labels, label)
+    if len(res)==1: return res[0]
+    raise ValueError(f"one class is needed here, and {[labels.names[i] for i in res]} could be meant: "
+                     "pass `label=`, one of them")
 
 # %% ../../nbs/38_judge.bias.ipynb #eaacc2df
 FigureEnds = namedtuple('FigureEnds', 'value low high', defaults=(np.nan,np.nan,np.nan))
@@ -369,11 +391,12 @@ def groups_by_row(
 def find_groups(
     judged:Judged, # n texts
     groups='terms', # 'terms' or 'families' for words in the texts, names of columns, or a frame with a row a text
-    lang:str='en', # Language of the terms, one of `languages`
+    lang:str=None, # Language of the terms, one of `languages`; that of the texts by default
 ) -> tuple: # Is the row about the group? A frame of shape (n, n_groups); and where the groups come from, in words
     "Groups of the rows of `judged`"
     if isinstance(groups, pd.DataFrame): return groups_by_row(judged, groups),'given by row'
     if isinstance(groups, str) and groups in _found_by:
+        lang = language_for(lang, judged.texts, languages, 'identity terms')
         return identity_groups(judged.texts, lang, _found_by[groups]),f'{groups} found in the texts ({lang})'
     if judged.frame is None:
         raise TypeError(f"`groups` is {groups!r}, and the data have no columns: "

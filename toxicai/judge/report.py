@@ -276,9 +276,11 @@ def judge(
     seed:int=42, # Of the resamples
     level:float=0.95, # Share of the resamples within an interval, in (0,1)
     title:str='Report', # Heading of the page
+    label=None, # A class, or a list of which any counts, that is judged alone; all classes by default
 ) -> JudgementReport: # For the notebook, `.to_html()`, `.to_markdown()`, `.save(folder)`
     "Everything about the decisions in `judged`"
     if not judged.n: raise ValueError("there are no texts to judge: expected at least one row")
+    if label is not None: judged = judged.together(label)
     tables,frames = score_parts(judged, n_boot, seed, level)
     worst,slices = worst_errors(judged, n_errors),all_slices(judged, by)
     if mask: worst,slices = {k:masked_frame(o) for k,o in worst.items()},[masked_frame(o) for o in slices]

@@ -10,7 +10,7 @@ __all__ = ['max_placeholder', 'known_rules', 'rule_names', 'presets', 'preset_fa
            'laughter_edits', 'punctuation_edits', 'repeat_edits', 'quote_edits', 'apostrophe_edits', 'blank_edits',
            'gap_edits', 'RuleKind', 'is_count', 'is_placeholder', 'rule', 'add_rule', 'hub_name', 'stated_name',
            'rules_for', 'check_growth', 'run_step', 'run_rules', 'has_placeholder', 'check_placeholders',
-           'preset_rules', 'as_rule', 'ascii_checks', 'Rules']
+           'preset_rules', 'as_rule', 'open_languages', 'said_in', 'ascii_checks', 'Rules']
 
 # %% ../../nbs/12_text.rules.ipynb #d8847d19
 import html,json,re,unicodedata
@@ -619,6 +619,23 @@ def as_rule(
     if not isinstance(o, str): raise TypeError(f"a rule is {o!r}: expected a name or a function `str -> str`")
     takes = lang and o in known_rules and known_rules[o].choices
     return rule(f'{o}:{lang}' if takes else o)
+
+# %% ../../nbs/12_text.rules.ipynb #f8ea1997
+def open_languages(
+    rules, # `Rule`s, and functions
+) -> list: # Names of rules
+    "The rules that take a language of `languages`, and were not given one by name"
+    return [o.name for o in rules if isinstance(o, Rule) and o.name in known_rules
+            and known_rules[o.name].choices==languages]
+
+def said_in(
+    rules, # `Rule`s, and functions
+    lang:str, # One of `languages`
+) -> list: # Names and functions
+    "`rules`, with `lang` in those that were not given a language"
+    open_names = open_languages(rules)
+    names = [getattr(o, 'name', o) for o in rules]
+    return [f'{o}:{lang}' if isinstance(o, str) and o in open_names else o for o in names]
 
 # %% ../../nbs/12_text.rules.ipynb #27a814c4
 _class = re.compile(r'\[[^]^[][^][]*\]')
