@@ -6,3 +6,6 @@ from .masking import mask_words
 from .identities import identity_terms,identity_groups
 from .tokenizer import TextEncoder,load_tokenizer,packaged_encoder
 from .models import load_transformer,MeanPoolClassifier,transformer_splitter,layerwise_splitter,decayed_lrs
+import toxicai.helptexts as _helptexts
+
+_helptexts.put_help() # what arguments are, behind the docstrings
