@@ -34,8 +34,12 @@ unsaid = dict(
     maximize='Go uphill?', foreach='All tensors in one call?', capturable='For CUDA graphs?', differentiable='Differentiate through the step?',
     fused='One kernel for a step; where the device has it by default', init_scale='First factor of the loss',
     growth_factor='What the factor is multiplied with', backoff_factor='The same after an overflow', growth_interval='Steps without overflow before it grows',
-    learn='The learner', x='Inputs of a batch', y='Targets of a batch', samples='Decoded items', outs='Decoded predictions',
+    pin_memory_device='Device for which they are pinned', file='Name in the folder of models, or a path', n_epoch='Epochs, old ones included where a fit goes on',
+    i='Number of the batch', b='A batch', cb='A callback, or its class', learn='The learner', x='Inputs of a batch', y='Targets of a batch', samples='Decoded items', outs='Decoded predictions',
     ctxs='Where to show them', ctx='Where to show it', dl='A loader; that of `ds_idx` by default', ds_idx='0 for training rows, 1 for validation rows')
+
+unsaid |= {o:f'Function in the place of the method `{o}`' for o in
+           'create_batches create_item create_batch retain get_idxs sample shuffle_fn do_batch'.split()}
 
 def rooms(): # Names of the modules, in the order of import
     import toxicai
@@ -201,7 +205,8 @@ def gaps(o): # Arguments that the help of `o` does not explain, as a user would 
     return [p.name for p in arguments(o) if not re.search(rf'^    {re.escape(named(p))}( \(.*?\))?: \S', doc, flags=re.M|re.S)]
 
 def report(): # Whose help explains every argument, and whose does not
-    importlib.import_module('toxicai.all')
+    for room in [*rooms(), 'toxicai.all']: importlib.import_module(room)
+    importlib.import_module('toxicai.helptexts').put_help()
     found = [(f'{m}.{p}', gaps(o), len(arguments(o))) for m,p,o in public()]
     whole = [o for o,odd,n in found if not odd]
     for o in whole: print(o)

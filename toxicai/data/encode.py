@@ -35,7 +35,10 @@ class UnpaddedTexts(ValueError):
 # %% ../../nbs/54_data.encode.ipynb #d7da67c8
 class TextPair(tuple):
     "Two texts that are classified together"
-    def show(self, ctx=None, **kwargs): return show_title(str(self), ctx=ctx, label='text')
+    def show(self,
+        ctx=None, # Where to show it
+        **kwargs, # Of fastai's `show`; not used
+    ): return show_title(str(self), ctx=ctx, label='text')
     def __str__(self): return as_text(self)
 
 # %% ../../nbs/54_data.encode.ipynb #5d2a70c8
@@ -46,7 +49,9 @@ class CutCount(NamedTuple):
     tokens:int = 0 # In all of them
     lost:int = 0 # Of those cut off
 
-    def plus(self, ids):
+    def plus(self,
+        ids, # `TokenIds` of more texts
+    ):
         "The count with the token `ids` of more texts"
         over = ids.full-ids.lengths
         more = (len(ids), int((over>0).sum()), int(ids.full.sum()), int(over.sum()))
@@ -65,11 +70,17 @@ class EncodeTfm(Transform):
         super().__init__()
         self.encoder,self.checkpoint,self.lazy,self.hub = encoder,checkpoint,lazy,hub or {}
 
-    def __call__(self, o, **kwargs):
+    def __call__(self,
+        o, # A text or a pair
+        **kwargs, # Of fastai's `Transform`; not used
+    ):
         if isinstance(o, EncodedText): return o
         return EncodedText(torch.from_numpy(self.encoder.encode([o]).batch([0], self.encoder)[0]))
 
-    def decode(self, o, **kwargs):
+    def decode(self,
+        o, # An `EncodedText`
+        **kwargs, # Of fastai's `Transform`; not used
+    ):
         if not isinstance(o, EncodedText): return o
         res = self.encoder.decode(o)
         return TitledStr(res) if isinstance(res, str) else TextPair(res)
@@ -113,7 +124,10 @@ def as_row(
 
 # %% ../../nbs/54_data.encode.ipynb #a92be05d
 @patch
-def setup(self:EncodeTfm, items=None, train_setup=False):
+def setup(self:EncodeTfm,
+    items=None, # Data to set up with
+    train_setup=False, # Are they for training?
+):
     "Check that there are texts to train on, and count cut texts from zero"
     self.seen,self.reported = CutCount(),False
     items = getattr(items, 'train', items)
