@@ -51,7 +51,7 @@ def bare(o): # The function of a method
     return getattr(o, '__func__', o)
 
 def methods(cls): # Name and function of what users may call
-    named = {k:bare(v) for k,v in vars(cls).items() if not k.startswith('_') or k=='__call__'}
+    named = {k:bare(getattr(cls, k)) for k in vars(cls) if not k.startswith('_') or k=='__call__'}
     return {k:f for k,f in named.items() if inspect.isroutine(f) and is_ours(f)}
 
 def public(): # Module, path within it, object; each object once
@@ -98,7 +98,7 @@ def targets(o): # Functions that `@delegates` names for `o`
     tree,_ = parsed(o)
     calls = [c for c in getattr(tree, 'decorator_list', ()) if isinstance(c, ast.Call) and getattr(c.func, 'id', '')=='delegates']
     scope = vars(sys.modules[o.__module__]) if calls else {}
-    return [eval(ast.unparse(c.args[0]), scope) if c.args else o.__base__ for c in calls]
+    return [bare(eval(ast.unparse(c.args[0]), scope)) if c.args else o.__base__ for c in calls]
 
 def maker(cls): # What says the arguments of a class; None where another library does
     if is_dataclass(cls) or hasattr(cls, '_fields'): return cls

@@ -26,7 +26,8 @@ def placed_at(
     "What `path` names in `module`"
     name,*rest = path.split('.')
     o = getattr(module, name, None)
-    return vars(o).get(rest[0]) if rest and isinstance(o, type) else o
+    if not rest: return o
+    return getattr(o, rest[0]) if rest[0] in getattr(o, '__dict__', ()) else None
 
 # %% ../nbs/08_helptexts.ipynb #3f584ad4
 _done = set()

@@ -81,10 +81,13 @@ class MultiLabelEncode(EncodedMultiCategorize):
     "One float for each class: 0, 1, a share between, or NaN where nobody annotated"
     def encodes(self,
         o, # A number for each class, or one
-    ): return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
+    ):
+        "Labels as a tensor"
+        return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
     def decodes(self,
         o, # What `encodes` gave; shape (n_classes,)
     ):
+        "Names of the labels that are not 0"
         return MultiCategory([shown_label(n, float(v)) for n,v in zip(self.vocab, o) if v!=0])
 
 # %% ../../nbs/56_data.loaders.ipynb #20b1b5f2
