@@ -233,6 +233,7 @@ def run_options(
                entity=entity, job_type=job_type, id=id, resume=resume)
     return {k:v for k,v in res.items() if v is not None}
 
+# %% ../../nbs/82_runs.tracking.ipynb #765c4bfa
 @delegates(run_options, keep=True)
 def start_run(
     settings=None, # Dict for `wandb.Settings`

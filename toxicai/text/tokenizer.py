@@ -102,6 +102,7 @@ def hub_options(
                force_download=force_download, local_files_only=local_files_only, subfolder=subfolder)
     return {k:v for k,v in res.items() if v}
 
+# %% ../../nbs/17_text.tokenizer.ipynb #fb8d5bea
 def from_detector_folder(
     cls, # A class of transformers with `from_pretrained`
     folder, # A detector folder
@@ -125,7 +126,7 @@ def from_detector_folder(
 def load_pretrained(
     cls, # A class of transformers with `from_pretrained`, for example `AutoConfig`
     checkpoint:str|Path, # Name on the Hub or a local folder
-    **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`, ...
+    **kwargs, # More for `from_pretrained`
 ):
     "`cls.from_pretrained(checkpoint)` whose failures say what to do"
     try:
@@ -149,7 +150,7 @@ def check_tokenizer_folder(
 @delegates(hub_options, keep=True)
 def load_tokenizer(
     checkpoint, # Name on the Hub, a local folder, or a tokenizer (which is copied)
-    **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`
+    **kwargs, # More for `from_pretrained`
 ) -> PreTrainedTokenizerBase: # With a pad token, and with no cutting or padding of its own
     "The tokenizer of `checkpoint`, made ready for batches"
     if isinstance(checkpoint, PreTrainedTokenizerBase): return batch_ready(copy.deepcopy(checkpoint))
@@ -227,7 +228,7 @@ class TextEncoder:
         max_length:int=None, # Tokens kept of a text, special tokens included; see `default_max_length`
         cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
         rules='auto', # What `as_rules` takes; by default the preset that suits the checkpoint
-        **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`
+        **kwargs, # More for `from_pretrained`
     ):
         self.tok,self.cut = load_tokenizer(checkpoint, **kwargs),cut
         self.rules = as_rules(rules, checkpoint if isinstance(checkpoint, (str,Path)) else self.tok.name_or_path)
