@@ -19,7 +19,7 @@ PY_CHECK = import sys; num = lambda s: [*map(int, s.split("."))]; \
   sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}, but toxicai needs $(PY_MIN) or later, before $(PY_END): make PYTHON=/path/to/python")
 CUDA = $(shell nvidia-smi >/dev/null 2>&1 && echo cuda)
 
-.PHONY: help demo test test-all test-min readme dist clean
+.PHONY: help demo test test-all test-min export readme dist clean
 
 help: ## This list
 	@sed -nE 's/^([a-z-]+):.*## /\1\t/p' Makefile
@@ -41,6 +41,11 @@ test-all: $(VENV)/.installed-dev ## The same with the slow tier
 
 test-min: .venv-min/constraints.txt ## `make test` with the lowest versions that settings.ini allows
 	$(MAKE) test VENV=.venv-min PIP_ARGS="-c $<"
+
+export: $(VENV)/.installed-dev ## Modules from the notebooks, and what `help` says of arguments from their comments
+	$(BIN)/nbdev-export
+	$(BIN)/python -m tools.help
+	$(BIN)/nbdev-clean
 
 readme: $(VENV)/.installed-dev ## README.md from nbs/index.ipynb
 	$(BIN)/python docs/readme.py

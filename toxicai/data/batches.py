@@ -16,6 +16,7 @@ class BucketedDL(TfmdDL):
     "A `TfmdDL` whose batches hold texts of about the same length, padded to the longest of the batch"
     row_weights = row_chances = None
     rows_of_pass = None # Row numbers in the order of the pass that goes on, or of the last one
+    @delegates(TfmdDL)
     def __init__(self,
         dataset=None, # `Datasets` with an `EncodeTfm`
         bs:int=32, # Texts in a batch
@@ -33,7 +34,12 @@ class BucketedDL(TfmdDL):
         self.prepare_texts()
         self.prepare_rows()
 
-    def new(self, dataset=None, cls=None, **kwargs):
+    def new(self,
+        dataset=None, # Other data; the same by default
+        cls=None, # Kind of the new loader; the same by default
+        **kwargs, # For `BucketedDL`, as the constructor takes them
+    ):
+        "A loader like this one"
         same = dict(weights=self.weights, balance=self.balance) if dataset is None or dataset is self.dataset else {}
         return super().new(dataset, cls, **{'pool':self.pool, 'in_order':self.in_order, **same, **kwargs})
 
@@ -189,7 +195,9 @@ def bucketed_order(
 
 # %% ../../nbs/55_data.batches.ipynb #656891b9
 @patch
-def shuffle_fn(self:BucketedDL, idxs):
+def shuffle_fn(self:BucketedDL,
+    idxs, # Row numbers
+):
     "The rows `idxs` in random order, or with `balance` as many drawn with replacement"
     if self.row_chances is None: return super(BucketedDL, self).shuffle_fn(idxs)
     rng = np.random.default_rng(self.rng.getrandbits(64))
@@ -220,7 +228,9 @@ def _collated(xs, encoders):
     return fa_collate([(o,) for o in xs])[0]
 
 @patch
-def create_batch(self:BucketedDL, b):
+def create_batch(self:BucketedDL,
+    b, # Items, or texts that are encoded together
+):
     "Collate items, texts padded to the longest"
     has_texts = isinstance(b[0], tuple) and any(isinstance(o, EncodedText) for o in b[0])
     if not has_texts: return super(BucketedDL, self).create_batch(b)
@@ -272,7 +282,9 @@ def weighted_items(self:BucketedDL,
         yield self.with_weights(self.do_batch(list(items)), idxs)
 
 @patch
-def create_batches(self:BucketedDL, samps):
+def create_batches(self:BucketedDL,
+    samps, # Row numbers
+):
     "Batches of the rows `samps`, whole columns at once unless the user has transforms for items"
     own = self.own_item_tfms()
     if own and self.row_weights is not None: return (yield from self.weighted_items(samps))

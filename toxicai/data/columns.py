@@ -585,7 +585,10 @@ def mixed_names(
         return (f"mixes numbers with {value!r} (row {row} of {where}): {gap_hint(value, one)}; "
                 "give every row the same type, a number or a class name, or list all `classes`")
 
-def id_names(one, names):
+def id_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "About as many values as rows"
     n = one.n-one.n_gaps
     if len(names)>20 and len(names)>n/2:
@@ -596,7 +599,10 @@ def id_names(one, names):
         return (f"has another value in each of its {n} rows, such as {names[:3]}: is it an id? "
                 "If all are classes, list them in `classes`")
 
-def list_names(one, names):
+def list_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "Lists that were written as text in a way that cannot be read, or beside names"
     written = [o for o in names if written_value(o) is not None]
     if not written and all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names): written = names
@@ -605,7 +611,10 @@ def list_names(one, names):
                 f"or beside other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
 
-def bit_names(one, names):
+def bit_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "A row of flags without marks between them"
     same = len({len(o) for o in names})==1 and min(names)[0]=='0'
     if same and all(re.fullmatch('[01]{2,}', o) for o in names):
@@ -618,7 +627,10 @@ joints = {**dict.fromkeys('|;；\n\t', 'always'), **dict.fromkeys(',，、/+&', 
           **dict.fromkeys(('-','_',' and ',' y ',' und ',' et '), 'all names')} # Mark -> when cells with it hold several
 
 
-def joined_names(one, names):
+def joined_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "Several labels in one cell"
     for mark,needs in joints.items():
         cells = [o.split(mark) for o in names if mark in o.strip()]
@@ -631,14 +643,20 @@ def joined_names(one, names):
                     f"pass `label_delim={mark!r}`; if each cell is one class, list all `classes`")
 
 # %% ../../nbs/47_data.columns.ipynb #8c325fd2
-def share_names(one, names):
+def share_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "Shares in per cent, or with a decimal comma"
     odd = [o for o in names if re.fullmatch(r'\d+([.,]\d+)?\s*%|\d+,\d+', o)]
     if odd and all(o in odd or number_of(o) is not False for o in names):
         return (f"holds numbers that are written like {odd[0]!r}: write a share as 0.25; "
                 "if these are classes, list all `classes`; if they are several labels in a cell, pass `label_delim=`")
 
-def unscored_names(one, names):
+def unscored_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "One number below 0, or 9, 99 or the like beside 0 and 1: usually nobody looked"
     odd = [o for o in names if re.fullmatch(r'-\d+|9+|8+', o)]
     rest = [o for o in names if o not in odd]
@@ -647,7 +665,10 @@ def unscored_names(one, names):
         return (f"holds {odd[0]} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{odd[0]}]`; "
                 "if it is a class, list all `classes`")
 
-def mark_names(one, names):
+def mark_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "A question mark or a dash beside names"
     odd = [o for o in names if re.fullmatch(r'[!-/:-@\[-`{-~–—…]+', o)]
     if odd:
@@ -663,7 +684,10 @@ def spelling(
     seen = ''.join(o for o in unicodedata.normalize('NFKC', name) if unicodedata.category(o)!='Cf')
     return ' '.join(seen.casefold().split())
 
-def respelt_names(one, names):
+def respelt_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "One name in several spellings"
     spelt = {}
     for o in names: spelt.setdefault(spelling(o), []).append(o)
@@ -672,7 +696,10 @@ def respelt_names(one, names):
         return (f"spells one class in several ways, {twice}: write them alike, `df[{one.name!r}].str.lower()`, "
                 "or list all `classes`")
 
-def header_names(one, names):
+def header_names(
+    one:Seen, # What one pass found
+    names, # The different class names
+) -> str|None: # What is wrong, and what to do
     "The name of the column among its values"
     again = [o for o in names if o.casefold()==one.name.strip().casefold()]
     again = [o for o in again if o.casefold() in label_names or one.values[o]<=one.n/1000 or one.values[o]==1<one.n//10]
@@ -979,12 +1006,18 @@ def read_names(
     "The column of class names"
     return [_renamed(plan, as_classes(batch[plan.cols[0]]))]
 
-def read_numbers(plan, batch):
+def read_numbers(
+    plan:LabelPlan, # How to read
+    batch, # Batch of the source with its label columns; n rows
+) -> list: # Arrow arrays of the tidy columns; shape (n,) each
     "A column of numbers for each class"
     return [as_numbers(batch[o])[0].cast(pa.float32()) for o in plan.labels]
 
 # %% ../../nbs/47_data.columns.ipynb #e8336a3c
-def read_tags(plan, batch):
+def read_tags(
+    plan:LabelPlan, # How to read
+    batch, # Batch of the source with its label columns; n rows
+) -> list: # Arrow arrays of the tidy columns; shape (n,) each
     "Lists of class names as a column of 0 and 1 for each class"
     lists = as_lists(batch[plan.cols[0]])
     names = _renamed(plan, as_classes(pc.list_flatten(lists)))
@@ -996,7 +1029,10 @@ def read_tags(plan, batch):
     return _columns_of(res)
 
 # %% ../../nbs/47_data.columns.ipynb #ebd271b7
-def read_multi_hot(plan, batch):
+def read_multi_hot(
+    plan:LabelPlan, # How to read
+    batch, # Batch of the source with its label columns; n rows
+) -> list: # Arrow arrays of the tidy columns; shape (n,) each
     "Lists of numbers as a column for each class"
     lists = as_lists(batch[plan.cols[0]])
     res = np.full((len(lists), len(plan.labels)), np.nan, dtype=np.float32)
@@ -1005,7 +1041,10 @@ def read_multi_hot(plan, batch):
     return _columns_of(res)
 
 # %% ../../nbs/47_data.columns.ipynb #a1998240
-def read_dicts(plan, batch):
+def read_dicts(
+    plan:LabelPlan, # How to read
+    batch, # Batch of the source with its label columns; n rows
+) -> list: # Arrow arrays of the tidy columns; shape (n,) each
     "Dicts of class name and number as a column for each class"
     dicts,names = batch[plan.cols[0]],plan.renamed or {}
     found = zip(dicts.type, dicts.flatten()) if pa.types.is_struct(dicts.type) else ()

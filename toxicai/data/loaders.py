@@ -51,6 +51,7 @@ names_elsewhere = dict( # Argument of another library -> what does the same here
     classes='pass `vocab`', label_names='pass `vocab`', id2label='pass `vocab`', split_col='pass `valid_col`')
 
 # %% ../../nbs/56_data.loaders.ipynb #b00f6d20
+@delegates(hub_options, keep=True)
 def TransformerTextBlock(
     checkpoint, # Name on the Hugging Face Hub, a local folder, or a tokenizer
     max_length:int=None, # Tokens kept of a text; by default 512 or the tokenizer's own limit
@@ -78,15 +79,26 @@ def shown_label(
 
 class MultiLabelEncode(EncodedMultiCategorize):
     "One float for each class: 0, 1, a share between, or NaN where nobody annotated"
-    def encodes(self, o): return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
-    def decodes(self, o):
+    def encodes(self,
+        o, # A number for each class, or one
+    ):
+        "Labels as a tensor"
+        return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
+    def decodes(self,
+        o, # What `encodes` gave; shape (n_classes,)
+    ):
+        "Names of the labels that are not 0"
         return MultiCategory([shown_label(n, float(v)) for n,v in zip(self.vocab, o) if v!=0])
 
 # %% ../../nbs/56_data.loaders.ipynb #20b1b5f2
 class TokenizedRow:
     "Reads the inputs of a row that is tokenised already"
-    def __init__(self, fields): self.fields = fields
-    def __call__(self, r): return {o:r[o] for o in self.fields if o in r}
+    def __init__(self,
+        fields, # Names of the inputs
+    ): self.fields = fields
+    def __call__(self,
+        r, # A row
+    ): return {o:r[o] for o in self.fields if o in r}
 
 class LabelReader(ColReader):
     "Reads the tidy labels of a row, and knows what they were read from"
@@ -454,6 +466,7 @@ def relabelled(
 
 # %% ../../nbs/56_data.loaders.ipynb #0010a85f
 @patch
+@delegates(BucketedDL, but='dataset')
 def test_dl(self:ToxicityDataLoaders,
     test_items, # A text, a pair, a dict, a list of them, a frame or a `Dataset`
     rm_type_tfms=None, # As in fastai
@@ -472,11 +485,15 @@ def test_dl(self:ToxicityDataLoaders,
     return super(ToxicityDataLoaders, self).test_dl(df, rm_type_tfms=0, with_labels=with_labels, **kwargs)
 
 # %% ../../nbs/56_data.loaders.ipynb #779b3cf7
-def text_cols(dls) -> list: # Column names; ['text'] where the data are not a frame
+def text_cols(
+    dls, # Loaders
+) -> list: # Column names; ['text'] where the data are not a frame
     "Columns that the texts of `dls` are read from"
     return list(getattr(dls.train_ds.tls[0].tfms.fs[0], 'cols', ['text']))
 
-def pairs_of(dls) -> bool|None: # None where only the user's own reader knows
+def pairs_of(
+    dls, # Loaders
+) -> bool|None: # None where only the user's own reader knows
     "Do the loaders read pairs of texts?"
     cols = getattr(dls.train_ds.tls[0].tfms.fs[0], 'cols', None)
     return None if cols is None else len(cols)==2

@@ -96,7 +96,10 @@ def call_record(
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #5d1a7f1f
 @patch
-def before_call(self:Checkpoint, learn, call):
+def before_call(self:Checkpoint,
+    learn, # A learner
+    call, # A `VerbCall`
+):
     "Take the folder for the run that `call` begins, or go on with the one that was found"
     self.learn_,self.call = learn,call
     if self.found is not None: self.about = {k:v for k,v in self.found[0].items() if k!='sha256'}
@@ -108,14 +111,20 @@ def before_call(self:Checkpoint, learn, call):
     self.overwrite = False
 
 @patch
-def after_call(self:Checkpoint, call):
+def after_call(self:Checkpoint,
+    call, # A `VerbCall`
+):
     "Note that the call has come to its end"
     info = checkpoint_info(self.folder, self.n)
     with self._errors(): write_checkpoint_info(self.folder, self.n, {**info, 'finished':True})
 
 # %% ../../nbs/81_runs.checkpoints.ipynb #62d5e576
 @patch
-def skips_fit(self:Checkpoint, learn, call, reset_opt):
+def skips_fit(self:Checkpoint,
+    learn, # A learner
+    call, # A `VerbCall`
+    reset_opt, # Would the fit begin with a new optimizer?
+):
     "Whether fit `call.fit` was over when the run stopped"
     if self.found is None: return False
     info,state = self.found

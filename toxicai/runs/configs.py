@@ -94,15 +94,24 @@ def check(self:Setting,
     raise SettingError(f"the setting {name!r} has the value {value!r}: expected {self.wants()}{hint}")
 
 # %% ../../nbs/83_runs.configs.ipynb #65129811
-def ema_setting(decay, settings):
+def ema_setting(
+    decay, # As `EMA` takes it
+    settings:dict, # All settings by name
+):
     "A moving average of the weights"
     return EMA(decay)
 
-def soup_setting(k, settings):
+def soup_setting(
+    k, # Checkpoints that are averaged
+    settings:dict, # All settings by name
+):
     "An average of the `k` best checkpoints"
     return Soup(k=k)
 
-def unfreezing_setting(until, settings):
+def unfreezing_setting(
+    until, # As `GradualUnfreezing` takes it
+    settings:dict, # All settings by name
+):
     "Groups that are trained one after another, but for those that never are"
     return GradualUnfreezing(until, settings.get('frozen', 0))
 

@@ -2,3 +2,6 @@
 from .folder import FolderError,DetectorFolder,read_folder
 from .backends import Backend,backends,add_backend,why_not
 from .detector import Detections,Detector
+import toxicai.helptexts as _helptexts
+
+_helptexts.put_help() # what arguments are, behind the docstrings

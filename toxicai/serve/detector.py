@@ -18,6 +18,7 @@ from threading import Lock
 
 import numpy as np
 from fastcore.basics import patch
+from fastcore.meta import delegates
 from ..labels import *
 from ..strings import *
 from ..text.core import *
@@ -43,7 +44,9 @@ class Detections:
     def __len__(self): return len(self.flags)
     def __iter__(self): return (self[i] for i in range(len(self)))
 
-    def given(self, names): # Those of the fields `names` that were asked for, by name
+    def given(self,
+        names, # Of fields
+    ): # Those of them that were asked for, by name
         return {o:getattr(self, o) for o in names if getattr(self, o) is not None}
 
 # %% ../../nbs/25_serve.detector.ipynb #9cf81394
@@ -402,6 +405,7 @@ def hub_files() -> list: # Names
     return ['toxicai.json','config.json','tokenizer.json',*dict.fromkeys([*weight_files.values(), *networks])]
 
 @patch(cls_method=True)
+@delegates(Detector)
 def from_hub(cls:Detector,
     repo:str, # Name on the Hub, as in 'owner/name'
     revision:str=None, # Branch, tag or commit; a commit never changes

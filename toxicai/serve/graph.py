@@ -119,7 +119,10 @@ class FileBytes:
         file, # A binary file
     ): self.file,self.size,self.at,self.piece = file,os.fstat(file.fileno()).st_size,0,b''
     def __len__(self): return self.size
-    def read(self, at, n):
+    def read(self,
+        at:int, # Where to begin
+        n:int, # Bytes
+    ) -> bytes:
         self.file.seek(at)
         return self.file.read(n)
     def __getitem__(self, o):

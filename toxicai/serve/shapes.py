@@ -291,7 +291,10 @@ def gather_elements_result(call): # A `Call`
     if len(shape_of(call))!=len(shape_of(call, 1)): raise unlike(call)
     return [Known(shape_of(call, 1))]
 
-def is_small(n, most): # A formula; a number
+def is_small(
+    n, # A formula
+    most:int, # A number
+) -> bool:
     "Is `n` a plain number up to `most`?"
     return 0<=n<=most
 

@@ -11,3 +11,6 @@ from .lora import add_lora,merge_lora
 from .learner import TransformerLearner,toxicity_learner
 from . import verbs as _verbs # methods of the learner
 from .export import push_folder,detector_from_pickle
+import toxicai.helptexts as _helptexts
+
+_helptexts.put_help() # what arguments are, behind the docstrings

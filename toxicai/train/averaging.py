@@ -77,7 +77,9 @@ class EMA(Callback):
         swap_weights(unwrapped(self.model), self.average.module)
 
     def state_dict(self): return {} if self.average is None else self.average.state_dict()
-    def load_state_dict(self, sd):
+    def load_state_dict(self,
+        sd, # What `state_dict` gave
+    ):
         if self.average is not None and sd: self.average.load_state_dict(sd)
 
 # %% ../../nbs/65_train.averaging.ipynb #1a959f95
@@ -161,7 +163,9 @@ class Soup(Callback):
 
     def before_fit(self): self.active = False
     def state_dict(self): return dict(kept=self.kept)
-    def load_state_dict(self, sd): self.kept = [dict(o) for o in sd['kept']]
+    def load_state_dict(self,
+        sd, # What `state_dict` gave
+    ): self.kept = [dict(o) for o in sd['kept']]
 
     @property
     def table(self):

@@ -18,7 +18,7 @@ import torch
 from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.callback.mixup import MixHandler
-from fastcore.all import L,patch
+from fastcore.all import FixSigMeta,L,delegates,patch
 from torch import Tensor,nn
 from torch.amp import GradScaler,autocast
 from transformers.utils import ModelOutput
@@ -41,7 +41,12 @@ def to_keywords(
     named = {f:x[:,i].contiguous() for i,f in enumerate(fields) if not takes or f in takes}
     return (),{**named, **kwargs}
 
-def to_logits(module, args, kwargs, output):
+def to_logits(
+    module, # A network
+    args, # What it was called with
+    kwargs, # The same, by name
+    output, # What it gave
+): # A tensor; shape (bs, n_classes)
     "Forward hook: the logits of the output object of `module`"
     if isinstance(output, Tensor): return output
     return output.logits if hasattr(output, 'logits') else output[0]
@@ -103,9 +108,10 @@ def best_precision(
 # %% ../../nbs/63_train.callbacks.ipynb #14df50d2
 _dtypes = dict(bf16=torch.bfloat16, fp16=torch.float16, fp32=torch.float32)
 
-class AutoPrecision(MixedPrecision):
+class AutoPrecision(MixedPrecision, metaclass=FixSigMeta): # without it, the signature is that of `MixedPrecision`
     "fastai's `MixedPrecision` for the device of the network"
     name = 'mixed_precision'
+    @delegates(GradScaler, but='device,enabled')
     def __init__(self,
         precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
         valid:bool=False, # Autocast in validation and prediction too?
@@ -397,8 +403,15 @@ def resumable(
 class FitGuard(Callback):
     "A callback with hooks around whole fits, which do nothing here"
     active = False # Within a fit that it watches?
-    def before_call(self, learn, call): "The first fit of `call` that it watches is about to begin"
-    def skips_fit(self, learn, call, reset_opt):
+    def before_call(self,
+        learn, # A learner
+        call, # A `VerbCall`
+    ): "The first fit of `call` that it watches is about to begin"
+    def skips_fit(self,
+        learn, # A learner
+        call, # A `VerbCall`
+        reset_opt, # Would the fit begin with a new optimizer?
+    ):
         "Is fit number `call.fit` left out, because it was done before?"
         return False
     def around_fit(self):
@@ -407,4 +420,6 @@ class FitGuard(Callback):
     def first_epoch(self):
         "Number of the epoch that the fit begins with; called when every callback has had its `before_fit`"
         return 0
-    def after_call(self, call): "`call` has come to its end without an error"
+    def after_call(self,
+        call, # A `VerbCall`
+    ): "`call` has come to its end without an error"

@@ -52,6 +52,7 @@ def metrics(self:TransformerLoop, metrics):
 
 # %% ../../nbs/67_train.loop.ipynb #9e1bcde8
 @patch
+@delegates(AutoPrecision, but='precision')
 def to_precision(self:TransformerLoop,
     precision:str, # 'auto', 'bf16', 'fp16' or 'fp32'
     **kwargs, # For `AutoPrecision`
@@ -61,11 +62,13 @@ def to_precision(self:TransformerLoop,
     return self.add_cb(AutoPrecision(precision, **kwargs))
 
 @patch
+@delegates(AutoPrecision, but='precision')
 def to_bf16(self:TransformerLoop, **kwargs):
     "Train in bf16 on the device of the network"
     return self.to_precision('bf16', **kwargs)
 
 @patch
+@delegates(AutoPrecision, but='precision')
 def to_fp16(self:TransformerLoop, **kwargs):
     "Train in fp16 with loss scaling on the device of the network"
     return self.to_precision('fp16', **kwargs)

@@ -122,8 +122,11 @@ class MaskedLoss:
         self.set_factors('weight', weight)
 
     @classmethod
-    def for_labels(cls, labels, **kwargs):
-        "A loss for a `LabelSet` (None where the labels are numbers), with the settings `kwargs`"
+    def for_labels(cls,
+        labels, # A `LabelSet`; None where the labels are numbers
+        **kwargs, # Settings of the loss
+    ):
+        "A loss for `labels`, with the settings `kwargs`"
         return cls(**kwargs)
 
     def __repr__(self):
@@ -228,12 +231,21 @@ class MaskedBCELoss(MaskedLoss):
         self.thresh = thresh
         self.set_factors('pos_weight', pos_weight)
 
-    def probs(self, logits): return logits.sigmoid()
-    def decodes(self, probs): return probs>=torch.as_tensor(self.thresh, dtype=probs.dtype, device=probs.device)
-    def sides(self, logits): return -F.logsigmoid(logits),-F.logsigmoid(-logits)
+    def probs(self,
+        logits, # shape (bs, n_classes)
+    ): return logits.sigmoid()
+    def decodes(self,
+        probs, # In [0,1]; shape (bs, n_classes)
+    ): return probs>=torch.as_tensor(self.thresh, dtype=probs.dtype, device=probs.device)
+    def sides(self,
+        logits, # shape (bs, n_classes)
+    ): return -F.logsigmoid(logits),-F.logsigmoid(-logits)
 
     @classmethod
-    def for_labels(cls, labels, **kwargs):
+    def for_labels(cls,
+        labels, # A `LabelSet`, or None
+        **kwargs, # Settings of the loss
+    ):
         "A loss that decodes at the thresholds of `labels`"
         return cls(**({} if labels is None else {'thresh':labels.thresholds}), **kwargs)
 
@@ -334,9 +346,17 @@ def class_shares(
 class MaskedCELoss(MaskedLoss):
     "Cross entropy on logits for class numbers, -1 where nobody annotated, or for shares of the classes"
     kinds = ('single','ordinal')
-    def probs(self, logits): return logits.softmax(-1)
-    def decodes(self, probs): return probs.argmax(-1)
-    def items(self, logits, t, weight): return (weight*t*-logits.log_softmax(-1)).sum(1)
+    def probs(self,
+        logits, # shape (bs, n_classes)
+    ): return logits.softmax(-1)
+    def decodes(self,
+        probs, # In [0,1]; shape (bs, n_classes)
+    ): return probs.argmax(-1)
+    def items(self,
+        logits, # shape (bs, n_classes)
+        t, # Share of each class, smoothed; shape (bs, n_classes)
+        weight, # Factor of each class; shape (n_classes,)
+    ): return (weight*t*-logits.log_softmax(-1)).sum(1)
 
 @patch
 def terms(self:MaskedCELoss,
@@ -426,7 +446,9 @@ class LogitsLoss(MaskedLoss):
         if kind in ('multi','soft'): self.thresh = thresh
 
     def __repr__(self): return f"LogitsLoss({getattr(self.func, '__name__', self.func)})"
-    def probs(self, logits): return logits if self.kind=='regression' else probs_of(None, logits, self.kind)
+    def probs(self,
+        logits, # shape (bs, n_classes)
+    ): return logits if self.kind=='regression' else probs_of(None, logits, self.kind)
 
 @patch
 def to(self:LogitsLoss, device):
@@ -435,7 +457,9 @@ def to(self:LogitsLoss, device):
     return self
 
 @patch
-def decodes(self:LogitsLoss, probs):
+def decodes(self:LogitsLoss,
+    probs, # In [0,1], or numbers; shape (bs, n_classes)
+):
     "Classes, flags or numbers for `probs`"
     if self.kind in ('multi','soft'): return MaskedBCELoss.decodes(self, probs)
     if self.kind=='ordinal': return OrdinalLoss.decodes(self, probs)
@@ -443,7 +467,10 @@ def decodes(self:LogitsLoss, probs):
 
 # %% ../../nbs/60_train.losses.ipynb #303ccc59
 @patch
-def reduced(self:LogitsLoss, logits, targs):
+def reduced(self:LogitsLoss,
+    logits, # shape (bs, n_classes)
+    targs, # As `func` takes them
+):
     "What `func` gives with `reduction`"
     is_module = isinstance(self.func, nn.Module)
     as_it_is = getattr(self.func, 'reduction', self.reduction if is_module else 'mean')

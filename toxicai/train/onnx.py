@@ -26,7 +26,9 @@ class BareLogits(nn.Module):
     ):
         super().__init__()
         self.model,self.fields = model,fields
-    def forward(self, *xs): return self.model(**dict(zip(self.fields, xs))).logits
+    def forward(self,
+        *xs, # Tensors of the `fields`; shape (bs, seq_len) each
+    ): return self.model(**dict(zip(self.fields, xs))).logits
 
 # %% ../../nbs/70_train.onnx.ipynb #27371ec3
 def taken_fields(

@@ -41,6 +41,7 @@ class NoDecayOptim(OptimWrapper):
         super()._set_hyper(k, v + ([0.]*self.n_groups if k=='wd' else v))
 
 # %% ../../nbs/62_train.optimizer.ipynb #72b13b71
+@delegates(torch.optim.AdamW)
 def adamw(
     params, # Parameter groups
     **kwargs, # For `torch.optim.AdamW`
