@@ -12,7 +12,7 @@ __all__ = ['GroupRows', 'bias_aucs', 'FigureEnds', 'bias_words', 'group_rows', '
 from collections import namedtuple
 from functools import cached_property
 
-import matplotlib.pyplot as plt,numpy as np,pandas as pd
+import numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
 from ..labels import *
@@ -344,13 +344,12 @@ def plot(self:BiasReport,
     if not len(rows):
         raise ValueError(f"nothing to plot: no group has {self.least} harmless rows; "
                          "use more data, `groups='families'`, or `groups='templates'`")
-    figsize = figsize or (12,1.8+0.24*max(len(rows), 5))
-    fig,(left,right) = plt.subplots(1, 2, sharey=True, figsize=figsize, width_ratios=(3,2), layout='constrained')
+    fig = new_figure(*(figsize or (12,1.8+0.24*max(len(rows), 5))))
+    left,right = fig.subplots(1, 2, sharey=True, width_ratios=(3,2))
     overall = self.table.fpr[0]
     _plot_rates(left, rows, overall)
     _name_rates(left, len(rows), len(enough), overall, self.level)
     _plot_aucs(right, rows)
-    plt.close(fig) # the caller shows it, once
     return fig
 
 # %% ../../nbs/38_judge.bias.ipynb #6b60dede

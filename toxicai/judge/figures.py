@@ -13,9 +13,10 @@ from collections import namedtuple
 from itertools import cycle
 from types import SimpleNamespace
 
-import matplotlib.pyplot as plt,numpy as np
+import numpy as np
 from matplotlib.ticker import PercentFormatter
 from ..labels import *
+from ..pictures import *
 from .intervals import *
 from .judged import *
 from .measures import *
@@ -39,11 +40,9 @@ def plain_axes(
 def new_figure(
     width:float, # In inches
     height:float, # In inches
-): # A matplotlib `Figure`
-    "An empty figure that pyplot does not show by itself"
-    fig = plt.figure(figsize=(width,height), layout='constrained')
-    plt.close(fig)
-    return fig
+): # A `Picture`, a `Figure` of matplotlib
+    "An empty figure that a notebook shows where it is the value of a cell"
+    return Picture(figsize=(width,height), layout='constrained')
 
 # %% ../../nbs/33_judge.figures.ipynb #734f821a
 def small_multiples(

@@ -25,12 +25,13 @@ from fastai.learner import Recorder
 from fastcore.basics import patch
 from fastcore.script import call_parse
 from filelock import FileLock,Timeout
-from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from ..files import *
 from ..strings import *
+from ..pictures import *
 from ..judge.intervals import *
+from ..judge.figures import *
 from ..stored import is_whole
 from ..train.metrics import *
 from ..train.provenance import *
@@ -834,7 +835,7 @@ def plot(self:Sweep): # A matplotlib `Figure`
     "Parallel coordinates of all runs with a figure"
     names,rows,y = self.varied()
     axes = [setting_axis(o) for o in (*zip(*rows), y.tolist())]
-    fig = Figure(figsize=(1.8*len(axes)+1, 3.8), layout='constrained')
+    fig = new_figure(1.8*len(axes)+1, 3.8)
     ax = fig.subplots()
     shade = (y-y.min())/(np.ptp(y) or 1)
     lines = [self._apart(o, shade) for o in axes[:-1]]+[axes[-1].places]
@@ -865,7 +866,7 @@ def importance(self:Sweep,
 def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
     "Bars of `importance`"
     df,n_runs = self.importance(**kwargs)[::-1],len(self.varied()[2])
-    fig = Figure(figsize=(6, 0.6+0.4*len(df)), layout='constrained')
+    fig = new_figure(6, 0.9+0.4*len(df))
     ax = fig.subplots()
     ax.barh(df.index, df.importance, xerr=df.sd, color='#0072B2', ecolor='#999999')
     ax.set_xlabel(f'importance for {self.metric} ({n_runs} runs)')
