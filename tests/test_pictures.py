@@ -2,7 +2,14 @@
 import os
 from contextlib import contextmanager
 
-import pytest
+import numpy as np,pandas as pd,pytest
+from toxicai.judge.behaviour import *
+from toxicai.judge.bias import *
+from toxicai.judge.calibration import *
+from toxicai.judge.figures import *
+from toxicai.judge.judged import *
+from toxicai.judge.thresholds import *
+from toxicai.labels import *
 
 jupyter_client = pytest.importorskip('jupyter_client')
 pytest.importorskip('ipykernel')
@@ -93,3 +100,46 @@ def test_first_of_a_kernel(name):
 def test_pyplot_holds_nothing(kernel):
     out = kernel(setup+"import matplotlib.pyplot as plt\ncurves_figure(judged)\nlen(plt.get_fignums())")
     assert out==[{'text/plain':'0'}]
+
+# What a picture says of itself
+
+def said(fig): return ' '.join(fig.get_suptitle().split())
+
+@pytest.fixture(scope='module')
+def judged():
+    rng = np.random.default_rng(5)
+    logits = rng.normal(-1, 2, (240,2))
+    targs = (rng.random((240,2))<1/(1+np.exp(-logits))).astype(float)
+    return Judged(1/(1+np.exp(-logits)), targs, LabelSet(['toxic','threat']), logits=logits)
+
+@pytest.mark.parametrize('thresh,says', [(1.,True),(0.5,False)])
+def test_nothing_flagged(judged, thresh, says):
+    judged = Judged(judged.probs, judged.targs, judged.labels.with_thresholds(thresh))
+    flags,groups = judged.flags()[:,0],pd.DataFrame(dict(a=np.arange(240)%2==0))
+    figs = [confusion_figure(judged), find_bias(judged.targs[:,0], judged.probs[:,0], flags, groups, 'toxic', 'x', n_boot=0).plot()]
+    cases = behaviour_cases('toxic')
+    figs.append(BehaviourReport(cases, np.zeros(len(cases)), np.arange(len(cases))%7==0 if not says else np.zeros(len(cases), bool), 'toxic').plot())
+    assert [nothing_flagged in said(o) for o in figs]==[says]*3
+
+@pytest.mark.filterwarnings('ignore')
+@pytest.mark.parametrize('method,cross,words', [('isotonic',False,['optimistic','`cross_fit=True` tells']), ('isotonic',True,['were not fitted']), ('platt',False,['optimistic'])])
+def test_optimistic(judged, method, cross, words):
+    fig = calibrated(judged, method, cross, n_boot=0).plot()
+    assert all(o in said(fig) for o in words) and ('tells' in said(fig))==(len(words)==2)
+    assert all('240 rows' in o.get_title() and ('optimistic' in o.get_title())!=cross for o in fig.axes)
+
+def test_thresholds_say_rows(judged): assert '240 rows' in said(tuned_thresholds(judged, n_boot=0).plot())
+
+@pytest.mark.parametrize('n', [2,11,12])
+def test_few_runs(n):
+    from toxicai.runs.sweeps import few_runs
+    assert few_runs(n).startswith(f'{n} runs are too few')==(n<12)
+
+@pytest.mark.parametrize('empty', [0,1,30])
+def test_groups_fold(judged, empty):
+    groups = pd.DataFrame({'women':np.arange(240)%3==0, **{f'g{i}':np.zeros(240, bool) for i in range(empty)}, 'rare':np.arange(240)<2})
+    rep = find_bias(judged.targs[:,0], judged.probs[:,0], judged.flags()[:,0], groups, 'toxic', 'x', n_boot=0)
+    about,shown = rep.tables.values()
+    assert shown.group.tolist()==['all rows','women','rare'] and len(rep.table)==3+empty==len(rep.frames['groups'])
+    said = dict(zip(about.figure, about.value)).get('without any row')
+    assert said is None if not empty else said.startswith(f"{empty} group{'s' if empty>1 else ''}: g0")

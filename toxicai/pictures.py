@@ -6,6 +6,8 @@
 __all__ = ['Picture', 'quiet_note']
 
 # %% ../nbs/08_pictures.ipynb #8536228e
+from textwrap import fill
+
 from matplotlib.figure import Figure
 from .tables import *
 
@@ -17,7 +19,8 @@ class Picture(Figure):
 # %% ../nbs/08_pictures.ipynb #bd8e94af
 def quiet_note(
     fig, # A `Figure`, with the layout 'constrained'
-    text:str, # One or two lines; nothing is written without
+    text:str, # A sentence; nothing is written where it is empty
 ):
-    "A line in grey above all that `fig` shows"
-    if text: fig.suptitle(text, x=0.01, ha='left', fontsize=9, color='#555555')
+    "A sentence in grey above all that `fig` shows, in as many lines as it needs"
+    if not text: return
+    fig.suptitle(fill(text, int(15*fig.get_figwidth())), x=0.01, ha='left', fontsize=9, color='#555555')

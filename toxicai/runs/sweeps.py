@@ -10,7 +10,7 @@ __all__ = ['distributions', 'plan_parts', 'engine_states', 'max_tries', 'parse_y
            'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config', 'to_stop', 'claim', 'SweepStop', 'Sweep',
            'data_summary', 'changed_values', 'SweepEpoch', 'check_count', 'end_process', 'sweep', 'WeightsInstead',
            'weights_file', 'PlotAxis', 'level_axis', 'is_number', 'number_axis', 'setting_axis', 'shade_colour',
-           'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
+           'few_runs', 'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
 
 # %% ../../nbs/84_runs.sweeps.ipynb #fb6cd17c
 import json,os,random,re,signal,time,warnings
@@ -848,6 +848,14 @@ def plot(self:Sweep): # A matplotlib `Figure`
     ax.spines[['top','right','left']].set_visible(False)
     return fig
 
+# %% ../../nbs/84_runs.sweeps.ipynb #797b096c
+def few_runs(
+    n:int, # Runs with a figure
+    least:int=12, # From here on they are a hint
+) -> str: # Empty where they are enough
+    "What whoever looks at the importance of settings in `n` runs should know"
+    return f'{n} runs are too few to say which setting matters: the bars may be chance' if n<least else ''
+
 # %% ../../nbs/84_runs.sweeps.ipynb #2b14d3b1
 @patch
 def importance(self:Sweep,
@@ -871,6 +879,7 @@ def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
     ax.barh(df.index, df.importance, xerr=df.sd, color='#0072B2', ecolor='#999999')
     ax.set_xlabel(f'importance for {self.metric} ({n_runs} runs)')
     ax.spines[['top','right']].set_visible(False)
+    quiet_note(fig, few_runs(n_runs))
     return fig
 
 # %% ../../nbs/84_runs.sweeps.ipynb #a30e3f25
