@@ -144,7 +144,9 @@ class HashedFile:
         f, # Open binary file
     ): self.f,self.sha = f,hashlib.sha256()
     def flush(self): self.f.flush()
-    def write(self, b):
+    def write(self,
+        b:bytes, # More of the file
+    ):
         self.sha.update(b)
         return self.f.write(b)
 

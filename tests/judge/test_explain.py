@@ -318,7 +318,7 @@ def test_marks():
 def colours(html): return re.findall(r'background:(#\w{6});color:#000;border-radius:3px;padding:1px" title="([+-][\d.]+)"', html)
 
 def test_html():
-    "Escaped; red for, blue against; legible; pale where nothing happens"
+    "Escaped; red for, blue against; legible; pale below a thousandth"
     h = explanation('x<y & "idiot"', [0.,0,-1,0,0,3,0])._repr_html_()
     assert 'x<y' not in h and '&lt;' in h and '&amp;' in h
     (blue,_),(red,_) = sorted(colours(h), key=lambda o: float(o[1]))
@@ -327,7 +327,15 @@ def test_html():
     for c in re.findall('background:(#.{6})', h): # https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio, against black
         lin = [o/3294.6 if o<=10 else ((o/255+0.055)/1.055)**2.4 for o in rgb(c)]
         assert (0.2126*lin[0]+0.7152*lin[1]+0.0722*lin[2]+0.05)/0.05>4.5
-    assert not colours(explanation('you there', [0.01,-0.01])._repr_html_())
+    assert not colours(explanation('you there', [1e-5,-1e-5])._repr_html_())
+
+@pytest.mark.parametrize('scale', [1,0.1,0.02])
+def test_words_differ(scale):
+    "The colours are those of the same text under a stronger network; the numbers say how weak this one is"
+    strong,e = explanation('you utter fool', [1.,-2.,4.]),explanation('you utter fool', [scale,-2*scale,4*scale])
+    assert [o for o,_ in colours(e._repr_html_())]==[o for o,_ in colours(strong._repr_html_())]
+    assert f'the strongest word {4*scale:.2g}, odds x' in e._repr_html_() and e._repr_html_().count('+0.0<')==1
+    assert repr(e).count('[')==3
 
 def test_mask():
     e = explanation('you idiot', [0.,2.], mask=True)

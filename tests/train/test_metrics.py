@@ -298,3 +298,42 @@ def test_metrics_of_numbers():
         a.fit(1)
         loss,rmse,mae = a.validate()
     assert rmse==pytest.approx(loss**0.5, rel=1e-4)
+
+# The history of the last fit
+
+looks = dict(
+    predict=lambda o: o.predict('you lot'), get_preds=lambda o: o.get_preds(), classify=lambda o: o.classify(['a','b']),
+    show_results=lambda o: o.show_results(max_n=2), validate=lambda o: o.validate(), train_rows=lambda o: o.validate(0),
+    dry_run=lambda o: o.dry_run(), judged=lambda o: o.judged(), tune=lambda o: o.tune_thresholds(n_boot=0),
+    other_metrics=lambda o: (setattr(o, 'metrics', 'roc_auc'), o.validate()))
+
+@pytest.fixture(scope='module')
+def with_history():
+    import toxicai.train.verbs
+    dls = ToxicityDataLoaders.from_df(comments(60), tiny_checkpoint('bert'), label_cols=['toxic','insult'], seed=1, bs=8)
+    learn = toxicity_learner(dls, precision='fp32', metrics='f1')
+    with warnings.catch_warnings(), learn.no_bar(), learn.no_logging():
+        warnings.simplefilter('ignore')
+        learn.fit(2, 1e-3)
+    return learn
+
+@pytest.mark.parametrize('name', looks)
+def test_history_stays(with_history, name):
+    learn = with_history
+    history = lambda: [list(map(np.asarray, getattr(learn.recorder, k))) for k in ('losses','lrs','iters','values')]
+    before = history()
+    assert len(before[0])==2*len(learn.dls.train) and len(before[3])==2
+    with warnings.catch_warnings(), learn.no_bar(), learn.no_logging():
+        warnings.simplefilter('ignore')
+        looks[name](learn)
+    for a,b in zip(before, history()): np.testing.assert_array_equal(a, b)
+
+def test_figures_of_other_metrics(with_history):
+    "A pass goes by the names that it had, not by those of the history"
+    learn = with_history
+    learn.metrics = 'roc_auc,log_loss'
+    with warnings.catch_warnings(), learn.no_bar(), learn.no_logging():
+        warnings.simplefilter('ignore')
+        res = learn.validate()
+    assert len(res)==3 and list(learn.measured.figures)==['valid_loss','roc_auc','log_loss']
+    assert learn.measured.figures['log_loss']==res[2]

@@ -9,6 +9,10 @@ __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept
            'label_notes', 'kept_digest', 'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels',
            'check_inputs', 'labelled_frame']
 
+# %% ../../nbs/48_data.comments.ipynb #3281c5ba
+from ..quiet import *
+import_quietly('tqdm.auto')
+
 # %% ../../nbs/48_data.comments.ipynb #7d04a97c
 import hashlib,json,re,stat,warnings
 from collections import Counter

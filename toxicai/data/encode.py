@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EncodedText', 'UnpaddedTexts', 'TextPair', 'CutCount', 'EncodeTfm', 'encode_at', 'encode_tfm', 'reads_columns',
-           'takes_rows', 'as_row', 'column_items', 'read_items', 'report_cut', 'encoded_texts', 'token_ids',
-           'all_targets', 'collate_texts', 'stacked_texts']
+           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'report_cut',
+           'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
 
 # %% ../../nbs/54_data.encode.ipynb #d5025e9f
 from ..quiet import *
@@ -13,6 +13,7 @@ import_quietly('fastai.layers')
 
 # %% ../../nbs/54_data.encode.ipynb #23f50abf
 import warnings
+from copy import copy
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -20,7 +21,10 @@ from fastai.data.all import *
 from fastai.text.data import TitledStr
 from ..tables import *
 from ..text.core import *
+from ..text.evasion import *
+from ..text.rules import *
 from ..text.tokenizer import *
+from ..text.language import *
 
 # %% ../../nbs/54_data.encode.ipynb #11f27722
 class EncodedText(TensorBase):
@@ -39,7 +43,10 @@ class UnpaddedTexts(ValueError):
 # %% ../../nbs/54_data.encode.ipynb #d7da67c8
 class TextPair(tuple):
     "Two texts that are classified together"
-    def show(self, ctx=None, **kwargs): return show_title(str(self), ctx=ctx, label='text')
+    def show(self,
+        ctx=None, # Where to show it
+        **kwargs, # Of fastai's `show`; not used
+    ): return show_title(str(self), ctx=ctx, label='text')
     def __str__(self): return as_text(self)
 
 # %% ../../nbs/54_data.encode.ipynb #5d2a70c8
@@ -50,7 +57,9 @@ class CutCount(NamedTuple):
     tokens:int = 0 # In all of them
     lost:int = 0 # Of those cut off
 
-    def plus(self, ids):
+    def plus(self,
+        ids, # `TokenIds` of more texts
+    ):
         "The count with the token `ids` of more texts"
         over = ids.full-ids.lengths
         more = (len(ids), int((over>0).sum()), int(ids.full.sum()), int(over.sum()))
@@ -68,12 +77,19 @@ class EncodeTfm(Transform):
     ):
         super().__init__()
         self.encoder,self.checkpoint,self.lazy,self.hub = encoder,checkpoint,lazy,hub or {}
+        self.rules = encoder.rules # As they were given; those of the encoder know the language of the training texts
 
-    def __call__(self, o, **kwargs):
+    def __call__(self,
+        o, # A text or a pair
+        **kwargs, # Of fastai's `Transform`; not used
+    ):
         if isinstance(o, EncodedText): return o
         return EncodedText(torch.from_numpy(self.encoder.encode([o]).batch([0], self.encoder)[0]))
 
-    def decode(self, o, **kwargs):
+    def decode(self,
+        o, # An `EncodedText`
+        **kwargs, # Of fastai's `Transform`; not used
+    ):
         if not isinstance(o, EncodedText): return o
         res = self.encoder.decode(o)
         return TitledStr(res) if isinstance(res, str) else TextPair(res)
@@ -115,20 +131,6 @@ def as_row(
     wants_series = getattr(f, 'input_types', (None,))[0] is pd.Series
     return pd.Series(o, dtype=object) if wants_series and isinstance(o, dict) else o
 
-# %% ../../nbs/54_data.encode.ipynb #a92be05d
-@patch
-def setup(self:EncodeTfm, items=None, train_setup=False):
-    "Check that there are texts to train on, and count cut texts from zero"
-    self.seen,self.reported = CutCount(),False
-    items = getattr(items, 'train', items)
-    if items is None: return
-    if not len(items):
-        raise ValueError("the training split is empty: there are no rows, "
-                         "or the splitter gives all of them to validation")
-    if isinstance(items, TfmdLists): takes_rows(items)
-    if not isinstance(items.items, pd.DataFrame): return
-    for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
-
 # %% ../../nbs/54_data.encode.ipynb #0e91c83f
 def column_items(
     df:pd.DataFrame, # n rows
@@ -151,6 +153,49 @@ def read_items(
     elif is_frame: res = [o for _,o in items.iterrows()]
     else: res = [as_row(o, fs[0]) for o in items] if fs else list(items)
     return [compose_tfms(o, fs, split_idx=tl.split_idx) for o in res] if fs else res
+
+# %% ../../nbs/54_data.encode.ipynb #cc75bd5a
+def some_texts(
+    tl:TfmdLists, # Texts for training, with the transforms before the one that encodes
+    most:int=200, # Texts that are read, spread over all
+) -> list: # Strings and pairs; without rows of token ids
+    "Some of the texts of `tl`"
+    n = len(list(takewhile(lambda o: not isinstance(o, EncodeTfm), tl.tfms.fs)))
+    at = np.unique(np.linspace(0, len(tl)-1, min(most, len(tl))).astype(int)).tolist()
+    words = lambda o: isinstance(o, str) or (is_listy(o) and len(o)==2 and all(isinstance(t, str) for t in o))
+    return [o if isinstance(o, str) else tuple(o) for o in read_items(tl, n, at) if words(o)]
+
+def take_language(
+    tfm:EncodeTfm, # What encodes
+    tl:TfmdLists, # Texts for training
+):
+    "Let the rules of `tfm` that need a language, and were given none, read that of `tl`"
+    names = open_languages(tfm.rules.rules)
+    if not names: return
+    lang = data_language(some_texts(tl))
+    if lang not in (*languages, 'und'):
+        warnings.warn(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
+                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'", stacklevel=2)
+    tfm.encoder = copy(tfm.encoder)
+    tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
+
+# %% ../../nbs/54_data.encode.ipynb #a92be05d
+@patch
+def setup(self:EncodeTfm,
+    items=None, # Data to set up with
+    train_setup=False, # Are they for training?
+):
+    "Check that there are texts to train on, and count cut texts from zero"
+    self.seen,self.reported = CutCount(),False
+    items = getattr(items, 'train', items)
+    if items is None: return
+    if not len(items):
+        raise ValueError("the training split is empty: there are no rows, "
+                         "or the splitter gives all of them to validation")
+    if isinstance(items, TfmdLists): takes_rows(items)
+    if isinstance(items.items, pd.DataFrame):
+        for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
+    if isinstance(items, TfmdLists): take_language(self, items)
 
 # %% ../../nbs/54_data.encode.ipynb #be7c1c6d
 def report_cut(

@@ -12,6 +12,10 @@ __all__ = ['level_type', 'file_formats', 'packed_endings', 'split_kinds', 'forei
            'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts',
            'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
 
+# %% ../../nbs/46_data.rows.ipynb #3281c5ba
+from ..quiet import *
+import_quietly('tqdm.auto')
+
 # %% ../../nbs/46_data.rows.ipynb #08d2a677
 import csv,glob,hashlib,lzma,os,re,struct,tempfile,zipfile,zlib
 from collections import Counter

@@ -20,6 +20,7 @@ from sklearn.isotonic import IsotonicRegression
 from ..probabilities import *
 from ..labels import *
 from ..tables import *
+from ..pictures import *
 from .intervals import *
 from .judged import *
 from .measures import *
@@ -266,6 +267,10 @@ class CalibrationReport:
         how = ('measured on rows that were not fitted (cross-fitted)' if self.cross_fitted
                else 'optimistic: measured on the rows that were fitted')
         return f"Calibration by {self.calibration.method}; {how}"
+    @property
+    def doubt(self):
+        if self.cross_fitted or self.calibration.method!='isotonic': return ''
+        return ', through which an isotonic line passes whatever they are: `cross_fit=True` tells'
     def __repr__(self): return f'{self.title}\n{self.table.map(cell_text).to_string()}'
     def _repr_html_(self): return html_table(self.table.reset_index(), self.title)
 
@@ -308,7 +313,10 @@ def plot(self:CalibrationReport): # A matplotlib `Figure`
     for i,(ax,name) in enumerate(zip(axes, self.labels)):
         (t,before),(_,after),row = self.before.known(i),self.before.known(i, self.after),self.table.iloc[i]
         _plot_reliability(ax, t, before, after)
-        title = f'{name}: ECE {cell_text(row.ece)} to {cell_text(row.ece_after)}'
-        ax.set(title=title, xlim=(0,1.02), ylim=(0,1.02), **text)
+        rows = f"{'cross-fitted' if self.cross_fitted else 'optimistic: same'} {row.n:,.0f} rows"
+        title = f'{name}: ECE {cell_text(row.ece)} to {cell_text(row.ece_after)}\n{rows}'
+        ax.set_title(title, fontsize=10)
+        ax.set(xlim=(0,1.02), ylim=(0,1.02), **text)
     shared_legend(fig, axes)
+    quiet_note(fig, self.title + self.doubt)
     return fig

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['number_columns', 'target_columns', 'annotated_rows', 'check_shares', 'check_targets_of_classes', 'check_targets',
-           'Judged', 'hard_targets']
+           'Judged', 'hard_targets', 'stretched_scores', 'any_probs', 'any_targets', 'any_label', 'class_scores']
 
 # %% ../../nbs/31_judge.judged.ipynb #6b3d127c
 from dataclasses import dataclass,replace
@@ -194,3 +194,64 @@ def with_labels(self:Judged,
         raise ValueError("another calibration needs the logits, and these predictions came without: "
                          "pass `logits` to `Judged`")
     return replace(self, labels=labels, probs=labels.probs(self.logits))
+
+# %% ../../nbs/31_judge.judged.ipynb #05a71156
+def stretched_scores(
+    probs:np.ndarray, # In [0,1]; shape (n, n_classes)
+    thresholds, # In [0,1]; shape (n_classes,)
+) -> np.ndarray: # In [0,1], in the order of `probs`; shape (n, n_classes)
+    "Scores that reach 0.5 where `probs` reach their `thresholds`"
+    p,t = np.asarray(probs, dtype=float),np.asarray(thresholds, dtype=np.asarray(probs).dtype).astype(float)
+    below = np.minimum(0.5*p/np.maximum(t, 1e-12), np.nextafter(0.5, 0))
+    return np.where(p>=t, 0.5+0.5*(p-t)/np.maximum(1-t, 1e-12), below)
+
+def any_probs(
+    probs, # In [0,1]; shape (n, n_classes)
+    labels:LabelSet, # The classes
+    at, # Places of some
+) -> np.ndarray: # In [0,1]; shape (n,)
+    "One score for having any of the classes `at`"
+    part,thresholds = np.asarray(probs)[:,at],np.asarray(labels.thresholds)[at]
+    if exclusive(labels.kind): return part.sum(1).clip(0, 1)
+    if len(set(thresholds))>1: part = stretched_scores(part, thresholds)
+    return part.max(1)
+
+def any_targets(
+    targs, # In [0,1], NaN where nobody annotated; shape (n, n_classes)
+    at, # Places of some classes
+) -> np.ndarray: # In [0,1], NaN where nobody can know; shape (n,)
+    "The truth about having any of the classes `at`: a yes is enough, a no needs all of them"
+    part = np.asarray(targs, dtype=float)[:,at]
+    best = np.where(np.isnan(part), -1, part).max(1)
+    return np.where((best<0.5) & np.isnan(part).any(1), np.nan, best)
+
+# %% ../../nbs/31_judge.judged.ipynb #0cb27ba1
+def any_label(
+    labels:LabelSet, # The classes
+    at, # Places of some
+) -> LabelSet: # One class, called 'OFP or OFG'
+    "The class of texts that have any of the classes `at`"
+    thresholds = set() if exclusive(labels.kind) else {labels.thresholds[i] for i in at}
+    thresh = thresholds.pop() if len(thresholds)==1 else 0.5
+    kind = 'soft' if labels.kind=='soft' else 'multi'
+    return LabelSet([' or '.join(labels.names[i] for i in at)], kind, thresh, clean=[])
+
+def class_scores(
+    probs, # In [0,1]; shape (n, n_classes)
+    labels:LabelSet, # The classes
+    at, # Places of one class or several
+) -> tuple: # (name, probabilities, decisions); shapes (n,)
+    "What was found about one class, or about having any of several"
+    if len(at)==1: return labels.names[at[0]],np.asarray(probs)[:,at[0]],labels.flags(probs)[:,at[0]]
+    one,found = any_label(labels, at),any_probs(probs, labels, at)
+    return one.names[0],found,one.flags(found[:,None])[:,0]
+
+@patch
+def together(self:Judged,
+    classes, # Names or aliases of some classes
+) -> Judged: # The same texts, with one class: any of `classes`
+    "Several classes judged as one"
+    at = [self.labels.index(o) for o in dict.fromkeys([classes] if isinstance(classes, str) else classes)]
+    if not at: raise ValueError(f"`classes` is empty: expected some of {list(self.labels)}")
+    probs,targs = any_probs(self.probs, self.labels, at),any_targets(self.onehot(), at)
+    return replace(self, probs=probs[:,None], targs=targs[:,None], labels=any_label(self.labels, at), logits=None)

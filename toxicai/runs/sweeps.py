@@ -28,6 +28,7 @@ from fastai.callback.core import Callback,CancelFitException
 from fastai.learner import Recorder
 from fastcore.basics import patch
 from fastcore.imports import in_notebook
+from fastcore.meta import delegates
 from fastcore.script import call_parse
 from filelock import FileLock,Timeout
 from matplotlib.figure import Figure
@@ -660,7 +661,10 @@ def _check_failures(self:Sweep):
         raise RuntimeError(f"three runs on end failed, the last with {last[-1]['error']}: "
                            "mend it, and call again to go on")
 
-def end_process(number, frame):
+def end_process(
+    number:int, # Of the signal
+    frame, # Where it came; not used
+):
     "Signal handler: leave through the `except`s, which note what was not finished"
     raise SystemExit(128+number)
 
@@ -712,6 +716,7 @@ def go_online(self:Sweep,
     return self
 
 # %% ../../nbs/84_runs.sweeps.ipynb #5cfb3393
+@delegates(Sweep, keep=True)
 def sweep(
     plan, # Dict or YAML file
     data, # What `ToxicityDataLoaders.from_df` takes
@@ -720,7 +725,7 @@ def sweep(
     folder=None, # Where it is kept; `sweeps/` and the name of the plan by default
     online:bool=False, # With W&B's server?
     sweep_id:str=None, # Of a sweep on the server to join
-    **kwargs, # For `Sweep`: `keep`, `seed`, `wandb`, `known`, and settings that do not vary
+    **kwargs, # Settings that do not vary, for `train`
 ) -> Sweep:
     "Try settings as `plan` says, and go on where a sweep of that name stopped"
     plan = read_plan(plan)
@@ -928,6 +933,7 @@ def importance(self:Sweep,
     return pd.DataFrame(figures, index=pd.Index(names, name='setting')).sort_values('importance', ascending=False)
 
 @patch
+@delegates(Sweep.importance)
 def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
     "Bars of `importance`"
     df,n_runs = self.importance(**kwargs)[::-1],len(self.varied()[2])

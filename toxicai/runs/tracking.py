@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['metric_key', 'epoch_figures', 'GradNorm', 'token_mask', 'TokenCount', 'learner_settings', 'plain_value', 'run_config',
            'masked_text', 'text_mask', 'row_errors', 'sampled_rows', 'decided_names', 'text_table', 'goes_online',
-           'say_where', 'start_run', 'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere', 'tensorboard_log',
-           'wandb_process']
+           'say_where', 'run_options', 'start_run', 'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere',
+           'tensorboard_log', 'wandb_process']
 
 # %% ../../nbs/82_runs.tracking.ipynb #d5025e9f
 from ..quiet import *
@@ -23,6 +23,7 @@ from fastai.callback.core import Callback
 from fastai.callback.fp16 import MixedPrecision
 from fastai.data.all import dispatch
 from fastcore.basics import patch
+from fastcore.meta import delegates
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import nn
 from ..quiet import *
@@ -232,10 +233,31 @@ def say_where(
     if run.settings.mode!='offline': return
     print(f"W&B: {run.name or run.id!r} is logged offline, `wandb sync {shlex.quote(str(Path(run.dir).parent))}` sends it")
 
+def run_options(
+    project:str=None, # Where the run belongs
+    name:str=None, # Of the run; one is made up by default
+    group:str=None, # Of several runs that belong together
+    mode:str=None, # 'online', 'offline', 'disabled' or 'shared'
+    dir=None, # Folder for the files of the run
+    config:dict=None, # More settings to note
+    tags=None, # List of tags
+    notes:str=None, # What the run is for
+    entity:str=None, # User or team that owns it
+    job_type:str=None, # What kind of run it is, within its group
+    id:str=None, # Number of a run, to go on with it
+    resume=None, # 'allow', 'must' or 'never' go on with the run `id`
+) -> dict: # Those that are set
+    "What `wandb.init` takes to set up a run; it takes more"
+    res = dict(project=project, name=name, group=group, mode=mode, dir=dir, config=config, tags=tags, notes=notes,
+               entity=entity, job_type=job_type, id=id, resume=resume)
+    return {k:v for k,v in res.items() if v is not None}
+
+# %% ../../nbs/82_runs.tracking.ipynb #765c4bfa
+@delegates(run_options, keep=True)
 def start_run(
     settings=None, # Dict for `wandb.Settings`; `silent=False` brings back what W&B prints of an offline run
     says:bool=True, # Print a line that says where an offline run is?
-    **kwargs, # For `wandb.init`: `project`, `name`, `group`, `mode`, `dir`, `config`, ...
+    **kwargs, # More for `wandb.init`
 ): # A `wandb.Run`
     "A new run of Weights & Biases; offline where the server cannot be reached"
     import wandb
@@ -253,6 +275,7 @@ def start_run(
 class WandbRun(Callback):
     "Log training to Weights & Biases"
     order,remove_on_fetch = 70,True # after the Recorder, and after what loads the best weights
+    @delegates(run_options, keep=True)
     def __init__(self,
         project:str=None, # Project of a new run; by default the run that is active, or else a new one
         run=None, # A `wandb.Run` of yours to log to
@@ -263,7 +286,7 @@ class WandbRun(Callback):
         data=None, # Path or address of the data: an Artifact by reference, with its digest
         every:int=10, # Training batches between two entries
         seed:int=42, # Of the texts that are drawn
-        **kwargs, # For `start_run`: `name`, `group`, `mode`, `dir`, `config`, `tags`, ...
+        **kwargs, # More for `wandb.init`
     ):
         if not isinstance(every, int) or every<1:
             raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
@@ -484,7 +507,10 @@ def after_fit(self:WandbRun):
     if getattr(self.learn, 'verb_call', None) is None: self.end_call(self.learn, False) # of a stock `Learner`
 
 @patch
-def end_call(self:WandbRun, learn, failed):
+def end_call(self:WandbRun,
+    learn, # A learner
+    failed:bool, # Has the call ended with an error?
+):
     "End what this call has begun; the run too, unless a `with` block holds it"
     if self.trained and self.own_norm: learn.remove_cb(GradNorm)
     self.trained = False
@@ -503,7 +529,14 @@ def finish(self:WandbRun,
 
 # %% ../../nbs/82_runs.tracking.ipynb #33030665
 @dispatch
-def tensorboard_log(x:EncodedText, y, samples, outs, writer, step):
+def tensorboard_log(
+    x:EncodedText, # Texts of a batch
+    y, # Their targets
+    samples, # The same, decoded
+    outs, # Decoded predictions
+    writer, # Of TensorBoard
+    step:int, # Of the entry
+):
     "A table of texts, targets and predictions for `TensorBoardCallback`"
     def _cell(o): return o.replace('|', '\\|').replace('\n', ' ')
     shown = [[show_str(s[0]), show_str(s[1]), show_str(o[0])] for s,o in zip(samples, outs)]
@@ -523,7 +556,13 @@ def gather_args(self:TransformerLearner) -> dict: # As `learner_settings`
 
 # %% ../../nbs/82_runs.tracking.ipynb #9d0f2aa1
 @dispatch
-def wandb_process(x:EncodedText, y, samples, outs, preds):
+def wandb_process(
+    x:EncodedText, # Texts of a batch
+    y, # Their targets
+    samples, # The same, decoded
+    outs, # Decoded predictions
+    preds, # Probabilities; shape (n, n_classes)
+):
     "A table of texts, targets and predictions for `WandbCallback`"
     import wandb
     rows = [[show_str(s[0]), show_str(s[1]), show_str(o[0]), p.tolist()] for s,o,p in zip(samples, outs, preds)]

@@ -8,8 +8,9 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
-           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'unchanged_file', 'running',
-           'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'file_stamp',
+           'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
+           'until_one_fails', 'run_all']
 
 # %% ../../nbs/24_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -29,7 +30,7 @@ from ..architectures import *
 from ..text.encoding import *
 from .folder import *
 from .shapes import n_texts
-from .network import Network,check_onnx,check_unchanged
+from .network import Network,check_onnx
 
 # %% ../../nbs/24_serve.backends.ipynb #878c6b63
 @dataclass(frozen=True)
@@ -154,7 +155,6 @@ def onnx_session(
     file,providers = str(network.path),['CPUExecutionProvider']
     try: res = ort.InferenceSession(file, opts, providers=providers, disabled_optimizers=_slower)
     except Exception as e: raise cannot_run(network.path, 'onnxruntime', e) from e # its errors have no common class
-    check_unchanged(network)
     return res
 
 # %% ../../nbs/24_serve.backends.ipynb #8a04e47d
@@ -208,7 +208,6 @@ def openvino_network(
         core = openvino_core()
         res = core.compile_model(core.read_model(str(network.path)), 'CPU', settings)
     except RuntimeError as e: raise cannot_run(network.path, 'openvino', e) from e
-    check_unchanged(network)
     return res
 
 # %% ../../nbs/24_serve.backends.ipynb #ac7b4d4d
@@ -477,18 +476,23 @@ def _why_first(backend, passed):
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
 # %% ../../nbs/24_serve.backends.ipynb #b9bda3ac
+def file_stamp(
+    info:os.stat_result, # What the system says about a file
+) -> tuple:
+    "Numbers that differ when a file was changed or is another one"
+    return info.st_dev,info.st_ino,info.st_size,info.st_mtime_ns,info.st_ctime_ns
+
 @contextmanager
 def unchanged_file(
     folder:DetectorFolder, # A detector folder
     name:str, # Name of a file in it
 ): # Its path
     "Raise when the file is another one after the block, or was written to in it"
-    marks = lambda o: (o.st_dev, o.st_ino, o.st_size, o.st_mtime_ns, o.st_ctime_ns)
     with folder.open(name) as f:
-        before,path = marks(os.fstat(f.fileno())),folder.file(name)
+        before,path = file_stamp(os.fstat(f.fileno())),folder.file(name)
         yield path
-        if not before==marks(os.fstat(f.fileno()))==marks(folder.file(name).stat()):
-            raise FolderError(f"{name!r} changed while it was opened: try again when it is complete")
+        if not before==file_stamp(os.fstat(f.fileno()))==file_stamp(folder.file(name).stat()):
+            raise FolderError(f"{name!r} was changed while it was opened: open it again when nobody writes to it")
 
 def running(
     run, # Function from a dict of arrays to logits

@@ -53,10 +53,18 @@ class DetectorFolder:
         if self.stamp not in (None,written_stamp(self.path)):
             raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
         return self.path
-    def file(self, name): return file_in(self.current(), name, self.root)
-    def open(self, name): return open_in(self.current(), name, self.root)
-    def read(self, name): return read_in(self.current(), name, self.root)
-    def has(self, name): return (self.path/name).exists()
+    def file(self,
+        name:str, # Of a file in the folder
+    ): return file_in(self.current(), name, self.root)
+    def open(self,
+        name:str, # Of a file in the folder
+    ): return open_in(self.current(), name, self.root)
+    def read(self,
+        name:str, # Of a file in the folder
+    ): return read_in(self.current(), name, self.root)
+    def has(self,
+        name:str, # Of a file in the folder
+    ): return (self.path/name).exists()
 
 # %% ../../nbs/20_serve.folder.ipynb #f8f252e9
 def _is_rules(o): return isinstance(o, list) and len(o)<=64 and all(isinstance(r, str) and len(r)<=200 for r in o)

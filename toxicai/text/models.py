@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from fastcore.meta import delegates
 from torch import nn
 from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification,PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -61,9 +62,15 @@ class MeanPoolClassifier(nn.Module):
     @property
     def base_model(self): return self.encoder
     def get_input_embeddings(self): return self.encoder.get_input_embeddings()
-    def gradient_checkpointing_enable(self, **kwargs): self.encoder.gradient_checkpointing_enable(**kwargs)
+    def gradient_checkpointing_enable(self,
+        **kwargs, # As transformers takes them
+    ): self.encoder.gradient_checkpointing_enable(**kwargs)
 
-    def forward(self, input_ids, attention_mask=None, token_type_ids=None):
+    def forward(self,
+        input_ids, # Numbers of tokens; shape (bs, seq_len)
+        attention_mask=None, # 1 for a token, 0 for padding; shape (bs, seq_len)
+        token_type_ids=None, # Which text of a pair; shape (bs, seq_len)
+    ):
         "Logits of a batch; inputs have shape (bs, seq_len)"
         inp = dict(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
         h = self.encoder(**{k:v for k,v in inp.items() if v is not None and k in self.takes}).last_hidden_state
@@ -297,6 +304,7 @@ def say_new(
     if head=='new' or f'{name}.weight' in info['missing_keys']: say_new_head(checkpoint, head_outputs(config).names)
 
 # %% ../../nbs/18_text.models.ipynb #d373c38b
+@delegates(hub_options, keep=True)
 def with_own_head(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     config, # Its configuration
@@ -338,6 +346,7 @@ def has_trained_head(
     return False
 
 # %% ../../nbs/18_text.models.ipynb #3af99de8
+@delegates(hub_options, keep=True)
 def with_mean_pooling(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     config, # Its configuration
@@ -358,6 +367,7 @@ def with_mean_pooling(
 # %% ../../nbs/18_text.models.ipynb #0b8c0d87
 poolings = dict(own=with_own_head, mean=with_mean_pooling)
 
+@delegates(hub_options, keep=True)
 def classifier_config(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     vocab, # Class names in order
@@ -370,6 +380,7 @@ def classifier_config(
                            problem_type=problem, **hub)
 
 # %% ../../nbs/18_text.models.ipynb #57b4b4d9
+@delegates(hub_options, keep=True)
 def load_transformer(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     vocab, # Class names in order

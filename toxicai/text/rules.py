@@ -41,7 +41,9 @@ class Rule:
         if not re.search(self.needs, text): return []
         return self.f(text) if self.arg is None else self.f(text, self.arg)
 
-    def __call__(self, text):
+    def __call__(self,
+        text:str, # Any text
+    ) -> str: # Repaired
         if self.whole is None: return apply_edits(text, self.edits(text))
         return self.whole(text) if re.search(self.needs, text) else text
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['can_import', 'loading_help', 'is_detector_folder', 'stored_config', 'stored_architecture', 'check_tokenizer_files',
-           'from_detector_folder', 'load_pretrained', 'check_tokenizer_folder', 'load_tokenizer', 'batch_ready',
-           'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder', 'unpadded_field',
-           'check_ids', 'stored_ids', 'unframed_runs']
+           'hub_options', 'from_detector_folder', 'load_pretrained', 'check_tokenizer_folder', 'load_tokenizer',
+           'batch_ready', 'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder',
+           'unpadded_field', 'check_ids', 'stored_ids', 'unframed_runs']
 
 # %% ../../nbs/17_text.tokenizer.ipynb #3281c5ba
 from ..quiet import *
@@ -15,11 +15,13 @@ import_quietly('tqdm.auto')
 # %% ../../nbs/17_text.tokenizer.ipynb #5e2b66bb
 import copy,importlib.util
 from collections.abc import Mapping
+from inspect import signature
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from fastcore.meta import delegates
 from safetensors import SafetensorError
 from transformers import AutoConfig,AutoTokenizer,PreTrainedTokenizerBase
 from ..strings import *
@@ -89,8 +91,21 @@ def check_tokenizer_files(
                           "a detector folder never brings code or names other files")
 
 # %% ../../nbs/17_text.tokenizer.ipynb #fbd4f9e4
-_hub_keys = ('revision','token','cache_dir','trust_remote_code','force_download','local_files_only','subfolder')
+def hub_options(
+    revision:str=None, # Branch, tag or commit on the Hub; a commit never changes
+    token:str=None, # Access token for a private model
+    cache_dir=None, # Folder for downloads; that of `huggingface_hub` by default
+    trust_remote_code:bool=False, # Run Python code that the checkpoint brings?
+    force_download:bool=False, # Download again what is there already?
+    local_files_only:bool=False, # Use downloaded files alone?
+    subfolder:str='', # Folder within the repository
+) -> dict: # Those that are set
+    "What `from_pretrained` takes to find a checkpoint on the Hub"
+    res = dict(revision=revision, token=token, cache_dir=cache_dir, trust_remote_code=trust_remote_code,
+               force_download=force_download, local_files_only=local_files_only, subfolder=subfolder)
+    return {k:v for k,v in res.items() if v}
 
+# %% ../../nbs/17_text.tokenizer.ipynb #fb8d5bea
 def from_detector_folder(
     cls, # A class of transformers with `from_pretrained`
     folder, # A detector folder
@@ -100,7 +115,7 @@ def from_detector_folder(
     if cls is AutoTokenizer:
         check_tokenizer_files(folder)
         return cls.from_pretrained(folder, **kwargs)
-    kwargs = {k:v for k,v in kwargs.items() if k not in _hub_keys}
+    kwargs = {k:v for k,v in kwargs.items() if k not in signature(hub_options).parameters}
     config = stored_architecture(folder)
     if cls is AutoConfig: return stored_config(config|kwargs)
     kwargs.setdefault('config', stored_config(config))
@@ -110,10 +125,11 @@ def from_detector_folder(
     return kind.from_pretrained(None, state_dict=tensors, **kwargs)
 
 # %% ../../nbs/17_text.tokenizer.ipynb #d077933d
+@delegates(hub_options, keep=True)
 def load_pretrained(
     cls, # A class of transformers with `from_pretrained`, for example `AutoConfig`
     checkpoint:str|Path, # Name on the Hub or a local folder
-    **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`, ...
+    **kwargs, # More for `from_pretrained`
 ):
     "`cls.from_pretrained(checkpoint)` whose failures say what to do"
     try:
@@ -135,9 +151,10 @@ def check_tokenizer_folder(
     raise ValueError(f"the folder {str(path)!r} has no tokenizer, only {sorted(o.name for o in path.iterdir())[:8]}: "
                      "save one into it with `tokenizer.save_pretrained(folder)`")
 
+@delegates(hub_options, keep=True)
 def load_tokenizer(
     checkpoint, # Name on the Hub, a local folder, or a tokenizer (which is copied)
-    **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`
+    **kwargs, # More for `from_pretrained`
 ) -> PreTrainedTokenizerBase: # With a pad token, and with no cutting or padding of its own
     "The tokenizer of `checkpoint`, made ready for batches"
     if isinstance(checkpoint, PreTrainedTokenizerBase): return batch_ready(copy.deepcopy(checkpoint))
@@ -182,6 +199,7 @@ def encode_slow(
     return [(o['input_ids'], o['token_type_ids'], o['special_tokens_mask']) for o in encs]
 
 # %% ../../nbs/17_text.tokenizer.ipynb #ea7d350d
+@delegates(hub_options, keep=True)
 def default_max_length(
     tok:PreTrainedTokenizerBase, # Knows its own limit, sometimes
     checkpoint, # Where it came from; its configuration is read when it has one
@@ -208,12 +226,13 @@ def as_rules(
 # %% ../../nbs/17_text.tokenizer.ipynb #936d8096
 class TextEncoder:
     "Normalisation rules and a tokenizer: text in, token ids out, and back"
+    @delegates(hub_options, keep=True)
     def __init__(self,
         checkpoint, # Name on the Hub, a local folder, or a tokenizer
         max_length:int=None, # Tokens kept of a text, special tokens included; see `default_max_length`
         cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
         rules='auto', # What `as_rules` takes; by default the preset that suits the checkpoint
-        **kwargs, # For `from_pretrained`: `revision`, `token`, `cache_dir`, `trust_remote_code`
+        **kwargs, # More for `from_pretrained`
     ):
         self.tok,self.cut = load_tokenizer(checkpoint, **kwargs),cut
         self.rules = as_rules(rules, checkpoint if isinstance(checkpoint, (str,Path)) else self.tok.name_or_path)
