@@ -46,6 +46,7 @@ def text_grid(
 
 # %% ../nbs/04_tables.ipynb #22b896c3
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
+_many_columns = 13 # on paper, words of wider tables are broken
 
 def _look(s):
     "Style of a column: figures to the right, long texts broken"
@@ -79,7 +80,8 @@ def html_table(
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
     named = f'role="region" tabindex="0" aria-label="{html.escape(region or title or "table")}"'
     table = f'<table><thead>{head}</thead><tbody>{rows}</tbody></table>'
-    return f'{above}<div class="wide" style="overflow-x:auto" {named}>{table}</div>'
+    kind = 'wide many' if df.shape[1]>_many_columns else 'wide'
+    return f'{above}<div class="{kind}" style="overflow-x:auto" {named}>{table}</div>'
 
 # %% ../nbs/04_tables.ipynb #0036e67c
 _marks = re.compile(r'([\\`*_\[\]#!|~$])')
@@ -240,7 +242,7 @@ def page_parts(self:Report,
 ) -> list: # Tuples: level, heading, HTML
     "Heading with sentences, tables, pictures"
     lead = ''.join(f'<p class="lead">{html.escape(o)}</p>' for o in self.lead)
-    tables = [(level+1, k, html_table(df, region=k)) for k,df in self.tables.items()]
+    tables = [(level+1, k, html_table(df, region=k) if len(df) else '<p>None.</p>') for k,df in self.tables.items()]
     words = {k:f'{self.captions[k]}: {picture_words(o)}' for k,o in self.figures.items()}
     pictures = [(level+1, self.captions[k], html_picture(o, words[k])) for k,o in self.pictures.items()]
     return [(level, self.title, lead), *tables, *pictures]
@@ -248,10 +250,10 @@ def page_parts(self:Report,
 def headed_html(
     parts, # Tuples: level, heading, HTML
     ids:bool=True, # Shall the contents find the headings?
-) -> str: # HTML
+) -> list: # HTML of each
     "`parts` under their headings"
     named = [f' id="p{i}"' if ids else '' for i in range(len(parts))]
-    return ''.join(f'<h{n}{o}>{html.escape(k)}</h{n}>{below}' for o,(n,k,below) in zip(named, parts))
+    return [f'<h{n}{o}>{html.escape(k)}</h{n}>{below}' for o,(n,k,below) in zip(named, parts)]
 
 def page_contents(
     parts, # Tuples: level, heading, HTML; the first is the page's own
@@ -263,20 +265,21 @@ def page_contents(
 # %% ../nbs/04_tables.ipynb #7991e418
 _css = """:root{color-scheme:light}
 body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:80rem;margin:0 auto;padding:0 1rem;
- display:grid;grid-template-columns:14rem minmax(0,1fr);gap:2.5rem}
-main{padding:1rem 0 3rem;min-width:0} h1,h2,h3{line-height:1.25;overflow-wrap:anywhere;scroll-margin-top:1rem}
+ display:grid;grid-template:auto 1fr/14rem minmax(0,1fr);column-gap:2.5rem}
+header,main{grid-column:2;min-width:0} header{padding-top:1rem} main{padding-bottom:3rem} h1,h2,h3{line-height:1.25;overflow-wrap:anywhere;scroll-margin-top:1rem}
 h2{margin-top:2.2rem;border-top:1px solid #ddd;padding-top:1rem} h3{margin-top:1.6rem}
 .lead{max-width:46rem;margin:.4rem 0} h1+.lead{font-size:1.35rem;line-height:1.35;margin:.8rem 0}
-nav{position:sticky;top:0;align-self:start;max-height:100vh;overflow-y:auto;padding:1.6rem 0;font-size:.85rem}
+nav{grid-area:1/1/3/2;position:sticky;top:0;align-self:start;max-height:100vh;overflow-y:auto;padding:1.6rem 0;font-size:.85rem}
 nav ul{list-style:none;margin:0;padding:0} nav li{margin:.3rem 0} nav .l3{margin-left:1rem}
 a{color:#00558c} nav a{text-decoration:none} nav a:hover,nav a:focus{text-decoration:underline}
 table{border-collapse:collapse;font-size:.88rem} td,th{border-bottom:1px solid #ddd} th{border-bottom:2px solid #999}
 .wide:focus-visible{outline:2px solid #00558c} img{max-width:100%;height:auto}
-@media (max-width:60rem){body{display:block} main{padding-top:0}
- nav{position:static;max-height:9rem;border-bottom:1px solid #ddd;padding:.6rem 0}}
+@media (max-width:60rem){body{display:block}
+ nav{position:static;max-height:8rem;border:1px solid #ddd;padding:.4rem .8rem;margin-top:1.2rem}}
 @media print{@page{margin:15mm} body{display:block;max-width:none;padding:0;font-size:10.5pt} nav{display:none}
  h1,h2,h3{break-after:avoid} tr,img{break-inside:avoid} img{max-height:230mm} .wide{overflow:visible!important}
- table{font-size:7.5pt} td,th{min-width:0!important;overflow-wrap:anywhere;padding:2px 4px!important}}"""
+ table{font-size:7.5pt} td,th{min-width:min-content!important;padding:2px 4px!important}
+ .many table{font-size:6pt} .many td,.many th{overflow-wrap:anywhere;padding:1px 2px!important}}"""
 _policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _made_by = '<meta name="generator" content="toxicai">'
 
@@ -288,7 +291,8 @@ def html_page(
     meta = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_policy}">{_made_by}'
     meta += '<meta name="viewport" content="width=device-width, initial-scale=1">'
     head = f'<head>{meta}<title>{html.escape(reports[0].title)}</title><style>{_css}</style></head>'
-    body = f'<body>{page_contents(parts)}<main>{headed_html(parts)}</main></body>'
+    first,*rest = headed_html(parts)
+    body = f'<body><header>{first}</header>{page_contents(parts)}<main>{"".join(rest)}</main></body>'
     return f'<!DOCTYPE html><html lang="en">{head}{body}</html>'
 
 @patch

@@ -11,7 +11,7 @@ from toxicai.train.verbs import *
     'judged':dict(ds_idx=1, dl=None),
     'tune_thresholds':dict(metric='f1', beta=1., cross_fit=False, n_boot=200, seed=42, ds_idx=1, dl=None),
     'calibrate':dict(method='temperature', cross_fit=False, n_boot=200, seed=42, ds_idx=1, dl=None, n_bins=15),
-    'report':dict(ds_idx=1, dl=None, mask=False, n_errors=10, by=None, n_boot=200, seed=42),
+    'report':dict(ds_idx=1, dl=None, mask=True, about=None, n_errors=10, by=None, n_boot=200, seed=42, title='Report'),
     'interpret_errors':dict(n=20, ds_idx=1, dl=None, mask=False, method='rule'),
     'bias_report':dict(df=None, groups='terms', label=None, lang='en', least=10, n_boot=200, seed=42, level=.95),
     'behaviour_report':dict(label=None, cases=None, mask=False, level=.95),

@@ -306,7 +306,7 @@ class JudgementReport(Report):
         data = {k:getattr(self, o.reads) for k,o in report_figures.items()}
         return {k:o.draw(data[k]) for k,o in report_figures.items() if o.applies(data[k])}
 
-    def _repr_html_(self): return headed_html(self.page_parts(), ids=False)
+    def _repr_html_(self): return ''.join(headed_html(self.page_parts(), ids=False))
 
 # %% ../../nbs/36_judge.report.ipynb #75bfb513
 def masked_frame(
@@ -369,7 +369,7 @@ def wide_scores(
 def _summary(judged, n_boot, seed, level, about=None):
     "What was judged, and how"
     known = ~np.isnan(judged.onehot())
-    rows = {'model':'not named', 'data':'not named', 'texts':f'{judged.n:,}', 'texts with a label':f'{known.any(1).sum():,}'}
+    rows = {'texts':f'{judged.n:,}', 'texts with a label':f'{known.any(1).sum():,}'}
     rows['labels'] = f'{len(judged.labels)}, {judged.labels.kind}'
     if judged.labels.kind in ('multi','soft'): rows['annotated decisions'] = f'{known.sum():,} of {known.size:,}'
     if not exclusive(judged.labels.kind): rows['thresholds'] = threshold_text(judged.labels)
@@ -377,7 +377,8 @@ def _summary(judged, n_boot, seed, level, about=None):
     rare = rare_answers(judged)
     if rare: rows['too few for more than a guess'] = '; '.join(f'{k}: {o}' for k,o in rare.items())
     rows |= {'date':datetime.now(timezone.utc).date().isoformat(), 'toxicai':own_version()}
-    return pd.DataFrame([(k, str(o)) for k,o in (rows|dict(about or {})).items()], columns=['figure','value'])
+    first = {'model':'not named', 'data':'not named', **(about or {})}
+    return pd.DataFrame([(k, str(o)) for k,o in {**first, **rows, **first}.items()], columns=['figure','value'])
 
 def own_version() -> str: # Such as '1.2.0'
     "The version of this library"
