@@ -418,7 +418,7 @@ def test_sentence(n_bad, found, n_good, hit, sentence):
     t = [1.]*n_bad+[0.]*n_good+[nan]
     p = [.9]*found+[.1]*(n_bad-found)+[.9]*hit+[.1]*(n_good-hit)+[.9]
     judged = several(np.array(t)[:,None], np.array(p)[:,None], ['toxic'])
-    assert plain_words(judged)[0]==sentence
+    assert verdict_words(judged)[0]==sentence
     with nothing_warned(): page = judge(judged, n_boot=0).to_html()
     assert page.index('<h1')<page.index(sentence)<page.index('<nav')<page.index('<h2')
 
@@ -436,7 +436,7 @@ def test_sentences_about_thresholds():
 
 def test_nobody_says_what_is_harmless():
     judged = several([0,1,1], [[.9,.1],[.9,.1],[.2,.8]], ['A','other'], kind='single')
-    assert plain_words(judged)==['Decides 2 of 3 as the annotators did.'] and short_table(judged).answer.tolist()==['2 of 3 (67%)']
+    assert verdict_words(judged)==['Decides 2 of 3 as the annotators did.'] and short_table(judged).answer.tolist()==['2 of 3 (67%)']
     judge(judged, n_boot=0).to_html()
 
 # The page

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Caught', 'value_name', 'range_names', 'quintile_groups', 'slice_values', 'wrong_decisions', 'slice_table', 'in_turn',
            'worst_errors', 'harmful_rows', 'flagged_rows', 'caught', 'some_of', 'share_text', 'share_range',
-           'same_as_annotated', 'harm_meaning', 'caught_text', 'plain_words', 'short_table', 'label_shares',
+           'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table', 'label_shares',
            'threshold_text', 'JudgementReport', 'masked_frame', 'masked_report', 'compared_words', 'value_and_ends',
            'wide_scores', 'own_version', 'all_slices', 'slice_files', 'score_parts', 'judge']
 
@@ -232,7 +232,7 @@ def caught_text(
              some_of(o.hit, o.harmless, 'harmless ones' if o.harmful else 'harmless comments') if o.harmless else '']
     return ' and '.join(filter(None, sides))
 
-def plain_words(
+def verdict_words(
     judged:Judged, # n texts
 ) -> list: # Sentences, the most important first
     "What the decisions of `judged` amount to, for people who read no figures"
@@ -451,4 +451,4 @@ def judge(
     tables.update({f'Errors by {o.columns[0]}':o for o in slices})
     frames.update({k.replace(' ', '_'):o for k,o in worst.items()})
     frames.update(zip(slice_files(slices), slices))
-    return JudgementReport(judged, tables, frames, slices, title, plain_words(judged), mask)
+    return JudgementReport(judged, tables, frames, slices, title, verdict_words(judged), mask)
