@@ -61,6 +61,7 @@ def judged(self:TransformerLearner,
     return Judged(probs, targs, self.labels, texts, frame, logits, row_index(dl.dataset.items))
 
 # %% ../../nbs/69_train.verbs.ipynb #d18b5885
+_same_rows = 'these very rows, so the figures are optimistic'
 Tuned = namedtuple('Tuned', 'thresholds goal n rows') # Thresholds, their purpose in words, number and digest of the rows
 
 def rows_digest(
@@ -76,7 +77,7 @@ def threshold_source(
     "How the thresholds of `judged` came about"
     tuned,thresholds = getattr(learn, 'tuned', None),judged.labels.thresholds
     if tuned is not None and tuned.thresholds==thresholds:
-        same = 'these very rows, so the figures are optimistic' if tuned.rows==rows_digest(judged) else 'other rows'
+        same = _same_rows if tuned.rows==rows_digest(judged) else 'other rows'
         return f'tuned for the {tuned.goal} on {tuned.n:,} rows: {same}'
     return 'not tuned' if set(thresholds)=={0.5} else 'set by hand'
 
@@ -135,6 +136,7 @@ def judged_facts(
 
 # %% ../../nbs/69_train.verbs.ipynb #4fe6699a
 _sides = ('training set','validation set')
+_too_good = 'The thresholds were chosen on these very rows: expect somewhat worse of new comments.'
 
 @patch
 @delegates(judge, but=['mask','level','about'])
@@ -148,7 +150,10 @@ def report(self:TransformerLearner,
     "Everything about the decisions of the learner, on validation rows"
     judged = self.judged(ds_idx, dl)
     source = 'rows of `dl`' if dl is not None else _sides[ds_idx] if ds_idx in (0,1) else f'set {ds_idx}'
-    return judge(judged, mask=mask, about={**judged_facts(self, judged, source), **(about or {})}, **kwargs)
+    facts = judged_facts(self, judged, source)
+    res = judge(judged, mask=mask, about={**facts, **(about or {})}, **kwargs)
+    if _same_rows in facts.get('thresholds', ''): res.lead.append(_too_good)
+    return res
 
 # %% ../../nbs/69_train.verbs.ipynb #9a6316fb
 @patch
