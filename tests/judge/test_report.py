@@ -1,7 +1,8 @@
 "Every figure of a report against scikit-learn, on all kinds of labels and degenerate data; the page, the folder"
-import csv,math,os,re,warnings
+import csv,math,os,re,shutil,subprocess,warnings
 from contextlib import contextmanager
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np,pandas as pd,pytest
 from sklearn import metrics as skm
@@ -12,6 +13,10 @@ from toxicai.judge.judged import *
 from toxicai.labels import *
 from toxicai.tables import *
 from toxicai.judge.report import *
+from toxicai.judge.thresholds import *
+from toxicai.judge.calibration import *
+from toxicai.judge.errors import *
+from toxicai.judge.behaviour import *
 from toxicai.judge.measures import *
 
 nan = float('nan')
@@ -410,3 +415,151 @@ def test_learner():
         with learn.no_bar(): report,probs = learn.report(by='site', n_boot=5, n_errors=2),learn.get_preds()[0]
         np.testing.assert_allclose(report.judged.probs, probs, atol=1e-6)
         assert report.judged.texts==learn.dls.valid_ds.items.text.tolist() and 'Errors by site' in report.tables
+
+# In plain words
+
+def several(targs, probs, names=('toxic','insult'), **kwargs): return Judged(np.array(probs, float), np.array(targs), LabelSet(list(names), **kwargs))
+
+@pytest.mark.parametrize('judged,expected', [
+    (several([[1,0],[0,1],[0,0],[nan,0]], [[.9,.1],[.2,.4],[.6,.1],[.9,.9]]), Caught(1, 2, 1, 1)), # the last row may be harmful, so it is neither
+    (several([[nan,1],[nan,nan]], [[.1,.6],[.9,.9]]), Caught(1, 1, 0, 0)), # one yes is enough
+    (several([[.5],[.4]], [[.3],[.3]], ['hate'], kind='soft', thresholds=.3), Caught(1, 1, 1, 1)),
+    (several([0,1,2,-1], [[.8,.1,.1],[.6,.3,.1],[.2,.2,.6],[.1,.8,.1]], ['neither','offensive','hate'], kind='single'), Caught(1, 2, 0, 1)),
+    (several([0,1,1], [[.2,.8],[.3,.7],[.9,.1]], ['hate','not hate'], kind='single'), Caught(0, 1, 1, 2)), # the harmless class stands second
+    (several([0,1,2,2], [[.9,.1,0],[.2,.3,.5],[.1,.5,.4],[.6,.2,.2]], ['none','mild','severe'], kind='ordinal'), Caught(2, 3, 0, 1))])
+def test_caught(judged, expected): assert caught(judged)==expected
+
+@pytest.mark.parametrize('n_bad,found,n_good,hit,sentence', [
+    (17, 2, 123, 0, 'Flags 2 of 17 harmful comments and none of 123 harmless ones.'),
+    (17, 17, 5, 5, 'Flags all 17 harmful comments and all 5 harmless ones.'),
+    (0, 0, 9, 3, 'Flags 3 of 9 harmless comments.'), (1, 1, 0, 0, 'Flags 1 of 1 harmful comments.'),
+    (0, 0, 0, 0, 'Nobody annotated these comments, so nothing can be said about the decisions.')])
+def test_sentence(n_bad, found, n_good, hit, sentence):
+    t = [1.]*n_bad+[0.]*n_good+[nan]
+    p = [.9]*found+[.1]*(n_bad-found)+[.9]*hit+[.1]*(n_good-hit)+[.9]
+    judged = several(np.array(t)[:,None], np.array(p)[:,None], ['toxic'])
+    assert verdict_words(judged)[0]==sentence
+    with nothing_warned(): page = judge(judged, n_boot=0).to_html()
+    assert page.index('<h1')<page.index(sentence)<page.index('<nav')<page.index('<h2')
+
+def test_sentences_about_thresholds():
+    "At 0.5 beside thresholds that are in use, and tuned ones of `more` beside those; figures of the sentences are those of scikit-learn"
+    judged = multi(n_classes=2, gaps=0)
+    t,f = judged.targs.any(1),lambda th: (judged.probs>=th).any(1)
+    count = lambda th: 'flag {} of {} harmful comments and {} of {} harmless ones'.format(*[f'{o.sum()}' for o in ((f(th)&t),t,(f(th)&~t),~t)])
+    tuned = tuned_thresholds(judged, ('recall',.8), n_boot=0)
+    report = judge(judged, n_boot=0)
+    assert report.lead[0].lower().startswith(count([.5,.3]).replace('flag', 'flags')) and count(.5) in report.lead[1]
+    page = report.to_html([tuned])
+    assert f'With the thresholds tuned for the {tuned.goal} it would {count(tuned.labels.thresholds)}' in page and len(report.lead)==3
+    assert 'would' not in ' '.join(judge(judged.with_labels(judged.labels.with_thresholds(.5)), n_boot=0).lead)
+
+def test_nobody_says_what_is_harmless():
+    judged = several([0,1,1], [[.9,.1],[.9,.1],[.2,.8]], ['A','other'], kind='single')
+    assert verdict_words(judged)==['Decides 2 of 3 as the annotators did.'] and short_table(judged).answer.tolist()==['2 of 3 (67%)']
+    judge(judged, n_boot=0).to_html()
+
+# The page
+
+class Outline(HTMLParser):
+    "Headings in order, links, ids, table heads without scope, pictures without words, addresses"
+    def __init__(self, page):
+        super().__init__()
+        self.headings,self.links,self.ids,self.bad,self.sources = [],[],[],[],[]
+        self.feed(page)
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        if re.fullmatch('h[1-6]', tag): self.headings.append(int(tag[1]))
+        if 'id' in attrs: self.ids.append(attrs['id'])
+        if tag=='a': self.links.append(attrs['href'][1:])
+        if (tag=='th' and attrs.get('scope')!='col') or (tag=='img' and not attrs.get('alt')): self.bad.append((tag,attrs))
+        self.sources += [attrs[k][:11] for k in ('src','href','data') if k in attrs and not attrs[k].startswith('#')]
+
+def whole(mask=True):
+    "A report and four others for its page"
+    texts = [o for i in range(40) for o in (f'you stupid bitch {i}', f'thank you {i}', 'a'*70)]
+    rng = np.random.default_rng(4)
+    t,p = rng.integers(0, 2, (120,2)).astype(float),rng.random((120,2))
+    judged = Judged(p, t, LabelSet(['toxic','insult']), texts, pd.DataFrame(dict(site=['x','y']*60)), np.log(p/(1-p)))
+    cases = behaviour_cases('toxic')
+    behaviour = BehaviourReport(cases, np.zeros(len(cases)), np.zeros(len(cases), bool), 'toxic')
+    more = [tuned_thresholds(judged, n_boot=0), calibrated(judged, n_boot=0), behaviour, find_errors(judged, 3)]
+    return judge(judged, n_errors=3, by='site', n_boot=5, mask=mask),more
+
+def test_outline():
+    "No level is left out, each heading is in the contents, tables and pictures speak, nothing comes from elsewhere"
+    report,more = whole()
+    page = report.to_html(more)
+    o = Outline(page)
+    assert o.headings[0]==1 and o.headings.count(1)==1 and all(b<=a+1 for a,b in zip(o.headings, o.headings[1:]))
+    assert o.links==o.ids[1:] and len(set(o.ids))==len(o.ids)==len(o.headings)
+    assert not o.bad and set(o.sources)=={'data:image/'} and 'http' not in re.sub('http-equiv', '', page)
+    assert re.search(r'alt="Reliability diagrams: [^"]*toxic  ?ECE 0\.\d', page)
+    assert 'name="viewport"' in page and '@media print' in page
+
+def test_page_is_masked_unless_asked(tmp_path):
+    "Everything on it, also other reports and the files beside it"
+    for mask in (True,False):
+        report,more = whole(mask)
+        folder = report.save(tmp_path/f'r{mask}', more)
+        said = ' '.join(o.read_text(encoding='utf-8') for o in folder.rglob('*') if o.suffix in ('.html','.md','.csv'))
+        assert ('bitch' in said) is not mask and (not mask or 'b***h' in said.replace('\\', ''))
+    assert 'bitch' in more[3].tables['Highest losses'].to_string()
+
+def test_one_file(tmp_path):
+    report,more = whole()
+    path = report.save(tmp_path/'r.html', more)
+    assert os.listdir(tmp_path)==['r.html'] and path.read_text(encoding='utf-8')==report.to_html(more)
+    assert report.save(str(path))==path
+    (tmp_path/'mine.html').write_text('<p>mine')
+    (tmp_path/'link.html').symlink_to(path)
+    (tmp_path/'dir.html').mkdir()
+    for o in ('mine','link','dir'):
+        with pytest.raises(FileExistsError, match='is not a page of an earlier report'): report.save(tmp_path/f'{o}.html')
+    assert (tmp_path/'mine.html').read_text()=='<p>mine'
+    for o in ('r.pdf','r.md','r.htm'):
+        with pytest.raises(ValueError, match='expected a name that ends in .html'): report.save(tmp_path/o)
+
+def test_files_of_several_reports(tmp_path):
+    "Two reports of one title get files of their own, and each link of the Markdown leads to a picture"
+    report,more = whole()
+    folder = report.save(tmp_path/'r', [*more, more[2], judge(multi(), n_boot=0)])
+    md = (folder/'report.md').read_text(encoding='utf-8')
+    linked = re.findall(r'!\[[^\]]*\]\(([^)]+)\)', md)
+    assert len(linked)==len(set(linked))==len(list((folder/'figures').iterdir())) and all((folder/o).is_file() for o in linked)
+    assert [len(o) for o in re.findall(r'^(#+) ', md, re.M)].count(1)==1
+
+def test_what_was_judged():
+    facts = dict(model='my network', data='Jigsaw', thresholds='0.3, by hand', licence='CC0')
+    table = judge(multi(), n_boot=0, about=facts).tables['What was judged']
+    said = dict(zip(table.figure, table.value))
+    assert {k:said[k] for k in facts}==facts and list(said)[:2]==['model','data'] and re.fullmatch(r'\d{4}-\d\d-\d\d', said['date']) and said['toxicai']==own_version()
+    bare = judge(multi(), n_boot=0).tables['What was judged']
+    assert dict(zip(bare.figure, bare.value))['data']=='not named' and 'insult 0.3' in dict(zip(bare.figure, bare.value))['thresholds']
+
+@pytest.mark.parametrize('more', [3, [None], 'a.csv', [pd.DataFrame()]])
+def test_no_report(more):
+    with pytest.raises(TypeError, match='is no report: expected what `learn.report'): judge(multi(), n_boot=0).to_html(more)
+
+def browser():
+    "A browser without a window; the test is skipped where there is none"
+    found = next(filter(None, map(shutil.which, ('chromium','chromium-browser','google-chrome'))), None)
+    if found is None: pytest.skip('no chromium: `apt-get install chromium` to look at pages')
+    return [found, '--headless', '--no-sandbox', '--disable-gpu']
+
+_measure = """<script>addEventListener('load', () => {
+ document.title = [...document.querySelectorAll('iframe')].map(f => { const d = f.contentDocument, e = d.documentElement
+ const lead = d.querySelector('.lead').getBoundingClientRect(), nav = d.querySelector('nav').getBoundingClientRect()
+ return [e.scrollWidth, e.clientWidth, Math.round(lead.top), Math.round(nav.top), nav.right<=lead.left].join(' ') }).join(';') })</script>"""
+
+def test_in_a_browser(tmp_path):
+    "On a phone, a tablet and a screen nothing is wider than the page; the sentence stands first, the contents below it or at its side"
+    command = browser()
+    report,more = whole()
+    page = re.sub('<meta http-equiv[^>]*>', '', report.to_html(more)) # of the policy that keeps scripts out, also that of the test
+    frames = ''.join(f'<iframe width={o} height=800 srcdoc="{page.replace("&", "&amp;").replace(chr(34), "&quot;")}"></iframe>' for o in (360,800,1280))
+    (tmp_path/'test.html').write_text(_measure+frames, encoding='utf-8')
+    run = subprocess.run([*command, f'--user-data-dir={tmp_path/"profile"}', '--dump-dom', f'file://{tmp_path}/test.html'], capture_output=True, text=True, timeout=120)
+    seen = [o.split() for o in re.search('<title>([^<]*)</title>', run.stdout)[1].split(';')]
+    assert len(seen)==3 and all(int(o[0])<=int(o[1]) for o in seen)
+    assert all(int(lead)<300 for *_,lead,_,_ in seen) and [o[4] for o in seen]==['false','false','true'] and int(seen[0][2])<int(seen[0][3])

@@ -302,9 +302,9 @@ def test_reports(tmp_path, monkeypatch):
     monkeypatch.setattr(export, 'add_onnx', lambda *args: pytest.fail('the long work has begun'))
     a,b = learn.report(n_boot=0),learn.behaviour_report()
     one = (learn.save_detector(tmp_path/'a', reports=a)/'README.md').read_text()
-    assert (learn.save_detector(tmp_path/'b', reports=[a])/'README.md').read_text()==one and a.to_markdown().strip()[:200] in one
+    assert (learn.save_detector(tmp_path/'b', reports=[a])/'README.md').read_text()==one and a.to_markdown(level=3).strip()[:200] in one
     two = (learn.save_detector(tmp_path/'c', reports=(a,b))/'README.md').read_text()
-    assert b.to_markdown().strip()[:100] in two and '## Reports' not in (learn.save_detector(tmp_path/'d')/'README.md').read_text()
+    assert b.to_markdown(level=3).strip()[:100] in two and '## Reports' not in (learn.save_detector(tmp_path/'d')/'README.md').read_text()
     for kw,err in [(dict(reports=3), '`reports` has a int'), (dict(reports=[a,None]), '`reports` has a NoneType'), (dict(reports={'a':a}), '`reports` has a dict'), (dict(metrics=dict(f1=np.nan)), "'f1' = nan")]:
         with pytest.raises((TypeError,ValueError), match=err): learn.save_detector(tmp_path/'e', onnx=True, **kw)
     assert not (tmp_path/'e').exists()

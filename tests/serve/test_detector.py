@@ -617,7 +617,7 @@ def test_card_has_drift_and_reports(learn, folder):
     if can(folder, 'onnx'): assert 'AUC (change)' in card and '| onnx-int8 |' in card
     meta = json.loads((folder/'toxicai.json').read_text())
     card = model_card(meta, reports=[Report({'bias of toxic':pd.DataFrame(dict(group=['a'], auc=[0.5]))})])
-    assert '## Reports' in card and '**bias of toxic**' in card and '## Reports' not in model_card(meta)
+    assert '## Reports' in card and '\n### Report\n\n#### bias of toxic\n' in card and '## Reports' not in model_card(meta)
     labels = LabelSet(['<b>rude</b>','a|b'], descriptions=['*bold* '*60,'']).to_dict()
     odd = model_card({**meta, 'labels':labels})
     assert 'classifier: &lt;b&gt;rude&lt;/b&gt;, a\\|b\n' in odd and '| a\\|b | 0.5 |' in odd and odd.count('\\*bold\\*')==60

@@ -161,7 +161,7 @@ class ErrorReport(Report):
         shown = {'Highest losses':top_losses.head(n)}
         for k,o in worst.items(): shown |= {'Worst errors':o.head(2*n)} if k=='errors' else {f'Worst {k}':o.head(n)}
         doubtful = label_errors.drop(columns='key', errors='ignore')
-        super().__init__({**shown, f'Likely label errors ({len(label_errors):,})':doubtful.head(n)})
+        super().__init__({**shown, f'Likely label errors ({len(label_errors):,})':doubtful.head(n)}, title='Errors')
 
 def find_errors(
     judged:Judged, # n texts that the model was not trained on
