@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_table', 'plain_cell', 'write_csv', 'png_bytes',
-           'aligned_lines', 'Report', 'file_name', 'check_report_folder', 'as_frame', 'as_list', 'repeated_names',
-           'some_names', 'check_names', 'need_columns', 'check_columns', 'check_same_rows', 'as_names']
+           'picture_words', 'aligned_lines', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
+           'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
+           'picture_prefixes', 'as_frame', 'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns',
+           'check_columns', 'check_same_rows', 'as_names']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
 from collections import Counter
 from collections.abc import Mapping
+from copy import copy
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -45,6 +48,7 @@ def text_grid(
 
 # %% ../nbs/04_tables.ipynb #22b896c3
 _breaks = ';min-width:16em;overflow-wrap:anywhere'
+_many_columns = 13 # on paper, words of wider tables are broken
 
 def _look(s):
     "Style of a column: figures to the right, long texts broken"
@@ -57,7 +61,8 @@ def _html_cell(o, n, keep_lines):
 
 def _html_row(cells, looks, tag, style=''):
     pad = ';vertical-align:top;padding:3px 8px'
-    inner = ''.join(f'<{tag} style="{s}{pad}">{o}</{tag}>' for o,s in zip(cells, looks))
+    begin = '<th scope="col"' if tag=='th' else f'<{tag}'
+    inner = ''.join(f'{begin} style="{s}{pad}">{o}</{tag}>' for o,s in zip(cells, looks))
     return f'<tr style="{style}">{inner}</tr>' if style else f'<tr>{inner}</tr>'
 
 # %% ../nbs/04_tables.ipynb #bc5fcaf6
@@ -67,6 +72,7 @@ def html_table(
     n:int=300, # Most characters of a cell, or of a line of it
     row_styles=None, # CSS for each row, such as a colour
     keep_lines:bool=False, # Keep the line ends of texts?
+    region:str='', # For screen readers, what scrolls where the table is wider than its place; 'table' by default
 ) -> str: # HTML, all text escaped
     "`df` as an HTML table"
     looks = [_look(df.iloc[:,i]) for i in range(df.shape[1])]
@@ -74,7 +80,10 @@ def html_table(
     cells = [[_html_cell(o, n, keep_lines) for o in r] for r in df.itertuples(index=False, name=None)]
     rows = ''.join(_html_row(r, looks, 'td', s) for r,s in zip(cells, row_styles or ['']*len(df)))
     above = f'<p><strong>{html.escape(title)}</strong></p>' if title else ''
-    return f'{above}<div style="overflow-x:auto"><table><thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    named = f'role="region" tabindex="0" aria-label="{html.escape(region or title or "table")}"'
+    table = f'<table><thead>{head}</thead><tbody>{rows}</tbody></table>'
+    kind = 'wide many' if df.shape[1]>_many_columns else 'wide'
+    return f'{above}<div class="{kind}" style="overflow-x:auto" {named}>{table}</div>'
 
 # %% ../nbs/04_tables.ipynb #0036e67c
 _marks = re.compile(r'([\\`*_\[\]#!|~$])')
@@ -123,6 +132,21 @@ def png_bytes(
     fig.savefig(buf, format='png', dpi=dpi)
     return buf.getvalue()
 
+# %% ../nbs/04_tables.ipynb #9c3d12a4
+def _written(ax):
+    "Title and legend of `ax`"
+    legend = [] if ax.get_legend() is None else [o.get_text() for o in ax.get_legend().texts]
+    titles = [o for o in (ax.get_title(loc=o) for o in ('left','center','right')) if o]
+    return ', '.join(titles+legend)
+
+def picture_words(
+    fig, # A matplotlib figure
+    most:int=600, # Characters
+) -> str: # One line
+    "What is written above the panels of `fig` and in their legends"
+    above = [] if fig.get_suptitle()=='' else [fig.get_suptitle()]
+    return cell_text('; '.join([*above, *filter(None, map(_written, fig.axes))]), most)
+
 # %% ../nbs/04_tables.ipynb #803c9df4
 def aligned_lines(
     rows, # Lists of strings, all of one length
@@ -139,8 +163,9 @@ class Report:
         tables, # Title -> frame, for reading
         frames=None, # File name -> frame, as numbers; `tables` by default
         title:str='Report', # Heading of the page
+        lead=(), # Plain sentences below the heading
     ):
-        self.tables,self.title = tables,title
+        self.tables,self.title,self.lead = tables,title,list(lead)
         self.frames = {file_name(k):df for k,df in tables.items()} if frames is None else frames
 
     def __repr__(self):
@@ -167,33 +192,126 @@ def file_name(
 @patch
 def to_markdown(self:Report,
     figures:str=None, # Folder to link pictures in, as `save` writes them; none by default
+    level:int=1, # Of the heading; tables and pictures are one below
+    prefix:str='', # Of the names of the pictures' files
 ) -> str: # Markdown
     "The report as Markdown"
-    parts = [f'**{plain_markdown(cell_text(k))}**\n\n{markdown_table(df)}' for k,df in self.tables.items()]
-    if figures is not None: parts += [f'![{self.captions[k]}]({figures}/{k}.png)' for k in self.figures]
+    head,below = '#'*min(level, 5),'#'*min(level+1, 6)
+    parts = [f'{head} {plain_markdown(cell_text(self.title))}', *map(plain_markdown, self.lead)]
+    parts += [f'{below} {plain_markdown(cell_text(k))}\n\n{markdown_table(df)}' for k,df in self.tables.items()]
+    if figures is not None:
+        parts += [f'{below} {o}\n\n![{o}]({figures}/{prefix}{k}.png)' for k,o in self.captions.items() if k in self.figures]
     return '\n\n'.join(parts)+'\n'
 
+# %% ../nbs/04_tables.ipynb #709096ce
+def as_report(
+    o, # A report, or what has a `title`, a `table` with the classes as index, and `plot`, such as tuned thresholds
+) -> Report: # `o` itself where it is one
+    "`o` as a report; a `TypeError` for what cannot be one"
+    if isinstance(o, Report): return o
+    if not all(hasattr(o, k) for k in ('title','table','plot')):
+        raise TypeError(f"a {type(o).__name__} is no report: expected what `learn.report()`, `learn.bias_report()`, "
+                        "`learn.tune_thresholds()` and their like give")
+    res = Report({'Each class':o.table.reset_index()}, title=o.title)
+    res.captions,res.figures = dict(plot='Picture'),dict(plot=o.plot())
+    return res
+
+def changed_report(
+    o:Report, # Any report
+    **changes, # Attributes
+) -> Report: # A copy
+    "`o` with other attributes, and the same pictures"
+    o.pictures # drawn once, for the copy too
+    res = copy(o)
+    vars(res).update(changes)
+    return res
+
+def as_reports(
+    more, # One report, or several in a list
+) -> list: # Of `Report`
+    "What else shall be on a page"
+    return [as_report(o) for o in (more if isinstance(more, (list,tuple)) else [more])]
+
+# %% ../nbs/04_tables.ipynb #c145971d
+def html_picture(
+    png:bytes, # A PNG file
+    alt:str, # What it shows, for those who cannot see it
+) -> str: # HTML
+    "A picture inside the page"
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+@patch
+def page_parts(self:Report,
+    level:int=1, # Of the heading; tables and pictures are one below
+) -> list: # Tuples: level, heading, HTML
+    "Heading with sentences, tables, pictures"
+    lead = ''.join(f'<p class="lead">{html.escape(o)}</p>' for o in self.lead)
+    tables = [(level+1, k, html_table(df, region=k) if len(df) else '<p>None.</p>') for k,df in self.tables.items()]
+    words = {k:f'{self.captions[k]}: {picture_words(o)}' for k,o in self.figures.items()}
+    pictures = [(level+1, self.captions[k], html_picture(o, words[k])) for k,o in self.pictures.items()]
+    return [(level, self.title, lead), *tables, *pictures]
+
+def headed_html(
+    parts, # Tuples: level, heading, HTML
+    ids:bool=True, # Shall the contents find the headings?
+) -> list: # HTML of each
+    "`parts` under their headings"
+    named = [f' id="p{i}"' if ids else '' for i in range(len(parts))]
+    return [f'<h{n}{o}>{html.escape(k)}</h{n}>{below}' for o,(n,k,below) in zip(named, parts)]
+
+def page_contents(
+    parts, # Tuples: level, heading, HTML; the first is the page's own
+) -> str: # HTML
+    "Links to the headings"
+    lines = [f'<li class="l{n}"><a href="#p{i}">{html.escape(k)}</a></li>' for i,(n,k,_) in enumerate(parts)]
+    return f'<nav aria-label="Contents"><ul>{"".join(lines[1:])}</ul></nav>'
+
 # %% ../nbs/04_tables.ipynb #7991e418
-_css = 'body{font-family:system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}table{border-collapse:collapse;font-size:90%}td,th{border-bottom:1px solid #ddd}img{max-width:100%}h2{margin-top:1.6em}'
+_css = """:root{color-scheme:light}
+body{font:16px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:80rem;margin:0 auto;padding:0 1rem;
+ display:grid;grid-template:auto 1fr/14rem minmax(0,1fr);column-gap:2.5rem}
+header,main{grid-column:2;min-width:0} header{padding-top:1rem} main{padding-bottom:3rem} h1,h2,h3{line-height:1.25;overflow-wrap:anywhere;scroll-margin-top:1rem}
+h2{margin-top:2.2rem;border-top:1px solid #ddd;padding-top:1rem} h3{margin-top:1.6rem}
+.lead{max-width:46rem;margin:.4rem 0} h1+.lead{font-size:1.35rem;line-height:1.35;margin:.8rem 0}
+nav{grid-area:1/1/3/2;position:sticky;top:0;align-self:start;max-height:100vh;overflow-y:auto;padding:1.6rem 0;font-size:.85rem}
+nav ul{list-style:none;margin:0;padding:0} nav li{margin:.3rem 0} nav .l3{margin-left:1rem}
+a{color:#00558c} nav a{text-decoration:none} nav a:hover,nav a:focus{text-decoration:underline}
+table{border-collapse:collapse;font-size:.88rem} td,th{border-bottom:1px solid #ddd} th{border-bottom:2px solid #999}
+.wide:focus-visible{outline:2px solid #00558c} img{max-width:100%;height:auto}
+@media (max-width:60rem){body{display:block}
+ nav{position:static;max-height:8rem;border:1px solid #ddd;padding:.4rem .8rem;margin-top:1.2rem}}
+@media print{@page{margin:15mm} body{display:block;max-width:none;padding:0;font-size:10.5pt} nav{display:none}
+ h1,h2,h3{break-after:avoid} tr,img{break-inside:avoid} img{max-height:230mm} .wide{overflow:visible!important}
+ table{font-size:7.5pt} td,th{min-width:min-content!important;padding:2px 4px!important}
+ .many table{font-size:6pt} .many td,.many th{overflow-wrap:anywhere;padding:1px 2px!important}}"""
 _policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_made_by = '<meta name="generator" content="toxicai">'
 
-def _picture(png, caption):
-    data = base64.b64encode(png).decode()
-    return f'<h2>{caption}</h2><img alt="{caption}" src="data:image/png;base64,{data}">'
+def html_page(
+    reports, # Of `Report`; the first gives the heading
+) -> str: # A whole page
+    "Reports on one page that stands alone"
+    parts = [p for i,o in enumerate(reports) for p in o.page_parts(2 if i else 1)]
+    meta = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_policy}">{_made_by}'
+    meta += '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    head = f'<head>{meta}<title>{html.escape(reports[0].title)}</title><style>{_css}</style></head>'
+    first,*rest = headed_html(parts)
+    body = f'<body><header>{first}</header>{page_contents(parts)}<main>{"".join(rest)}</main></body>'
+    return f'<!DOCTYPE html><html lang="en">{head}{body}</html>'
 
 @patch
-def _page(self:Report):
-    "Heading, tables and figures as HTML"
-    tables = ''.join(f'<h2>{html.escape(k)}</h2>{html_table(df)}' for k,df in self.tables.items())
-    pictures = ''.join(_picture(o, self.captions[k]) for k,o in self.pictures.items())
-    return f'<h1>{html.escape(self.title)}</h1>{tables}{pictures}'
+def together(self:Report,
+    more=(), # Other reports for the same page: one, or several in a list
+) -> list: # Of `Report`, this one first
+    "The reports of a page"
+    return [self, *as_reports(more)]
 
 @patch
-def to_html(self:Report) -> str: # A whole page
+def to_html(self:Report,
+    more=(), # Other reports for the same page: one, or several in a list
+) -> str: # A whole page
     "The report as a page that stands alone"
-    meta = f'<meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{_policy}">'
-    head = f'<head>{meta}<title>{html.escape(self.title)}</title><style>{_css}</style></head>'
-    return f'<!DOCTYPE html><html lang="en">{head}<body>{self._page()}</body></html>'
+    return html_page(self.together(more))
 
 # %% ../nbs/04_tables.ipynb #d5fb2b13
 _parts = {'report.html','report.md','figures','tables'}
@@ -210,23 +328,54 @@ def check_report_folder(
     raise FileExistsError(f"the folder {str(folder)!r} is not a report, it holds {sorted(found-_parts or found)[:3]}: "
                           "nothing was written; choose another folder")
 
+def check_report_file(
+    path:Path, # Where a page shall be
+):
+    "Raise when `path` is anything but a page of a report"
+    if not path.exists() and not path.is_symlink(): return
+    if path.is_file() and not path.is_symlink():
+        with open(path, encoding='utf-8', errors='replace') as f: begin = f.read(1000)
+        if _made_by in begin: return
+    raise FileExistsError(f"{str(path)!r} is not a page of an earlier report: nothing was written; choose another name")
+
+def picture_prefixes(
+    reports, # Of `Report`, besides the first of a page
+) -> list: # A string for each, none twice
+    "What the files of further reports begin with"
+    names = [file_name(o.title)[:30] for o in reports]
+    return [f'{o}_{i+2}_' if o in names[:i] else f'{o}_' for i,o in enumerate(names)]
+
 @patch
-def _write(self:Report, folder):
+def _write(self:Report, folder, more=()):
     "Page, Markdown, pictures and tables"
+    first,*others = reports = self.together(more)
+    parts = dict(zip(['',*picture_prefixes(others)], reports))
+    md = [first.to_markdown('figures'), *[o.to_markdown('figures', 2, k) for k,o in parts.items() if k]]
     for o in ('figures','tables'): (folder/o).mkdir(parents=True)
-    for name,text in {'report.html':self.to_html(), 'report.md':self.to_markdown('figures')}.items():
+    for name,text in {'report.html':html_page(reports), 'report.md':'\n'.join(md)}.items():
         (folder/name).write_text(text, encoding='utf-8', errors='backslashreplace')
-    for k,o in self.pictures.items(): (folder/'figures'/f'{k}.png').write_bytes(o)
-    for k,df in self.frames.items(): write_csv(df, folder/'tables'/f'{k}.csv')
+    for k,o in parts.items():
+        for name,png in o.pictures.items(): (folder/'figures'/f'{k}{name}.png').write_bytes(png)
+        for name,df in o.frames.items(): write_csv(df, folder/'tables'/f'{k}{name}.csv')
 
 # %% ../nbs/04_tables.ipynb #1667551b
 @patch
 def save(self:Report,
-    folder, # New folder, or that of an earlier report
-) -> Path: # The folder: report.html, report.md, figures/*.png, tables/*.csv
+    path, # A file ending in .html for the page alone, or a new folder, or those of an earlier report
+    more=(), # Other reports for the same page: one, or several in a list
+) -> Path: # The file; or the folder: report.html, report.md, figures/*.png, tables/*.csv
     "Write the report"
-    with new_folder(folder, check_report_folder) as new: self._write(new)
-    return Path(folder).absolute()
+    path = Path(path)
+    if path.suffix.lower() in ('.pdf','.md','.htm'):
+        raise ValueError(f"{path.name!r} is neither a page nor a folder: expected a name that ends in .html, "
+                         "which a browser prints as PDF, or that of a folder, which has Markdown as well")
+    if path.suffix.lower()!='.html':
+        with new_folder(path, check_report_folder) as new: self._write(new, more)
+        return path.absolute()
+    check_report_file(path)
+    page = self.to_html(more).encode('utf-8', 'backslashreplace')
+    write_atomically(path, lambda f: f.write(page))
+    return path.absolute()
 
 # %% ../nbs/04_tables.ipynb #c4e8310e
 def as_frame(

@@ -8,11 +8,12 @@ __all__ = ['long_texts', 'one_text', 'text_lengths', 'flag_table', 'label_table'
            'plot_languages', 'plot_lengths', 'plot_label_lengths']
 
 # %% ../../nbs/53_data.describe.ipynb #fd204a49
-import matplotlib.pyplot as plt,numpy as np,pandas as pd
+import numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
 from ..strings import *
 from ..tables import *
+from ..pictures import *
 from ..text.tokenizer import *
 from ..text.language import *
 from .duplicates import *
@@ -293,12 +294,12 @@ def plot(self:Description,
     if not len(self.labels) or self.lengths.dropna().empty:
         raise ValueError("nothing to plot: the description has no labels or no texts; pass `label_cols`")
     names = shown_classes(self)
-    fig,axs = plt.subplots(2, 2, figsize=figsize, layout='constrained')
+    fig = Picture(figsize=figsize, layout='constrained')
+    axs = fig.subplots(2, 2)
     plot_balance(axs[0,0], self, names)
     come_together = (self.together.to_numpy()-np.diag(np.diag(self.together))).any()
     if come_together: plot_together(axs[0,1], self, names)
     else: plot_languages(axs[0,1], self)
     plot_lengths(axs[1,0], self)
     plot_label_lengths(axs[1,1], self, names)
-    plt.close(fig) # the caller shows it, once
     return fig

@@ -15,6 +15,7 @@ from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
+from ..pictures import *
 from ..text.masking import *
 from ..text.identities import *
 from ..text.language import *
@@ -223,4 +224,5 @@ def plot(self:BehaviourReport,
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc='lower right', bbox_to_anchor=(1, 1), ncols=2, fontsize=9, frameon=False)
     for tick,o in zip(ax.get_yticklabels(), rows.expected): tick.set_color(_side_colours[o]) # a rate of 0 has no bar
+    if (rows.rate==1-rows.expected).all(): quiet_note(fig, nothing_flagged)
     return fig

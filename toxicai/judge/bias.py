@@ -6,18 +6,20 @@
 __all__ = ['bias_aucs', 'bias_words', 'GroupRows', 'group_rows', 'subgroup_auc', 'bpsn_auc', 'bnsp_auc', 'power_mean',
            'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'counting_target', 'default_targets',
            'target_classes', 'target_label', 'FigureEnds', 'rate_ends', 'auc_ends', 'group_figures', 'bias_table',
-           'with_ends', 'shown_bias', 'enough_rows', 'BiasReport', 'groups_by_row', 'find_groups', 'find_bias']
+           'with_ends', 'shown_bias', 'enough_rows', 'BiasReport', 'folded_groups', 'groups_by_row', 'find_groups',
+           'find_bias']
 
 # %% ../../nbs/38_judge.bias.ipynb #4c17f0f6
 from typing import NamedTuple
 from functools import cached_property
 
-import matplotlib.pyplot as plt,numpy as np,pandas as pd
+import numpy as np,pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
 from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
+from ..pictures import *
 from ..text.evasion import *
 from ..text.identities import *
 from ..text.language import *
@@ -310,7 +312,8 @@ class BiasReport(Report):
         least:int=10, # Rows that each side of a figure needed
     ):
         self.table,self.score,self.label,self.source,self.level,self.least = table,score,label,source,level,least
-        by_group = {f'bias of {label!r}':self._about(), 'by group, most frequent first':shown_bias(self.sorted)}
+        found = self.sorted[self.sorted.n>0]
+        by_group = {f'bias of {label!r}':self._about(), 'by group, most frequent first':shown_bias(found)}
         super().__init__(by_group, dict(groups=self.sorted), f'Bias of {label!r}')
 
     @cached_property
@@ -323,6 +326,17 @@ class BiasReport(Report):
         groups = self.table[1:].sort_values('n', ascending=False, kind='stable')
         return pd.concat([self.table[:1],groups], ignore_index=True)
 
+# %% ../../nbs/38_judge.bias.ipynb #94905752
+def folded_groups(
+    table:pd.DataFrame, # As `bias_table` gives it
+    n:int=12, # Most names
+) -> str: # '7 groups: nun, Sikh, ...'; empty where all have rows
+    "The groups of `table` that no row is about, in a few words"
+    empty = table.group[1:][table.n[1:]==0].tolist()
+    if not empty: return ''
+    names = ', '.join(empty[:n])+', ...'*(len(empty)>n)
+    return f"{len(empty)} group{'s'*(len(empty)>1)}: {names}"
+
 # %% ../../nbs/38_judge.bias.ipynb #6b557bad
 @patch
 def _about(self:BiasReport):
@@ -331,6 +345,7 @@ def _about(self:BiasReport):
     rows = {'class':self.label, 'groups':self.source, 'rows':f'{overall.n:,}',
             'AUC of all rows':f'{overall.subgroup_auc:.4f}', f'bias AUC of {enough} groups':f'{self.score:.4f}',
             'intervals':f'{self.level:.0%}; – where a side has less than {self.least} rows'}
+    if folded := folded_groups(self.table): rows['without any row'] = folded
     return pd.DataFrame(list(rows.items()), columns=['figure','value'])
 
 # %% ../../nbs/38_judge.bias.ipynb #dfb27fa5
@@ -378,13 +393,13 @@ def plot(self:BiasReport,
     if not len(rows):
         raise ValueError(f"nothing to plot: no group has {self.least} harmless rows; "
                          "use more data, `groups='families'`, or `groups='templates'`")
-    figsize = figsize or (12,1.8+0.24*max(len(rows), 5))
-    fig,(left,right) = plt.subplots(1, 2, sharey=True, figsize=figsize, width_ratios=(3,2), layout='constrained')
+    fig = new_figure(*(figsize or (12,1.8+0.24*max(len(rows), 5))))
+    left,right = fig.subplots(1, 2, sharey=True, width_ratios=(3,2))
     overall = self.table.fpr[0]
     _plot_rates(left, rows, overall)
     _name_rates(left, len(rows), len(enough), overall, self.level)
     _plot_aucs(right, rows)
-    plt.close(fig) # the caller shows it, once
+    if overall==0 and self.table.fnr[0]==1: quiet_note(fig, nothing_flagged)
     return fig
 
 # %% ../../nbs/38_judge.bias.ipynb #6b60dede

@@ -6,7 +6,7 @@
 __all__ = ['explain_methods', 'word_scores', 'log_odds', 'at_rest', 'named_inputs', 'network_logits', 'text_logits', 'Blend',
            'embedding_modules', 'blank_token', 'token_contributions', 'way_points', 'by_gradients', 'by_occlusion',
            'need_token_places', 'need_embeddings', 'ExplainMethod', 'check_explainable', 'visible_text', 'Explanation',
-           'share_colour', 'explain_text']
+           'signed', 'share_colour', 'explain_text']
 
 # %% ../../nbs/40_judge.explain.ipynb #be8ee3d2
 import html
@@ -321,11 +321,21 @@ class Explanation:
     @property
     def top(self): return float(self.words.score.abs().max()) if len(self.words)>self.n_cut else 0.
     @property
+    def strongest(self): return f'the strongest word {self.top:.2g}, odds x{np.exp(self.top):.3g}'
+    @property
     def cut_note(self):
         if not self.n_cut: return ''
         return f"{self.n_cut} of {len(self.words)} words are beyond the token limit and were not read"
 
 # %% ../../nbs/40_judge.explain.ipynb #d018d115
+_noise = 1e-3 # Log-odds below which nothing is shown
+
+def signed(
+    score:float, # A contribution, in log-odds
+) -> str: # '+1.2', or '-0.034' for a small one
+    "`score` in as few digits as tell it apart from nothing"
+    return f'{score:+.1f}' if abs(score)>=1 else f'{score:+.2g}'
+
 def _pieces(e, word):
     "The text of `e` with `word(text, score)` for each word, and what is between them"
     at = 0
@@ -337,8 +347,8 @@ def _pieces(e, word):
 @patch
 def __repr__(self:Explanation):
     "The text with marks: `[word +1.2]` for words with at least a quarter of the largest contribution"
-    least = max(0.05, self.top/4)
-    marked = lambda o,s: f'[{o} {s:+.1f}]' if abs(s)>=least else o
+    least = max(_noise, self.top/4)
+    marked = lambda o,s: f'[{o} {signed(s)}]' if abs(s)>=least else o
     text = ''.join(gap+o for gap,o in _pieces(self, marked))
     about = f'{self.label} {self.score:.2f}, {self.method}: {without_steering(text)}'
     return '\n'.join(filter(None, [about, self.cut_note]))
@@ -357,20 +367,20 @@ def _shaded(word, score, top):
     if np.isnan(score):
         return f'<span style="opacity:.5;text-decoration:underline dotted" title="not read">{word}</span>'
     back = f'background:{share_colour(score/top)};color:#000;' if abs(score)>=top/50 else ''
-    return f'<span style="{back}border-radius:3px;padding:1px" title="{score:+.2f}">{word}</span>'
+    return f'<span style="{back}border-radius:3px;padding:1px" title="{signed(score)}">{word}</span>'
 
 def _scale(top):
     "Colours from `-top` to `top`, with their numbers, as HTML"
     style = lambda o: f'background:{share_colour(o)};color:#000;padding:1px 6px'
-    return ''.join(f'<span style="{style(o)}">{o*top:+.1f}</span>' for o in (-1,-.5,0,.5,1))
+    return ''.join(f'<span style="{style(o)}">{signed(o*top)}</span>' for o in (-1,-.5,0,.5,1))
 
 # %% ../../nbs/40_judge.explain.ipynb #5f10ba65
 @patch
 def _repr_html_(self:Explanation):
-    top = max(1., self.top)
+    top = max(_noise, self.top)
     text = ''.join(html.escape(gap)+o for gap,o in _pieces(self, partial(_shaded, top=top)))
     said = f'<b>{html.escape(self.label)}</b> {self.score:.2f}'
-    against = f'<small>&nbsp; against {_scale(top)} for (log-odds, {self.method})</small>'
+    against = f'<small>&nbsp; against {_scale(top)} for (log-odds, {self.method}; {self.strongest})</small>'
     shaded = f'<p dir="auto" style="white-space:pre-wrap;line-height:1.8">{text}</p>'
     return f'<div><p>{said} {against}</p>{shaded}<small>{self.cut_note}</small></div>'
 

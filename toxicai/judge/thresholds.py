@@ -20,6 +20,7 @@ from fastcore.basics import patch
 from ..probabilities import *
 from ..labels import *
 from ..tables import *
+from ..pictures import *
 from .intervals import *
 from .judged import *
 from .measures import *
@@ -456,4 +457,5 @@ def plot(self:Thresholds): # A matplotlib `Figure`
         else: ax.text(0.5, 0.5, 'one side only', ha='center')
         ax.set(title=name, **_threshold_axes)
     shared_legend(fig, axes)
+    quiet_note(fig, f'{self.judged.n:,} rows, those that the thresholds were chosen on; goal: {self.goal!r}')
     return fig

@@ -10,7 +10,7 @@ __all__ = ['distributions', 'plan_parts', 'engine_states', 'max_tries', 'parse_y
            'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config', 'to_stop', 'claim', 'SweepStop', 'Sweep',
            'data_summary', 'changed_values', 'SweepEpoch', 'run_line', 'SweepView', 'check_count', 'end_process',
            'sweep', 'WeightsInstead', 'weights_file', 'PlotAxis', 'level_axis', 'is_number', 'number_axis',
-           'setting_axis', 'shade_colour', 'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
+           'setting_axis', 'shade_colour', 'few_runs', 'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
 
 # %% ../../nbs/84_runs.sweeps.ipynb #d5025e9f
 from ..quiet import *
@@ -31,13 +31,14 @@ from fastcore.imports import in_notebook
 from fastcore.meta import delegates
 from fastcore.script import call_parse
 from filelock import FileLock,Timeout
-from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 from ..quiet import *
 from ..files import *
 from ..strings import *
+from ..pictures import *
 from ..judge.intervals import *
+from ..judge.figures import *
 from ..stored import is_whole
 from ..train.metrics import *
 from ..train.provenance import *
@@ -905,7 +906,7 @@ def plot(self:Sweep): # A matplotlib `Figure`
     "Parallel coordinates of all runs with a figure"
     names,rows,y = self.varied()
     axes = [setting_axis(o) for o in (*zip(*rows), y.tolist())]
-    fig = Figure(figsize=(1.8*len(axes)+1, 3.8), layout='constrained')
+    fig = new_figure(1.8*len(axes)+1, 3.8)
     ax = fig.subplots()
     shade = (y-y.min())/(np.ptp(y) or 1)
     lines = [self._apart(o, shade) for o in axes[:-1]]+[axes[-1].places]
@@ -917,6 +918,14 @@ def plot(self:Sweep): # A matplotlib `Figure`
     ax.set(yticks=[], xlim=(-0.2, len(axes)-0.6))
     ax.spines[['top','right','left']].set_visible(False)
     return fig
+
+# %% ../../nbs/84_runs.sweeps.ipynb #797b096c
+def few_runs(
+    n:int, # Runs with a figure
+    least:int=12, # From here on they are a hint
+) -> str: # Empty where they are enough
+    "What whoever looks at the importance of settings in `n` runs should know"
+    return f'{n} runs are too few to say which setting matters: the bars may be chance' if n<least else ''
 
 # %% ../../nbs/84_runs.sweeps.ipynb #2b14d3b1
 @patch
@@ -937,11 +946,12 @@ def importance(self:Sweep,
 def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
     "Bars of `importance`"
     df,n_runs = self.importance(**kwargs)[::-1],len(self.varied()[2])
-    fig = Figure(figsize=(6, 0.6+0.4*len(df)), layout='constrained')
+    fig = new_figure(6, 0.9+0.4*len(df))
     ax = fig.subplots()
     ax.barh(df.index, df.importance, xerr=df.sd, color='#0072B2', ecolor='#999999')
     ax.set_xlabel(f'importance for {self.metric} ({n_runs} runs)')
     ax.spines[['top','right']].set_visible(False)
+    quiet_note(fig, few_runs(n_runs))
     return fig
 
 # %% ../../nbs/84_runs.sweeps.ipynb #a30e3f25

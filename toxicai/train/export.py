@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['check_replaceable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
            'without_keys', 'config_with_labels', 'architecture_of', 'save_network', 'save_tokenizer', 'text_facts',
-           'fresh_figures', 'threshold_text', 'figure_records', 'folder_versions', 'some_ids', 'known_targets',
-           'drift_sample', 'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'card_head',
-           'figures_part', 'reports_text', 'model_card', 'public_name', 'add_onnx', 'push_folder',
-           'detector_from_pickle']
+           'fresh_figures', 'figure_records', 'folder_versions', 'some_ids', 'known_targets', 'drift_sample',
+           'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'card_head', 'figures_part',
+           'nested_markdown', 'masked_markdown', 'report_text', 'reports_text', 'model_card', 'public_name', 'add_onnx',
+           'push_folder', 'detector_from_pickle']
 
 # %% ../../nbs/71_train.export.ipynb #eeb047ca
-import json,tempfile,warnings
+import json,re,tempfile,warnings
 from copy import deepcopy
 from pathlib import Path
 
@@ -32,7 +32,10 @@ from ..text.encoding import *
 from ..text.models import *
 from ..serve.folder import *
 from ..serve.backends import *
+from ..text.core import *
+from ..text.masking import *
 from ..judge.measures import *
+from ..judge.report import *
 from ..data.encode import *
 from ..data.loaders import *
 from .provenance import *
@@ -192,15 +195,6 @@ def fresh_figures(
     if found is None or found.weights==weights_digest(learn.model): return found
     warnings.warn(f"the figures of the last epoch ({', '.join(found.figures)}) belong to other weights than those that "
                   "are saved: they are left out; call `learn.validate()` before, or pass `metrics=`")
-
-def threshold_text(
-    labels, # A `LabelSet`, or None
-) -> str: # Such as 'toxic 0.5, insult 0.35'; 'none' where no threshold decides
-    "From which score each class counts, and the calibration"
-    if labels is None or exclusive(labels.kind): shown = 'none'
-    else: shown = ', '.join(f'{k} {v:g}' for k,v in zip(labels, labels.thresholds))
-    calibration = getattr(labels, 'calibration', None)
-    return shown if calibration is None else f'{shown}; calibrated by {calibration.method}'
 
 def figure_records(
     learn, # A learner
@@ -373,17 +367,46 @@ def figures_part(
         note += f" Thresholds and calibration were others then ({o['thresholds']}), so figures of decisions differ now."
     return f'{table}\n\n{note}'
 
+# %% ../../nbs/71_train.export.ipynb #bc6d2bb9
+_heading = re.compile(r'^(#{1,6})(?= )', re.M)
+_fences = re.compile(r'(^```.*?^```[^\n]*$)', re.M|re.S)
+
+def nested_markdown(
+    text:str, # Markdown
+    level:int=3, # Of its highest heading
+) -> str: # Markdown
+    "`text` with headings that are not above `level`; code stays as it is"
+    pieces = _fences.split(text)
+    found = [len(o) for p in pieces[::2] for o in _heading.findall(p)]
+    down = max(0, level-min(found, default=level))
+    lower = lambda m: '#'*min(6, len(m[1])+down)
+    return ''.join(p if i%2 else _heading.sub(lower, p) for i,p in enumerate(pieces))
+
+def masked_markdown(
+    text:str, # Markdown
+) -> str: # Markdown
+    "`text` with stars in swear words and slurs, which do not make it bold"
+    stars = lambda a,b: starred_word(text[a:b]).replace('*', r'\*')
+    return apply_edits(text, [(a, b, stars(a, b)) for a,b in swear_spans(text)])
+
+# %% ../../nbs/71_train.export.ipynb #83bb5ae7
+def report_text(
+    o, # A report, what has `to_markdown`, or Markdown
+) -> str: # Markdown
+    "A report as it stands in a model card"
+    if hasattr(o, 'goal') or isinstance(o, Report): return masked_report(as_report(o)).to_markdown(level=3).strip()
+    return nested_markdown(masked_markdown(o if isinstance(o, str) else o.to_markdown())).strip()
+
 def reports_text(
     reports, # One report or several, or their Markdown
 ) -> str: # Markdown
-    "`reports` in words; a `TypeError` for what is no report"
-    if isinstance(reports, str): return reports.strip()
+    "`reports` in words, masked, with headings below those of a card; a `TypeError` for what is no report"
     reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
-    odd = [o for o in reports if not callable(getattr(o, 'to_markdown', None))]
+    odd = [o for o in reports if not (isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None)))]
     if odd:
         raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
                         "one or several in a list")
-    return '\n'.join(o.to_markdown() for o in reports).strip()
+    return '\n\n'.join(filter(None, map(report_text, reports)))
 
 # %% ../../nbs/71_train.export.ipynb #11ddda7e
 def model_card(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TransformerLoop', 'out_of_memory', 'say_in_parts', 'check_named', 'plain_vars', 'put_vars', 'as_before', 'rehearsal',
-           'n_rows', 'unwatched', 'without_files', 'is_trial', 'fit_guard']
+           'n_rows', 'last_pass', 'unwatched', 'without_files', 'is_trial', 'fit_guard']
 
 # %% ../../nbs/67_train.loop.ipynb #94651814
 import io,math,tempfile,warnings
@@ -255,12 +255,19 @@ def n_rows(
     "Rows of its Recorder"
     return len(getattr(getattr(learn, 'recorder', None), 'values', None) or ())
 
+def last_pass(
+    rec:Recorder, # After an epoch, or a pass over rows
+): # What `last_figures` and `recorder_names` read
+    "Names and row of the last pass; a stock Recorder has no others than those of its history"
+    return getattr(rec, 'last', None) or rec
+
 @patch
 def note_figures(self:TransformerLoop):
-    "Keep what the last row of the Recorder says, unless it is of a trial, or without validation"
+    "Keep what the last row of the last pass or epoch says, unless it is of a trial, or without validation"
     if self.is_dry or hasattr(self, 'lr_finder'): return
-    said = {k:v for k,v in last_figures(self.recorder).items() if math.isfinite(v)}
-    if not set(said) & set(recorder_names(self.recorder)[1]): return
+    rec = last_pass(self.recorder)
+    said = {k:v for k,v in last_figures(rec).items() if math.isfinite(v)}
+    if not set(said) & set(recorder_names(rec)[1]): return
     self.measured = Measured(said, len(self.dls.valid_ds), getattr(self, 'labels', None), weights_digest(self.model))
 
 # %% ../../nbs/67_train.loop.ipynb #f7a83435
@@ -281,9 +288,9 @@ def validate(self:TransformerLoop, ds_idx=1, dl=None, cbs=None):
     "fastai's `validate`: the loss and the metrics; not for callbacks that watch over training"
     if dl is None: check_has_rows(self.dls[ds_idx], 'validate')
     with unwatched(self, TrackerCallback, CSVLogger): res = super(TransformerLoop, self).validate(ds_idx, dl, cbs)
-    if not n_rows(self): return res
+    if not hasattr(self, 'recorder'): return res
     if dl is None and ds_idx==1: self.note_figures()
-    n = len(recorder_names(self.recorder)[1])
+    n = len(recorder_names(last_pass(self.recorder))[1])
     return res[-n:] if n else res
 
 # %% ../../nbs/67_train.loop.ipynb #67d89241

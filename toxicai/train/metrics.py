@@ -13,9 +13,11 @@ from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/61_train.metrics.ipynb #7dd4cee6
-import math
+import math,warnings
+from copy import copy
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from weakref import ref
 
 import numpy as np,pandas as pd,torch
@@ -328,9 +330,25 @@ def recorder_names(
     return names[:n_train],names[n_train:] if rec.valid_metrics else []
 
 # %% ../../nbs/61_train.metrics.ipynb #e41fc311
+_history = 'lrs iters losses values metric_names log n_before cancel_train cancel_valid start_epoch'.split()
+_names = 'metric_names train_metrics valid_metrics add_time'.split()
+
 class WholeRecorder(Recorder):
-    "fastai's Recorder with a value for every name in each row; NaN for what did not run"
+    "fastai's Recorder with a value for every name in each row, and with the history of the last fit"
     name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun
+    kept = None # The history that is put aside during a pass
+    last = None # Names and row of the last pass or epoch, as `last_figures` reads them
+    def before_fit(self):
+        "Begin anew; the history so far is put aside"
+        if vars(self).get('lrs'):
+            self.kept = {k:v for k,v in vars(self).items() if k in _history} | dict(smooth_loss=copy(self.smooth_loss))
+        super().before_fit()
+
+    def after_fit(self):
+        "A pass without a training batch leaves the history as it was"
+        if self.kept and not self.lrs: vars(self).update(self.kept)
+        self.kept = None
+
     def fill(self,
         n:int, # Values that the row should have, the number of the epoch among them
     ):
@@ -366,6 +384,7 @@ class WholeRecorder(Recorder):
         if self.rests: return
         self.fill(1+sum(map(len, recorder_names(self))))
         super().after_epoch()
+        self.last = SimpleNamespace(values=self.values[-1:], **{k:getattr(self, k) for k in _names})
 
 # %% ../../nbs/61_train.metrics.ipynb #efdbe5cd
 def last_figures(
