@@ -547,6 +547,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'toxicai.data.rows.innermost': ('data.rows.html#innermost', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.innermost_type': ('data.rows.html#innermost_type', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.name_classes': ('data.rows.html#name_classes', 'toxicai/data/rows.py'),
+                                   'toxicai.data.rows.name_in_messages': ('data.rows.html#name_in_messages', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.named_columns': ('data.rows.html#named_columns', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.named_levels': ('data.rows.html#named_levels', 'toxicai/data/rows.py'),
                                    'toxicai.data.rows.native_file': ('data.rows.html#native_file', 'toxicai/data/rows.py'),

@@ -112,7 +112,7 @@ def as_numbers(
     array = plain_array(array)
     if pa.types.is_null(array.type): return array.cast(pa.float64()),np.zeros(len(array), bool)
     if is_number_type(array.type):
-        x = array.cast(pa.float64())
+        x = array.cast(pa.float64(), safe=False) # whole numbers beyond 2**53 lose digits
         return pc.if_else(pc.is_nan(x), pa.scalar(None, pa.float64()), x),np.zeros(len(array), bool)
     if not is_text_type(array.type):
         return pa.nulls(len(array), pa.float64()),array.is_valid().to_numpy(zero_copy_only=False)

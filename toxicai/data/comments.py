@@ -479,8 +479,9 @@ def _made_somewhere(rows, cols, plan, path, how, **asked):
     "`_made`, in a temporary file where the cache takes none"
     try: return _made(rows, cols, plan, path, how, **asked)
     except OSError as e:
-        if disk_refusal(e) is None or path.parent!=cache_folder(): raise
-        path = not_kept(disk_refusal(e))
+        why,is_gone = disk_refusal(e),isinstance(e, FileNotFoundError) # `clear_cache` of another process
+        if path.parent!=cache_folder() or not (why or is_gone): raise
+        path = scratch_file() if is_gone else not_kept(why)
     with asks_for_room('tidy table', path, 'the data are as they were'):
         return _made(rows, cols, plan, path, how, **asked)
 

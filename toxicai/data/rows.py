@@ -7,10 +7,10 @@ __all__ = ['level_type', 'file_formats', 'packed_endings', 'split_kinds', 'forei
            'readable_columns', 'name_classes', 'innermost', 'stored_classes', 'innermost_type', 'class_types',
            'named_levels', 'named_columns', 'native_file', 'open_parquet', 'parquet_columns', 'parquet_batches',
            'open_arrow', 'arrow_columns', 'checked_batch', 'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat',
-           'file_format', 'unzipped', 'find_files', 'split_of', 'file_splits', 'damage_named', 'checked_reads',
-           'file_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted', 'series_array',
-           'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts',
-           'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
+           'file_format', 'unzipped', 'find_files', 'split_of', 'file_splits', 'name_in_messages', 'damage_named',
+           'checked_reads', 'file_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted',
+           'series_array', 'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes',
+           'dataset_parts', 'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
 
 # %% ../../nbs/46_data.rows.ipynb #08d2a677
 import csv,glob,hashlib,lzma,os,re,struct,tempfile,zipfile,zlib
@@ -349,8 +349,15 @@ def file_splits(
     return splits if None not in splits and len(set(splits))>1 else [None]*len(paths)
 
 # %% ../../nbs/46_data.rows.ipynb #9552dfac
-foreign_errors = (pa.ArrowException,ArithmeticError,LookupError,MemoryError,RuntimeError,UnicodeError,EOFError,OSError,csv.Error,
-                  struct.error,lzma.LZMAError,zipfile.BadZipFile,zlib.error) # What readers raise on bytes that nobody wrote
+foreign_errors = (pa.ArrowException,ArithmeticError,AttributeError,LookupError,MemoryError,RuntimeError,TypeError,
+                  UnicodeError,EOFError,OSError,csv.Error,struct.error,
+                  lzma.LZMAError,zipfile.BadZipFile,zlib.error) # What readers raise on bytes that nobody wrote
+
+def name_in_messages(
+    path:Path, # A file, or one inside of a zip archive
+) -> str: # Its name, behind that of the archive
+    "What messages call `path`"
+    return f'{path.parent.name}/{path.name}' if path.parent.is_file() else path.name
 
 @contextmanager
 def damage_named(
@@ -363,10 +370,10 @@ def damage_named(
     except (ValueError,*foreign_errors) as e:
         if type(e) is not ValueError:
             why = without_steering(' '.join(str(e).split()))[:160]
-            raise ValueError(f"{path.name!r} cannot be read{where()} ({type(e).__name__}: {why}): it is damaged, or is "
+            raise ValueError(f"{name_in_messages(path)!r} cannot be read{where()} ({type(e).__name__}: {why}): it is damaged, or is "
                              "not what its name says; fetch it again") from e
         if path.name in str(e) or repr(path.name)[1:-1] in str(e): raise
-        raise ValueError(f"{path.name!r}: {e}") from e
+        raise ValueError(f"{name_in_messages(path)!r}: {e}") from e
 
 def checked_reads(
     path:Path, # A file
