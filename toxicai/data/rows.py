@@ -8,7 +8,7 @@ __all__ = ['level_type', 'file_formats', 'packed_endings', 'split_kinds', 'forei
            'named_levels', 'named_columns', 'native_file', 'open_parquet', 'parquet_columns', 'parquet_batches',
            'open_arrow', 'arrow_columns', 'checked_batch', 'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat',
            'file_format', 'unzipped', 'find_files', 'split_of', 'file_splits', 'name_in_messages', 'damage_named',
-           'checked_reads', 'file_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted',
+           'checked_reads', 'read_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted',
            'series_array', 'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes',
            'dataset_parts', 'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
 
@@ -388,7 +388,7 @@ def checked_reads(
             yield name,n,batch
 
 # %% ../../nbs/46_data.rows.ipynb #00995d31
-def file_stamp(
+def read_stamp(
     path:Path, # A file
 ) -> tuple:
     "Another value when the file is another, or was changed"
@@ -397,11 +397,11 @@ def file_stamp(
 
 def check_stamp(
     path:Path, # A file
-    stamp:tuple, # Its `file_stamp` when it was opened
+    stamp:tuple, # Its `read_stamp` when it was opened
 ):
     "Raise where `path` was changed since"
     if path.exists() or zip_parts(path):
-        if file_stamp(path)==stamp: return
+        if read_stamp(path)==stamp: return
     raise ValueError(f"{path.name!r} was changed while it was read: read it again when it is complete")
 
 # %% ../../nbs/46_data.rows.ipynb #cdc7feea
@@ -434,7 +434,8 @@ def _same_columns(paths, how, notes):
     first,*rest = [_columns_of(o, how, notes) for o in paths]
     for o,cols in zip(paths[1:], rest):
         if set(cols)!=set(first):
-            raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has {some_names(first)}: "
+            raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has "
+                             f"{some_names(first)}: "
                              "expected the same in all files")
     return first
 
@@ -445,7 +446,8 @@ def _file_key(paths, how):
 def _read_files(columns=None, paths=(), splits=(), how=None, report=None, stamps=()):
     "Batches of several files, with a column `split` where their names say it"
     for path,split,stamp in zip(paths, splits, stamps):
-        for name,n,batch in checked_reads(path, file_format(path).batches(columns_within(columns, split), path, how, report)):
+        batches = file_format(path).batches(columns_within(columns, split), path, how, report)
+        for name,n,batch in checked_reads(path, batches):
             yield name,n,with_split(batch, split, columns)
         check_stamp(path, stamp)
 
@@ -457,13 +459,14 @@ def file_rows(
 ) -> Rows:
     "Rows of files of one of the `file_formats`"
     paths,how,report,notes = find_files(source),TextOptions(**options),Counter(),Counter()
-    stamps,key = [file_stamp(o) for o in paths],_file_key(paths, how)
+    stamps,key = [read_stamp(o) for o in paths],_file_key(paths, how)
     columns,mixed = readable_columns(_same_columns(paths, how, notes))
     splits = [None]*len(paths) if 'split' in columns else file_splits(paths)
     if splits[0]:
         columns['split'] = pa.string()
         notes['files whose names say their split'] += len(paths)
-    read,ask = partial(_read_files, paths=paths, splits=splits, how=how, report=report, stamps=stamps),file_format(paths[0]).hint
+    read = partial(_read_files, paths=paths, splits=splits, how=how, report=report, stamps=stamps)
+    ask = file_format(paths[0]).hint
     return Rows(str(source), columns, read, key, report, notes, in_memory=False, mixed=mixed,
                 hint=ask(paths[0], how) if ask else '')
 
