@@ -27,6 +27,7 @@ import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc,pyarrow.p
 from fastcore.meta import delegates
 from ..files import *
 from ..labels import without_steering
+from ..serve.network import file_stamp
 from ..tables import *
 from .textfiles import *
 
@@ -392,8 +393,7 @@ def read_stamp(
     path:Path, # A file
 ) -> tuple:
     "Another value when the file is another, or was changed"
-    o = os.stat(file_of(path))
-    return o.st_dev,o.st_ino,o.st_size,o.st_mtime_ns,o.st_ctime_ns
+    return file_stamp(os.stat(file_of(path)))
 
 def check_stamp(
     path:Path, # A file
