@@ -1,5 +1,5 @@
 "Every kind of source gives the same tidy comments; whatever is odd about one is an error with its row, or a repair with its count"
-import bz2,csv,gzip,json,lzma,os,subprocess,sys
+import bz2,csv,gzip,json,lzma,os,re,subprocess,sys,zipfile
 from pathlib import Path
 
 import datasets as hf
@@ -7,6 +7,7 @@ import numpy as np,pandas as pd,pyarrow as pa,pyarrow.parquet as pq,pytest
 from hypothesis import HealthCheck,given,settings,strategies as st
 from toxicai.data.load import *
 from toxicai.data.splits import *
+from toxicai.files import whole_file
 from toxicai.labels import *
 from toxicai.data.textfiles import *
 from toxicai.data.rows import *
@@ -157,13 +158,138 @@ def test_round_trip(tmp_path, rows):
 def test_facts_are_written_whole(tmp_path, monkeypatch):
     "A process that ends while it writes leaves no half of a file"
     write(tmp_path/'a.csv', 'csv')
-    whole,folder = Path.write_text,Path(hf.config.HF_DATASETS_CACHE)
-    def _dies(self, data, *args, **kwargs):
-        whole(self, data[:len(data)//2])
-        raise KeyboardInterrupt
-    monkeypatch.setattr(Path, 'write_text', _dies)
+    folder,put = Path(hf.config.HF_DATASETS_CACHE),os.replace
+    def _dies(a, b):
+        if str(b).endswith('.json'): raise KeyboardInterrupt
+        put(a, b)
+    monkeypatch.setattr(os, 'replace', _dies)
     with pytest.raises(KeyboardInterrupt): load_comments(tmp_path/'a.csv')
     assert [*folder.rglob('*.arrow')] and not [*folder.rglob('*.json'), *folder.rglob('*.part')]
+    monkeypatch.undo()
+    assert len(load_comments(tmp_path/'a.csv'))==6
+
+def middle(b): return b[:len(b)//2]+bytes([b[len(b)//2]^4])+b[len(b)//2+1:]
+cache_damage = {'empty':lambda b: b'', 'cut':lambda b: b[:len(b)//2], 'end cut':lambda b: b[:-8], 'a flipped bit':middle, 'zeros':lambda b: bytes(len(b)), 'more':lambda b: b+b'x',
+                'a list':lambda b: b'[]', 'nested':lambda b: b'['*10**5, 'old facts':lambda b: b'{"report":{},"labels":null}', 'other facts':lambda b: b.replace(b'insult', b'insane')}
+
+@pytest.mark.parametrize('ending', ['arrow','json'])
+@pytest.mark.parametrize('how', cache_damage)
+def test_damaged_cache(how, ending, tmp_path):
+    "Made anew, and whole afterwards"
+    write(tmp_path/'a.csv', 'csv')
+    first = load_comments(tmp_path/'a.csv')
+    (path,) = cache_folder().glob(f'*.{ending}')
+    whole = path.read_bytes()
+    path.write_bytes(cache_damage[how](whole))
+    again = load_comments(tmp_path/'a.csv')
+    check(again)
+    assert path.read_bytes()==whole and again.report==first.report and again.labels==first.labels
+
+def test_same_size_and_time(tmp_path):
+    "Another content is another table: a file, a member of a zip archive, a saved data set"
+    path,at = tmp_path/'a.csv',(10**18,10**18)
+    def _file(text): path.write_text(f'text,toxic\n{text},1\nother,0\n')
+    def _zip(text):
+        with zipfile.ZipFile(tmp_path/'a.zip', 'w') as z: z.writestr('b.csv', f'text,toxic\n{text},1\nother,0\n')
+    for source,put in ((path, _file), (tmp_path/'a.zip', _zip)):
+        for text in ('one','two'):
+            put(text)
+            os.utime(source, ns=at)
+            assert load_comments(source)['text'][:]==[text,'other']
+    for text in ('one','two'):
+        ds = hf.Dataset.from_dict(dict(text=[text,'other'], toxic=[1,0]))
+        ds._fingerprint = 'same'
+        ds.save_to_disk(str(tmp_path/text))
+        assert load_comments(tmp_path/text)['text'][:]==[text,'other']
+
+@pytest.mark.skipif(os.name=='nt', reason='no modes of files')
+def test_cache_is_private(tmp_path, monkeypatch):
+    "Folder and files, under a lax umask and in a folder that was open before; temporary ones too"
+    monkeypatch.setattr(hf.config, 'HF_DATASETS_CACHE', tmp_path/'cache')
+    (tmp_path/'cache/toxicai').mkdir(parents=True, mode=0o777)
+    write(tmp_path/'a.csv', 'csv')
+    old = os.umask(0)
+    try: load_comments(tmp_path/'a.csv'),write_arrow(iter([pa.RecordBatch.from_pydict({'n':[1]})]), scratch_file())
+    finally: os.umask(old)
+    modes = {o.suffix:o.stat().st_mode&0o777 for o in [cache_folder(), *cache_folder().iterdir(), *scratch_file().parent.iterdir()]}
+    assert modes=={'':0o700, '.arrow':0o600, '.json':0o600} and scratch_file().parent.stat().st_mode&0o777==0o700
+
+def test_clear_cache_leaves_others(tmp_path):
+    "What has another name, and what a process writes at this moment"
+    write(tmp_path/'a.csv', 'csv')
+    load_comments(tmp_path/'a.csv')
+    names = {'notes.json','mine.arrow','x.part'}
+    for o in names: (cache_folder()/o).write_text('mine')
+    dead = cache_folder()/('0'*24+'.arrow-'+'1'*32+'.part')
+    dead.write_bytes(b'left')
+    with whole_file(cache_folder()/('0'*24+'.arrow')) as part:
+        if os.name!='nt': dead.write_bytes(b'left')
+        clear_cache()
+        assert part.exists() and {o.name for o in cache_folder().iterdir()}==names|{part.name}
+
+refusing = """
+import os,resource,signal,sys,warnings
+from pathlib import Path
+warnings.simplefilter('always')
+from toxicai.data.comments import *
+from toxicai.data.load import load_comments
+how,path = sys.argv[1:]
+folder = cache_folder()
+folder.mkdir(parents=True)
+if how=='read-only': folder.chmod(0o500)
+if how=='a file': folder.rmdir(), folder.write_text('')
+if os.getuid()==0: os.chmod(folder.parent.parent, 0o777), os.chown(folder, 65534, 65534), os.chown(folder.parent, 65534, 65534), os.setegid(65534), os.seteuid(65534)
+if how=='full': resource.setrlimit(resource.RLIMIT_FSIZE, (20_000,20_000))
+try: print(len(load_comments(path)))
+except OSError as e: print(type(e).__name__, e)
+"""
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name=='nt', reason='no limits of files')
+@pytest.mark.parametrize('how, match', [('read-only', "^.*2000\n"), ('a file', "^.*2000\n"), ('full', 'OSError no tidy table could be written .*Make room')])
+def test_cache_takes_nothing(how, match, tmp_path, tmp_path_factory):
+    "An ordinary user's read-only folder, a file in its place, a full disk: a table for this process with a warning, or what to do"
+    import tempfile
+    with tempfile.TemporaryDirectory(dir='/tmp') as home:
+        os.chmod(home, 0o777)
+        (Path(home)/'a.csv').write_text('text,toxic\n'+'a comment of some length,1\nb,0\n'*1000)
+        env = {**os.environ, 'HF_DATASETS_CACHE':f'{home}/cache', 'TMPDIR':home, 'HOME':home}
+        res = subprocess.run([sys.executable, '-c', refusing, how, f'{home}/a.csv'], capture_output=True, text=True, env=env)
+    assert re.search(match, res.stdout, re.M), (res.stdout,res.stderr[-2000:])
+    assert 'is not kept for the next time' in res.stderr and 'HF_DATASETS_CACHE' in res.stderr
+
+together = """
+import os,random,sys,time
+from toxicai.data.comments import *
+from toxicai.data.load import load_comments
+rng,end = random.Random(int(sys.argv[1])),time.time()+4
+while time.time()<end:
+    c = load_comments(sys.argv[2])
+    assert len(c)==2000 and c['text'][1998:]==['a comment','b'] and list(c.labels)==['toxic'], c
+    how = rng.random()
+    if how<.2: clear_cache()
+    elif how<.4:
+        for o in [*cached_files()][:1]:
+            if o.suffix!='.part' and o.exists(): open(o, 'wb').close() if o.suffix=='.json' else o.unlink(missing_ok=True)
+"""
+
+@pytest.mark.slow
+def test_processes_on_one_cache(tmp_path):
+    "Two read and write the same table while both clear and damage it"
+    (tmp_path/'a.csv').write_text('text,toxic\n'+'a comment,1\nb,0\n'*1000)
+    env = {**os.environ, 'HF_DATASETS_CACHE':str(tmp_path/'cache')}
+    jobs = [subprocess.Popen([sys.executable, '-W', 'ignore', '-c', together, str(i), str(tmp_path/'a.csv')], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for i in range(2)]
+    said = [o.communicate()[1] for o in jobs]
+    assert not any(o.returncode for o in jobs), said
+
+def test_names_of_columns_on_a_terminal(tmp_path):
+    "Shown as escapes, in one line each"
+    odd = 'no\x1b]0;x\x07te\u202e'
+    df = pd.DataFrame({'text':['a','b'], 'toxic':[0,1], odd:['x','y'], 'two\nlines':['x','y']})
+    c = load_comments(df)
+    assert not set(repr(c))&{'\x1b','\x07','\u202e'} and '\\x1b' in repr(c) and '\x1b' not in c._repr_html_()
+    df = df.rename(columns={'toxic':odd, odd:'toxic'}).assign(toxic=[0,1])
+    with pytest.raises(ValueError, match=r"class name 'no\\x1b.* holds '\\x1b'"): load_comments(df.assign(**{odd:[0,1]}), label_cols=['toxic',odd])
 
 def test_clear_cache(tmp_path, monkeypatch):
     "Tables and facts go, other data sets stay, and tables come back"
