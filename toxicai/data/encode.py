@@ -12,7 +12,6 @@ from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/54_data.encode.ipynb #23f50abf
-import warnings
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -160,8 +159,8 @@ def report_cut(
     if tfm.reported or not tfm.seen.cut: return
     tfm.reported = True
     enc,seen = tfm.encoder,tfm.seen
-    warnings.warn(f"{seen.cut:,} of {seen.texts:,} texts are longer than `max_length={enc.max_length}` tokens "
-                  f"and are cut (`cut={enc.cut!r}`): {seen.lost/seen.tokens:.1%} of all tokens are lost", stacklevel=2)
+    warn_in_line(f"{seen.cut:,} of {seen.texts:,} texts are longer than `max_length={enc.max_length}` tokens "
+                 f"and are cut (`cut={enc.cut!r}`): {seen.lost/seen.tokens:.1%} of all tokens are lost")
 
 def encoded_texts(
     tfm:EncodeTfm, # What encodes

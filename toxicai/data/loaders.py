@@ -11,12 +11,13 @@ __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'TransformerTextBlock', 
            'label_sides', 'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/56_data.loaders.ipynb #5a0498d2
-import math,warnings
+import math
 from collections.abc import Mapping
 from inspect import signature
 
 import datasets as hf,numpy as np,pandas as pd,torch
 from fastai.data.all import *
+from ..quiet import *
 from ..labels import *
 from ..strings import *
 from ..tables import *
@@ -113,8 +114,8 @@ def comment_sides(
     res = row_sides(words)
     if res.notna().any(): return res
     found = sorted(set(words.astype(str).str.lower()))
-    warnings.warn(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: "
-                  "pass `splitter`, or rows are drawn at random")
+    warn_in_line(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: "
+                 "pass `splitter`, or rows are drawn at random")
 
 # %% ../../nbs/56_data.loaders.ipynb #ef4a5fad
 def trainable(
@@ -126,9 +127,9 @@ def trainable(
     used = sides.isin(['train','validation']).to_numpy()
     if not used.all():
         splits = sorted(set(comments.to_frame()[comments.split_col].astype(str)[~used]))
-        warnings.warn(f"{(~used).sum()} rows of {', '.join(map(repr, splits))} are left out: "
-                      "training uses 'train' and 'validation'; "
-                      "`test_dl(comments.part(...), with_labels=True)` evaluates on others")
+        warn_in_line(f"{(~used).sum()} rows of {', '.join(map(repr, splits))} are left out: "
+                     "training uses 'train' and 'validation'; "
+                     "`test_dl(comments.part(...), with_labels=True)` evaluates on others")
     sides = sides[used].to_numpy()
     return comments.select(used),sides if len(set(sides))==2 else None
 
@@ -177,9 +178,9 @@ def warn_of_copies(
     train,valid = [groups[list(o)] for o in sides]
     n = np.isin(valid, train).sum()
     if n:
-        warnings.warn(f"{n} of {len(valid)} validation texts are in the training rows too, but for case, spaces and "
-                      "punctuation: scores will measure memory; drop them, or leave the split to `valid_pct`, "
-                      "which keeps copies on one side")
+        warn_in_line(f"{n} of {len(valid)} validation texts are in the training rows too, but for case, spaces and "
+                     "punctuation: scores will measure memory; drop them, or leave the split to `valid_pct`, "
+                     "which keeps copies on one side")
 
 # %% ../../nbs/56_data.loaders.ipynb #ae48b9a9
 def training_split(
@@ -194,8 +195,8 @@ def training_split(
     known = data.labelled()
     n_gone = len(data.df)-len(known)
     if n_gone:
-        warnings.warn(f"{n_gone} of {len(data.df)} rows have no label in {data.cols[0]!r} and are left out: "
-                      "a single label that is missing teaches nothing")
+        warn_in_line(f"{n_gone} of {len(data.df)} rows have no label in {data.cols[0]!r} and are left out: "
+                     "a single label that is missing teaches nothing")
     if valid_col is not None: check_columns(data.df, [valid_col])
     if splitter is None:
         sides = split_known(data, known, valid_pct, valid_col, seed)
@@ -301,8 +302,8 @@ def read_comments_file(
     df = rows_frame(rows, cols)
     n = sum(int((df[o]=='').sum()) for o in text_cols)
     if n:
-        warnings.warn(f"{n} of {len(df)} texts of {rows.name} are empty: training takes them as they are; "
-                      "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
+        warn_in_line(f"{n} of {len(df)} texts of {rows.name} are empty: training takes them as they are; "
+                     "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
     return df
 
 # %% ../../nbs/56_data.loaders.ipynb #ac506bb3
@@ -584,8 +585,8 @@ def check_dls(
     for side,tl in label_sides(dls):
         if kind=='regression': check_no_gaps(tl, side)
         elif (missing := [o for o in names if o not in classes_seen(tl, names)]):
-            warnings.warn(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
-                          "use another split or more data")
+            warn_in_line(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
+                         "use another split or more data")
 
 def check_no_gaps(
     tl, # `TfmdLists` of numbers

@@ -10,13 +10,13 @@ __all__ = ['goal_examples', 'bounded_goals', 'GoalParts', 'BestCut', 'trouble_me
            'relative_cost']
 
 # %% ../../nbs/34_judge.thresholds.ipynb #af1bfe4e
-import warnings
 from collections import namedtuple
 from copy import copy
 from dataclasses import dataclass
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
+from ..quiet import *
 from ..probabilities import *
 from ..labels import *
 from ..tables import *
@@ -253,7 +253,7 @@ def best_threshold(
     goal,cuts = Goal(metric, beta),Cuts(t, p)
     best = best_cut(cuts, goal)
     for kind,what in cut_troubles(cuts, goal, best).items():
-        if what: warnings.warn(trouble_messages[kind].format(goal=goal, what=what))
+        if what: warn_in_line(trouble_messages[kind].format(goal=goal, what=what))
     return best.threshold
 
 # %% ../../nbs/34_judge.thresholds.ipynb #96567d28
@@ -360,14 +360,14 @@ def _warn_tuned(rows, goal, cross_fit):
     "One warning for each kind of trouble, with the names of the classes"
     flat = [k for k,o in rows.items() if 'troubles' not in o]
     if flat:
-        warnings.warn(f"{', '.join(flat)}: the annotated rows are all yes or all no, the threshold stays; "
-                      "tune on more data")
+        warn_in_line(f"{', '.join(flat)}: the annotated rows are all yes or all no, the threshold stays; "
+                     "tune on more data")
     both = {k:o for k,o in rows.items() if 'troubles' in o}
     for kind,message in trouble_messages.items():
         what = ', '.join(f"{k} ({o['troubles'][kind]})" for k,o in both.items() if o['troubles'][kind])
-        if what: warnings.warn(message.format(goal=goal, what=what))
+        if what: warn_in_line(message.format(goal=goal, what=what))
     halved = [k for k,o in both.items() if cross_fit and 'after' not in o]
-    if halved: warnings.warn(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
+    if halved: warn_in_line(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
 
 # %% ../../nbs/34_judge.thresholds.ipynb #81e21cc7
 def class_table(
