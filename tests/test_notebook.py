@@ -52,6 +52,7 @@ before = mine()
 """
 learnt = """
 df = pd.read_csv(sample_csv())[:160]
+df['comment'] = df.comment.str[:40]
 labels = ['toxic','insult']
 dls = ToxicityDataLoaders.from_df(df, tiny_checkpoint('bert'), text_col='comment', label_cols=labels, bs=32)
 learn = toxicity_learner(dls)

@@ -14,6 +14,7 @@ from string import ascii_lowercase,digits
 import numpy as np,pandas as pd,torch
 from tokenizers import Tokenizer,decoders,models,normalizers,pre_tokenizers,processors,trainers
 from transformers import AutoConfig,AutoModel,PreTrainedTokenizerFast
+from .quiet import *
 
 # %% ../nbs/97_test_utils.ipynb #9eae3803
 _rude = ["you are an idiot", "what a stupid thing to say", "shut up you moron", "this is crap and so are you",
@@ -136,6 +137,6 @@ def tiny_checkpoint(
     atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0) # the same weights in every process
-        AutoModel.from_config(tiny_config(arch)).save_pretrained(path)
+        with quiet_transformers(): AutoModel.from_config(tiny_config(arch)).save_pretrained(path)
     tiny_tokenizer(archs[arch][0]).save_pretrained(path)
     return path

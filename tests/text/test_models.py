@@ -130,3 +130,20 @@ def test_numbers(tmp_path):
     path = checkpoint(tmp_path/'a', ['LABEL_0'], 'regression')
     assert torch.equal(load_transformer(path, ['score'], 'regression').classifier.weight, load_transformer(path, ['LABEL_0'], 'regression').classifier.weight)
     with pytest.warns(UserWarning, match='replaced by a new one'): load_transformer(checkpoint(tmp_path/'b', ['civil','rude'], single), ['score'], 'regression')
+
+def test_what_is_new(tmp_path, capsys, recwarn):
+    "A new head is a line, once; a body with holes is a warning, its pooler none; nothing comes on stderr"
+    from transformers import AutoModel
+    model = AutoModel.from_pretrained(tiny_checkpoint('bert'))
+    weights = {k:v for k,v in model.state_dict().items() if 'pooler' not in k}
+    model.save_pretrained(tmp_path/'whole', state_dict=weights)
+    model.save_pretrained(tmp_path/'holes', state_dict={k:v for k,v in weights.items() if 'layer.0.output.dense' not in k})
+    capsys.readouterr()
+    for pooling in ('own','mean'):
+        for _ in range(2): load_transformer(tmp_path/'whole', ['rude',f'threat {pooling}'], pooling=pooling)
+        shown = capsys.readouterr()
+        assert shown.out==f"new head for ['rude', 'threat {pooling}']: it has to be trained\n" and shown.err==''
+        assert not [o for o in recwarn.list if 'lacks' in str(o.message)]
+    for pooling in ('own','mean'):
+        with pytest.warns(UserWarning, match='lacks 2 weights of the network, such as .*dense'):
+            load_transformer(tmp_path/'holes', ['rude','threat'], pooling=pooling)

@@ -155,6 +155,29 @@ def test_one_warning_per_fit():
     assert shown['roc_auc']==pytest.approx(np.mean([shown['roc_auc toxic'],shown['roc_auc insult']]))
 
 @pytest.mark.filterwarnings('ignore:no (training|validation) text')
+def test_warning_where_figures_are_seen(monkeypatch):
+    "Predictions compute no metric and keep the history; a fine-tuning is one fit; a second learner of the same rows says nothing"
+    computed,value = [],MaskedMetric.value.fget
+    monkeypatch.setattr(MaskedMetric, 'value', property(lambda self: computed.append(1) or value(self)))
+    def said(f):
+        with warnings.catch_warnings(record=True) as w, first.no_bar(), first.no_logging():
+            warnings.simplefilter('always')
+            f()
+        return [(o.filename,str(o.message)) for o in w if 'one side only' in str(o.message)]
+    first = learner(label_metrics('roc_auc, f1'), 44)
+    found = said(lambda: first.fine_tune(2))
+    assert len(found)==1 and found[0][0]=='toxicai' and computed
+    computed.clear()
+    losses,rows = list(first.recorder.losses),list(first.recorder.values)
+    for f in (first.get_preds, first.show_results, lambda: first.classify(['a','b'])): assert said(f)==[]
+    assert not computed and first.recorder.losses==losses and first.recorder.values==rows
+    assert said(first.validate)==[] and computed and said(first.dry_run)==[]
+    assert len(said(lambda: first.fit(1)))==1
+    second = learner(label_metrics('roc_auc, f1'), 44)
+    assert said(lambda: second.fit(1))==[]
+    assert len(said(lambda: learner(label_metrics('roc_auc, f1'), 48).fit(1)))==1 # other rows
+
+@pytest.mark.filterwarnings('ignore:no (training|validation) text')
 def test_recorder_is_get_preds():
     "The columns are the figures of what `get_preds` gives, at the thresholds of the labels, also after they change"
     learn = learner(label_metrics('roc_auc, log_loss, f1, f1_micro, mcc', ['toxic','insult'], per_label=True))
