@@ -185,3 +185,8 @@ def test_columns_of_classes():
         cols = [f'{k}{o}' for k in found for o in ('','_flag','_logit')]+['text','truncated']
         assert len(set(cols))==len(cols) and all(a.startswith(b) for a,b in zip(found, names))
     assert columns_of_classes(['toxic','insult'], ['text'], ['','_flag'])==['toxic','insult']
+
+@pytest.mark.parametrize('names,want', [(['insult','misc'], 'misc'), (['hate','untoxic'], 'untoxic'), (['left','right'], 'left'), (['obscene','unsure','threat'], 'unsure')])
+def test_line_to_paste(names, want):
+    "The message never proposes a class that is known as harm where there is another"
+    with pytest.raises(ValueError, match=f"`clean='{want}'`"): LabelSet(names, 'single').check_clean()

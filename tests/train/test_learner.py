@@ -207,6 +207,20 @@ def test_best_weights_of_other_classes(tmp_path):
     stock.save('stock')
     with pytest.warns(UserWarning, match="'stock' does not say"): a.load('stock')
 
+@pytest.mark.parametrize('lora', [None,2])
+def test_other_network(lora):
+    "A network in the place of another keeps its names; what is for other classes is refused, and the old one stays"
+    if lora: pytest.importorskip('peft')
+    def new(*cols, **kwargs): return toxicity_learner(loaders(label_cols=list(cols), data=df.assign(rude=df.insult), **kwargs), lora=lora)
+    a,own = new('toxic','insult'),new('insult','toxic', vocab=['toxic','insult']).model
+    for b in (new('insult','toxic'), new('toxic','rude'), new('toxic')):
+        mine = b.model
+        with pytest.raises(ValueError, match=r"the network has the outputs \['toxic', 'insult'\]"): b.model = a.model
+        assert b.model is mine and len(b.model.state_dict())
+    a.model = own
+    with a.no_bar(),a.no_logging(): a.fit(1)
+    assert a.model is own and copy.deepcopy(a).model is not own and classified(a).shape==(3,3)
+
 plain = [('label', nn.CrossEntropyLoss(), 'softmax'), ('label', nn.CrossEntropyLoss(label_smoothing=.1, weight=torch.tensor([1.,2.])), 'softmax'), ('label', F.cross_entropy, 'softmax'),
          ('label', lambda x,y,reduction='mean': F.nll_loss(x.log_softmax(-1), y, reduction=reduction), 'softmax'),
          (['toxic','insult'], nn.BCEWithLogitsLoss(), 'sigmoid'), (['toxic','insult'], F.binary_cross_entropy_with_logits, 'sigmoid'), (['toxic','insult'], nn.MultiLabelSoftMarginLoss(), 'sigmoid')]

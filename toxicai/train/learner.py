@@ -296,6 +296,18 @@ def dls(self:TransformerLearner, dls):
         check_row_weights(dls, self.loss_func)
     vars(self)['dls'] = dls
 
+# %% ../../nbs/68_train.learner.ipynb #a7f9b229
+@patch(as_prop=True)
+def model(self:TransformerLearner):
+    "The network; another one for the same classes can be set"
+    return vars(self).get('model')
+
+@patch(set_prop=True)
+def model(self:TransformerLearner, model):
+    "Set a network whose outputs are the classes of the loaders"
+    if '_labels' in vars(self): check_outputs(self.dls, model)
+    vars(self)['model'] = model
+
 # %% ../../nbs/68_train.learner.ipynb #f8fcf8d6
 @patch
 def _bn_bias_state(self:TransformerLearner, with_bias):
