@@ -207,7 +207,8 @@ def check_plan(
 # %% ../../nbs/84_runs.sweeps.ipynb #11d0d1a1
 # States of runs, and what W&B's engine calls them
 engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed')
-_run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool)
+_run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool,
+                  seconds=(int,float,type(None)), error=(str,type(None)))
 
 def is_run(
     o, # Anything
@@ -217,8 +218,8 @@ def is_run(
     def _figures(d): return isinstance(d, dict) and all(isinstance(v, (int,float)) for v in d.values())
     if not isinstance(o, dict) or not is_whole(o.get('number'), number, number): return False
     if not isinstance(o.get('state'), str) or o['state'] not in engine_states: return False
-    if not all(isinstance(o[k], v) for k,v in _run_parts.items() if k in o): return False
-    return all(map(_figures, [o.get('final', {}), *o.get('history', [])]))
+    if not all(k in o and isinstance(o[k], v) for k,v in _run_parts.items()): return False
+    return all(map(_figures, [o['final'], *o['history']]))
 
 def read_runs(
     folder, # Folder of a sweep
@@ -658,7 +659,9 @@ def results(self:Sweep) -> pd.DataFrame: # A row for each `number`: `state`, set
     runs = self.runs
     order = self.ranked(runs)
     rest = [o for o in runs if o not in order]
-    def _row(o): return dict(number=o['number'], state=o['state'], **o['config'], **o['final'], seconds=o['seconds'])
+    def _row(o):
+        own = {k:o[k] for k in ('number','state')}
+        return {**own, **o['config'], **o['final'], **own, 'seconds':o['seconds']}
     return pd.DataFrame([_row(o) for o in order+rest]).set_index('number') if runs else pd.DataFrame()
 
 # %% ../../nbs/84_runs.sweeps.ipynb #7b23b1a6
