@@ -537,7 +537,8 @@ bad_info = dict(
     object_arg=set_in('call','args','lr', to={'object':'os.system'}), batch=set_in('position','batch', to=10**12), minus=set_in('position','batch', to=-1),
     n_batch=lambda i: i['position'].update(batch=9, n_batch=9), epoch=set_in('position','epoch', to=2), real=set_in('position','epoch', to=0.5), true=set_in('position','fit', to=True), text=set_in('position','n_batch', to='4'), more=set_in('evil', to=1),
     less=lambda i: i.pop('versions'), date=set_in('time', to='2024-05-01'), infinite=set_in('time', to=float('inf')), finished=set_in('finished', to='no'), every=set_in('every', to=0), sha=set_in('sha256', to='../x'),
-    long=set_in('run', to='x'*10_000), version=set_in('format', to=2), names=set_in('call','cbs', to=[1]))
+    long=set_in('run', to='x'*10_000), version=set_in('format', to=2), names=set_in('call','cbs', to=[1]),
+    no_count=set_in('call','args','n_epoch', to=None), text_count=set_in('call','args','n_epoch', to='2'), part_count=set_in('call','args','n_epoch', to=1.5))
 
 @pytest.mark.parametrize('name', bad_info)
 def test_hostile_info(name, good, tmp_path):
@@ -551,7 +552,18 @@ def optimizer(f):
     "`f` on the state of the optimizer"
     return lambda s: f(s['opt'])
 
+def moments(f):
+    "`f` on what the optimizer keeps of its first weight, where that is torch's"
+    def _f(o):
+        assert isinstance(o['state'], dict) and o['state']
+        f(next(iter(o['state'].values())))
+    return optimizer(_f)
+
+def first_group(**kw): return optimizer(lambda o: o['param_groups'][0].update(kw))
+
 bad_state = dict(
+    step=moments(lambda o: o.update(step=torch.zeros(3))), step_text=moments(lambda o: o.update(step='3')), moment_number=moments(lambda o: o.update(exp_avg=1)), moment_shape=moments(lambda o: o.update(exp_avg_sq=torch.zeros(3))),
+    moment_ints=moments(lambda o: o.update(exp_avg=o['exp_avg'].long())), no_moments=optimizer(lambda o: o['state'].update({0:None})), betas=first_group(betas=(.9,)), betas_text=first_group(betas=('x','y')), eps=first_group(eps=None), switch=first_group(amsgrad='yes'),
     path=set_in('learn','path', to='/x'), model_dir=set_in('learn','model_dir', to='/x'), counter=set_in('learn','train_iter', to='3'), less=lambda s: s['learn'].pop('epoch'), huge=set_in('learn','epoch', to=2**70), pct=set_in('learn','pct_train', to=float('nan')),
     tokens=set_in('learn','max_tokens', to=0), cb=set_in('cbs','recorder 0','learn', to=None), cb_method=set_in('cbs','recorder 0','after_batch', to=1), cb_list=set_in('cbs','recorder 0', to=[]), cbs=set_in('cbs', to=None), metric=set_in('metrics', to=[{'func':1}]),
     weights=lambda s: s['model'].popitem(), shape=lambda s: s['model'].update({next(iter(s['model'])):torch.zeros(1)}), dtype=lambda s: s['model'].update({k:v.double() for k,v in s['model'].items()}), model=set_in('model', to=[]),

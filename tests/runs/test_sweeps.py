@@ -242,6 +242,9 @@ def test_plan_in_the_folder(tmp_path):
 bad_runs = ['[]','{}','{"number": 2, "state": "finished"}','{"number": 1, "state": "fine"}','{"number": true, "state": "failed"}','{"number": 1, "state": ["failed"]}','not json','['*100_000,
     '{"number": 1, "state": "failed", "config": []}','{"number": 1, "state": "failed", "final": {"valid/f1": "1"}}','{"number": 1, "state": "failed", "history": [1]}','{"number": 1, "state": "failed", "kept": 1}','\u00ff']
 
+whole_run = dict(number=1, config={}, tries=1, state='failed', history=[], final={}, seconds=None, error=None, kept=False)
+bad_runs += [json.dumps({k:v for k,v in whole_run.items() if k!=o}) for o in whole_run] + [json.dumps({**whole_run, k:v}) for k,v in (('seconds','1'),('error',1),('config',None))]
+
 @pytest.mark.parametrize('line', bad_runs)
 def test_hostile_runs(tmp_path, line):
     "What is no record of a sweep is one kind of error, and stays"
@@ -250,6 +253,13 @@ def test_hostile_runs(tmp_path, line):
     for f in (lambda: Sweep(s.folder).results(), lambda: Sweep(s.folder).best_learner(), lambda: swept(tmp_path, count=2)):
         with pytest.raises(SettingError, match='not written by a sweep'): f()
     assert (s.folder/'runs.jsonl').read_text(encoding='latin-1')==line
+
+def test_settings_named_as_columns(tmp_path):
+    "A record whose settings are called as the table's own columns does not stop it"
+    s = swept(tmp_path, count=1)
+    (s.folder/'runs.jsonl').write_text(json.dumps({**whole_run, 'config':{'number':5, 'seconds':'x'}, 'final':{'state':1.}})+'\n')
+    row = Sweep(s.folder).results().reset_index().iloc[0]
+    assert (row['number'],row['state'])==(1,'failed')
 
 def test_quotes_are_private(tmp_path):
     "An error may quote a comment: the record is for its owner alone"
