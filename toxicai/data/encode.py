@@ -160,7 +160,8 @@ def take_language(
     lang = data_language(some_texts(tl))
     if lang not in (*languages, 'und'):
         warnings.warn(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
-                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'", stacklevel=2)
+                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'",
+                      stacklevel=2)
     tfm.encoder = copy(tfm.encoder)
     tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
 
