@@ -134,3 +134,75 @@ def test_own_cases():
     rep = learn.behaviour_report('insult', pd.DataFrame(dict(kind='k', text=['a','b'], expected=[True,False])))
     assert rep.label=='insult' and rep.table.n.tolist()==[1,1]
     with pytest.raises(ValueError, match='has no'): learn.behaviour_report(cases=pd.DataFrame(dict(kind=['k'], text=['a'])))
+
+# Languages
+
+def test_spanish():
+    "As many comments of each kind as in English, in the same order, none twice, none English"
+    from toxicai.text.language import data_language,text_languages
+    es,en = behaviour_cases(lang='es'),behaviour_cases()
+    assert es.kind.tolist()==en.kind.tolist() and es.expected.tolist()==en.expected.tolist()
+    assert not es.text.map(text_key).duplicated().any() and not set(es.text) & set(en.text)
+    groups = near_duplicates(es.text.tolist(), 0.6)
+    assert not [es.text[groups==g].tolist() for g,n in Counter(groups).items() if n>1]
+    for o in es.text: assert o==o.strip() and '  ' not in o and 15<len(o)<120 and not re.search(r'[|\t\n<>]', o), o
+    assert data_language(es.text)=='es' and text_languages(es.text).count('en')<5
+
+@pytest.mark.parametrize('label, flagged, left', [('toxic', 19, 36), ('OFP', 5, 35), ('OFG', 13, 35), (['OFP','OFG'], 19, 36), ('hs', 14, 36), (['hate','identity_attack'], 14, 36), (['OFG','hate'], 13, 35)])
+def test_answers(label, flagged, left):
+    answers = answers_for(label)
+    assert (sum(answers.values()),len(answers))==(flagged,left)
+    assert behaviour_cases(label, 'es').expected.sum()==10*flagged
+
+@pytest.mark.parametrize('label', ['NOE','profanity','threat','sexual_explicit',['OFP','NOE']])
+def test_no_answers(label):
+    with pytest.raises(ValueError, match='pass `cases` of your own'): behaviour_cases(label)
+
+def test_language_from_outside(monkeypatch):
+    import toxicai.judge.behaviour as room
+    mine = pd.DataFrame(dict(kind=['calm disagreement','insult of a person','contempt'], text=['Das sehe ich anders.','Du bist ein Vollidiot.','Ich verachte Frauen.'], note='x'))
+    monkeypatch.setitem(room.behaviour_tables, 'de', mine)
+    assert behaviour_cases('OFP', 'de').expected.tolist()==[False,True,False] and list(behaviour_cases(lang='de'))==['kind','text','expected']
+    with pytest.raises(ValueError, match=r"expected one of \['en', 'es', 'de'\]"): behaviour_cases(lang='fr')
+    df = pd.DataFrame(dict(text=[f'{o} {i}' for i,o in enumerate(['Der Zug kam heute wieder zu spät','Du bist doch wirklich zu dumm dafür']*12)], label=['ok','toxic']*12))
+    learn = toxicity_learner(ToxicityDataLoaders.from_df(df, tiny_checkpoint(), bs=8))
+    learn.remove_cb(ProgressCallback)
+    assert learn.behaviour_report().table.n.sum()==3
+    monkeypatch.delitem(room.behaviour_tables, 'de')
+    with pytest.raises(ValueError, match="no check list for 'de', and the texts are in 'de'"): learn.behaviour_report()
+    assert learn.behaviour_report(lang='es').table.n.sum()==360
+    for bad,match in [(mine[['text']], 'rows with `kind` and `text`'), (mine[:0], 'has 0 rows'), (mine.assign(kind='spam'), r"the kinds \['spam'\]")]:
+        monkeypatch.setitem(room.behaviour_tables, 'de', bad)
+        with pytest.raises(ValueError, match=match): behaviour_cases(lang='de')
+
+def spanish_learner(n=40, **kwargs):
+    texts = ['eres un idiota y nadie te quiere','no estoy de acuerdo con el artículo','esos extranjeros son una plaga','qué mierda de tiempo hace hoy']
+    df = pd.DataFrame(dict(text=[f'{texts[i%4]} {i}' for i in range(n)], label=[['OFP','NO','OFG','NOE'][i%4] for i in range(n)]))
+    learn = toxicity_learner(ToxicityDataLoaders.from_df(df, tiny_checkpoint(), bs=8, **kwargs))
+    learn.remove_cb(ProgressCallback)
+    return learn
+
+def test_offendes():
+    "The parts of offence count together, in Spanish, by the sum of their probabilities; every report says so"
+    learn = spanish_learner()
+    rep,cases = learn.behaviour_report(),behaviour_cases(lang='es')
+    probs = learn.classify(cases.text.tolist())[['OFG','OFP']].sum(axis=1)
+    pd.testing.assert_frame_equal(rep.table, behaviour_table(cases, probs>=0.5))
+    assert rep.label=='OFG or OFP' and learn.behaviour_report(['offensive_group','OFP']).table.equals(rep.table)
+    alone = learn.behaviour_report('OFP')
+    assert alone.label=='OFP' and alone.table.n.sum()==350
+    bias = learn.bias_report(groups='templates', n_boot=5)
+    assert bias.label=='OFG or OFP' and '(es)' in bias.source and learn.bias_report(groups='families', n_boot=5).source.endswith('(es)')
+    page = learn.report(label=['OFP','OFG'], n_boot=0)
+    assert list(page.judged.labels)==['OFP or OFG'] and page.judged.targs.mean()==np.isin(learn.judged().targs, [2,3]).mean()
+    with pytest.raises(ValueError, match='harmless class'): learn.behaviour_report(['OFP','NO'])
+
+def test_strict_in_spanish():
+    "The rules of 'strict' read the language of the training texts; who named one is left alone, and others are warned"
+    names = lambda **kwargs: spanish_learner(16, **kwargs).dls.train_ds.tls[0].tfms.fs[-1].encoder.rules.names
+    assert 'leet:es' in names(rules='strict') and 'spaced:es' in names(rules='strict', lazy=True) and 'leet:en' in names(rules=['leet:en','nfc'])
+    assert not [o for o in names() if ':' in o]
+    frame = pd.DataFrame(dict(text=[f'Der Zug kam heute wieder zu spät, {i}' for i in range(8)], label=['a','b']*4))
+    with pytest.warns(UserWarning, match="texts are in 'de', and the rules"): ToxicityDataLoaders.from_df(frame, tiny_checkpoint(), bs=4, rules='strict')
+    english = ToxicityDataLoaders.from_df(comments(24), tiny_checkpoint(), bs=4, rules='strict')
+    assert 'leet' in english.train_ds.tls[0].tfms.fs[-1].encoder.rules.names

@@ -1,7 +1,7 @@
 "Stars inside swear words, and placeholders for what leads to a person: what is masked, what is not, and that nothing else changes"
-import re
+import os,re
 
-import pytest
+import pandas as pd,pytest
 from hypothesis import given,settings,strategies as st
 from toxicai.text.evasion import swear_words
 from toxicai.text.masking import *
@@ -83,6 +83,23 @@ def test_tables_are_apart():
         for what in ('whole','begin','anywhere','innocent'): assert all(o==o.lower() and o.strip() for o in table_words(t, what))
         assert not set(table_words(t, 'innocent')) & set(table_words(t, 'whole'))
     assert set(all_words('whole'))<=set(masked_words) and len(set(masked_words))==len(masked_words)
+
+# Ordinary words
+
+real_clean = [('jigsaw_multilingual_es_fr','toxic','es'),('jigsaw_multilingual_es_fr','toxic','fr'),('jigsaw_multilingual_valid_half','toxic','it'),('jigsaw_multilingual_valid_half','toxic','tr'),
+    ('germeval2018_de','offensive',None),('told_br_pt','toxic_any',None),('korean_beep','toxic',None),('cold_zh','offensive',None),('ruhsold_roman_urdu','offensive',None)]
+
+@pytest.mark.skipif('TOXICAI_DATA' not in os.environ, reason='needs the folder TOXICAI_DATA')
+@pytest.mark.parametrize('name,col,lang', real_clean)
+def test_no_ordinary_word(name, col, lang):
+    "In real comments of each language, what is masked often is said in toxic ones: a harmless word would be as frequent in all"
+    df = pd.read_parquet(f"{os.environ['TOXICAI_DATA']}/{name}.parquet")
+    df = (df if lang is None else df[df.lang==lang]).head(3000)
+    pat,seen = words_pattern(masked_words),{}
+    for text,bad in zip(df.text, df[col]>0):
+        for o in {m[0].lower() for m in pat.finditer(text)}: seen.setdefault(o, []).append(bad)
+    often = {k:sum(v)/len(v) for k,v in seen.items() if len(v)>4}
+    assert not {k:v for k,v in often.items() if v<(df[col]>0).mean()/2}
 
 # What leads to a person
 
