@@ -80,7 +80,8 @@ class MultiLabelEncode(EncodedMultiCategorize):
     "One float for each class: 0, 1, a share between, or NaN where nobody annotated"
     def encodes(self, o): return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
     def decodes(self, o):
-        return MultiCategory([shown_label(n, float(v)) for n,v in zip(self.vocab, o) if v!=0])
+        known = [shown_label(n, float(v)) for n,v in zip(self.vocab, o) if v!=0 and v==v]
+        return MultiCategory(known+['?']*any(v!=v for v in o)) # one mark for all gaps, however many
 
 # %% ../../nbs/56_data.loaders.ipynb #20b1b5f2
 class TokenizedRow:
