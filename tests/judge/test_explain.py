@@ -334,7 +334,7 @@ def test_words_differ(scale):
     "The colours are those of the same text under a stronger network; the numbers say how weak this one is"
     strong,e = explanation('you utter fool', [1.,-2.,4.]),explanation('you utter fool', [scale,-2*scale,4*scale])
     assert [o for o,_ in colours(e._repr_html_())]==[o for o,_ in colours(strong._repr_html_())]
-    assert f'the strongest word {4*scale:.2g}, odds x' in e._repr_html_() and e._repr_html_().count('+0.0<')==1
+    assert f'the strongest word {4*scale:.2g}, odds x' in e._repr_html_()
     assert repr(e).count('[')==3
 
 def test_mask():
