@@ -196,7 +196,8 @@ def to_markdown(self:Report,
     parts = [f'{head} {plain_markdown(cell_text(self.title))}', *map(plain_markdown, self.lead)]
     parts += [f'{below} {plain_markdown(k)}\n\n{markdown_table(df)}' for k,df in self.tables.items()]
     if figures is not None:
-        parts += [f'{below} {o}\n\n![{o}]({figures}/{prefix}{k}.png)' for k,o in self.captions.items() if k in self.figures]
+        shown = [(k, self.captions[k]) for k in self.figures]
+        parts += [f'{below} {o}\n\n![{o}]({figures}/{prefix}{k}.png)' for k,o in shown]
     return '\n\n'.join(parts)+'\n'
 
 # %% ../nbs/04_tables.ipynb #709096ce

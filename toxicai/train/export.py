@@ -401,7 +401,8 @@ def reports_text(
 ) -> str: # Markdown
     "`reports` in words, masked, with headings below those of a card; a `TypeError` for what is no report"
     reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
-    odd = [o for o in reports if not (isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None)))]
+    fits = lambda o: isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None))
+    odd = [o for o in reports if not fits(o)]
     if odd:
         raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
                         "one or several in a list")
