@@ -451,8 +451,10 @@ def test_sentences_about_thresholds():
     report = judge(judged, n_boot=0)
     assert report.lead[0].lower().startswith(count([.5,.3]).replace('flag', 'flags')) and count(.5) in report.lead[1]
     page = report.to_html([tuned])
-    assert f'With the thresholds tuned for the {tuned.goal} it would {count(tuned.labels.thresholds)}' in page and len(report.lead)==3
+    assert f'With the thresholds tuned for the {tuned.goal} on these very rows it would {count(tuned.labels.thresholds)}' in page and len(report.lead)==3
     assert 'would' not in ' '.join(judge(judged.with_labels(judged.labels.with_thresholds(.5)), n_boot=0).lead)
+    half = judge(judged.take(np.arange(150)), n_boot=0)
+    assert f'tuned for the {tuned.goal} it would' in half.to_html(tuned)
 
 def test_nobody_says_what_is_harmless():
     judged = several([0,1,1], [[.9,.1],[.9,.1],[.2,.8]], ['A','other'], kind='single')
