@@ -168,6 +168,7 @@ def check_config_values(
             expected = _choices.get(k) or kinds.replace('|', ' or ')
             raise FolderError(f"`{k}` of 'config.json' is {quoted(config[k])}: expected {expected}")
 
+# %% ../nbs/06_architectures.ipynb #7750c7e0
 def check_architecture(
     config:dict, # Content of `config.json`, or its part about the encoder
 ):

@@ -29,6 +29,7 @@ def try_lock(
     except OSError: return None
     return True
 
+# %% ../nbs/02_files.ipynb #711ef60e
 @contextmanager
 def alone_in(
     folder, # A folder
@@ -161,6 +162,7 @@ def write_atomically(
         write(hashed)
     return hashed.sha.hexdigest()
 
+# %% ../nbs/02_files.ipynb #c4d1b0c3
 def file_digest(
     path, # A file
 ) -> str: # SHA-256
@@ -188,6 +190,7 @@ def unwritten(
     "The error for what could not be written"
     return OSError(f"no {what} could be written to {str(where)!r} ({why}); {kept}. Make room, or allow writing")
 
+# %% ../nbs/02_files.ipynb #246efc69
 @contextmanager
 def asks_for_room(
     what:str, # Such as 'checkpoint'
@@ -245,6 +248,7 @@ def write_record(
     text = json.dumps(dict(format=1, files={o:file_digest(folder/o) for o in names}), indent=1)
     write_atomically(folder/record_name, lambda f: f.write(text.encode()))
 
+# %% ../nbs/02_files.ipynb #a3a72ddf
 def others_in(
     folder:Path, # Any folder
     *records, # Name -> SHA-256

@@ -8,8 +8,8 @@ __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes'
            'counts_against', 'clean_names', 'names_as_text', 'name_key', 'check_distinct', 'without_steering',
            'unprintable', 'check_printable', 'checked_names', 'one_for_each', 'checked_thresholds', 'check_class_texts',
            'checked_descriptions', 'checked_colours', 'plain_calibration', 'check_calibration', 'LabelSet',
-           'checked_clean', 'check_probs', 'counting_class', 'near_tie', 'near_median', 'columns_of_classes',
-           'paired_names']
+           'checked_clean', 'likeliest_clean', 'check_probs', 'counting_class', 'near_tie', 'near_median',
+           'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
 import html,json,re,unicodedata
@@ -201,6 +201,7 @@ def unprintable(
     odd = 'Cc Cf Cs Zl Zp'.split()
     return [] if name.isprintable() else [c for c in name if unicodedata.category(c) in odd and c not in '\u200c\u200d']
 
+# %% ../nbs/01_labels.ipynb #6febdd5e
 def check_printable(
     names, # Class names, text
 ):
@@ -388,13 +389,19 @@ def with_clean(self:LabelSet,
     return replace(self, clean=clean)
 
 # %% ../nbs/01_labels.ipynb #2e46de4d
+def likeliest_clean(
+    names, # Class names
+) -> str: # One of them
+    "The class that is likeliest harmless, for messages: the one that is least known as harm, the first of equals"
+    return min(names, key=lambda o: (counts_against(o, names) is True)+(listed_class(o) is not None))
+
 @patch
 def check_clean(self:LabelSet):
     "Raise where nobody said which classes are harmless"
     if self.clean is not None: return
     raise ValueError(f"the names {list(self)} do not tell which classes are harmless: say so, "
-                     f"`clean={self.names[0]!r}` in `toxicity_learner` or `save_detector`, or `labels.with_clean(...)`; "
-                     "several in a list, `clean=[]` where every class counts against a text")
+                     f"`clean={likeliest_clean(self)!r}` in `toxicity_learner` or `save_detector`, or "
+                     "`labels.with_clean(...)`; several in a list, `clean=[]` where every class counts against a text")
 
 @patch
 def counting(self:LabelSet,

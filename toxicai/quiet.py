@@ -63,6 +63,7 @@ def without_bars(
     try: yield
     finally: log.set_tqdm_hook(before)
 
+# %% ../nbs/08_quiet.ipynb #15d7c92b
 @contextmanager
 def no_bars_at_all(
     log, # The module `transformers.utils.logging`

@@ -200,7 +200,8 @@ def to_markdown(self:Report,
     parts = [f'{head} {plain_markdown(cell_text(self.title))}', *map(plain_markdown, self.lead)]
     parts += [f'{below} {plain_markdown(cell_text(k))}\n\n{markdown_table(df)}' for k,df in self.tables.items()]
     if figures is not None:
-        parts += [f'{below} {o}\n\n![{o}]({figures}/{prefix}{k}.png)' for k,o in self.captions.items() if k in self.figures]
+        shown = [(k, self.captions[k]) for k in self.figures]
+        parts += [f'{below} {o}\n\n![{o}]({figures}/{prefix}{k}.png)' for k,o in shown]
     return '\n\n'.join(parts)+'\n'
 
 # %% ../nbs/04_tables.ipynb #709096ce
@@ -226,6 +227,7 @@ def changed_report(
     vars(res).update(changes)
     return res
 
+# %% ../nbs/04_tables.ipynb #91344269
 def as_reports(
     more, # One report, or several in a list
 ) -> list: # Of `Report`
@@ -259,6 +261,7 @@ def headed_html(
     named = [f' id="p{i}"' if ids else '' for i in range(len(parts))]
     return [f'<h{n}{o}>{html.escape(k)}</h{n}>{below}' for o,(n,k,below) in zip(named, parts)]
 
+# %% ../nbs/04_tables.ipynb #9fc75a7a
 def page_contents(
     parts, # Tuples: level, heading, HTML; the first is the page's own
 ) -> str: # HTML
@@ -287,6 +290,7 @@ table{border-collapse:collapse;font-size:.88rem} td,th{border-bottom:1px solid #
 _policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _made_by = '<meta name="generator" content="toxicai">'
 
+# %% ../nbs/04_tables.ipynb #7770e578
 def html_page(
     reports, # Of `Report`; the first gives the heading
 ) -> str: # A whole page
@@ -338,6 +342,7 @@ def check_report_file(
         if _made_by in begin: return
     raise FileExistsError(f"{str(path)!r} is not a page of an earlier report: nothing was written; choose another name")
 
+# %% ../nbs/04_tables.ipynb #1c7cc480
 def picture_prefixes(
     reports, # Of `Report`, besides the first of a page
 ) -> list: # A string for each, none twice

@@ -120,6 +120,7 @@ def is_special_ids(o): # One of them
     if not isinstance(ids, list) or not isinstance(tokens, list) or not 1<=len(ids)==len(tokens)<=8: return False
     return all(is_whole(i, 0, 2**24) for i in ids) and all(is_text(i, _most_token) for i in tokens)
 
+# %% ../nbs/07_tokenfiles.ipynb #3d016c46
 def is_framing_token(o): # `cls` or `sep` of a frame
     "Is `o` a token and its number?"
     return isinstance(o, list) and len(o)==2 and is_text(o[0], _most_token) and is_whole(o[1], 0, 2**24)
@@ -132,6 +133,8 @@ _bytelevel = dict(add_prefix_space=_flag, trim_offsets=_flag, use_regex=_flag)
 _metaspace = dict(replacement=_char, prepend_scheme=_text, split=_flag, add_prefix_space=_flag, str_rep=_text)
 _replace = dict(pattern=is_pattern, content=_short)
 _framing = dict(cls=is_framing_token, sep=is_framing_token)
+
+# %% ../nbs/07_tokenfiles.ipynb #176df3e4
 tokenizer_parts = { # Part -> type -> key -> does a value fit? A key that is `None` holds further parts
     'normalizer': dict(BertNormalizer=dict.fromkeys(('clean_text','handle_chinese_chars','strip_accents','lowercase'), _flag),
         NFC={}, NFD={}, NFKC={}, NFKD={}, Lowercase={}, StripAccents={}, Nmt={}, ByteLevel={}, Replace=_replace,
@@ -181,6 +184,7 @@ def check_part(
         if fits is None: check_parts(o.get(k), part, depth-1)
         elif k in o and not fits(o[k]): refuse_part(f'{part}.{kind}.{k}', o[k], 'a value')
 
+# %% ../nbs/07_tokenfiles.ipynb #33cfaebb
 def check_parts(
     os, # A list of parts
     part:str, # A key of `tokenizer_parts`
@@ -233,6 +237,7 @@ def check_added(
     for o in tokens:
         if not is_added(o): refuse_part('added_tokens', o, expected)
 
+# %% ../nbs/07_tokenfiles.ipynb #40f4f882
 def check_unknown(
     model:dict, # The model of a file, checked
 ):

@@ -216,6 +216,7 @@ def in_buckets(self:BucketedDL,
     if self.drop_last: idxs = idxs[:len(idxs)//self.bs*self.bs]
     return bucketed_order(idxs, lengths, self.bs, self.pool, self.rng)
 
+# %% ../../nbs/55_data.batches.ipynb #d8748a4d
 @patch
 def get_idxs(self:BucketedDL):
     "Row numbers in the order in which they are loaded, which `rows_of_pass` keeps"
@@ -281,6 +282,7 @@ def weighted_items(self:BucketedDL,
         idxs,items = zip(*b)
         yield self.with_weights(self.do_batch(list(items)), idxs)
 
+# %% ../../nbs/55_data.batches.ipynb #a4db366e
 @patch
 def create_batches(self:BucketedDL,
     samps, # Row numbers

@@ -112,7 +112,7 @@ def as_numbers(
     array = plain_array(array)
     if pa.types.is_null(array.type): return array.cast(pa.float64()),np.zeros(len(array), bool)
     if is_number_type(array.type):
-        x = array.cast(pa.float64())
+        x = array.cast(pa.float64(), safe=False) # whole numbers beyond 2**53 lose digits
         return pc.if_else(pc.is_nan(x), pa.scalar(None, pa.float64()), x),np.zeros(len(array), bool)
     if not is_text_type(array.type):
         return pa.nulls(len(array), pa.float64()),array.is_valid().to_numpy(zero_copy_only=False)
@@ -203,6 +203,7 @@ def relisted(
     starts = pa.array(np.concatenate([[0], sizes.cumsum()]), pa.int32())
     return pa.ListArray.from_arrays(starts, values, mask=lists.is_null())
 
+# %% ../../nbs/47_data.columns.ipynb #1bda683c
 def with_gaps(
     array:pa.Array, # Values, or lists or dicts of them
     words, # As `gap_words` writes them
@@ -255,6 +256,7 @@ def _python_value(cell):
         return None if _glued.search(cell) else ast.literal_eval(cell.strip())
     except (ValueError,SyntaxError,TypeError,MemoryError,RecursionError): return None
 
+# %% ../../nbs/47_data.columns.ipynb #6c54b810
 def may_write(
     cell:str, # The first cell of a column that is not empty
 ) -> bool:
@@ -355,6 +357,7 @@ def row_sides(
 # %% ../../nbs/47_data.columns.ipynb #c2db9b5f
 max_classes = 1000 # Beyond that, a column holds ids or texts, not classes
 
+# %% ../../nbs/47_data.columns.ipynb #60897b08
 @dataclass
 class Seen:
     "What one pass found in a label column"
@@ -530,6 +533,7 @@ def is_multi_hot(
     if not (seen.is_list and numbers) or seen.odd or len(seen.widths)!=1: return False
     return within_one(seen) and 0 not in seen.widths
 
+# %% ../../nbs/47_data.columns.ipynb #f4661395
 def found_kind(
     seen, # `Seen` of each label column
     names=None, # Class names, where they are given
@@ -585,6 +589,7 @@ def mixed_names(
         return (f"mixes numbers with {value!r} (row {row} of {where}): {gap_hint(value, one)}; "
                 "give every row the same type, a number or a class name, or list all `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #84c3960b
 def id_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -611,6 +616,7 @@ def list_names(
                 f"or beside other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #f7cf109e
 def bit_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -665,6 +671,7 @@ def unscored_names(
         return (f"holds {odd[0]} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{odd[0]}]`; "
                 "if it is a class, list all `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #5553cb48
 def mark_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -696,6 +703,7 @@ def respelt_names(
         return (f"spells one class in several ways, {twice}: write them alike, `df[{one.name!r}].str.lower()`, "
                 "or list all `classes`")
 
+# %% ../../nbs/47_data.columns.ipynb #c1a09218
 def header_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -965,6 +973,7 @@ def _checked_form(seen, kind, given, own):
         if own is None: check_missing_keys(seen[0])
     return form
 
+# %% ../../nbs/47_data.columns.ipynb #4d28db4b
 def plan_labels(
     seen, # `Seen` of each label column
     kind:str=None, # Kind of `LabelSet`; found by default

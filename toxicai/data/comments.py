@@ -50,6 +50,7 @@ def spelt_out(
                              f"{row+len(array)-1} of {where}: expected comments")
     return array.dictionary_decode()
 
+# %% ../../nbs/48_data.comments.ipynb #4b9a3730
 def decoded_text(
     array:pa.Array, # A column of text
     name:str, # Its name
@@ -349,6 +350,7 @@ def check_column_names(
     name = f": column {k} is called {names[k]!r}" if isinstance(k, int) and -len(names)<=k<len(names) else ''
     raise KeyError(f"no column {k!r} in {rows.name}{name}; expected names, of {names}")
 
+# %% ../../nbs/48_data.comments.ipynb #09ae922d
 def find_columns(
     rows:Rows, # A source
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
@@ -441,6 +443,7 @@ def _cache_file(rows, options):
 
 def _facts_file(path): return path.with_suffix('.json')
 
+# %% ../../nbs/48_data.comments.ipynb #7b449f95
 def _write(rows, plan, path):
     "Tidy table of `rows` as a data set: in memory where the source is, else memory-mapped"
     schema = tidy_schema(plan, rows.columns)
@@ -483,8 +486,9 @@ def _made_somewhere(rows, cols, plan, path, how, **asked):
     "`_made`, in a temporary file where the cache takes none"
     try: return _made(rows, cols, plan, path, how, **asked)
     except OSError as e:
-        if disk_refusal(e) is None or path.parent!=cache_folder(): raise
-        path = not_kept(disk_refusal(e))
+        why,is_gone = disk_refusal(e),isinstance(e, FileNotFoundError) # `clear_cache` of another process
+        if path.parent!=cache_folder() or not (why or is_gone): raise
+        path = scratch_file() if is_gone else not_kept(why)
     with asks_for_room('tidy table', path, 'the data are as they were'):
         return _made(rows, cols, plan, path, how, **asked)
 
@@ -506,6 +510,7 @@ def keep_facts(
     record = json.dumps(dict(facts=facts, sha256=kept_digest(path, facts)))
     write_atomically(_facts_file(path), lambda f: f.write(record.encode()), private=True)
 
+# %% ../../nbs/48_data.comments.ipynb #46a84695
 def kept_table(
     path:Path, # Where a tidy table may be
 ) -> tuple|None: # (data set, `LabelSet` or None, report); None where nothing whole is there
@@ -574,6 +579,7 @@ def read_labels(
     plan = plan_labels(scan_labels(rows, names, how), None, classes, how)
     return plan,label_frame(rows, plan).set_axis(df.index)
 
+# %% ../../nbs/48_data.comments.ipynb #0ab7fd56
 def check_inputs(
     df:pd.DataFrame, # Any frame
     text_col, # Name of the text column, two names for pairs, or None where `input_ids` are there

@@ -12,7 +12,6 @@ from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/54_data.encode.ipynb #23f50abf
-import warnings
 from copy import copy
 from itertools import takewhile
 from typing import NamedTuple
@@ -174,8 +173,8 @@ def take_language(
     if not names: return
     lang = data_language(some_texts(tl))
     if lang not in (*languages, 'und'):
-        warnings.warn(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
-                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'", stacklevel=2)
+        warn_in_line(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
+                     f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'")
     tfm.encoder = copy(tfm.encoder)
     tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
 
@@ -205,8 +204,8 @@ def report_cut(
     if tfm.reported or not tfm.seen.cut: return
     tfm.reported = True
     enc,seen = tfm.encoder,tfm.seen
-    warnings.warn(f"{seen.cut:,} of {seen.texts:,} texts are longer than `max_length={enc.max_length}` tokens "
-                  f"and are cut (`cut={enc.cut!r}`): {seen.lost/seen.tokens:.1%} of all tokens are lost", stacklevel=2)
+    warn_in_line(f"{seen.cut:,} of {seen.texts:,} texts are longer than `max_length={enc.max_length}` tokens "
+                 f"and are cut (`cut={enc.cut!r}`): {seen.lost/seen.tokens:.1%} of all tokens are lost")
 
 def encoded_texts(
     tfm:EncodeTfm, # What encodes

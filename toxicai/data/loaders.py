@@ -11,12 +11,13 @@ __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'TransformerTextBlock', 
            'label_sides', 'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/56_data.loaders.ipynb #5a0498d2
-import math,warnings
+import math
 from collections.abc import Mapping
 from inspect import signature
 
 import datasets as hf,numpy as np,pandas as pd,torch
 from fastai.data.all import *
+from ..quiet import *
 from ..labels import *
 from ..strings import *
 from ..tables import *
@@ -87,8 +88,9 @@ class MultiLabelEncode(EncodedMultiCategorize):
     def decodes(self,
         o, # What `encodes` gave; shape (n_classes,)
     ):
-        "Names of the labels that are not 0"
-        return MultiCategory([shown_label(n, float(v)) for n,v in zip(self.vocab, o) if v!=0])
+        "Names of the labels that are not 0; one `?` for all that nobody annotated"
+        known = [shown_label(n, float(v)) for n,v in zip(self.vocab, o) if v!=0 and v==v]
+        return MultiCategory(known+['?']*any(v!=v for v in o)) # one mark for all gaps, however many
 
 # %% ../../nbs/56_data.loaders.ipynb #20b1b5f2
 class TokenizedRow:
@@ -125,8 +127,8 @@ def comment_sides(
     res = row_sides(words)
     if res.notna().any(): return res
     found = sorted(set(words.astype(str).str.lower()))
-    warnings.warn(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: "
-                  "pass `splitter`, or rows are drawn at random")
+    warn_in_line(f"the column {comments.split_col!r} holds {found[:5]} and does not split the data: "
+                 "pass `splitter`, or rows are drawn at random")
 
 # %% ../../nbs/56_data.loaders.ipynb #ef4a5fad
 def trainable(
@@ -138,9 +140,9 @@ def trainable(
     used = sides.isin(['train','validation']).to_numpy()
     if not used.all():
         splits = sorted(set(comments.to_frame()[comments.split_col].astype(str)[~used]))
-        warnings.warn(f"{(~used).sum()} rows of {', '.join(map(repr, splits))} are left out: "
-                      "training uses 'train' and 'validation'; "
-                      "`test_dl(comments.part(...), with_labels=True)` evaluates on others")
+        warn_in_line(f"{(~used).sum()} rows of {', '.join(map(repr, splits))} are left out: "
+                     "training uses 'train' and 'validation'; "
+                     "`test_dl(comments.part(...), with_labels=True)` evaluates on others")
     sides = sides[used].to_numpy()
     return comments.select(used),sides if len(set(sides))==2 else None
 
@@ -162,6 +164,7 @@ def split_known(
 
 few_groups = 2000 # To place groups takes longer than to draw rows
 
+# %% ../../nbs/56_data.loaders.ipynb #bee3ac2c
 def split_with_copies(
     labels:pd.DataFrame, # Tidy labels; n rows
     groups, # Group of each row, numbered in order of appearance; shape (n,)
@@ -179,6 +182,7 @@ def split_with_copies(
     more = stratified_split(labels.iloc[single], cols, valid_pct, seed)
     return tuple(np.sort(np.concatenate([rows[a],single[b]])) for a,b in zip(sides, more))
 
+# %% ../../nbs/56_data.loaders.ipynb #7bddc9db
 def warn_of_copies(
     data:LabelledFrame, # n rows
     sides, # (training rows, validation rows): two lists of positions
@@ -189,9 +193,9 @@ def warn_of_copies(
     train,valid = [groups[list(o)] for o in sides]
     n = np.isin(valid, train).sum()
     if n:
-        warnings.warn(f"{n} of {len(valid)} validation texts are in the training rows too, but for case, spaces and "
-                      "punctuation: scores will measure memory; drop them, or leave the split to `valid_pct`, "
-                      "which keeps copies on one side")
+        warn_in_line(f"{n} of {len(valid)} validation texts are in the training rows too, but for case, spaces and "
+                     "punctuation: scores will measure memory; drop them, or leave the split to `valid_pct`, "
+                     "which keeps copies on one side")
 
 # %% ../../nbs/56_data.loaders.ipynb #ae48b9a9
 def training_split(
@@ -206,8 +210,8 @@ def training_split(
     known = data.labelled()
     n_gone = len(data.df)-len(known)
     if n_gone:
-        warnings.warn(f"{n_gone} of {len(data.df)} rows have no label in {data.cols[0]!r} and are left out: "
-                      "a single label that is missing teaches nothing")
+        warn_in_line(f"{n_gone} of {len(data.df)} rows have no label in {data.cols[0]!r} and are left out: "
+                     "a single label that is missing teaches nothing")
     if valid_col is not None: check_columns(data.df, [valid_col])
     if splitter is None:
         sides = split_known(data, known, valid_pct, valid_col, seed)
@@ -313,8 +317,8 @@ def read_comments_file(
     df = rows_frame(rows, cols)
     n = sum(int((df[o]=='').sum()) for o in text_cols)
     if n:
-        warnings.warn(f"{n} of {len(df)} texts of {rows.name} are empty: training takes them as they are; "
-                      "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
+        warn_in_line(f"{n} of {len(df)} texts of {rows.name} are empty: training takes them as they are; "
+                     "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
     return df
 
 # %% ../../nbs/56_data.loaders.ipynb #ac506bb3
@@ -354,6 +358,7 @@ def listed(
     if isinstance(getattr(values, 'dtype', None), pd.CategoricalDtype): return pd.Series(values).reset_index(drop=True)
     return values.tolist() if isinstance(values, (Tensor,np.ndarray)) else list(values)
 
+# %% ../../nbs/56_data.loaders.ipynb #6dabb3ab
 def texts_and_labels(
     texts, # Texts or text pairs; n of them
     labels, # One label a text; n of them
@@ -601,9 +606,10 @@ def check_dls(
     for side,tl in label_sides(dls):
         if kind=='regression': check_no_gaps(tl, side)
         elif (missing := [o for o in names if o not in classes_seen(tl, names)]):
-            warnings.warn(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
-                          "use another split or more data")
+            warn_in_line(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
+                         "use another split or more data")
 
+# %% ../../nbs/56_data.loaders.ipynb #c94fd75b
 def check_no_gaps(
     tl, # `TfmdLists` of numbers
     side:str, # 'training' or 'validation'

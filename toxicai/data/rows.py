@@ -7,10 +7,10 @@ __all__ = ['level_type', 'file_formats', 'packed_endings', 'split_kinds', 'forei
            'readable_columns', 'name_classes', 'innermost', 'stored_classes', 'innermost_type', 'class_types',
            'named_levels', 'named_columns', 'native_file', 'open_parquet', 'parquet_columns', 'parquet_batches',
            'open_arrow', 'arrow_columns', 'checked_batch', 'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat',
-           'file_format', 'unzipped', 'find_files', 'split_of', 'file_splits', 'damage_named', 'checked_reads',
-           'file_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted', 'series_array',
-           'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts',
-           'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
+           'file_format', 'unzipped', 'find_files', 'split_of', 'file_splits', 'name_in_messages', 'damage_named',
+           'checked_reads', 'read_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted',
+           'series_array', 'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes',
+           'dataset_parts', 'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
 
 # %% ../../nbs/46_data.rows.ipynb #3281c5ba
 from ..quiet import *
@@ -31,6 +31,7 @@ import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc,pyarrow.p
 from fastcore.meta import delegates
 from ..files import *
 from ..labels import without_steering
+from ..stored import file_stamp
 from ..tables import *
 from .textfiles import *
 
@@ -116,6 +117,7 @@ def innermost_type(
     "What the innermost list holds"
     return innermost_type(t.value_type) if isinstance(t, (pa.ListType,pa.LargeListType)) else t
 
+# %% ../../nbs/46_data.rows.ipynb #cd9992fb
 def class_types(
     schema:pa.Schema, # Of a file
 ) -> dict: # Column -> Arrow type
@@ -134,6 +136,7 @@ def named_levels(
         raise ValueError(f"{what} holds the class number {pc.max(found).as_py()}, but declares {list(names)}")
     return pa.DictionaryArray.from_arrays(found.cast(pa.int32()), pa.array(names, pa.string()), ordered=True)
 
+# %% ../../nbs/46_data.rows.ipynb #8b56a161
 def named_columns(
     batch:pa.RecordBatch, # Of a file
     classes:dict, # As `stored_classes` gives them
@@ -167,6 +170,7 @@ def open_parquet(
         raise ValueError(f"{path.name!r} is no whole Parquet file: it was cut off, or is something else ({e}); "
                          "fetch it again") from e
 
+# %% ../../nbs/46_data.rows.ipynb #097120ef
 def parquet_columns(
     path:Path, # A Parquet file
     how=None, # Not used: such files read in one way
@@ -225,6 +229,7 @@ def checked_batch(
     for o in batch.columns: (o.view(as_bytes[o.type]) if o.type in as_bytes else o).validate(full=True)
     return batch
 
+# %% ../../nbs/46_data.rows.ipynb #1018d708
 def arrow_batches(
     columns, # Names of the columns that are wanted; None for all
     path:Path, # An Arrow file
@@ -353,8 +358,15 @@ def file_splits(
     return splits if None not in splits and len(set(splits))>1 else [None]*len(paths)
 
 # %% ../../nbs/46_data.rows.ipynb #9552dfac
-foreign_errors = (pa.ArrowException,ArithmeticError,LookupError,MemoryError,RuntimeError,UnicodeError,EOFError,OSError,csv.Error,
-                  struct.error,lzma.LZMAError,zipfile.BadZipFile,zlib.error) # What readers raise on bytes that nobody wrote
+foreign_errors = (pa.ArrowException,ArithmeticError,AttributeError,LookupError,MemoryError,RuntimeError,TypeError,
+                  UnicodeError,EOFError,OSError,csv.Error,struct.error,
+                  lzma.LZMAError,zipfile.BadZipFile,zlib.error) # What readers raise on bytes that nobody wrote
+
+def name_in_messages(
+    path:Path, # A file, or one inside of a zip archive
+) -> str: # Its name, behind that of the archive
+    "What messages call `path`"
+    return f'{path.parent.name}/{path.name}' if path.parent.is_file() else path.name
 
 @contextmanager
 def damage_named(
@@ -367,11 +379,12 @@ def damage_named(
     except (ValueError,*foreign_errors) as e:
         if type(e) is not ValueError:
             why = without_steering(' '.join(str(e).split()))[:160]
-            raise ValueError(f"{path.name!r} cannot be read{where()} ({type(e).__name__}: {why}): it is damaged, or is "
+            raise ValueError(f"{name_in_messages(path)!r} cannot be read{where()} ({type(e).__name__}: {why}): it is damaged, or is "
                              "not what its name says; fetch it again") from e
         if path.name in str(e) or repr(path.name)[1:-1] in str(e): raise
-        raise ValueError(f"{path.name!r}: {e}") from e
+        raise ValueError(f"{name_in_messages(path)!r}: {e}") from e
 
+# %% ../../nbs/46_data.rows.ipynb #6801bf0b
 def checked_reads(
     path:Path, # A file
     batches, # What its format reads of it: (file name, number of the first row, `pa.RecordBatch`)
@@ -385,20 +398,19 @@ def checked_reads(
             yield name,n,batch
 
 # %% ../../nbs/46_data.rows.ipynb #00995d31
-def file_stamp(
+def read_stamp(
     path:Path, # A file
 ) -> tuple:
     "Another value when the file is another, or was changed"
-    o = os.stat(file_of(path))
-    return o.st_dev,o.st_ino,o.st_size,o.st_mtime_ns,o.st_ctime_ns
+    return file_stamp(os.stat(file_of(path)))
 
 def check_stamp(
     path:Path, # A file
-    stamp:tuple, # Its `file_stamp` when it was opened
+    stamp:tuple, # Its `read_stamp` when it was opened
 ):
     "Raise where `path` was changed since"
     if path.exists() or zip_parts(path):
-        if file_stamp(path)==stamp: return
+        if read_stamp(path)==stamp: return
     raise ValueError(f"{path.name!r} was changed while it was read: read it again when it is complete")
 
 # %% ../../nbs/46_data.rows.ipynb #cdc7feea
@@ -431,7 +443,8 @@ def _same_columns(paths, how, notes):
     first,*rest = [_columns_of(o, how, notes) for o in paths]
     for o,cols in zip(paths[1:], rest):
         if set(cols)!=set(first):
-            raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has {some_names(first)}: "
+            raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has "
+                             f"{some_names(first)}: "
                              "expected the same in all files")
     return first
 
@@ -439,10 +452,12 @@ def _file_key(paths, how):
     facts = [(str(o.resolve()), file_digest(file_of(o))) for o in paths]
     return hashlib.sha256(repr((facts, astuple(how))).encode()).hexdigest()[:24]
 
+# %% ../../nbs/46_data.rows.ipynb #f42c7b20
 def _read_files(columns=None, paths=(), splits=(), how=None, report=None, stamps=()):
     "Batches of several files, with a column `split` where their names say it"
     for path,split,stamp in zip(paths, splits, stamps):
-        for name,n,batch in checked_reads(path, file_format(path).batches(columns_within(columns, split), path, how, report)):
+        batches = file_format(path).batches(columns_within(columns, split), path, how, report)
+        for name,n,batch in checked_reads(path, batches):
             yield name,n,with_split(batch, split, columns)
         check_stamp(path, stamp)
 
@@ -454,13 +469,14 @@ def file_rows(
 ) -> Rows:
     "Rows of files of one of the `file_formats`"
     paths,how,report,notes = find_files(source),TextOptions(**options),Counter(),Counter()
-    stamps,key = [file_stamp(o) for o in paths],_file_key(paths, how)
+    stamps,key = [read_stamp(o) for o in paths],_file_key(paths, how)
     columns,mixed = readable_columns(_same_columns(paths, how, notes))
     splits = [None]*len(paths) if 'split' in columns else file_splits(paths)
     if splits[0]:
         columns['split'] = pa.string()
         notes['files whose names say their split'] += len(paths)
-    read,ask = partial(_read_files, paths=paths, splits=splits, how=how, report=report, stamps=stamps),file_format(paths[0]).hint
+    read = partial(_read_files, paths=paths, splits=splits, how=how, report=report, stamps=stamps)
+    ask = file_format(paths[0]).hint
     return Rows(str(source), columns, read, key, report, notes, in_memory=False, mixed=mixed,
                 hint=ask(paths[0], how) if ask else '')
 
@@ -640,6 +656,7 @@ def _saved_batches(columns=None, rows=None, folder=None):
     with damage_named(folder):
         for where,n,batch in rows.read(columns): yield where,n,checked_batch(batch)
 
+# %% ../../nbs/46_data.rows.ipynb #a75d20b6
 @delegates(TextOptions)
 def open_rows(
     source, # A frame, an Arrow table, a Hugging Face data set, a list of dicts, a file, a folder or a pattern

@@ -69,6 +69,7 @@ def zip_members(
         raise ValueError(f"{path.name!r} is an Excel file: read it, `pd.read_excel(path)`, and pass the frame")
     return [path/o for o in names if not o.endswith('/') and not re.search(r'(^|/)([.]|__MACOSX/)', o)]
 
+# %% ../../nbs/45_data.textfiles.ipynb #9a5b3c11
 def only_member(
     path:Path, # A zip archive
     members:list, # Paths of those of its files that may be meant
@@ -135,6 +136,7 @@ def check_unpacked(
         raise ValueError(f"{path.name!r} has {size:,} bytes and unpacks to more than {n:,}, over {most_ratio} times as "
                          "much: it may be made to fill the disk; unpack it, and pass the file, where it is right")
 
+# %% ../../nbs/45_data.textfiles.ipynb #cae75127
 def unpacked(
     path:Path, # A file, perhaps compressed
 ) -> bytes:
@@ -376,6 +378,7 @@ def is_quoted(
     "Does `cell` stand in quotes of another kind?"
     return len(cell)>1 and cell[0]==cell[-1] and cell[0] in "'`"
 
+# %% ../../nbs/45_data.textfiles.ipynb #a1dbaa06
 def other_quotes(
     quote:str, # One character
 ) -> str:
@@ -399,6 +402,7 @@ def check_header(
     raise ValueError(f"the first line of {path.name!r} has more than {len(head)>>10} KiB: expected a header line "
                      f"with at most {max_columns:,} short names, and a row below it")
 
+# %% ../../nbs/45_data.textfiles.ipynb #e36ae5f1
 def csv_layout(
     path:Path, # A CSV or TSV file
     how:TextOptions=TextOptions(), # How it is read
@@ -654,6 +658,7 @@ def type_depth(
     while level: depth,level = depth+1,[o.field(i).type for o in level for i in range(o.num_fields)]
     return depth
 
+# %% ../../nbs/45_data.textfiles.ipynb #675bd013
 def check_depth(
     array:pa.Array, # Values of one column
     name:str, # Its name
@@ -815,6 +820,7 @@ def check_keys_seen(
             check_width(len(seen), path, f', up to row {i},')
         yield o
 
+# %% ../../nbs/45_data.textfiles.ipynb #f7bfb052
 def json_rows(
     path:Path, # A JSON-lines file, or a file that is one list
     encoding:str='utf-8', # Of the file

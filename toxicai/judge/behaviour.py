@@ -64,7 +64,8 @@ behaviour_kinds = { # kind -> (toxic?, hateful?, what it tests)
 # %% ../../nbs/39_judge.behaviour.ipynb #2cdfde5d
 group_classes = ('hate','identity_hate','offensive_group')
 person_classes = ('offensive_person','individual_target')
-classes_without_answers = ('obscene','sexual_explicit','threat','severe_toxic','other_toxicity','clean','negative','positive','different','same')
+classes_without_answers = ('obscene','sexual_explicit','threat','severe_toxic','other_toxicity','clean',
+                           'negative','positive','different','same')
 kinds_at_both = ('slur at its target',) # A person is hit by a word for the group
 
 def answers_for(
@@ -100,8 +101,9 @@ def case_table(
                          "or add yours there, `behaviour_kinds[kind] = (toxic, hateful, 'what it tests')`")
     return df[['kind','text']].reset_index(drop=True)
 
+# %% ../../nbs/39_judge.behaviour.ipynb #9250dd6c
 def behaviour_cases(
-    label='toxic', # What the classifier looks for, or a list; for 'hate' and its aliases, only hate against groups counts
+    label='toxic', # What the classifier looks for, or a list; for 'hate', hate against groups alone
     lang:str='en', # Language of the comments, a key of `behaviour_tables`
 ) -> pd.DataFrame: # Columns `kind`, `text`, `expected` (bool)
     "Comments of every kind in `behaviour_kinds`, with the flag that is right for `label`"
@@ -206,6 +208,7 @@ def _draw_rates(ax, rows, **style):
     gaps = np.stack([rows.rate-rows.low, rows.high-rows.rate]).clip(0)
     ax.barh(rows.index, rows.rate, xerr=gaps, ecolor=hues.ink, height=0.7, error_kw=dict(linewidth=1), **style)
 
+# %% ../../nbs/39_judge.behaviour.ipynb #57224326
 @patch
 def plot(self:BehaviourReport,
     figsize:tuple=None, # Inches; by the number of kinds when left out

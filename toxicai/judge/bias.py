@@ -292,6 +292,7 @@ def shown_bias(
              for k,v in bias_words.items()}
     return table[['group','n','positives','negatives']].assign(**cells)
 
+# %% ../../nbs/38_judge.bias.ipynb #da83309a
 def enough_rows(
     table:pd.DataFrame, # As `bias_table` gives it
     least:int, # Rows that each side needs
@@ -415,6 +416,7 @@ def groups_by_row(
         check_same_rows(judged=pd.Series(index=names, dtype=object), groups=groups)
     return groups.reset_index(drop=True)
 
+# %% ../../nbs/38_judge.bias.ipynb #0a2d670f
 def find_groups(
     judged:Judged, # n texts
     groups='terms', # 'terms' or 'families' for words in the texts, names of columns, or a frame with a row a text

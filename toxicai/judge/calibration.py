@@ -9,7 +9,6 @@ __all__ = ['bins_of_strategy', 'max_temperature', 'calibration_fits', 'reliabili
            'calibrated']
 
 # %% ../../nbs/35_judge.calibration.ipynb #2cfd7e6b
-import warnings
 from dataclasses import dataclass
 
 import numpy as np,pandas as pd
@@ -17,6 +16,7 @@ from fastcore.basics import patch
 from scipy.optimize import minimize,minimize_scalar
 from scipy.special import expit,logsumexp
 from sklearn.isotonic import IsotonicRegression
+from ..quiet import *
 from ..probabilities import *
 from ..labels import *
 from ..tables import *
@@ -236,20 +236,20 @@ def _warn_calibrated(judged, calibration, table, cross_fit):
     fitted = {k:o for k,o in zip(judged.labels, calibration.params) if o}
     flat = [k for k in judged.labels if k not in fitted]
     if flat:
-        warnings.warn(f"{', '.join(flat)}: the annotated rows are all yes or all no, the scores stay as they are; "
-                      "calibrate on more data")
+        warn_in_line(f"{', '.join(flat)}: the annotated rows are all yes or all no, the scores stay as they are; "
+                     "calibrate on more data")
     odd = [k for k,o in fitted.items() if at_the_edge(method, o)]
     if odd:
-        warnings.warn(f"{', '.join(odd)}: the fit ends at the edge of what is allowed, because the logits separate the "
-                      "rows perfectly or do not rise with the truth; check the rows, or calibrate on more")
+        warn_in_line(f"{', '.join(odd)}: the fit ends at the edge of what is allowed, because the logits separate the "
+                     "rows perfectly or do not rise with the truth; check the rows, or calibrate on more")
     rare = [f'{k} ({o})' for k,o in rare_answers(judged).items() if k in fitted]
-    if rare: warnings.warn(f"too few for a calibration that holds elsewhere: {', '.join(rare)}; annotate more")
+    if rare: warn_in_line(f"too few for a calibration that holds elsewhere: {', '.join(rare)}; annotate more")
     few = [k for k in fitted if method=='isotonic' and table['n'][k]<1000]
     if few:
-        warnings.warn(f"{', '.join(few)}: fewer than 1000 rows, on which an isotonic line learns the noise; use "
-                      "'temperature' or 'platt', or look at `cross_fit=True`")
+        warn_in_line(f"{', '.join(few)}: fewer than 1000 rows, on which an isotonic line learns the noise; use "
+                     "'temperature' or 'platt', or look at `cross_fit=True`")
     halved = [k for k in fitted if cross_fit and np.isnan(table.ece_after[k])]
-    if halved: warnings.warn(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
+    if halved: warn_in_line(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
 
 # %% ../../nbs/35_judge.calibration.ipynb #3a71b468
 @dataclass(frozen=True, eq=False, repr=False)

@@ -216,6 +216,7 @@ def any_probs(
     if len(set(thresholds))>1: part = stretched_scores(part, thresholds)
     return part.max(1)
 
+# %% ../../nbs/31_judge.judged.ipynb #2e238a50
 def any_targets(
     targs, # In [0,1], NaN where nobody annotated; shape (n, n_classes)
     at, # Places of some classes
@@ -246,6 +247,7 @@ def class_scores(
     one,found = any_label(labels, at),any_probs(probs, labels, at)
     return one.names[0],found,one.flags(found[:,None])[:,0]
 
+# %% ../../nbs/31_judge.judged.ipynb #5e6af27c
 @patch
 def together(self:Judged,
     classes, # Names or aliases of some classes

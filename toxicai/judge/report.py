@@ -195,8 +195,10 @@ def share_text(
     k:int, # How many of them
     n:int, # All of them
 ) -> str: # '2 of 17 (12%)'; '–' of none
-    "`k` of `n` and the share"
-    return f'{k:,} of {n:,} ({k/n:.0%})' if n else '–'
+    "`k` of `n` and the share; a few of many are not 0%, nearly all not 100%"
+    if not n: return '–'
+    rounded = 'under 1%' if 0<k/n<.005 else 'over 99%' if .995<=k/n<1 else f'{k/n:.0%}'
+    return f'{k:,} of {n:,} ({rounded})'
 
 def share_range(
     k:int, # How many of them
@@ -207,6 +209,7 @@ def share_range(
     return '{:.0%} to {:.0%}'.format(*wilson(k, n, level)) if n else '–'
 
 # %% ../../nbs/36_judge.report.ipynb #af8a6e51
+_nobody = 'Nobody annotated these comments, so nothing can be said about the decisions.'
 _few_harmful = 50 # texts: the interval of a share is then up to 28 points wide
 
 def same_as_annotated(
@@ -221,9 +224,11 @@ def harm_meaning(
 ) -> str: # A sentence
     "What 'harmful' means in the sentences about `labels`"
     names = [repr(k) for k,o in zip(labels, labels.counting()) if o]
-    if len(names)>6: names = [*names[:5], f'or {len(names)-5} others']
-    return f"Harmful is what the annotators called {', '.join(names[:-1])}{' or '*(len(names)>1)}{names[-1]}.".replace('or or', 'or')
+    if len(names)>6: names = [*names[:5], f'{len(names)-5} others']
+    *some,last = names
+    return f"Harmful is what the annotators called {', '.join(some)}{' or ' if some else ''}{last}."
 
+# %% ../../nbs/36_judge.report.ipynb #6271a099
 def caught_text(
     o:Caught, # As `caught` gives it
 ) -> str: # '2 of 17 harmful comments and none of 123 harmless ones'
@@ -239,25 +244,27 @@ def verdict_words(
     labels,plain = judged.labels,judged.labels.with_thresholds(0.5)
     if labels.clean is None: return [f"Decides {some_of(*same_as_annotated(judged))} as the annotators did."]
     now = caught(judged)
-    if not now.harmful+now.harmless: return ['Nobody annotated these comments, so nothing can be said about the decisions.']
+    if not now.harmful+now.harmless: return [_nobody]
     res = [f'Flags {caught_text(now)}.']
     if not exclusive(labels.kind) and plain.thresholds!=labels.thresholds:
-        res.append(f'With a threshold of 0.5 for each class it would flag {caught_text(caught(judged.with_labels(plain)))}.')
+        would = caught_text(caught(judged.with_labels(plain)))
+        res.append(f'With a threshold of 0.5 for each class it would flag {would}.')
     few = f'Only {now.harmful:,} of the comments are harmful, so the shares are rough; the ranges say how rough. '
     return [*res, few*(now.harmful<_few_harmful)+harm_meaning(labels)]
 
 # %% ../../nbs/36_judge.report.ipynb #325e5806
+def _asked_of_decisions(judged): return {'Of all decisions, how many are as annotated?':same_as_annotated(judged)}
+def _asked_of_comments(o): return {
+    'Of the harmful comments, how many are flagged?':(o.found,o.harmful),
+    'Of the harmless comments, how many are flagged by mistake?':(o.hit,o.harmless),
+    'Of the flagged comments, how many are harmful?':(o.found,o.found+o.hit)}
+
 def short_table(
     judged:Judged, # n texts
     level:float=0.95, # Confidence, in (0,1)
 ) -> pd.DataFrame: # `question`, `answer`, and the range; strings
     "A few figures for people who read no others"
-    if judged.labels.clean is None: rows = {'Of all decisions, how many are as the annotators made them?':same_as_annotated(judged)}
-    else:
-        o = caught(judged)
-        rows = {'Of the harmful comments, how many are flagged?':(o.found,o.harmful),
-                'Of the harmless comments, how many are flagged by mistake?':(o.hit,o.harmless),
-                'Of the flagged comments, how many are harmful?':(o.found,o.found+o.hit)}
+    rows = _asked_of_decisions(judged) if judged.labels.clean is None else _asked_of_comments(caught(judged))
     cells = [(k, share_text(*o), share_range(*o, level)) for k,o in rows.items()]
     return pd.DataFrame(cells, columns=['question','answer',f'likely range ({level:.0%})'])
 
@@ -333,9 +340,12 @@ def compared_words(
     found = [] if labels.clean is None else [o for o in more if hasattr(o, 'goal') and o.labels.names==labels.names]
     for o in found:
         if o.labels.thresholds==labels.thresholds or o.labels.calibration!=labels.calibration: continue
-        res.append(f'With the thresholds tuned for the {o.goal} it would flag {caught_text(caught(judged.with_labels(o.labels)))}.')
+        would = caught_text(caught(judged.with_labels(o.labels)))
+        here = ' on these very rows' if np.array_equal(o.judged.targs, judged.targs, equal_nan=True) else ''
+        res.append(f'With the thresholds tuned for the {o.goal}{here} it would flag {would}.')
     return res
 
+# %% ../../nbs/36_judge.report.ipynb #f9a3b19e
 @patch
 def together(self:JudgementReport,
     more=(), # Other reports for the same page: one, or several in a list
@@ -440,7 +450,7 @@ def judge(
     seed:int=42, # Of the resamples
     level:float=0.95, # Share of the resamples within an interval, in (0,1)
     title:str='Report', # Heading of the page
-    about:dict=None, # Name -> what the page shall say of the model, the data, the thresholds; 'model' and 'data' at least
+    about:dict=None, # Name -> what the page says of the model, the data and the like, such as `dict(data='Jigsaw')`
     label=None, # A class, or a list of which any counts, that is judged alone; all classes by default
 ) -> JudgementReport: # For the notebook, `.to_html()`, `.to_markdown()`, `.save('report.html')`
     "Everything about the decisions in `judged`"

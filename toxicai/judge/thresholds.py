@@ -10,13 +10,13 @@ __all__ = ['goal_examples', 'bounded_goals', 'trouble_messages', 'middles', 'Cut
            'relative_cost']
 
 # %% ../../nbs/34_judge.thresholds.ipynb #af1bfe4e
-import warnings
 from typing import NamedTuple
 from copy import copy
 from dataclasses import dataclass
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
+from ..quiet import *
 from ..probabilities import *
 from ..labels import *
 from ..tables import *
@@ -195,6 +195,7 @@ def picked_cut(
     reached = bool(goal.reached(counts)[k])
     return k,float(cuts.thresholds[k]) if reached or goal.bound is None else 1.,reached
 
+# %% ../../nbs/34_judge.thresholds.ipynb #f97fad50
 def best_cut(
     cuts:Cuts, # Of one class
     goal:Goal, # What the cut is for
@@ -251,6 +252,7 @@ def cut_troubles(
     return dict(missed='' if best.reached else f'the best is {nearest_cut(cuts, goal)}, {taken}',
                 whole=f'all {n} texts' if flags_all(counts) else '', few=few_answers(cuts.one.t)[0])
 
+# %% ../../nbs/34_judge.thresholds.ipynb #23c0d087
 def best_threshold(
     targs, # In [0,1], from 0.5 on a yes; NaN where nobody annotated; shape (n,)
     probs, # In [0,1]; shape (n,)
@@ -263,7 +265,7 @@ def best_threshold(
     goal,cuts = Goal(metric, beta),Cuts(t, p)
     best = best_cut(cuts, goal)
     for kind,what in cut_troubles(cuts, goal, best).items():
-        if what: warnings.warn(trouble_messages[kind].format(goal=goal, what=what))
+        if what: warn_in_line(trouble_messages[kind].format(goal=goal, what=what))
     return best.threshold
 
 # %% ../../nbs/34_judge.thresholds.ipynb #96567d28
@@ -311,6 +313,7 @@ def rate_counts(
     tp,fp = counts.tp,counts.fp
     return dict(precision=(tp,tp+fp), recall=(tp,counts.positives), fpr=(fp,counts.negatives)).get(goal.name)
 
+# %% ../../nbs/34_judge.thresholds.ipynb #c5e6f4c5
 def metric_interval(
     goal:Goal, # Says which metric
     counts:CutCounts, # Four numbers
@@ -370,14 +373,14 @@ def _warn_tuned(rows, goal, cross_fit):
     "One warning for each kind of trouble, with the names of the classes"
     flat = [k for k,o in rows.items() if 'troubles' not in o]
     if flat:
-        warnings.warn(f"{', '.join(flat)}: the annotated rows are all yes or all no, the threshold stays; "
-                      "tune on more data")
+        warn_in_line(f"{', '.join(flat)}: the annotated rows are all yes or all no, the threshold stays; "
+                     "tune on more data")
     both = {k:o for k,o in rows.items() if 'troubles' in o}
     for kind,message in trouble_messages.items():
         what = ', '.join(f"{k} ({o['troubles'][kind]})" for k,o in both.items() if o['troubles'][kind])
-        if what: warnings.warn(message.format(goal=goal, what=what))
+        if what: warn_in_line(message.format(goal=goal, what=what))
     halved = [k for k,o in both.items() if cross_fit and 'after' not in o]
-    if halved: warnings.warn(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
+    if halved: warn_in_line(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
 
 # %% ../../nbs/34_judge.thresholds.ipynb #81e21cc7
 def class_table(

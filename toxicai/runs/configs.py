@@ -118,6 +118,7 @@ def unfreezing_setting(
 # %% ../../nbs/83_runs.configs.ipynb #8aea4402
 _factors = (list,tuple,np.ndarray,Tensor)
 
+# %% ../../nbs/83_runs.configs.ipynb #df505c0f
 sweepable = dict(
     augment=Setting('rows', 'Share of the training rows that get a perturbed copy, in [0,1]', takes=(float,)),
     attack_share=Setting('rows', 'Share of the words of such a copy that are changed, in (0,1]', takes=(float,)),
@@ -202,6 +203,7 @@ def check_fixed(
     check_settings(fixed, dict.fromkeys([*sweepable, *_loader_args, *_learner_args]))
     check_values(fixed)
 
+# %% ../../nbs/83_runs.configs.ipynb #b1a13759
 def possible_metrics(
     fixed:dict, # Settings that do not vary
 ) -> list: # Names of columns of the Recorder

@@ -42,6 +42,8 @@ from ..judge.figures import *
 from ..stored import is_whole
 from ..train.metrics import *
 from ..train.provenance import *
+
+# %% ../../nbs/84_runs.sweeps.ipynb #aa01fc68
 from .snapshots import load_state
 from .checkpoints import signals_to
 from .tracking import *
@@ -215,7 +217,8 @@ def check_plan(
 # %% ../../nbs/84_runs.sweeps.ipynb #11d0d1a1
 # States of runs, and what W&B's engine calls them
 engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed')
-_run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool)
+_run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool,
+                  seconds=(int,float,type(None)), error=(str,type(None)))
 
 def is_run(
     o, # Anything
@@ -225,9 +228,10 @@ def is_run(
     def _figures(d): return isinstance(d, dict) and all(isinstance(v, (int,float)) for v in d.values())
     if not isinstance(o, dict) or not is_whole(o.get('number'), number, number): return False
     if not isinstance(o.get('state'), str) or o['state'] not in engine_states: return False
-    if not all(isinstance(o[k], v) for k,v in _run_parts.items() if k in o): return False
-    return all(map(_figures, [o.get('final', {}), *o.get('history', [])]))
+    if not all(k in o and isinstance(o[k], v) for k,v in _run_parts.items()): return False
+    return all(map(_figures, [o['final'], *o['history']]))
 
+# %% ../../nbs/84_runs.sweeps.ipynb #705a14ed
 def read_runs(
     folder, # Folder of a sweep
 ) -> list: # Dicts with `number`, `config`, `state`, `history`, `final`, ...
@@ -249,6 +253,7 @@ def write_runs(
     lines = ''.join(json.dumps(o)+'\n' for o in runs)
     write_atomically(Path(folder)/'runs.jsonl', lambda f: f.write(lines.encode()), private=True)
 
+# %% ../../nbs/84_runs.sweeps.ipynb #8d58c030
 @contextmanager
 def changed_runs(
     folder, # Folder of a sweep
@@ -275,6 +280,7 @@ def save_json(
     "Write `o` to `path`, as a whole or not at all"
     write_atomically(path, lambda f: f.write(json.dumps(o, indent=1).encode()))
 
+# %% ../../nbs/84_runs.sweeps.ipynb #cfff0efa
 def check_sweep_folder(
     folder:Path, # Where a sweep shall be
     plan=None, # Its plan, which may be there already
@@ -404,6 +410,7 @@ def claim(
 # %% ../../nbs/84_runs.sweeps.ipynb #91646605
 class SweepStop(Exception): "Hyperband gave this run up"
 
+# %% ../../nbs/84_runs.sweeps.ipynb #fb5b3d11
 class Sweep:
     "Runs with different settings, and what came of them"
     def __init__(self,
@@ -438,6 +445,7 @@ def __repr__(self:Sweep):
     states = pd.Series([o['state'] for o in self.runs], dtype=object).value_counts().to_dict()
     return f"Sweep({self.plan.get('name', self.folder.name)}: {states}, {self.goal} {self.metric})"
 
+# %% ../../nbs/84_runs.sweeps.ipynb #9e26ea9c
 @patch
 def _settled(self:Sweep, plan):
     "The plan, checked, and the same as the folder's"
@@ -560,7 +568,9 @@ def results(self:Sweep) -> pd.DataFrame: # A row for each `number`: `state`, set
     runs = self.runs
     order = self.ranked(runs)
     rest = [o for o in runs if o not in order]
-    def _row(o): return dict(number=o['number'], state=o['state'], **o['config'], **o['final'], seconds=o['seconds'])
+    def _row(o):
+        own = {k:o[k] for k in ('number','state')}
+        return {**own, **o['config'], **o['final'], **own, 'seconds':o['seconds']}
     return pd.DataFrame([_row(o) for o in order+rest]).set_index('number') if runs else pd.DataFrame()
 
 # %% ../../nbs/84_runs.sweeps.ipynb #f801ae5f
@@ -575,6 +585,7 @@ def run_line(
     figure = '' if figure is None else f" {metric} {figure:.4f}"
     return f"run {rec['number']} {rec['state']}:{figure} in {rec['seconds']} s ({settings})"
 
+# %% ../../nbs/84_runs.sweeps.ipynb #494e54a5
 class SweepView:
     "What a person sees of a sweep"
     def __init__(self,
@@ -669,6 +680,7 @@ def end_process(
     "Signal handler: leave through the `except`s, which note what was not finished"
     raise SystemExit(128+number)
 
+# %% ../../nbs/84_runs.sweeps.ipynb #87925c7e
 @patch
 def go(self:Sweep,
     count:int=None, # Runs of the whole sweep, old ones too; by default `run_cap` of the plan, or a whole grid
@@ -701,6 +713,7 @@ def _agent_run(self:Sweep):
         try: self._train_one(rec, run)
         finally: lock.release()
 
+# %% ../../nbs/84_runs.sweeps.ipynb #6151ada6
 @patch
 def go_online(self:Sweep,
     count:int=None, # Runs of this agent; until the sweep ends by default
@@ -789,6 +802,7 @@ def _drop_weights(self:Sweep, rec):
     file = weights_file(self.folder, rec)
     if file is not None and file.is_file() and file_digest(file)==rec.get('sha256'): file.unlink()
 
+# %% ../../nbs/84_runs.sweeps.ipynb #6267465e
 @patch
 def _try_to_keep(self:Sweep, learn, number):
     try: self._keep(learn, number)

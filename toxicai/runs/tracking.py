@@ -38,6 +38,8 @@ from ..data.loaders import *
 from ..data.show import *
 from ..train.metrics import *
 from ..train.provenance import *
+
+# %% ../../nbs/82_runs.tracking.ipynb #937929ec
 from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
@@ -233,6 +235,7 @@ def say_where(
     if run.settings.mode!='offline': return
     print(f"W&B: {run.name or run.id!r} is logged offline, `wandb sync {shlex.quote(str(Path(run.dir).parent))}` sends it")
 
+# %% ../../nbs/82_runs.tracking.ipynb #72afebe7
 def run_options(
     project:str=None, # Where the run belongs
     name:str=None, # Of the run; one is made up by default
@@ -389,6 +392,7 @@ def after_batch(self:WandbRun):
     self._log(**losses, **lrs, **norm, **self.count.figures())
     self.count.restart()
 
+# %% ../../nbs/82_runs.tracking.ipynb #ed006295
 @patch
 def after_epoch(self:WandbRun):
     "What the Recorder says"
@@ -517,6 +521,7 @@ def end_call(self:WandbRun,
     if self.held: return
     with or_warn('end of the run'): self.finish(int(failed))
 
+# %% ../../nbs/82_runs.tracking.ipynb #981040fc
 @patch
 def finish(self:WandbRun,
     exit_code:int=0, # Anything but 0 marks the run as failed

@@ -8,9 +8,8 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
-           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'file_stamp',
-           'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
-           'until_one_fails', 'run_all']
+           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'unchanged_file', 'running',
+           'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/24_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -101,6 +100,7 @@ def check_network_outputs(
         raise FolderError(f"the network in {file!r} does not give {n_classes} numbers for each text, one for a class "
                           "of the folder: they do not belong together")
 
+# %% ../../nbs/24_serve.backends.ipynb #2842b64f
 def folder_network(
     folder:DetectorFolder, # A detector folder
     path:Path, # Its network, an ONNX file
@@ -476,12 +476,6 @@ def _why_first(backend, passed):
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
 # %% ../../nbs/24_serve.backends.ipynb #b9bda3ac
-def file_stamp(
-    info:os.stat_result, # What the system says about a file
-) -> tuple:
-    "Numbers that differ when a file was changed or is another one"
-    return info.st_dev,info.st_ino,info.st_size,info.st_mtime_ns,info.st_ctime_ns
-
 @contextmanager
 def unchanged_file(
     folder:DetectorFolder, # A detector folder

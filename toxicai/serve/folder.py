@@ -197,6 +197,7 @@ def check_config_head(
 
 _mean_keys = {'model_type','architectures','transformers_version','problem_type','encoder',*label_keys}
 
+# %% ../../nbs/20_serve.folder.ipynb #de9a688c
 def check_config_network(
     config:dict, # Content of `config.json`
     head:str, # That of `toxicai.json`

@@ -100,6 +100,7 @@ def read_ints(
     if at>end: raise FolderError("a list of numbers does not end where it should")
     return res
 
+# %% ../../nbs/21_serve.graph.ipynb #a35813de
 def read_floats(
     buf:bytes, # Content of a file
     at:int, # Where they begin
@@ -199,6 +200,7 @@ def stored_bytes(
         raise FolderError(f"{weights.get('name','')!r:.80} has its values in {len(found)} places: expected one")
     return found[0][0] if found else 0
 
+# %% ../../nbs/21_serve.graph.ipynb #ccdac055
 def checked_shape(
     weights:dict, # A message 'weights'
 ) -> tuple: # Its shape

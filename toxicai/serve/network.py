@@ -36,6 +36,7 @@ class Costs:
 _most_live = {(0,1):2**17, (1,0):2**22, (1,1):2**17, (0,2):2**9, (1,2):2**9} # elements
 _most_work = {(0,2):2**22, (1,2):2**22}
 
+# %% ../../nbs/23_serve.network.ipynb #8fa04ce0
 def check_costs(
     counts:Counter, # `live` or `work`
     most:dict, # Powers -> number
@@ -78,6 +79,7 @@ def attributes_of(
         res[name] = stored_array(value) if key=='t' else value
     return res
 
+# %% ../../nbs/23_serve.network.ipynb #73ecae7f
 def known_weights(
     graph:dict, # A message 'graph'
 ) -> dict: # Name -> `Known`
@@ -107,6 +109,7 @@ def results_of(
         if lost or (o.values is not None and len(o.values)!=elements(o.shape)): o.values = None
     return res
 
+# %% ../../nbs/23_serve.network.ipynb #8edcdc35
 def effort(
     call:Call, # An operator
     results:list, # As `results_of` gives them
@@ -156,6 +159,7 @@ def call_of(
     if lacks: raise FolderError(f"its operator {op!r} needs {lacks[0]!r:.80}, which nothing before it gives")
     return Call(op, [walk.known[o] if o else None for o in names], attributes_of(node), walk.longest)
 
+# %% ../../nbs/23_serve.network.ipynb #fc5ccb05
 def follow_node(
     walk:Walk, # So far; changed
     i:int, # Number of the operator
@@ -174,6 +178,7 @@ def follow_node(
         add_costs(walk.costs, elements(o.shape), 1)
     for name in {*node.get('input', []), *names}: forget_array(walk, i, name)
 
+# %% ../../nbs/23_serve.network.ipynb #8e3e4a05
 def forget_array(
     walk:Walk, # So far; changed
     i:int, # Number of the operator that has run
@@ -199,6 +204,7 @@ def walk_of(
     check_costs(costs.work, _most_work, 64*costs.stored+2**26, 'products')
     return walk
 
+# %% ../../nbs/23_serve.network.ipynb #5e40d957
 def network_of(
     buf, # Content of an ONNX file, `bytes` or `FileBytes`
 ) -> Network:

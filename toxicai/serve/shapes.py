@@ -47,6 +47,7 @@ def plausible(
     small = all(abs(c)<_most_factor and i<=2 and j<=4 and k<=1 for (i,j,k),c in formula_terms(n).items())
     return n if small else None
 
+# %% ../../nbs/22_serve.shapes.ipynb #8325b564
 def is_tame(
     n:int, # A formula
 ) -> bool:
@@ -134,6 +135,7 @@ def known_list(
     if None in res: raise unclear(call, f"input {i} depends on the texts")
     return res
 
+# %% ../../nbs/22_serve.shapes.ipynb #37d6def9
 def shape_of(
     call:Call, # An operator
     i:int=0, # Number of an input
@@ -174,6 +176,7 @@ def broadcast_shape(
 
 _exact = ('Add','Sub','Mul','Neg','And','Or','Not','Where') # right in what is left of a large number
 
+# %% ../../nbs/22_serve.shapes.ipynb #bcef030c
 def number_by_number(
     f:Callable, # Of the call and a value of each input, for a value of the result
     call:Call, # An operator
@@ -227,6 +230,7 @@ def shape_result(call): # A `Call`
     res = [*shape[call.attrs.get('start', 0):call.attrs.get('end')]]
     return [Known((len(res),), res)]
 
+# %% ../../nbs/22_serve.shapes.ipynb #f34b1ec2
 def constant_result(call): # A `Call`
     "An array that stands in the operator"
     found = [v for k,v in call.attrs.items() if k in ('value','value_int','value_ints','value_float','value_floats')]
@@ -274,6 +278,7 @@ def gather_result(call): # A `Call`
     known = numbers and all(o is not None and -n<=o<n for o in numbers)
     return [Known((*shape[:axis],*at,*shape[axis+1:]), [data.values[o] for o in numbers] if known else None)]
 
+# %% ../../nbs/22_serve.shapes.ipynb #39cf0930
 def gather_nd_result(call): # A `Call`
     "Elements by their places"
     data,at = shape_of(call),shape_of(call, 1)
@@ -317,6 +322,7 @@ def squeeze_result(call): # A `Call`
     if any(shape[i]!=1 for i in at): raise unclear(call, "a side that shall go is not 1")
     return [Known(tuple(o for i,o in enumerate(shape) if i not in at), call.args[0].values)]
 
+# %% ../../nbs/22_serve.shapes.ipynb #62b422a8
 def reshape_result(call): # A `Call`
     "The same numbers in another shape"
     old,new = shape_of(call),known_list(call, 1)
@@ -341,6 +347,7 @@ def expand_result(call): # A `Call`
     n = elements(shape)
     return [Known(shape, values*n if values and len(values)==1 and n<=few_numbers else None)]
 
+# %% ../../nbs/22_serve.shapes.ipynb #efbb00f9
 def tile_result(call): # A `Call`
     "An array several times side by side"
     shape,times = shape_of(call),known_list(call, 1)
@@ -371,6 +378,7 @@ def slice_place(
     call.longest = min(call.longest, side)
     return at
 
+# %% ../../nbs/22_serve.shapes.ipynb #3cb1d6d0
 def slice_result(call): # A `Call`
     "A part of an array"
     shape,starts,ends = [*shape_of(call)],*[raw_list(call, i) for i in (1,2)]
@@ -397,6 +405,7 @@ def steps_between(
         raise unclear(call, "its step is not 1")
     return n if step==1 else -(-n//step)
 
+# %% ../../nbs/22_serve.shapes.ipynb #f550560c
 def raw_list(
     call:Call, # An operator
     i:int, # Number of an input
@@ -442,6 +451,7 @@ def reduce_result(call): # A `Call`
     keep = call.attrs.get('keepdims', 1)
     return [Known(tuple(1 if i in axes else o for i,o in enumerate(shape) if keep or i not in axes))]
 
+# %% ../../nbs/22_serve.shapes.ipynb #152bb462
 def arg_result(call): # A `Call`
     "The place of the largest of many"
     shape = shape_of(call)
@@ -465,6 +475,8 @@ def broadcast_result(call): # A `Call`
     return [Known(broadcast_shape(call, *[o.shape for o in call.args if o is not None]))]
 
 _reduce = ':keepdims:noop_with_empty_axes'
+
+# %% ../../nbs/22_serve.shapes.ipynb #61bc28a6
 operators = { # Name -> (function that says what is known of the results, attributes)
     **{k:(partial(number_by_number, f), set()) for k,f in value_rules.items()},
     **table_of(same_result, 'Abs Ceil Clip Cos CumSum:exclusive:reverse DequantizeLinear:axis:block_size Erf Exp Floor '

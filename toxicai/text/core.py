@@ -81,6 +81,7 @@ def check_many(
         raise TypeError(f"`texts` is a {type(texts).__name__}: expected {expected}; "
                         "of a frame pass one column, of bytes `.decode('utf-8')`")
 
+# %% ../../nbs/10_text.core.ipynb #1505f19d
 def as_texts(
     texts, # A text, or an iterable of texts; for a model of pairs a tuple of two, or an iterable of them
     pairs:bool=False, # Does the model judge pairs?

@@ -385,6 +385,7 @@ def in_case(
     if like.isupper(): return 'I' if shape=='l' else shape.upper()
     return shape.lower() if like.islower() else shape
 
+# %% ../../nbs/11_text.evasion.ipynb #d7cfedcf
 def lookalike(
     char:str, # One letter
 ) -> str: # A letter of A-Z or a-z, or '' when there is none
@@ -414,6 +415,7 @@ def case_among(
     if capital and (shape=='l' or not char.islower()): return in_case(shape, 'A')
     return in_case(shape, char)
 
+# %% ../../nbs/11_text.evasion.ipynb #b2ab5a60
 @lru_cache(maxsize=4096)
 def latin_word(
     word:str, # Letters of any script

@@ -51,6 +51,7 @@ def readable_pieces(
     rest = ' '.join(piece)
     return res or [rest]*(count_letters(rest)>=least)
 
+# %% ../../nbs/19_text.language.ipynb #0d560c1c
 def most_common_share(
     values, # Values of any kind
 ) -> tuple: # (the most common one, its share in [0,1]); (None, 0) of none

@@ -51,6 +51,7 @@ _spanish = SwearTable(
      'o a os as':'pendej culer idiot estúpid jodid bolud pelotud malparid bastard cornud mierder cabroncet putit puter',
      '- a as es':'cabron maricon', '- s':'puta puto putilla pendejada gilipollas culo culazo'}, bare=True)
 
+# %% ../../nbs/14_text.masking.ipynb #8da19c7c
 _french = SwearTable(
     {'-':"""merde merdes merdeux merdeuse merdique putain putains pute putasse salope salopard saloperie salaud connasse conasse conne connerie ducon branleur
         branleuse branler branlette couille couillon pédé pédés encule enculer enculeur enculade tapette tafiole tarlouze gouine bougnoule bicot youpin chintok
@@ -77,6 +78,7 @@ _italian = SwearTable(
         rincoglionito rincoglionita cretino cretina cretini mongoloidi imbecille imbecilli bagascia""",
      'o a i e':'stronz bastard idiot'}, bare=True)
 
+# %% ../../nbs/14_text.masking.ipynb #2582f7d0
 _portuguese = SwearTable(
     {'-':"""porra foder foda fode fodas fodam fodendo fodido fodida fodidos fodeu fodase vtnc pqp buceta boceta xoxota cuzão cuzões cuzona
         viado viadinho viadagem sapatão sapatona babaca cacete piroca vadia quenga bosta bostinha cagão merda merdinha putaria putinha
@@ -239,6 +241,7 @@ def count_digits(
     "How many digits `o` has"
     return sum(map(str.isdigit, o))
 
+# %% ../../nbs/14_text.masking.ipynb #04f17314
 def is_phone(
     o:str, # Digits and what stands between them
 ) -> bool:
@@ -268,6 +271,7 @@ _name = r'(?P<it>\w(?:[\w.-]{0,30}\w)?)'
 _stop = r'(?!(?:the|an?|is|was|are|my|your|i|it|we|you|he|she|they|this|that|not|no|what|why|how|when|if|and|or|to)\b)'
 _domain = r'[\w-]+(?:\.[\w-]+)+'
 
+# %% ../../nbs/14_text.masking.ipynb #c823509a
 traces = dict(
     fediverse=Trace('@user', rf'(?<![\w@/])@[\w.=-]{{1,64}}+[@:]{_domain}(?::\d{{1,5}})?'),
     mail_spelt=Trace('[mail]', rf'(?<![\w.+-])[\w.+-]{{1,64}}+[ ]?[\[({{][ ]?(?:at|ät|@)[ ]?[\])}}][ ]?[\w-]+(?:[ ]?[\[({{][ ]?(?:dot|punkt|point|punto|\.)[ ]?[\])}}][ ]?[\w-]+|\.[\w-]+)+'),
@@ -295,6 +299,7 @@ traces = dict(
     phone_national=Trace('[phone]', r'(?<![\w.+/-])(?:\(0\d{1,5}\)|0\d{1,5})[ /-]\d{3,8}(?:[ -]\d{2,6}){0,3}(?!\w|-\d|\.\d)', is_phone),
     phone_named=Trace('[phone]', rf'(?<!\w){_calls}[ :.\#=]{{0,3}}{_no_date}(?P<it>\(?\d(?:{_gap}\d){{6,13}})(?!\w)'))
 
+# %% ../../nbs/14_text.masking.ipynb #844ac3fe
 @lru_cache(maxsize=64)
 def trace_pattern(
     name:str, # A key of `traces`
@@ -327,6 +332,7 @@ def trace_spans(
 
 _undisguised = lru_cache(lambda: Rules('light'))
 
+# %% ../../nbs/14_text.masking.ipynb #d7826eec
 def mask_traces(
     text:str, # Any text
 ) -> str: # Placeholders such as '@user' or '[mail]' for what was found

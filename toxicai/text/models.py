@@ -168,6 +168,7 @@ def head_rows(
     for i,o in values.items(): rows[i] = o
     return rows
 
+# %% ../../nbs/18_text.models.ipynb #097cf306
 def beside_harmless(
     ours:HeadOutputs, # Two classes that exclude each other
     at:dict, # Number of one of them -> the flag of the checkpoint that means it
@@ -215,6 +216,7 @@ def head_problem(
     kinds = '' if own.problem in (None, ours.problem) else f' ({sorts[own.problem]}, not {sorts[ours.problem]})'
     return f"its outputs {list(own.names)}{kinds} do not give {new}"
 
+# %% ../../nbs/18_text.models.ipynb #d8f09c4b
 def say_head(
     checkpoint, # Where the head comes from
     own:HeadOutputs, # Its outputs
@@ -244,6 +246,7 @@ def check_head(
                      f"{list(own.names)}: nobody knows which is which. Name them in their order, such as `{line}`, "
                      "or take a new head, `head='new'`")
 
+# %% ../../nbs/18_text.models.ipynb #075f26e9
 def kept_rows(
     checkpoint, # Where the head comes from
     own:HeadOutputs, # Its outputs
@@ -288,6 +291,7 @@ def warn_of_gaps(
     warn_in_line(f"{str(checkpoint)!r} lacks {len(gaps)} weights of the network, such as {gaps[0]!r}: they are drawn "
                  "at random; check that it is a checkpoint of this architecture")
 
+# %% ../../nbs/18_text.models.ipynb #0cb9c150
 def say_new(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     model:nn.Module, # The network with its head
@@ -332,6 +336,7 @@ def with_own_head(
     fit_head(model, rows, lambda: output_layer(load())[1] if resized else layer)
     return model
 
+# %% ../../nbs/18_text.models.ipynb #6488163c
 def has_trained_head(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     weight:str, # Name of the weights of the output layer

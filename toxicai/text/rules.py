@@ -90,6 +90,7 @@ def byte_edits(
     ends = list(accumulate(sizes, initial=0))
     return [(at+i,at+j,o) for i,j,o in zip(ends, ends[1:], new) if old[i:j]!=o]
 
+# %% ../../nbs/12_text.rules.ipynb #f9ed2e29
 def line_edits(
     old:str, # A line before
     new:str, # The line after
@@ -297,6 +298,7 @@ def emoji_spans(
     found = [(m.start(),o) for m in runs for o in emoji.analyze(m[0])]
     return [(at+o.value.start,at+o.value.end,o.chars) for at,o in found if o.chars>='\u2300' or len(o.chars)>1]
 
+# %% ../../nbs/12_text.rules.ipynb #b7e7825f
 def emoji_edits(
     text:str, # Any text
     lang:str, # One of `languages`
@@ -418,6 +420,7 @@ _needs = dict(
 
 _short = f'a placeholder of at most {max_placeholder} characters'
 
+# %% ../../nbs/12_text.rules.ipynb #d0368949
 known_rules = dict(
     mojibake=RuleKind(mojibake_edits, _needs['wide'], whole=mojibake_fixed),
     html_entities=RuleKind(entity_edits, '[&]'),
@@ -451,6 +454,8 @@ known_rules = dict(
     apostrophes=RuleKind(apostrophe_edits, _needs['wide']),
     whitespace=RuleKind(blank_edits, r'^\s|\s\s|[^\S ]|\s$'),
     words_apart=RuleKind(gap_edits, r'\S'))
+
+# %% ../../nbs/12_text.rules.ipynb #bb4bdf7e
 rule_names = known_rules.keys()
 
 # %% ../../nbs/12_text.rules.ipynb #3e50744f

@@ -77,6 +77,7 @@ def stored_architecture(
 _tok_files = ('tokenizer.json','tokenizer_config.json','vocab.txt','vocab.json','*.model','*.tiktoken','*.bpe','bpe.codes')
 _more_tok_files = ('special_tokens_map.json','added_tokens.json','merges.txt')
 
+# %% ../../nbs/17_text.tokenizer.ipynb #2bee3a9a
 def check_tokenizer_files(
     folder, # A detector folder
 ):

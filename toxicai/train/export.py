@@ -36,6 +36,8 @@ from ..text.core import *
 from ..text.masking import *
 from ..judge.measures import *
 from ..judge.report import *
+
+# %% ../../nbs/71_train.export.ipynb #2dd578b2
 from ..data.encode import *
 from ..data.loaders import *
 from .provenance import *
@@ -196,6 +198,7 @@ def fresh_figures(
     warnings.warn(f"the figures of the last epoch ({', '.join(found.figures)}) belong to other weights than those that "
                   "are saved: they are left out; call `learn.validate()` before, or pass `metrics=`")
 
+# %% ../../nbs/71_train.export.ipynb #68d96fc4
 def figure_records(
     learn, # A learner
     metrics=None, # Name -> number, of the user
@@ -402,7 +405,8 @@ def reports_text(
 ) -> str: # Markdown
     "`reports` in words, masked, with headings below those of a card; a `TypeError` for what is no report"
     reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
-    odd = [o for o in reports if not (isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None)))]
+    fits = lambda o: isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None))
+    odd = [o for o in reports if not fits(o)]
     if odd:
         raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
                         "one or several in a list")
@@ -494,6 +498,7 @@ def push_folder(
     api.create_repo(repo, private=private, exist_ok=True)
     return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=names))
 
+# %% ../../nbs/71_train.export.ipynb #337b8005
 @patch
 @delegates(TransformerLearner.save_detector)
 def push_to_hub(self:TransformerLearner,

@@ -7,7 +7,7 @@ __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
            'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
            'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
-           'shown_texts', 'check_one', 'named_probs', 'rows_right', 'result_marks', 'note_classes',
+           'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'note_classes',
            'check_saved_classes']
 
 # %% ../../nbs/68_train.learner.ipynb #3ab1e7a6
@@ -32,9 +32,12 @@ from ..strings import *
 from ..text.core import *
 from ..text.models import *
 from ..data.encode import *
+from ..data.batches import *
 from ..data.loaders import *
 from ..data.show import *
 from .losses import *
+
+# %% ../../nbs/68_train.learner.ipynb #def009c1
 from .metrics import *
 from .optimizer import *
 from .callbacks import *
@@ -102,6 +105,7 @@ def fitting_loss(
     if labels is not None: check_activation(loss_func, labels)
     return loss_func
 
+# %% ../../nbs/68_train.learner.ipynb #70032690
 def check_row_weights(
     dls, # Loaders
     loss, # A loss
@@ -268,6 +272,7 @@ def check_same_classes(
     raise ValueError(f"the new loaders have the classes {names[1]} ({kinds[1]}), the learner has {names[0]} "
                      f"({kinds[0]}): expected the same in the same order; {remedy}")
 
+# %% ../../nbs/68_train.learner.ipynb #9ae9338e
 def check_same_tokens(
     own, # Loaders of a learner
     dls, # Those that shall take their place
@@ -542,15 +547,6 @@ def predict(self:TransformerLearner,
     return super(TransformerLearner, self).predict(item, **kwargs)
 
 # %% ../../nbs/68_train.learner.ipynb #109903fa
-def named_probs(
-    probs:Tensor, # In [0,1]; shape (n_classes,)
-    flags:Tensor, # Which of them to show; shape (n_classes,)
-    names, # Of the classes
-) -> str:
-    "Probabilities of the flagged classes by name; of the likeliest where none is flagged"
-    shown = [f'{n} {p:.2f}' for n,p,f in zip(names, probs, flags) if f]
-    return ', '.join(shown) or f'{names[int(probs.argmax())]} {probs.max():.2f}'
-
 def rows_right(
     targs:Tensor, # Class numbers; shape (n,). Or shares in [0,1] or NaN; shape (n, n_classes)
     decoded:Tensor, # Class numbers, or flags; the shape of `targs`
@@ -574,6 +570,16 @@ def result_marks(
     return dict(probability=shown, correct=rows_right(targs, decoded))
 
 # %% ../../nbs/68_train.learner.ipynb #f3cfa8c1
+def first_texts(
+    dl, # A loader that has been passed through, or begun
+    n:int, # Texts that were taken
+) -> list|None: # As they were passed; None where the loader cannot say
+    "The first texts of the last pass through `dl`, in the order of the pass"
+    tl,rows = next(iter(text_lists(getattr(dl, 'dataset', None))), None),getattr(dl, 'rows_of_pass', None)
+    if tl is None or rows is None or len(rows)<n: return None
+    res = read_items(tl, encode_at(tl), list(map(int, rows[:n])))
+    return None if any(isinstance(o, Mapping) for o in res) else res
+
 @patch
 @delegates(Learner.show_results)
 def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=True, **kwargs):
@@ -588,7 +594,7 @@ def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=Tr
     with self.no_bar(): preds = self.get_preds(dl=[b], with_decoded=True)
     probs,targs,decoded = [o.as_subclass(Tensor) for o in preds]
     marks = result_marks(label_kind(self.dls), probs, targs, decoded, class_names(self.dls))
-    dl.show_results(b, decoded, max_n=max_n, **{**marks, **kwargs})
+    dl.show_results(b, decoded, max_n=max_n, **{**marks, 'texts':first_texts(dl, len(b[0])), **kwargs})
 
 # %% ../../nbs/68_train.learner.ipynb #1e55667a
 @patch
@@ -604,7 +610,11 @@ def get_preds(self:TransformerLearner, ds_idx=1, dl=None, with_input=False, with
     if not hasattr(self.loss_func, 'activation'): self.loss_func = fitting_loss(self.dls, self.loss_func) # set by hand
     kwargs.update(ds_idx=ds_idx, dl=dl, with_input=with_input, with_decoded=with_decoded)
     res = super(TransformerLearner, self).get_preds(**kwargs)
-    return (stacked_texts(res[0], text_tfm(self.dls).encoder), *res[1:]) if with_input else res
+    if not with_input: return res
+    x = stacked_texts(res[0], text_tfm(self.dls).encoder)
+    if not kwargs.get('reorder', True) and len(x): # as fastai's `Interpretation` asks, for a table
+        note_rows(x, first_texts(dl, len(x)), class_names(self.dls))
+    return (x, *res[1:])
 
 # %% ../../nbs/68_train.learner.ipynb #30767bb0
 def note_classes(
@@ -617,6 +627,7 @@ def note_classes(
     "Hook of `state_dict` that puts `facts` beside the tensors"
     metadata['toxicai'] = facts
 
+# %% ../../nbs/68_train.learner.ipynb #20a49fb2
 def check_saved_classes(
     own:dict, # As `class_facts` gives it, of a learner
     saved, # The same of weights; None where they do not say

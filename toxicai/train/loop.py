@@ -200,6 +200,7 @@ def put_vars(
     for k in plain_vars(o).keys()-values.keys(): del vars(o)[k]
     vars(o).update(values)
 
+# %% ../../nbs/67_train.loop.ipynb #ca741a1a
 @contextmanager
 def as_before(
     learn, # A `TransformerLoop`
@@ -361,6 +362,7 @@ def fit(self:TransformerLoop, n_epoch, lr=None, wd=None, cbs=None, reset_opt=Fal
         try: fit()
         finally: guard.active = False
 
+# %% ../../nbs/67_train.loop.ipynb #2e96cc4c
 @patch
 def _do_fit(self:TransformerLoop):
     guards = [o for o in self._grab_cbs(FitGuard) if o.active]

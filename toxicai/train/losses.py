@@ -456,6 +456,7 @@ def to(self:LogitsLoss, device):
     if isinstance(self.func, nn.Module): self.func.to(device)
     return self
 
+# %% ../../nbs/60_train.losses.ipynb #c95b63b4
 @patch
 def decodes(self:LogitsLoss,
     probs, # In [0,1], or numbers; shape (bs, n_classes)

@@ -139,6 +139,7 @@ def shared_rows(
 
 _speakers = {} # What was said -> a weak reference to who said it
 
+# %% ../../nbs/61_train.metrics.ipynb #535ab1dd
 def is_first_of(
     metric, # Who wants to say something
     what:tuple, # Rows and class, see `shared_rows`
@@ -333,6 +334,7 @@ def recorder_names(
 _history = 'lrs iters losses values metric_names log n_before cancel_train cancel_valid start_epoch'.split()
 _names = 'metric_names train_metrics valid_metrics add_time'.split()
 
+# %% ../../nbs/61_train.metrics.ipynb #9ae449c6
 class WholeRecorder(Recorder):
     "fastai's Recorder with a value for every name in each row, and with the history of the last fit"
     name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun

@@ -31,6 +31,8 @@ from ..judge.explain import *
 from ..data.loaders import *
 from .losses import *
 from .provenance import *
+
+# %% ../../nbs/69_train.verbs.ipynb #17356971
 from .learner import *
 
 # %% ../../nbs/69_train.verbs.ipynb #076dcf52
@@ -45,6 +47,7 @@ def texts_and_columns(
     rest = items.drop(columns=[o for o in cols if o in items])
     return texts,rest if len(rest.columns) else None
 
+# %% ../../nbs/69_train.verbs.ipynb #1ecb5a23
 @patch
 def judged(self:TransformerLearner,
     ds_idx:int=1, # 0 for training rows, 1 for validation rows
@@ -193,6 +196,7 @@ def language_of(
     telling = next((o for o in texts if o and data_language(o)!='und'), None)
     return language_for(None, telling, known, what)
 
+# %% ../../nbs/69_train.verbs.ipynb #7386db4c
 @patch
 def _template_bias(self:TransformerLearner, at, lang, **kwargs):
     "Bias report of the classes `at` on made-up sentences"
