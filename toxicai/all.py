@@ -15,3 +15,6 @@ from toxicai.judge.all import *
 from toxicai.data.all import *
 from toxicai.train.all import *
 from toxicai.runs.all import *
+import toxicai.helptexts as _helptexts
+
+_helptexts.put_help() # what arguments are, behind the docstrings

@@ -189,5 +189,5 @@ def test_values_that_are_right():
                       attn_dropout='auto', precision='bf16', rules=['urls'], my_own='anything'))
     assert sweepable['lr'].wants()=='a number' and Setting('fit', 'Anything').wants()=='any value'
 
-@pytest.mark.parametrize('metrics,want', [(None, {'roc_auc','f1','accuracy','f1_score','rmse','mae'}), ('mcc, rmse', {'mcc','rmse'}), (['f1 insult', np.mean], {'f1 insult','mean'})], ids=str)
+@pytest.mark.parametrize('metrics,want', [(None, {'roc_auc','f1','accuracy','f1_score','rmse','mae'}), ('mcc, rmse', {'mcc','rmse'}), (['f1 insult', np.mean], {'f1 insult','mean'})])
 def test_possible_metrics(metrics, want): assert set(possible_metrics({} if metrics is None else dict(metrics=metrics)))=={'train_loss','valid_loss',*want}

@@ -279,7 +279,7 @@ def test_evaluate_not_there(tmp_path, evaluate_cache):
 
 @pytest.mark.filterwarnings('ignore:no (training|validation) text')
 @pytest.mark.parametrize('metrics,names', [('f1', ['f1']), ('roc_auc,f1_micro , mcc', ['roc_auc','f1_micro','mcc']), (['f1 insult', sk.hamming_loss], ['f1 insult','hamming_loss']), (('brier',), ['brier']),
-                                           ([MaskedF1(0.3), 'recall'], ['f1','recall']), ([], []), (None, ['roc_auc','f1'])], ids=str)
+                                           ([MaskedF1(0.3), 'recall'], ['f1','recall']), ([], []), (None, ['roc_auc','f1'])])
 def test_metrics_by_name(metrics, names):
     "A name, several, names among functions: in the call that makes the learner, and set later"
     learn = learner(metrics)

@@ -11,3 +11,6 @@ from .errors import label_errors,ErrorReport,find_errors,read_relabelled
 from .bias import subgroup_auc,bpsn_auc,bnsp_auc,bias_auc,group_columns,bias_table,BiasReport
 from .behaviour import behaviour_kinds,behaviour_tables,behaviour_cases,behaviour_table,BehaviourReport
 from .explain import Explanation,explain_methods
+import toxicai.helptexts as _helptexts
+
+_helptexts.put_help() # what arguments are, behind the docstrings

@@ -42,8 +42,6 @@ from ..judge.figures import *
 from ..stored import is_whole
 from ..train.metrics import *
 from ..train.provenance import *
-
-# %% ../../nbs/84_runs.sweeps.ipynb #aa01fc68
 from .snapshots import load_state
 from .checkpoints import signals_to
 from .tracking import *

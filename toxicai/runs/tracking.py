@@ -16,6 +16,7 @@ import_quietly('fastai.layers')
 import os,re,shlex,tempfile,time
 from contextlib import contextmanager
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np,pandas as pd,torch
@@ -29,6 +30,7 @@ from torch import nn
 from ..quiet import *
 from ..labels import *
 from ..strings import *
+from ..tables import *
 from ..text.rules import *
 from ..text.masking import *
 from ..judge.judged import *
@@ -38,8 +40,6 @@ from ..data.loaders import *
 from ..data.show import *
 from ..train.metrics import *
 from ..train.provenance import *
-
-# %% ../../nbs/82_runs.tracking.ipynb #937929ec
 from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
@@ -445,8 +445,10 @@ def _log_texts(self:WandbRun, judged):
 @patch
 def _log_figures(self:WandbRun, judged):
     import wandb
+    from PIL import Image
     drawn = dict(confusion=confusion_figure, curves=curves_figure, reliability=reliability_figure)
-    self._log(**{f'figures/{k}':wandb.Image(f(judged)) for k,f in drawn.items()})
+    pictures = {k:Image.open(BytesIO(png_bytes(f(judged)))) for k,f in drawn.items()} # W&B knows pyplot's figures alone
+    self._log(**{f'figures/{k}':wandb.Image(o) for k,o in pictures.items()})
 
 # %% ../../nbs/82_runs.tracking.ipynb #982e6bf0
 @contextmanager

@@ -7,3 +7,6 @@ from .identities import identity_terms,identity_groups
 from .tokenizer import TextEncoder,load_tokenizer,packaged_encoder
 from .models import load_transformer,MeanPoolClassifier,transformer_splitter,layerwise_splitter,decayed_lrs
 from .language import data_language
+import toxicai.helptexts as _helptexts
+
+_helptexts.put_help() # what arguments are, behind the docstrings

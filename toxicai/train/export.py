@@ -36,8 +36,6 @@ from ..text.core import *
 from ..text.masking import *
 from ..judge.measures import *
 from ..judge.report import *
-
-# %% ../../nbs/71_train.export.ipynb #2dd578b2
 from ..data.encode import *
 from ..data.loaders import *
 from .provenance import *

@@ -36,8 +36,6 @@ from ..data.batches import *
 from ..data.loaders import *
 from ..data.show import *
 from .losses import *
-
-# %% ../../nbs/68_train.learner.ipynb #def009c1
 from .metrics import *
 from .optimizer import *
 from .callbacks import *

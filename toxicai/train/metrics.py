@@ -342,6 +342,7 @@ class WholeRecorder(Recorder):
     last = None # Names and row of the last pass or epoch, as `last_figures` reads them
     def before_fit(self):
         "Begin anew; the history so far is put aside"
+        if self.rests and hasattr(self, 'values'): return
         if vars(self).get('lrs'):
             self.kept = {k:v for k,v in vars(self).items() if k in _history} | dict(smooth_loss=copy(self.smooth_loss))
         super().before_fit()
@@ -359,9 +360,6 @@ class WholeRecorder(Recorder):
 
     @property
     def rests(self): return hasattr(self.learn, 'gather_preds') # as fastai's trackers do while predictions are made
-
-    def before_fit(self):
-        if not self.rests or not hasattr(self, 'values'): super().before_fit()
 
     def after_batch(self):
         if not self.rests: super().after_batch()

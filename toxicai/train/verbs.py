@@ -31,8 +31,6 @@ from ..judge.explain import *
 from ..data.loaders import *
 from .losses import *
 from .provenance import *
-
-# %% ../../nbs/69_train.verbs.ipynb #17356971
 from .learner import *
 
 # %% ../../nbs/69_train.verbs.ipynb #076dcf52
