@@ -109,7 +109,7 @@ def test_killed_export(tmp_path):
     rng = np.random.default_rng(0)
     for _ in range(3):
         p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', _exporter, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        assert p.stdout.readline().strip()=='exported'
+        assert p.stdout.readline().startswith('new head') and p.stdout.readline().strip()=='exported'
         time.sleep(rng.uniform(0.05, 0.5))
         p.kill()
         p.wait()

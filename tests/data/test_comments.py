@@ -740,7 +740,7 @@ def test_memory(tmp_path):
         for i in range(0, n, 50_000): w.write_batch(pa.record_batch([pa.array([f'comment number {j} is written here, and it goes on for a while {j*j}' for j in range(i, i+50_000)]),
             pa.array([j%2 for j in range(50_000)], pa.int8()), pa.array([None if j%3 else 0.5 for j in range(50_000)], pa.float32())], schema=schema))
     code = f'''
-import os,psutil,threading,time
+import os,psutil,pyarrow,threading,time
 from toxicai.data.load import load_comments
 def private(): return int(next(o for o in open('/proc/self/status') if o.startswith('RssAnon')).split()[1])*1024
 base = peak = private()
@@ -753,6 +753,7 @@ c = load_comments({str(path)!r})
 half = c.part('train[50%:]')
 n = half.counts()['toxic'][1]
 done = True; t.join()
+pyarrow.default_memory_pool().release_unused() # what Arrow's allocator keeps for the next table is in nobody's use
 print(len(c), len(half), n, c.data.data.nbytes, peak-base, private()-base)
 '''
     env = {**os.environ, 'HF_DATASETS_CACHE':str(tmp_path/'cache')}
