@@ -1,4 +1,7 @@
-"Targets and probabilities that tests of several rooms share"
+"What tests of several rooms share: targets and probabilities, an ordinary user"
+import os
+from contextlib import contextmanager
+
 import numpy as np
 
 nan = float('nan')
@@ -21,3 +24,11 @@ def numbers(seed=0, n=90, n_classes=4, gaps=0.2):
     logits = rng.normal(size=(n, n_classes))
     logits[np.arange(n), targs] += 1
     return targs,np.exp(logits)/np.exp(logits).sum(1, keepdims=True)
+
+@contextmanager
+def as_nobody():
+    "An ordinary user in this process, where tests run as root"
+    if os.geteuid()==0: os.seteuid(65534)
+    try: yield
+    finally:
+        if os.getuid()==0: os.seteuid(0)

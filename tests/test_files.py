@@ -1,12 +1,12 @@
 "Files and folders: whole or not at all under kills, one writer or several, and what others put there stays"
 import errno,json,multiprocessing,os,shutil,signal,stat,subprocess,sys,time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from toxicai import files
 from toxicai.files import *
+from samples import as_nobody
 
 ctx = multiprocessing.get_context('fork')
 
@@ -310,14 +310,6 @@ def test_no_refusal(e, tmp_path):
     "What is about something else stays as it is"
     with pytest.raises(type(e)) as got, new_folder(tmp_path/'f', any_folder): raise e
     assert got.value is e and not os.listdir(tmp_path)
-
-@contextmanager
-def as_nobody():
-    "An ordinary user in this process, where tests run as root"
-    if os.geteuid()==0: os.seteuid(65534)
-    try: yield
-    finally:
-        if os.getuid()==0: os.seteuid(0)
 
 @pytest.fixture
 def open_path(tmp_path):

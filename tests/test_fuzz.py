@@ -1,5 +1,5 @@
 "The fuzzer finds what it looks for, and a short run of it finds no hang and no process that died; crosses text, serve, data and runs"
-import json,random,sys,time
+import json,random,sys
 
 import pytest
 from benchmarks import fuzz

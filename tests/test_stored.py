@@ -1,8 +1,8 @@
 "Files of others: only what is checked is read, once; what is damaged says so"
 import json,os,random,struct
 
-import numpy as np,pytest,torch
-from safetensors import SafetensorError,safe_open
+import pytest,torch
+from safetensors import safe_open
 from safetensors.torch import load_file,save_file
 from toxicai.stored import *
 from toxicai.test_utils import *

@@ -50,7 +50,6 @@ def asked_keys(cls): # Keys that the modeling file asks for with `getattr(config
     return {o:['bool','int','null','num','word','words'] for o in found if not never.search(o)}
 
 def table(shared=()): # Architecture -> key -> kinds; without what all have
-    from transformers import AutoConfig
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
     res = {}
     for kind in architectures:

@@ -3,7 +3,7 @@
 The comments beside arguments (docments) are read off the sources, those of a delegate for what `@delegates` passes on, and written to
 toxicai/_help.py, from which each `all` puts them behind the docstrings. `--check` writes nothing and exits with 1 where the file is
 stale; `--list` prints whose help explains every argument, and exits with 1 where one does not."""
-import argparse,ast,importlib,inspect,io,pkgutil,re,subprocess,sys,textwrap,tokenize,warnings
+import argparse,ast,importlib,inspect,io,pkgutil,re,sys,textwrap,tokenize,warnings
 from dataclasses import is_dataclass
 from functools import cache
 from importlib.metadata import version

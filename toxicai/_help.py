@@ -117,7 +117,6 @@ d = {
   'row_sides': "Args:\n    s (Series): Flags or words; n rows\n\nReturns:\n    Series: 'train', 'validation', 'test', or None where nothing is said; shape (n,)",
   'scan_labels': 'Args:\n    rows (Rows): A source\n    cols: Its label columns\n    how (CellOptions): How their cells are read\n\nReturns:\n    list: `Seen` of each column',
   'share_names': 'Args:\n    one (Seen): What one pass found\n    names: The different class names\n\nReturns:\n    str | None: What is wrong, and what to do',
-  'spelling': 'Args:\n    name (str): Of a class\n\nReturns:\n    str: In lower case, one form of each letter, without what nobody sees',
   'split_cells': 'Args:\n    array (Array): Text, or single numbers; n cells\n    delim (str): Between the labels of a cell\n    name (str): Of the column\n\nReturns:\n    Array: Lists of text; shape (n,)',
   'tidy_cols': 'Args:\n    cols: Label columns of the source\n    labels: A `LabelSet`, or None without labels\n\nReturns:\n    list: The one column of class names, or a column for each class',
   'unscored_names': 'Args:\n    one (Seen): What one pass found\n    names: The different class names\n\nReturns:\n    str | None: What is wrong, and what to do',
@@ -819,6 +818,7 @@ d = {
   'plain_calibration': 'Args:\n    n_classes (int): How many\n    kind (str): One of `label_kinds`\n\nReturns:\n    Calibration: That changes nothing',
   'plain_spelling': 'Args:\n    name: Name of a class in any corpus\n\nReturns:\n    str: In lower case, with `_` for whatever is neither letter nor digit',
   'unprintable': 'Args:\n    name (str): Of a class\n\nReturns:\n    list: Characters; the joiners within Persian or Hindi words and emoji are none of them',
+  'visible_spelling': 'Args:\n    name (str): Of a class\n\nReturns:\n    str: In lower case, one form of each letter, without what nobody sees; may be empty',
   'without_accents': 'Args:\n    s (str): Any text\n\nReturns:\n    str',
   'without_steering': 'Args:\n    s (str): Text of anybody\n\nReturns:\n    str: The same for one without such characters; line ends and tabs stay',
  },
@@ -1250,6 +1250,7 @@ d = {
   'did_you_mean': 'Args:\n    name: What the user wrote\n    names: Those that there are\n\nReturns:\n    str: Such as "; did you mean \'text\'?"; empty where none is near',
   'mend_surrogates': 'Args:\n    text: Any string that Python can hold, or a pair of them\n\nReturns:\n    Valid Unicode of the same characters: a string, or a tuple',
   'near_names': 'Args:\n    name (str): What was asked for\n    known: Names that there are\n\nReturns:\n    list: Those that may be meant, the likeliest first',
+  'printable': 'Args:\n    text (str): Any text\n    n (int): Characters at most\n\nReturns:\n    str',
  },
  'toxicai.tables': {
   'Report': "Args:\n    tables: Title -> frame, for reading\n    frames: File name -> frame, as numbers; `tables` by default\n    title (str, default 'Report'): Heading of the page\n    lead (default ()): Plain sentences below the heading",

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes', 'yes_no_pairs', 'most_name', 'plain_spelling',
            'listed_class', 'without_accents', 'denies_harm', 'canonical', 'exclusive', 'denied_classes',
-           'counts_against', 'clean_names', 'names_as_text', 'name_key', 'check_distinct', 'without_steering',
-           'unprintable', 'check_printable', 'checked_names', 'one_for_each', 'checked_thresholds', 'check_class_texts',
-           'checked_descriptions', 'checked_colours', 'plain_calibration', 'check_calibration', 'LabelSet',
-           'checked_clean', 'likeliest_clean', 'check_probs', 'counting_class', 'near_tie', 'near_median',
+           'counts_against', 'clean_names', 'names_as_text', 'visible_spelling', 'name_key', 'check_distinct',
+           'without_steering', 'unprintable', 'check_printable', 'checked_names', 'one_for_each', 'checked_thresholds',
+           'check_class_texts', 'checked_descriptions', 'checked_colours', 'plain_calibration', 'check_calibration',
+           'LabelSet', 'checked_clean', 'likeliest_clean', 'check_probs', 'counting_class', 'near_tie', 'near_median',
            'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
@@ -162,13 +162,19 @@ def names_as_text(
     return tuple(map(str, names))
 
 # %% ../nbs/01_labels.ipynb #731d2a03
+def visible_spelling(
+    name:str, # Of a class
+) -> str: # In lower case, one form of each letter, without what nobody sees; may be empty
+    "What `name` looks like"
+    seen = unicodedata.normalize('NFKC', name).casefold()
+    return ' '.join(''.join(o for o in seen if unicodedata.category(o)!='Cf').split())
+
 @lru_cache(maxsize=2**12)
 def name_key(
     name:str, # Name of a class
 ) -> str: # The same for names that a reader cannot tell apart
     "`name` without capitals, marks that are not seen, and differences of blanks and of Unicode's spellings"
-    name = unicodedata.normalize('NFKC', name).casefold()
-    return ' '.join(''.join(o for o in name if unicodedata.category(o)!='Cf').split()) or name
+    return visible_spelling(name) or unicodedata.normalize('NFKC', name).casefold()
 
 def check_distinct(
     names, # Class names, text

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from .strings import *
 
 # %% ../nbs/05_stored.ipynb #be4b8218
 class FolderError(ValueError): "A detector folder that is not what it should be"
@@ -142,8 +143,7 @@ def quoted(
     "`o` as an error may show it"
     try: res = ascii(o) if isinstance(o, str) and not o.isprintable() else repr(o)
     except (RecursionError,ValueError): res = f'a {type(o).__name__}'
-    res = ''.join(c if c.isprintable() else '?' for c in res[:n])
-    return res.encode('utf-8', 'replace').decode()
+    return printable(res, n).encode('utf-8', 'replace').decode()
 
 # %% ../nbs/05_stored.ipynb #c2685a5d
 _most_header,_most_tensors = 2**23,2**16 # bytes, and tensors; BERT has 60 kB and 400

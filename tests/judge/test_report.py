@@ -2,7 +2,6 @@
 import csv,math,os,re,shutil,subprocess,warnings
 from contextlib import contextmanager
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np,pandas as pd,pytest
 from sklearn import metrics as skm

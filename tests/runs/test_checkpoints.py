@@ -24,6 +24,7 @@ from toxicai.runs.snapshots import CheckpointError,call_args,check_state,checkpo
 from toxicai.runs.checkpoints import run_place
 from toxicai.train.callbacks import FiniteLoss,rows_of_batch
 from toxicai.test_utils import comments,tiny_checkpoint
+from samples import as_nobody
 
 class Ema(Callback):
     "Average of the weights, kept through `state_dict`"
@@ -662,14 +663,6 @@ def flipped(b, rng):
     if rng.random()<0.3: return bytes(b[:rng.randrange(len(b))])
     for _ in range(rng.randrange(1, 9)): b[rng.randrange(len(b))] ^= 1<<rng.randrange(8)
     return bytes(b)
-
-@contextmanager
-def as_nobody():
-    "An ordinary user in this process, where tests run as root"
-    if os.geteuid()==0: os.seteuid(65534)
-    try: yield
-    finally:
-        if os.getuid()==0: os.seteuid(0)
 
 def test_read_only_for_real(tmp_path):
     "Of an ordinary user: said at once, and a run that is there is not harmed"

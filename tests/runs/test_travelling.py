@@ -10,7 +10,7 @@ from fastai.callback.progress import CSVLogger,ShowGraphCallback
 from fastai.callback.tracker import EarlyStoppingCallback,ReduceLROnPlateau,SaveModelCallback,TerminateOnNaNCallback
 from fastai.callback.training import GradientAccumulation,GradientClip,ShortEpochCallback
 from fastai.interpret import Interpretation
-from fastai.learner import Learner,Recorder,load_learner
+from fastai.learner import Learner,load_learner
 from fastai.metrics import accuracy_multi
 from fasttransform import Transform
 

@@ -1,5 +1,5 @@
 "ONNX files: what is read of them, which are refused, and that nothing else but a `FolderError` comes out; crosses serve.graph, serve.shapes and serve.backends"
-import io,os,random,struct,time
+import os,random,time
 from dataclasses import replace
 
 import numpy as np,pytest

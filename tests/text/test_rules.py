@@ -1,5 +1,6 @@
 "Normalisation rules: what presets do to ordinary sentences and to evasions, any string at all, agreement with other libraries"
-import pickle,sys,unicodedata
+import pickle,sys,tracemalloc,unicodedata
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest,regex
@@ -307,24 +308,24 @@ def test_case_of_neighbours():
 feeding = [['users:@a @b'], ['users:@a @b @c @d @e @f @g @h @i @j']*3, ['users:http://a.b','urls:@x @y'], ['users:&#64;a &#64;b','html_entities'], ['urls:http://a.b http://c.d'], ['users:@x@y @z'], ['users:#a @b','hashtags'], ['users:＠a ＠b','letterforms'],
     ['users:@you@me @you'], ['urls:www.a.b.c www.d.e','users'], ['users:@a\u200b @b','invisible']]
 
-@pytest.mark.parametrize('names', feeding, ids=str)
-def test_feeding(names):
-    "Refused with the name of a rule before any text is read, in little memory"
-    import tracemalloc
+@contextmanager
+def little_memory():
+    "At most 20 MB of Python's memory inside"
     tracemalloc.start()
-    with pytest.raises(ValueError, match="the rule '(users|urls):"): Rules(names)
+    yield
     assert tracemalloc.get_traced_memory()[1]<20_000_000
     tracemalloc.stop()
 
 @pytest.mark.parametrize('names', feeding, ids=str)
+def test_feeding(names):
+    "Refused with the name of a rule before any text is read, in little memory"
+    with little_memory(), pytest.raises(ValueError, match="the rule '(users|urls):"): Rules(names)
+
+@pytest.mark.parametrize('names', feeding, ids=str)
 def test_feeding_in_a_folder(names):
     "Across rooms: the rules that `toxicai.json` names are refused as those of a user are, in little memory"
-    import tracemalloc
     from toxicai.serve.folder import FolderError,stored_rules
-    tracemalloc.start()
-    with pytest.raises(FolderError, match="`text.rules` of 'toxicai.json': the rule '(users|urls):"): stored_rules(names)
-    assert tracemalloc.get_traced_memory()[1]<20_000_000
-    tracemalloc.stop()
+    with little_memory(), pytest.raises(FolderError, match="`text.rules` of 'toxicai.json': the rule '(users|urls):"): stored_rules(names)
 
 settled = [['users:@user'], ['users:@USER','urls:HTTPURL','words_apart'], ['users:<user>','html_tags'], ['users:👤','emoji_names'], ['users: someone ','whitespace'], ['users:&lt;user&gt;','html_entities'], ['users:@a'], ['users:','urls:'], ['users:http','urls:http'], ['urls:example.org/x'], ['users:a@b.c']]
 
@@ -349,7 +350,6 @@ def tenfold(text): return text*10
 
 def test_own_placeholder():
     "A rule from outside with a placeholder is tried as those of the library are"
-    from functools import partial
     price = regex.compile(r'\$\d+')
     add_rule('prices', lambda text, sign: match_edits(price, lambda m: sign, text), default='[price]')
     try:

@@ -9,9 +9,10 @@ from fastai.learner import load_learner
 
 from toxicai import Detector,files
 from toxicai.all import *
-from toxicai.files import written_files,ready_name,record_name
+from toxicai.files import ready_name,record_name
 from toxicai.serve.folder import FolderError,read_folder
 from toxicai.test_utils import comments,tiny_checkpoint
+from samples import as_nobody
 
 texts = comments(6).text.tolist()
 
@@ -201,13 +202,10 @@ def test_read_only(learns, scores, tmp_path):
     "Of an ordinary user"
     for o in (tmp_path, *tmp_path.parents[:3]): os.chmod(o, 0o755)
     folder,learns[1].path = learns[0].save_detector(tmp_path/'d'),tmp_path
-    if os.geteuid()==0: os.seteuid(65534)
-    try:
+    with as_nobody():
         for f in (lambda: learns[1].save_detector(folder), lambda: learns[1].save_detector(tmp_path/'e'), learns[1].export):
             with pytest.raises(OSError, match='Permission denied.*Make room, or allow writing'): f()
         assert which(folder, scores)==0
-    finally:
-        if os.getuid()==0: os.seteuid(0)
     assert os.listdir(tmp_path)==['d']
 
 def test_links(learns, tmp_path):

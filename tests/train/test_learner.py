@@ -19,7 +19,7 @@ from toxicai.serve.all import *
 from toxicai.data.all import *
 from toxicai.train.all import *
 from toxicai.train.learner import check_outputs
-from toxicai.text.models import load_transformer,output_layer
+from toxicai.text.models import load_transformer
 from toxicai.text.tokenizer import load_tokenizer
 from toxicai.test_utils import comments,tiny_checkpoint
 

@@ -11,10 +11,10 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'first_batch', 'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values',
            'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag',
            'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names',
-           'list_names', 'bit_names', 'joined_names', 'share_names', 'unscored_names', 'mark_names', 'spelling',
-           'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_shapes', 'check_number_columns',
-           'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
-           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
+           'list_names', 'bit_names', 'joined_names', 'share_names', 'unscored_names', 'mark_names', 'respelt_names',
+           'header_names', 'refuse_names', 'check_labelled', 'check_shapes', 'check_number_columns', 'check_dicts',
+           'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names',
+           'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
            'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
            'check_two_sides']
 
@@ -684,20 +684,13 @@ def mark_names(
                 "if it is a class, list all `classes`")
 
 # %% ../../nbs/47_data.columns.ipynb #5d1d0394
-def spelling(
-    name:str, # Of a class
-) -> str: # In lower case, one form of each letter, without what nobody sees
-    "What `name` looks like"
-    seen = ''.join(o for o in unicodedata.normalize('NFKC', name) if unicodedata.category(o)!='Cf')
-    return ' '.join(seen.casefold().split())
-
 def respelt_names(
     one:Seen, # What one pass found
     names, # The different class names
 ) -> str|None: # What is wrong, and what to do
     "One name in several spellings"
     spelt = {}
-    for o in names: spelt.setdefault(spelling(o), []).append(o)
+    for o in names: spelt.setdefault(visible_spelling(o), []).append(o)
     twice = next((o for o in spelt.values() if len(o)>1), None)
     if twice:
         return (f"spells one class in several ways, {twice}: write them alike, `df[{one.name!r}].str.lower()`, "

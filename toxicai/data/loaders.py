@@ -33,7 +33,7 @@ from .encode import *
 from .batches import *
 
 # %% ../../nbs/56_data.loaders.ipynb #e270bba1
-hub_args = ('revision','cache_dir','trust_remote_code','subfolder','local_files_only','force_download') # Of `from_pretrained`
+hub_args = tuple(o for o in signature(hub_options).parameters if o!='token') # Of `from_pretrained`
 
 names_elsewhere = dict( # Argument of another library -> what does the same here
     label_col='pass `label_cols`', y_col='pass `label_cols`', target_col='pass `label_cols`', text_column='pass `text_col`',

@@ -17,7 +17,6 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,zipfile,zlib
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache,partial
 from itertools import islice
@@ -25,7 +24,6 @@ from pathlib import Path
 
 import pandas as pd,pyarrow as pa,pyarrow.compute as pc,pyarrow.csv as pacsv
 from fastcore.basics import patch
-from ..labels import without_steering
 from ..strings import *
 from ..tables import *
 

@@ -11,7 +11,6 @@ __all__ = ['value_name', 'range_names', 'quintile_groups', 'slice_values', 'wron
 
 # %% ../../nbs/36_judge.report.ipynb #a13aad08
 from typing import NamedTuple
-from copy import copy
 from datetime import datetime,timezone
 from functools import cached_property
 

@@ -24,11 +24,11 @@ from threading import Event,Lock
 
 import numpy as np
 from fastcore.basics import patch
+from ..strings import *
 from ..stored import *
 from ..architectures import *
 from ..text.encoding import *
 from .folder import *
-from .shapes import n_texts
 from .network import Network,check_onnx
 
 # %% ../../nbs/24_serve.backends.ipynb #878c6b63
@@ -116,7 +116,7 @@ def one_line(
     e:Exception, # Of a library, over several lines, perhaps with words of a stranger's file
 ) -> str: # At most 200 printable characters
     "What `e` says, in one line"
-    return ''.join(o if o.isprintable() else '?' for o in ' '.join(str(e).split())[:200])
+    return printable(' '.join(str(e).split()), 200)
 
 def cannot_run(
     path:Path, # File of the network

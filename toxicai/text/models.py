@@ -21,7 +21,7 @@ from functools import partial
 import torch
 from fastcore.meta import delegates
 from torch import nn
-from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification,PreTrainedModel
+from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 from ..labels import *
 from ..quiet import *

@@ -11,7 +11,7 @@ __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss
            'check_saved_classes']
 
 # %% ../../nbs/68_train.learner.ipynb #3ab1e7a6
-import math,os,warnings
+import math,warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial

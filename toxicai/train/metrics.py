@@ -13,7 +13,7 @@ from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/61_train.metrics.ipynb #7dd4cee6
-import math,warnings
+import math
 from copy import copy
 from functools import partial
 from pathlib import Path
