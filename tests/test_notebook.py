@@ -14,10 +14,11 @@ def outputs(cells, folder): # Of each cell: pairs of a kind ('stdout', 'stderr',
     km,kc = start_new_kernel(kernel_name='python3', cwd=str(folder), env=env)
     def _ran(cell):
         seen = []
-        def _note(m):
+        def _note(m): # What is shown; widgets' messages (`comm_close`) carry data too
             d = m['content']
-            kind = {'stream':d.get('name'), 'error':'error'}.get(m['msg_type'], 'data' if 'data' in d else None)
-            if kind: seen.append((kind, d.get('text') or d.get('data') or f"{d['ename']}: {d['evalue']}"))
+            if m['msg_type']=='stream': seen.append((d['name'], d['text']))
+            elif m['msg_type']=='error': seen.append(('error', f"{d['ename']}: {d['evalue']}"))
+            elif m['msg_type'] in ('display_data','update_display_data','execute_result'): seen.append(('data', d['data']))
         kc.execute_interactive(cell, timeout=600, output_hook=_note)
         return seen
     try: return [_ran(o) for o in cells]
