@@ -246,6 +246,25 @@ def test_two_writers_of_a_folder(tmp_path):
     found = content(tmp_path/'f')
     assert found['a.txt']==found['b.txt'] and len(found)==3 and not left(tmp_path) and os.listdir(tmp_path)==['f']
 
+def test_writer_meets_one_half_way(tmp_path):
+    "Files that another writer has put in place before its record are not taken for a stranger's"
+    folder = write(tmp_path/'f', a_txt='0', b_txt='0')
+    def _slow():
+        quick = os.replace
+        def _replace(a, b):
+            quick(a, b)
+            if str(b).endswith('a.txt'): time.sleep(0.5)
+        os.replace = _replace
+        write(folder, a_txt='1', b_txt='1')
+    p = ctx.Process(target=_slow)
+    def _start_it(folder): # which `new_folder` calls after its first look
+        if p.pid is None: p.start()
+        while (folder/'a.txt').read_text()=='0': time.sleep(0.01)
+    with new_folder(folder, _start_it) as new:
+        for o in 'ab': (new/f'{o}.txt').write_text('2')
+    p.join()
+    assert p.exitcode==0 and content(folder)=={'a.txt':'2', 'b.txt':'2'}
+
 def test_stamp_of_a_reader(tmp_path):
     "Two files that were read between equal stamps belong together"
     folder = write(tmp_path/'f', a_txt='0', b_txt='0')

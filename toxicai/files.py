@@ -393,7 +393,10 @@ def new_folder(
     with asks_for_room('files', folder):
         settle(folder)
         check(folder)
-        if folder.is_dir(): check_places(folder, written_files(folder))
+        if folder.is_dir():
+            with alone_in(folder): # another writer may be half-way through
+                finish_ready(folder)
+                check_places(folder, written_files(folder))
         folder.parent.mkdir(parents=True, exist_ok=True)
         with staging(folder) as new:
             yield new

@@ -1,0 +1,133 @@
+"""What each corpus says of the six labels: one table. NaN = its annotators were not asked, and the loss leaves it out.
+
+Hate is not toxicity. In sets of hate, sexism or misogyny a 0 means "nothing of that kind against a group", and plain
+swearing is 0 there: so a 0 says something of `identity_attack`, and of `toxic` only `weak` (a small share, and only where
+no word of our list of profanity stands in the text), else the source would teach its style instead of its harm.
+"""
+from dataclasses import dataclass
+from typing import Callable
+
+import numpy as np,pandas as pd
+
+labels = ('toxic','severe_toxic','obscene','threat','insult','identity_attack')
+weak = 0.1 # share of `toxic` for benign rows of sets that did not ask for toxicity
+
+@dataclass(frozen=True)
+class Source:
+    "A corpus, and how its columns become ours"
+    name:str # File in the data folder, without its ending
+    judge:Callable # Function of the frame: label -> column, for the labels that its annotators speak of
+    why:str # The reason
+    lang:Callable|str = 'en' # ISO 639-1, or function of the frame
+    text:Callable|str = 'text' # Column of the texts, or function of the frame
+    group:str = None # Column that names the other side of a pair, which stays on the same side of the split
+    own:str = None # Column that names the row itself
+    weight:float = 1. # Of a row in the loss
+    keep:Callable = None # Function of the frame: rows to take
+    dev:tuple = () # Values of `split` that are for development
+
+def yes(df, col, *values): return df[col].isin(values).astype(float)
+def where(flags, value, other=np.nan): return np.where(flags, value, other)
+def cells(df, col): return df[col].fillna('').astype(str)
+
+def six(df): # the labels of Jigsaw 2018
+    return {o:df['identity_hate' if o=='identity_attack' else o].astype('Float32').astype(float) for o in labels}
+
+def all_clean(df): return {o:np.zeros(len(df)) for o in labels}
+
+def hate(col, toxic=1.):
+    "A set that asked for hate against groups: of its benign rows `toxic` is only weakly 0"
+    def _judge(df):
+        hit = df[col].astype(float).to_numpy()>0
+        return dict(identity_attack=hit.astype(float), toxic=where(hit, toxic, weak))
+    return _judge
+
+def one_sided(col):
+    "A set of one kind of hate: other kinds are 0 there, so a benign row is only weakly not toxic"
+    def _judge(df):
+        hit = df[col].astype(float).to_numpy()>0
+        return dict(identity_attack=where(hit, 1.), toxic=where(hit, 1., weak))
+    return _judge
+
+def davidson(df):
+    n = df.n_annotators.astype(float)
+    return dict(toxic=(df.votes_hate+df.votes_offensive)/n, identity_attack=df.votes_hate/n)
+
+def hatexplain(df):
+    hit = yes(df, 'label', 'hatespeech')
+    return dict(toxic=yes(df, 'label', 'hatespeech','offensive'), identity_attack=where(yes(df, 'label', 'offensive')>0, np.nan, hit))
+
+def typed_spans(df):
+    n = df.n_annotators.astype(float).clip(lower=1)
+    share = lambda col: (df[col]/n).clip(upper=1)
+    return dict(toxic=np.ones(len(df)), insult=share('n_insult'), obscene=share('n_profane_obscene'),
+                identity_attack=share('n_identity_based_attack'), threat=share('n_threat'))
+
+def gab(df):
+    hit,rude = df.hate>0,df.vo_vulgar_offensive>0
+    return dict(toxic=where(hit|rude, 1., 0.), identity_attack=hit.astype(float),
+                threat=where(df.cv_call_for_violence>0, 1.), obscene=where(rude|hit, np.nan, 0.))
+
+def cad(df):
+    hit = df.abusive>0
+    return dict(toxic=hit.astype(float), identity_attack=where(hit, df.identity_directed, 0.),
+                insult=where(df.person_directed>0, 1., where(hit, np.nan, 0.)))
+
+def sbic(df):
+    rude,group = df.offensiveYN.clip(0, 1),cells(df, 'targetMinority').str.len()>2
+    return dict(toxic=rude, identity_attack=where(group, rude, 0.))
+
+def implicit(df):
+    kind = cells(df, 'label')
+    return dict(identity_attack=(df.hateful>0).astype(float),
+                toxic=where(kind.str.startswith('explicit'), 1., where(df.hateful>0, 0.8, weak)))
+
+def sexism(df):
+    return {**one_sided('sexist')(df), 'threat':where(cells(df, 'category').str.startswith('1'), 1.)}
+
+def misogyny(df):
+    personal = cells(df, 'level_2').str.contains('personal', case=False) & (df.misogynistic==0)
+    res = one_sided('misogynistic')(df)
+    return {**res, 'toxic':where(personal, 1., res['toxic']), 'insult':where(personal, 1.)}
+
+def chatting(df):
+    swears = df.kind!='clean_chat'
+    return {o:where(swears, 0.05 if o=='toxic' else (np.nan if o=='obscene' else 0.), 0.) for o in labels}
+
+def only(col): return lambda df: dict(toxic=df[col].astype(float))
+
+def both_sides(df):
+    "Toxic comments and, below, the first two neutral ways to say them"
+    sides = [df.toxic,df.neutral_1,df.neutral_2]
+    return pd.concat([pd.DataFrame(dict(text=o, side=float(i==0), pair=np.arange(len(df)))) for i,o in enumerate(sides)]).dropna(subset='text')
+
+english = (
+    Source('jigsaw_train_part', six, 'the six labels themselves, gaps as they are', text='comment_text'),
+    Source('jigsaw_train_part2', six, 'the same, more positives', keep=lambda df: ~df.in_jigsaw_train_part),
+    Source('jigsaw_en_10k_sample', only('toxic'), 'the same, one label', keep=lambda df: ~(df.in_jigsaw_train_part|df.in_part2)),
+    Source('jigsaw_train_normalised_sixlabel', six, 'the same without case and punctuation, rare labels', text='comment_text', weight=0.5),
+    Source('wiki_context_toxicity', only('toxic'), 'talk pages at their real prevalence, 1 % toxic'),
+    Source('civil_comments_balanced_sample', only('toxic'), 'news comments, lower-cased', weight=0.5),
+    Source('toxic_spans_annotations', typed_spans, 'toxic posts; shares of annotators who marked each kind', weight=0.7),
+    Source('davidson', davidson, 'votes as shares; over-labels African-American English, so it weighs less', weight=0.3),
+    Source('hatexplain', hatexplain, 'hate, offence, neither; an offensive post may attack a group or not', weight=0.5, dev=('val',)),
+    Source('paradetox_en', lambda df: dict(toxic=where(df.side>0, 1., weak), obscene=where(df.side>0, np.nan, 0.)),
+           'a toxic comment beside neutral ways to say the same', group='pair', weight=0.5),
+    Source('dynahate_dev', hate('hateful'), 'adversarial sentences; pairs flip with a small edit', group='acl_id_matched', own='acl_id'),
+    Source('hatemoji_build', hate('hateful'), 'the same with emoji', group='matched_id', own='entry_id', dev=('validation',)),
+    Source('toxigen_annotated', hate('toxic'), 'machine-written, half of it benign mentions of groups'),
+    Source('implicit_hate', implicit, 'hate without hateful words', weight=0.7),
+    Source('sbic_dev', sbic, 'offensive to whom: means of annotators'),
+    Source('stormfront', hate('hateful'), 'forum sentences', keep=lambda df: df.label.isin(['hate','noHate'])),
+    Source('gab_hate_corpus', gab, 'three questions asked of every post'),
+    Source('cad_reddit', cad, 'abuse by its target; labelled with the thread in view, so it weighs less', weight=0.5, dev=('dev',)),
+    Source('edos_sexism', sexism, 'sexism alone: hate against others is 0', dev=('dev',)),
+    Source('online_misogyny', misogyny, 'misogyny alone, and personal attacks'),
+    Source('convabuse', only('abuse_fraction'), 'what people say to chat bots; shares of annotators', dev=('validation',)),
+    Source('crowdcounter_counterspeech', lambda df: dict(identity_attack=np.zeros(len(df)), toxic=np.full(len(df), weak)),
+           'answers to hate, which repeat its words'),
+    Source('goemotions_benign', chatting, 'swearing with joy, and mentions of groups: chosen by us, so weakly 0'),
+    Source('bold_wikipedia_benign', all_clean, 'sentences about people and religions'),
+)
+
+def is_dev_split(df, source): return df['split'].isin(source.dev).to_numpy() if source.dev else np.zeros(len(df), bool)

@@ -1,0 +1,65 @@
+"The course of training: rows, loaders, one step after the other"
+import json
+from dataclasses import asdict,dataclass,field
+from pathlib import Path
+
+import numpy as np,pandas as pd
+from toxicai.all import *
+from toxicai.runs.snapshots import checkpoint_numbers
+from toxicai.text.evasion import swear_words
+from .corpora import labels
+
+@dataclass(frozen=True)
+class Step:
+    "One pass of the course; every choice that matters stands here and is logged"
+    name:str
+    rows:str = 'all' # 'all', or 'clean' for the sources that asked for toxicity, and minimal pairs
+    epochs:int = 1
+    lr:float = 3e-4 # Largest rate of the head and the last layer
+    decay:float = 0.9 # Each layer below learns at this share of the rate of the one above
+    bs:int = 32 # texts
+    max_length:int = 128 # tokens
+    attacks:float = 0.1 # Share of the training rows that get a copy as evaders write it
+    weak:bool = True # Are benign rows of sets of hate weakly not toxic (else not known)?
+    weights:dict = field(default_factory=dict) # Source -> factor of its rows' weights
+    frac:float = 1. # Share of the training rows
+    pooling:str = 'mean' # As for `toxicity_learner`
+    seed:int = 42
+
+clean_sources = ('jigsaw_train_part','jigsaw_train_part2','jigsaw_en_10k_sample','wiki_context_toxicity','civil_comments_balanced_sample',
+                 'toxic_spans_annotations','paradetox_en','goemotions_benign','bold_wikipedia_benign','dynahate_dev','hatemoji_build',
+                 'toxigen_annotated','gab_hate_corpus','crowdcounter_counterspeech')
+
+def training_rows(df, step):
+    "The rows of `step` and copies as evaders write them; 2,000 development rows to watch the loss"
+    train,dev = df[~df.dev],df[df.dev].sample(2000, random_state=0)
+    if step.rows=='clean': train = train[train.source.isin(clean_sources)]
+    if step.frac<1: train = train.sample(frac=step.frac, random_state=step.seed)
+    res = pd.concat([train,dev], ignore_index=True)
+    res['weight'] *= res.source.map(step.weights).fillna(1.)
+    if not step.weak: res.loc[res.toxic==0.1, 'toxic'] = np.nan
+    res = res[['text',*labels,'weight','dev']]
+    if not step.attacks: return res
+    return augmented(res, 'text', share=0.5, words=set(swear_words), seed=step.seed, valid_col='dev', frac=step.attacks)
+
+def learner_for(df, step, encoder, body):
+    "A learner for `step` that begins with the weights in `body`: a checkpoint or a detector folder"
+    dls = ToxicityDataLoaders.from_df(training_rows(df, step), encoder, label_cols=list(labels), valid_col='dev', weight_col='weight',
+                                      bs=step.bs, val_bs=256, max_length=step.max_length, seed=step.seed)
+    return toxicity_learner(dls, body, pooling=step.pooling, seed=step.seed, metrics=[], splitter=layerwise_splitter)
+
+def run_step(df, step, encoder, body, folder):
+    "Train `step`, from its last checkpoint in `folder` where it was stopped, and write `folder/detector`"
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder/'step.json').write_text(json.dumps(asdict(step), indent=1))
+    learn = learner_for(df, step, encoder, body)
+    states = folder/'checkpoints'
+    if states.is_dir() and checkpoint_numbers(states): learn.resume(states)
+    else:
+        learn.create_opt()
+        lrs = decayed_lrs(step.lr, len(learn.opt.param_lists), step.decay)
+        learn.fit_linear(step.epochs, lrs, pct_start=0.06, cbs=Checkpoint(states, every=500))
+    learn.labels = learn.labels.with_clean([])
+    learn.save_detector(folder/'detector', onnx=True)
+    return folder/'detector'
