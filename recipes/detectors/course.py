@@ -23,6 +23,7 @@ class Step:
     weak:bool = True # Are benign rows of sets of hate weakly not toxic (else not known)?
     weights:dict = field(default_factory=dict) # Source -> factor of its rows' weights
     frac:float = 1. # Share of the training rows
+    shares:dict = field(default_factory=dict) # Source -> share of its rows, drawn anew by `seed`; 1 where none is given
     pooling:str = 'mean' # As for `toxicity_learner`
     seed:int = 42
 
@@ -30,10 +31,17 @@ clean_sources = ('jigsaw_train_part','jigsaw_train_part2','jigsaw_en_10k_sample'
                  'toxic_spans_annotations','paradetox_en','goemotions_benign','bold_wikipedia_benign','dynahate_dev','hatemoji_build',
                  'toxigen_annotated','gab_hate_corpus','crowdcounter_counterspeech')
 
+short = dict(davidson=0.25, gab_hate_corpus=0.3, paradetox_en=0.3, toxic_spans_annotations=0.4, implicit_hate=0.4, hatexplain=0.4, cad_reddit=0.4,
+             wiki_context_toxicity=0.3, civil_comments_balanced_sample=0.6, stormfront=0.5, edos_sexism=0.4, goemotions_benign=0.6,
+             toxigen_annotated=0.7, online_misogyny=0.6) # what an hour of one core allows: all of Jigsaw, a part of the rest
+
 def training_rows(df, step):
     "The rows of `step` and copies as evaders write them; 2,000 development rows to watch the loss"
     train,dev = df[~df.dev],df[df.dev].sample(2000, random_state=0)
     if step.rows=='clean': train = train[train.source.isin(clean_sources)]
+    if step.shares:
+        parts = [o.sample(frac=step.shares.get(k, 1.), random_state=step.seed) for k,o in train.groupby('source')]
+        train = pd.concat(parts)
     if step.frac<1: train = train.sample(frac=step.frac, random_state=step.seed)
     res = pd.concat([train,dev], ignore_index=True)
     res['weight'] *= res.source.map(step.weights).fillna(1.)

@@ -1,0 +1,40 @@
+"Calibration and the three sets of thresholds, from the development rows"
+import warnings
+
+import numpy as np
+from toxicai import Detector
+from toxicai.labels import LabelSet
+from toxicai.judge.judged import Judged
+from toxicai.judge.calibration import calibrated
+from toxicai.judge.thresholds import tuned_thresholds
+from .corpora import labels
+
+goals = dict(balanced='f1', cautious=('fpr',0.01), watchful=('recall',0.95))
+
+def jigsaw_targets(dev):
+    "Targets of the development rows as calibration reads them; shape (n, 6)"
+    # Shares of annotators become 0 or 1. Prevalence matters to calibration and F1: `toxic` counts on the comments of
+    # Jigsaw as they come; the rarer labels, which few of those know, on all of Jigsaw; threats, the rarest, everywhere.
+    targs = (dev[list(labels)].to_numpy(float)>=0.5).astype(float)
+    targs[dev[list(labels)].isna().to_numpy()] = np.nan
+    jigsaw = dev.source.str.startswith('jigsaw').to_numpy()
+    as_they_come = (dev.source=='jigsaw_train_part').to_numpy()
+    for i,o in enumerate(labels):
+        if o!='threat': targs[~(as_they_come if o=='toxic' else jigsaw),i] = np.nan
+    return targs
+
+def judged_dev(folder, dev, backend):
+    "What a detector without calibration says of the development rows"
+    found = Detector(folder, backend)(dev.text.tolist(), 'all')
+    return Judged(found.scores, jigsaw_targets(dev), found.labels, dev.text.tolist(), logits=found.logits)
+
+def decisions(judged):
+    "The labels with calibration and balanced thresholds, and {use: {label: figures}}"
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        found = calibrated(judged, 'platt', cross_fit=True)
+        judged = judged.with_labels(found.labels)
+        tuned = {k:tuned_thresholds(judged, v, cross_fit=True) for k,v in goals.items()}
+    uses = {k:{label:dict(threshold=float(row.threshold), precision=float(row.precision), recall=float(row.recall), false_positive_rate=float(row.fpr))
+               for label,row in t.table.iterrows()} for k,t in tuned.items()}
+    return found,found.labels.with_thresholds(tuned['balanced'].labels.thresholds),uses
