@@ -169,12 +169,12 @@ def with_what_it_imports(name): # `name` and the modules of the package below it
 
 def test_serving_is_required():
     "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
-    own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
+    own = {o.name.replace('-', '_') for o in core} | {'spellchecker','yaml'}
     modules = with_what_it_imports('serve.detector')
-    assert modules=={'files','serve.detector','serve.backends','serve.network','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
+    assert modules=={'files','serve.detector','serve.backends','serve.network','serve.decisions','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.masking','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
     found = set().union(*[third_party(code_of(o)) for o in modules])
     assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
-    assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
+    assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker','pyyaml'}
 
 def listed(name): # Modules that an `all` imports, in its order
     body = ast.parse(code_of(name)).body

@@ -25,6 +25,7 @@ from ..text.core import *
 from ..text.encoding import *
 from .folder import *
 from .backends import *
+from .decisions import *
 
 # %% ../../nbs/27_serve.detector.ipynb #cc8a1ce7
 details = ('flags','scores','all')
@@ -40,6 +41,9 @@ class Detections:
     truncated:np.ndarray = None # Was a part of the text not read? shape (n,)
     texts:list = None # Texts as normalised; n of them
     index:object = None # Names of the rows of the Series or frame that the texts came in; n of them
+    decider:Decider = None # Policy and word lists that decided; None where there were none
+    levels:np.ndarray = None # How far each label goes by the policy: 0 allow, 1 review, 2 block; shape (n, n_classes)
+    found:list = None # Words of the lists in each text, as `reasons` has them, None for none; n of them
 
     def __len__(self): return len(self.flags)
     def __iter__(self): return (self[i] for i in range(len(self)))
@@ -51,6 +55,7 @@ class Detections:
 
 # %% ../../nbs/27_serve.detector.ipynb #9cf81394
 _columns,_rows = ('flags','scores','logits'),('n_tokens','truncated','texts')
+_kept,_decided = ('index','levels','found'),('decisions','reasons')
 
 @patch
 def __getitem__(self:Detections,
@@ -63,14 +68,15 @@ def __getitem__(self:Detections,
         at = slice(at%len(self), at%len(self)+1)
     if not isinstance(at, slice):
         raise TypeError(f"`at` is a {type(at).__name__}: expected a number, a slice or the name of a class")
-    return replace(self, **{k:v[at] for k,v in self.given((*_columns,*_rows,'index')).items()})
+    return replace(self, **{k:v[at] for k,v in self.given((*_columns,*_rows,*_kept)).items()})
 
 # %% ../../nbs/27_serve.detector.ipynb #fb908777
 @patch
 def to_dict(self:Detections) -> dict: # Name of a field -> list; of one with columns, class -> list
     "Plain types, as JSON has them"
     by_class = {o:{k:v.tolist() for k,v in zip(self.labels, values.T)} for o,values in self.given(_columns).items()}
-    return {**by_class, **{k:v if isinstance(v, list) else v.tolist() for k,v in self.given(_rows).items()}}
+    rows = self.given(_rows+_decided if self.decider else _rows)
+    return {**by_class, **{k:v if isinstance(v, list) else v.tolist() for k,v in rows.items()}}
 
 @patch
 def to_frame(self:Detections): # A frame with one row for each text
@@ -80,10 +86,11 @@ def to_frame(self:Detections): # A frame with one row for each text
         raise ImportError("a frame needs pandas, which serving does without: `pip install pandas`, "
                           "or take `.to_dict()`") from e
     cols,endings = {},dict(scores='', flags='_flag', logits='_logit')
-    names = columns_of_classes(self.labels, _rows, endings.values())
+    rows = _rows+_decided if self.decider else _rows
+    names = columns_of_classes(self.labels, rows, endings.values())
     for field,values in self.given(endings).items():
         cols.update({f'{k}{endings[field]}':v for k,v in zip(names, values.T)})
-    return pd.DataFrame({**cols, **self.given(_rows)}, index=range(len(self)) if self.index is None else self.index)
+    return pd.DataFrame({**cols, **self.given(rows)}, index=range(len(self)) if self.index is None else self.index)
 
 # %% ../../nbs/27_serve.detector.ipynb #3900c881
 def detection_words(
@@ -99,8 +106,27 @@ def detection_words(
 def __repr__(self:Detections):
     n,few = len(self),list(self[:5])
     rows = [detection_words(o.labels, o.flags[0], None if o.scores is None else o.scores[0]) for o in few]
+    if self.decider: rows = [f'{o.decisions[0]}: {row}' for o,row in zip(few, rows)]
     more = [f'and {n-5:,} more'] if n>5 else []
     return f"Detections of {n:,} text{'' if n==1 else 's'} (! = flagged)\n" + '\n'.join(rows+more)
+
+# %% ../../nbs/27_serve.detector.ipynb #b001d7f5
+@patch(as_prop=True)
+def decisions(self:Detections) -> list: # 'allow', 'review' or 'block'; n of them
+    "What becomes of each text"
+    by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
+    return final_levels(by_label, self.found)
+
+@patch(as_prop=True)
+def reasons(self:Detections) -> list: # For each text a list of dicts: `kind` 'label', 'block' or 'allow', and what it is
+    "Why each text is not allowed, and which words were found in it"
+    by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
+    policy,res = self.decider.policy if self.decider else None,[]
+    for i,row in enumerate(by_label):
+        scores = None if self.scores is None else self.scores[i]
+        words = list(self.found[i] or ()) if self.found else []
+        res.append(words+(label_reasons(row, self.labels, scores, policy) if row.any() else []))
+    return res
 
 # %% ../../nbs/27_serve.detector.ipynb #a9e21c29
 def check_long(
@@ -168,10 +194,16 @@ class Detector:
         long:str='truncate', # Texts beyond `max_length`: 'truncate', or 'windows' whose largest score counts
         compiled:bool=False, # With torch on a GPU: compile the network first? For millions of texts
         recheck:bool=None, # Judge again in fp32 what is not sure? By default in bf16, where the folder has the drift
+        use:str=None, # Name of a set of thresholds of the folder, as 'balanced'; its own thresholds by default
+        policy=None, # Cuts for allow, review and block: a `Policy`, a dict, or the path of a YAML file
+        block=None, # Words that flag whatever the scores: a list, a `WordList`, or the path of a file
+        allow=None, # Words that are taken out of the judgement, the same
     ):
         self.folder = folder if isinstance(folder, DetectorFolder) else read_folder(folder)
         self.backend,self.why = choose_backend(self.folder, backend)
         self.labels,self.threads,self.long = self.folder.labels,n_threads(threads),long
+        self.use,self.decider = '',Decider()
+        self._set(use, policy, block, allow)
         check_long(self.folder, long)
         self._exact,self._margin,why = second_judge(self.folder, self.backend, recheck)
         self.why += why
@@ -183,7 +215,41 @@ class Detector:
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
     def __reduce__(self): # opened anew where it is unpickled
         folder = replace(self.folder, labels=self.labels)
-        return type(self),(folder, self.backend, self.threads, self.long, self._compiled, bool(self._exact))
+        how = folder,self.backend,self.threads,self.long,self._compiled,bool(self._exact)
+        return type(self),(*how, None, *vars(self.decider).values()),dict(use=self.use)
+
+# %% ../../nbs/27_serve.detector.ipynb #ef8fdc8c
+@patch
+def _set(self:Detector, use=None, policy=None, block=None, allow=None):
+    "Take the settings that were given"
+    if use is not None:
+        own = self.labels.with_thresholds(self.folder.labels.thresholds)
+        self.use,self.labels = use,used_labels(own, getattr(self.folder, 'uses', {}), use)
+    words = {k:as_word_list(o) for k,o in dict(block=block, allow=allow).items() if o is not None}
+    if policy is not None: words['policy'] = as_policy(policy)
+    self.decider = replace(self.decider, **words)
+    if self.decider.policy: self.decider.policy.columns(self.labels)
+
+@patch
+def with_settings(self:Detector,
+    use:str=None, # Name of a set of thresholds; '' for those of the folder
+    policy=None, # As for `Detector`; {} for none
+    block=None, # As for `Detector`; [] for none
+    allow=None, # As for `Detector`; [] for none
+) -> Detector: # Shares the network that is open; what is `None` stays as it is
+    "The same detector with other settings, as for one request of a service"
+    res = object.__new__(type(self))
+    vars(res).update(vars(self))
+    res._set(use, policy, block, allow)
+    return res
+
+@patch
+def settings(self:Detector) -> dict: # Plain types; `content_digest` of it is the same where decisions are
+    "What changes decisions, beside the folder"
+    labels,how = self.labels,self.backend if backends[self.backend].exact else 'fp32'
+    about = dict(thresholds=list(labels.thresholds), clean=None if labels.clean is None else list(labels.clean),
+                 calibration=labels.calibration and labels.calibration.to_dict())
+    return dict(**about, use=self.use, long=self.long, precision=how, recheck=bool(self._exact), **self.decider.facts())
 
 # %% ../../nbs/27_serve.detector.ipynb #d6286d43
 @patch
@@ -265,7 +331,7 @@ def _judged(self:Detector, texts, ids, owner):
     "Logits and full lengths of one chunk of texts"
     logits,full = self._judge_ids(self.backend, ids, owner)
     if not self._exact: return logits,full
-    again = np.flatnonzero(self.labels.unsure(self.labels.probs(logits), self._margin))
+    again = np.flatnonzero(self.decider.unsure(self.labels.probs(logits), self.labels, self._margin))
     if len(again): logits[again],_ = self._judge_ids(self._exact, *self.encoded([texts[i] for i in again]))
     return logits,full
 
@@ -302,9 +368,10 @@ def _logits(self:Detector, texts):
     return tuple(np.concatenate(o) for o in zip(*parts))
 
 @patch
-def _detections(self:Detector, texts, logits, full, detail):
-    scores = self.labels.probs(logits)
-    res = Detections(self.labels, self.labels.flags(scores))
+def _detections(self:Detector, texts, logits, full, detail, found=None):
+    scores,policy = self.labels.probs(logits),self.decider.policy
+    res = Detections(self.labels, self.labels.flags(scores), decider=self.decider or None, found=found)
+    if policy: res.levels = policy.levels_of(scores, self.labels)
     if detail=='flags': return res
     res.scores = scores
     if detail=='scores': return res
@@ -327,14 +394,16 @@ def __call__(self:Detector,
     "Judge `texts`"
     check_detail(detail)
     index,texts = row_names(texts),as_texts(texts, self.folder.text['pairs'])
-    return replace(self._detections(texts, *self._logits(texts), detail), index=index)
+    texts,found = self.decider.reading(texts)
+    return replace(self._detections(texts, *self._logits(texts), detail, found), index=index)
 
 @patch
 def scores(self:Detector,
     texts, # A text or an iterable of texts; n of them
 ) -> np.ndarray: # float32 in [0,1]; shape (n, n_classes)
     "Calibrated probabilities and nothing else"
-    return self.labels.probs(self._logits(as_texts(texts, self.folder.text['pairs']))[0])
+    texts,_ = self.decider.reading(as_texts(texts, self.folder.text['pairs']))
+    return self.labels.probs(self._logits(texts)[0])
 
 # %% ../../nbs/27_serve.detector.ipynb #ac82fdd7
 def text_chunks(
@@ -377,9 +446,15 @@ def iter(self:Detector,
 
 # %% ../../nbs/27_serve.detector.ipynb #6a54c05f
 @patch
+def _read(self:Detector, texts):
+    "What is judged of `texts`, their token ids, and the words found in them"
+    texts,found = self.decider.reading(texts)
+    return texts,self.encoded(texts),found
+
+@patch
 def _iter(self:Detector, chunks, detail, parallel):
-    for texts,ids in computed_ahead(self.encoded, chunks, parallel):
-        yield from self._detections(texts, *self._judged(texts, *ids), detail)
+    for _,(texts,ids,found) in computed_ahead(self._read, chunks, parallel):
+        yield from self._detections(texts, *self._judged(texts, *ids), detail, found)
 
 # %% ../../nbs/27_serve.detector.ipynb #3037e119
 @patch
@@ -387,7 +462,7 @@ def flagged(self:Detector,
     text, # One text
     classes=None, # Names of the classes that count against a text; all but the harmless ones by default
 ) -> bool:
-    "Does a class that counts against `text` reach its threshold?"
+    "Does a class that counts against `text` reach its threshold, or is a word in it that blocks?"
     if classes is None and self.labels.clean is None:
         raise ValueError(f"the folder does not say which of the classes {list(self.labels)} are harmless: "
                          f"say which count against a text, `flagged(text, classes=[{self.labels.names[-1]!r}])`, "
@@ -396,7 +471,8 @@ def flagged(self:Detector,
     if not is_one_text(text, self.folder.text['pairs']):
         raise TypeError(f"`text` is a {type(text).__name__}: "
                         "expected one text; for a list use `detector(texts).flags`")
-    return bool((self(text, 'flags').flags & bad).any())
+    res = self(text, 'flags')
+    return bool((res.flags & bad).any()) or blocked_by_word(res.found and res.found[0])
 
 # %% ../../nbs/27_serve.detector.ipynb #67ab4423
 def hub_files() -> list: # Names
