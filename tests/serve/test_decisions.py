@@ -64,7 +64,7 @@ def test_like_a_simple_search(words, text):
     assert bool(plain_hits(WordList(words), text))==expected
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=60))
+@given(st.text('aßİ\u0307ẞ \n\t\x85\u2028\u3000', max_size=30)|st.text(max_size=60))
 @example('İ\u0307ß  \x85\u2028ẞ')
 def test_folding_keeps_offsets(text):
     new,starts = folded(text)
@@ -119,7 +119,7 @@ hostile = ['', 'labels:', '[]', '42', 'a: b: c', 'labels: {toxic: {block: .inf}}
     'labels: {no: {block: 0.5}}', 'labels: {toxic: {block: 0.5}, toxic: {block: 0.9}}', good+'extra: 1', good+'name: [1]',
     'labels: {toxic: {review: 0.9, block: 0.1}}', 'labels: {[a]: {block: 0.5}}', 'labels: {? {a: 1} : {block: 0.5}}', '!!python/object/apply:os.system ["true"]',
     'labels: !!python/name:os.system', 'a: &a [1,1]\nb: &b [*a,*a]\nlabels: *b', '['*30_000, '{'*30_000, good+'---\n'+good, '\x00', '%TAG ! x', 'labels: {toxic: {block: 1e999}}',
-    'labels: {toxic: {block: '+'9'*9000+'}}', '<<: {labels: {toxic: {block: 0.5}}}', 'labels: {toxic: {block: 2026-01-01}}', 'labels: {toxic: {block: 99999-99-99}}', '- '*5000+'1']
+    'labels: {toxic: {block: '+'9'*9000+'}}', 'labels: {toxic: {block: 2026-01-01}}', 'labels: {toxic: {block: 99999-99-99}}', '- '*5000+'1']
 
 @pytest.mark.parametrize('text', hostile, ids=range(len(hostile)))
 def test_hostile_policies(tmp_path, text):

@@ -6,8 +6,8 @@
 __all__ = ['most_words', 'most_word', 'most_list', 'most_policy', 'levels', 'folded', 'plain_rules', 'word_key', 'edge_kind',
            'bordered', 'borders_pattern', 'checked_words', 'content_digest', 'WordList', 'small_text', 'listed_words',
            'as_word_list', 'plain_hits', 'whole_spans', 'allowed_spans', 'checked_cut', 'Policy', 'check_yaml_node',
-           'safe_yaml', 'as_policy', 'used_labels', 'Decider', 'word_reason', 'threshold_levels', 'blocked_by_word',
-           'final_levels', 'label_reasons']
+           'check_yaml_tokens', 'safe_yaml', 'as_policy', 'used_labels', 'Decider', 'word_reason', 'threshold_levels',
+           'blocked_by_word', 'final_levels', 'label_reasons']
 
 # %% ../../nbs/29_serve.decisions.ipynb #e39328cf
 import hashlib,json,os
@@ -26,8 +26,8 @@ from ..text.core import *
 from ..text.rules import *
 from ..text.masking import *
 
-# %% ../../nbs/29_serve.decisions.ipynb #1267daa6
-_blanks = regex.compile(r'[^\S ]|\s{2,}')
+# %% ../../nbs/29_serve.decisions.ipynb #d658e25e
+_blanks = regex.compile(r'\s{2,}|[^\S ]')
 
 def folded(
     text:str, # Any text
@@ -260,7 +260,7 @@ class Policy:
     def __hash__(self): return hash(self.hash)
     def __repr__(self): return f"Policy({self.name or 'no name'!r}, {self.cuts})"
 
-# %% ../../nbs/29_serve.decisions.ipynb #c53afe97
+# %% ../../nbs/29_serve.decisions.ipynb #42eefd3d
 def check_yaml_node(
     node, # As `yaml.compose` gives it
 ):
@@ -272,6 +272,19 @@ def check_yaml_node(
     if twice: raise ValueError(f"{twice[0]!r:.60} is there more than once")
     for o in node.value: check_yaml_node(o[1] if isinstance(o, tuple) else o)
 
+def check_yaml_tokens(
+    tokens, # As `yaml.scan` gives them, one after the other
+    deepest:int=8, # Lists and mappings within each other at most
+):
+    "Raise at the first reference or tag, and where a file is nested deeply, which takes long to read"
+    depth = 0
+    for o in tokens:
+        kind = type(o).__name__
+        if kind in ('AliasToken','AnchorToken','TagToken'):
+            raise ValueError('it has references (`&`, `*`) or tags (`!`)')
+        depth += kind.endswith('StartToken')-kind.endswith('EndToken')
+        if depth>deepest: raise ValueError(f'it is nested more than {deepest} deep')
+
 def safe_yaml(
     text:str, # Of anybody
     what:str, # What messages call it
@@ -279,9 +292,7 @@ def safe_yaml(
     "What a short YAML file says; a `ValueError` where it is none, or more than data"
     import yaml
     try:
-        tokens = list(yaml.scan(text, yaml.SafeLoader))
-        if any(isinstance(o, (yaml.AliasToken,yaml.AnchorToken,yaml.TagToken)) for o in tokens):
-            raise ValueError('it has references (`&`, `*`) or tags (`!`)')
+        check_yaml_tokens(yaml.scan(text, yaml.SafeLoader))
         check_yaml_node(yaml.compose(text, yaml.SafeLoader))
         return yaml.safe_load(text)
     except (yaml.YAMLError,ValueError,TypeError,OverflowError,RecursionError,AttributeError) as e:
