@@ -220,7 +220,7 @@ def old_columns(
     raise ValueError(f"no column of {name} is called like one of {list(labels)}, there are {some_names(columns)}: "
                      f"say which is which, `columns={{{labels.names[0]!r}: 'name of the column'}}`")
 
-# %% ../nbs/93_evaluate.ipynb #c3c4ca84
+# %% ../nbs/93_evaluate.ipynb #32e9051f
 def old_numbers(
     values, # Of a column; n of them
     column:str, # Its name
@@ -229,9 +229,11 @@ def old_numbers(
     "Scores or decisions of another service as numbers"
     if flagged is not None:
         words = {str(o).strip().lower() for o in as_list(flagged)}
-        known = pd.Series(values, dtype=object)
-        return np.where(known.isna(), np.nan, known.map(lambda o: str(o).strip().lower() in words))
-    numbers,odd = as_numbers(pa.Array.from_pandas(pd.Series(values)))
+        said = pd.Series(values, dtype=object)
+        return np.where(said.isna(), np.nan, said.map(lambda o: str(o).strip().lower() in words))
+    known = pd.Series(values)
+    if known.dtype==object: known = known.map(str).where(known.notna(), None) # numbers and words in one column
+    numbers,odd = as_numbers(pa.Array.from_pandas(known))
     if odd.any():
         raise ValueError(f"column {column!r} holds {np.asarray(values, dtype=object)[odd][0]!r:.60}: expected scores, "
                          "flags, or words of which `flagged=[...]` names those that flag")
