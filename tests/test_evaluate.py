@@ -14,7 +14,7 @@ from toxicai.data.all import ToxicityDataLoaders,load_comments
 from toxicai.judge.all import *
 from toxicai.labels import LabelSet
 from toxicai.serve.detector import Detector
-from toxicai.serve.folder import read_folder,schema
+from toxicai.serve.folder import read_folder
 from toxicai.test_utils import *
 
 nan = float('nan')
@@ -123,7 +123,6 @@ def test_wrong_goal_writes_nothing(folder):
         with pytest.raises(ValueError): tune_thresholds(folder, data(), text_col='text', label_cols=['toxic'], n_boot=0, **kw)
     assert (folder/'toxicai.json').read_bytes()==before
 
-@pytest.mark.skipif(schema<2, reason='the format has no sets of thresholds yet')
 def test_use_in_place(folder):
     res = tune_thresholds(folder, data(), ('fpr',.2), use='cautious', text_col='text', label_cols=['toxic','insult'], n_boot=0)
     d = Detector(folder, 'torch', use='cautious')

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['match_goals', 'as_detector', 'as_comments', 'comment_texts', 'paired_labels', 'target_table', 'matched_targets',
-           'evaluate_detector', 'detector_facts', 'use_facts', 'retuned_meta', 'check_new_folder', 'write_meta',
+           'evaluate_detector', 'detector_facts', 'use_facts', 'retuned_meta', 'check_new_folder', 'write_changed',
            'tune_thresholds', 'old_name', 'old_columns', 'old_numbers', 'old_flags', 'same_share', 'most_agreement',
            'matched_cut', 'matched_row', 'differing_rows', 'MatchReport', 'text_examples', 'match_table',
            'match_decisions', 'match_report', 'flag_changes', 'changed_texts', 'decision_changes', 'given_texts',
            'compare_detectors', 'unpaired_words']
 
-# %% ../nbs/93_evaluate.ipynb #60def036
-import json,re,shutil
+# %% ../nbs/93_evaluate.ipynb #5d1a620a
+import re,shutil
 from pathlib import Path
 
 import numpy as np,pandas as pd,pyarrow as pa
@@ -19,7 +19,6 @@ from .quiet import *
 from .labels import *
 from .files import *
 from .strings import *
-from .stored import *
 from .tables import *
 from .text.core import *
 from .serve.folder import *
@@ -99,7 +98,7 @@ def matched_targets(
                          "expected one column with names of classes")
     return np.where((res==1).any(1), (res==1).argmax(1), -1)
 
-# %% ../nbs/93_evaluate.ipynb #50743f5b
+# %% ../nbs/93_evaluate.ipynb #1e25bb92
 def evaluate_detector(
     detector, # A `Detector`, or what it opens
     comments, # `Comments`, or what `load_comments` reads; n rows
@@ -120,32 +119,31 @@ def detector_facts(
     data:str='not named', # What it was judged on, in words
 ) -> dict: # Name -> what a report says of it
     "What a report says of a detector: `judge(judged, about=detector_facts(detector, 'our forum'))`"
-    name = getattr(detector.folder, 'name', '') or detector.folder.path.name
-    version = getattr(detector.folder, 'version', '')
+    name,version = detector.folder.name or detector.folder.path.name,detector.folder.version
     uses = f'{threshold_text(detector.labels)}{f"; for the use {detector.use!r}" if detector.use else ""}'
     return dict(model=' '.join(filter(None, [name,version])), backend=detector.backend, data=data, thresholds=uses)
 
-# %% ../nbs/93_evaluate.ipynb #63a4d95c
+# %% ../nbs/93_evaluate.ipynb #29269865
 def use_facts(
     table:pd.DataFrame, # As `Thresholds` has it
 ) -> dict: # Class -> `threshold`, `precision`, `recall`, `false_positive_rate`
     "Thresholds of one use, and what they do, for those classes where the data say it"
     named = dict(threshold='threshold', precision='precision', recall='recall', false_positive_rate='fpr')
     rows = table[list(named.values())].dropna()
-    return {k:{new:round(float(row[old]), 6) for new,old in named.items()} for k,row in rows.iterrows()}
+    return {k:{new:float(row[old]) for new,old in named.items()} for k,row in rows.iterrows()}
 
 def retuned_meta(
     d:dict, # Content of `toxicai.json`
     tuned:Thresholds, # New thresholds
     use:str=None, # Name of the set; by default they are the thresholds of the folder
-) -> bytes: # Of the new file
+) -> dict: # The new content
     "`toxicai.json` with other thresholds, checked"
-    if use: new = {**d, 'uses':{**d.get('uses', {}), use:use_facts(tuned.table)}}
+    if use: new = {**d, 'uses':{**d['uses'], use:use_facts(tuned.table)}}
     else: new = {**d, 'labels':tuned.labels.to_dict()}
     check_meta(new)
-    return (json.dumps(new, indent=1, ensure_ascii=False, allow_nan=False)+'\n').encode()
+    return new
 
-# %% ../nbs/93_evaluate.ipynb #b5fb7749
+# %% ../nbs/93_evaluate.ipynb #eba3f281
 def check_new_folder(
     folder:Path, # Where a detector folder shall be written
 ):
@@ -153,25 +151,24 @@ def check_new_folder(
     if folder.exists() and not (folder.is_dir() and ((folder/'toxicai.json').is_file() or not entries(folder))):
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: pass the name of a new folder")
 
-def write_meta(
+def write_changed(
     folder:DetectorFolder, # What is changed
-    data:bytes, # New content of `toxicai.json`
+    meta:dict, # New content of its `toxicai.json`
     out=None, # Where the changed copy shall be; `folder` itself by default
 ) -> Path: # The folder with the new content
     "Write another `toxicai.json`, whole or not at all"
     path = folder.current()
     if out is None or Path(out).absolute()==path:
-        change_file(path, 'toxicai.json', data)
+        write_meta(path, meta)
         return path
-    names = [o for o in inner_files(path) if not o.startswith('.')]
     with new_folder(out, check_new_folder) as new:
-        for o in names:
+        for o in folder_digests(path):
             (new/o).parent.mkdir(exist_ok=True)
             shutil.copyfile(path/o, new/o)
-        (new/'toxicai.json').write_bytes(data)
+        write_meta(new, meta)
     return Path(out).absolute()
 
-# %% ../nbs/93_evaluate.ipynb #060cee74
+# %% ../nbs/93_evaluate.ipynb #a927d06a
 def tune_thresholds(
     folder, # Path of a detector folder, or a `Detector`
     comments, # `Comments`, or what `load_comments` reads
@@ -190,8 +187,7 @@ def tune_thresholds(
     if use is not None and not re.fullmatch(r'\w[\w -]{0,39}', use):
         raise ValueError(f"`use` is {use!r:.60}: expected a short name, like 'cautious'")
     res = tuned_thresholds(evaluate_detector(detector, comments, **options), goal, beta, cross_fit, n_boot, seed)
-    meta = migrated(parsed_json(detector.folder.read('toxicai.json'), 'toxicai.json'))
-    write_meta(detector.folder, retuned_meta(meta, res, use), out)
+    write_changed(detector.folder, retuned_meta(detector.folder.content, res, use), out)
     return res
 
 # %% ../nbs/93_evaluate.ipynb #f4a71e28

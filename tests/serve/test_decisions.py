@@ -8,6 +8,7 @@ from hypothesis import example,given,settings,strategies as st
 from toxicai.labels import LabelSet
 from toxicai.serve.decisions import *
 from toxicai.serve.detector import Detector
+from toxicai.serve.folder import read_folder
 from toxicai.text.core import without
 from toxicai.text.masking import undisguising_rules
 from toxicai.train.all import *
@@ -195,23 +196,26 @@ def test_with_settings_shares(d, monkeypatch):
     b = a.with_settings(allow=['you'])
     assert d.decider==Decider() and b.decider.block==a.decider.block and b.decider.policy==a.decider.policy
     assert a.with_settings(block=[], policy={}).decider==Decider() and b.network('torch') is d.network('torch')
-    assert len({content_digest(o.settings()) for o in (d,a,b)})==3
-    assert content_digest(a.with_settings(block=['IDIOT']).settings())==content_digest(a.settings())
+    assert len({o.about()['settings'] for o in (d,a,b)})==3
+    assert a.with_settings(block=['IDIOT']).about()==a.about()
 
 def test_use(folder, d):
     sets = {'cautious':{'toxic':{'threshold':.9}, 'insult':{'threshold':.8}}}
-    d = Detector(folder, 'torch', threads=1)
-    d.folder = replace(d.folder, **{'uses':sets}) if 'uses' in vars(d.folder) else d.folder
-    if not getattr(d.folder, 'uses', {}): d.folder.uses = sets
+    d = Detector(replace(read_folder(folder), uses=sets), 'torch', threads=1)
     one = d.with_settings(use='cautious')
     assert one.labels.thresholds==(.9,.8) and one.use=='cautious' and one.with_settings(use='').labels.thresholds==d.labels.thresholds
-    assert content_digest(one.settings())!=content_digest(d.settings())
+    assert one.about()['settings']!=d.about()['settings']
     with pytest.raises(ValueError, match="did you mean 'cautious'"): d.with_settings(use='cautios')
+
+def test_hash_of_the_policy(d):
+    "In every answer, beside the digest of all settings"
+    own = d.with_settings(policy={'labels':{'toxic':{'block':.5}}})
+    assert own('a').detector['policy']==own.decider.policy.hash and 'policy' not in d('a').detector
 
 def test_pickled(folder):
     own = Detector(folder, 'torch', threads=1, block=['idiot'], policy={'labels':{'toxic':{'review':.3}}})
     again = pickle.loads(pickle.dumps(own))
-    assert again.settings()==own.settings() and again('an idiot').decisions==['block']
+    assert again.about()==own.about() and again('an idiot').decisions==['block']
 
 def test_rechecked_near_cuts():
     "A score near a cut of the policy is judged again in fp32, as one near a threshold is"

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['most_words', 'most_word', 'most_list', 'most_policy', 'levels', 'folded', 'plain_rules', 'word_key', 'edge_kind',
-           'bordered', 'borders_pattern', 'checked_words', 'content_digest', 'WordList', 'small_text', 'listed_words',
-           'as_word_list', 'plain_hits', 'whole_spans', 'allowed_spans', 'checked_cut', 'Policy', 'check_yaml_node',
+           'bordered', 'borders_pattern', 'checked_words', 'WordList', 'small_text', 'listed_words', 'as_word_list',
+           'plain_hits', 'whole_spans', 'allowed_spans', 'checked_cut', 'Policy', 'check_yaml_node',
            'check_yaml_tokens', 'safe_yaml', 'as_policy', 'used_labels', 'Decider', 'word_reason', 'threshold_levels',
            'blocked_by_word', 'final_levels', 'label_reasons']
 
-# %% ../../nbs/29_serve.decisions.ipynb #e39328cf
-import hashlib,json,os
+# %% ../../nbs/29_serve.decisions.ipynb #1803518c
+import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property,lru_cache
@@ -25,6 +25,7 @@ from ..stored import *
 from ..text.core import *
 from ..text.rules import *
 from ..text.masking import *
+from .folder import *
 
 # %% ../../nbs/29_serve.decisions.ipynb #d658e25e
 _blanks = regex.compile(r'\s{2,}|[^\S ]')
@@ -105,14 +106,7 @@ def checked_words(
     if len(res)>most_words: raise ValueError(f"the list has {len(res):,} words: expected {most_words:,} at most")
     return res
 
-# %% ../../nbs/29_serve.decisions.ipynb #08952ea4
-def content_digest(
-    o, # Plain types
-) -> str: # SHA-256
-    "Digest of what `o` says, whatever the order of its keys"
-    text = json.dumps(o, sort_keys=True, ensure_ascii=True, separators=(',',':'))
-    return hashlib.sha256(text.encode()).hexdigest()
-
+# %% ../../nbs/29_serve.decisions.ipynb #b1610cfa
 class WordList:
     "Words that decide by themselves"
     def __init__(self,
@@ -122,7 +116,7 @@ class WordList:
     @cached_property
     def pattern(self): return borders_pattern(self.words)
     @cached_property
-    def hash(self): return content_digest(sorted(self.words))
+    def hash(self): return canonical_digest(sorted(self.words))
     def __len__(self): return len(self.words)
     def __eq__(self, o): return isinstance(o, WordList) and self.hash==o.hash
     def __hash__(self): return hash(self.hash)
@@ -239,7 +233,7 @@ def checked_cut(
                          "expected `review` to be the lower one")
     return res
 
-# %% ../../nbs/29_serve.decisions.ipynb #be204d64
+# %% ../../nbs/29_serve.decisions.ipynb #f4297be8
 @dataclass(frozen=True, repr=False, eq=False)
 class Policy:
     "Two cuts for each label, and so three answers: allow, review or block"
@@ -255,7 +249,7 @@ class Policy:
         check_distinct(list(self.cuts))
         object.__setattr__(self, 'cuts', {k:checked_cut(o, k) for k,o in self.cuts.items()})
     @property
-    def hash(self): return content_digest(self.cuts)
+    def hash(self): return canonical_digest(self.cuts)
     def __eq__(self, o): return isinstance(o, Policy) and self.cuts==o.cuts
     def __hash__(self): return hash(self.hash)
     def __repr__(self): return f"Policy({self.name or 'no name'!r}, {self.cuts})"
