@@ -222,8 +222,30 @@ def test_rechecked_near_cuts():
     scores = np.array([[.1,.1,.7],[.1,.1,.2]])
     assert Decider(Policy({'threat':{'block':.71}})).unsure(scores, names, .02).tolist()==[True,False]
 
+def test_rechecked_in_a_detector(folder):
+    "bf16 judges again what is near a cut of the policy, though far from each threshold"
+    text,opened = 'you are an idiot',[]
+    measured = replace(read_folder(folder), drift={'torch-bf16':{'largest_score_difference':.02}})
+    for away in (0.,.3):
+        cut = float(Detector(folder, 'torch', threads=1)(text)['toxic'][0])-away
+        own = Detector(measured, 'torch-bf16', threads=1, recheck=True, policy={'labels':{'toxic':{'block':max(cut, 0.)}}})
+        own.labels = own.labels.with_thresholds(1.)
+        own(text)
+        opened.append('torch' in {k for k,_ in own._runs})
+    assert opened==[True,False]
+
+def test_odd_texts(d):
+    "Surrogates, NUL, nothing, and a long one: judged, and found where they are"
+    own = d.with_settings(block=['idiot'], allow=['town'])
+    texts = ['half \ud800 idiot', '\x00idiot\x00', '', ' ', 'town', 'x '*5000+'idiot']
+    res = own(texts, 'all')
+    assert [bool(o) for o in res.found]==[True,True,False,False,True,True] and res.texts[4]=='' and len(res.decisions)==6
+    assert [texts[i][o['start']:o['end']] for i,r in enumerate(res.reasons) for o in r if 'word' in o]==['idiot','idiot','town','idiot']
+
 def test_unknown_harm(folder):
     "Which classes count is asked, not guessed"
     d = Detector(folder, 'torch', threads=1)
     d.labels = replace(d.labels, names=['A','other'], clean=None)
     with pytest.raises(ValueError, match='do not tell which classes are harmless'): d('thank you').decisions
+    with pytest.raises(ValueError, match='do not tell which classes are harmless'): d.with_settings(block=['x'])
+    assert d.with_settings(policy={'labels':{'A':{'block':0.}}}, block=['x'])('thank you').decisions==['block']

@@ -263,6 +263,7 @@ def _set(self:Detector, use=None, policy=None, block=None, allow=None):
     if policy is not None: words['policy'] = as_policy(policy)
     self.decider = replace(self.decider, **words)
     if self.decider.policy: self.decider.policy.columns(self.labels)
+    elif self.decider: self.labels.check_clean()
 
 @patch
 def with_settings(self:Detector,
