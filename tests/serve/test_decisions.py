@@ -76,7 +76,7 @@ def test_folding_keeps_offsets(text):
     ('white trash', 'white\n trash and whitetrash', ['white\n trash']), ('idiot', 'id\u200biot &#105;diot', ['id\u200biot','&#105;diot']),
     ('idiot', 'you 1d10t, i.d.i.o.t, idiots', ['1d10t','i.d.i.o.t']), ('#metoo', '#MeToo #metoos', ['#MeToo']), ('88', '1988 88', ['88']),
     ('👩', '👩‍🚒 👩🏽 👩', ['👩']), ('笨蛋', '你是笨蛋', ['笨蛋']), ("d'oh", "D'OH!", ["D'OH"]), ('c++', 'C++, c+', ['C++']),
-    ('é', 'cafe\u0301 e\u0301', ['e\u0301']), ('كلب', 'كلب وكلبي', ['كلب']), ('fuck', 'fuckyou', ['fuck'])])
+    ('é', 'cafe\u0301 e\u0301', ['e\u0301']), ('كلب', 'كلب وكلبي', ['كلب']), ('fuck', 'fuckyou', ['fuck']), ('ibne', 'İBNE', ['İBNE'])])
 def test_found(word, text, found): assert [text[a:b] for a,b,_ in WordList([word]).spans(text)]==found
 
 def test_allowed_is_careful():
@@ -115,7 +115,7 @@ def test_empty_list(tmp_path):
     assert as_word_list(tmp_path/'w.txt') is None
 
 good = 'labels: {toxic: {review: 0.4, block: 0.8}}\n'
-hostile = ['', 'labels:', '[]', '42', 'a: b: c', 'labels: {toxic: {block: .inf}}', 'labels: {toxic: {block: .nan}}', 'labels: {toxic: {block: true}}',
+hostile = ['labels: {toxic: &a {block: 0.5}, insult: *a}', '', 'labels:', '[]', '42', 'a: b: c', 'labels: {toxic: {block: .inf}}', 'labels: {toxic: {block: .nan}}', 'labels: {toxic: {block: true}}',
     'labels: {toxic: {block: "0.5"}}', 'labels: {toxic: {block: 1.5}}', 'labels: {toxic: {hide: 0.5}}', 'labels: {toxic: {}}', 'labels: {toxic: 0.5}',
     'labels: {no: {block: 0.5}}', 'labels: {toxic: {block: 0.5}, toxic: {block: 0.9}}', good+'extra: 1', good+'name: [1]',
     'labels: {toxic: {review: 0.9, block: 0.1}}', 'labels: {[a]: {block: 0.5}}', 'labels: {? {a: 1} : {block: 0.5}}', '!!python/object/apply:os.system ["true"]',

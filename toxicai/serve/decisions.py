@@ -213,7 +213,7 @@ def allowed_spans(
     "What is taken out of `text` before it is judged"
     return whole_spans(as_text(text), words.spans(text, disguised=False))
 
-# %% ../../nbs/29_serve.decisions.ipynb #1d30112a
+# %% ../../nbs/29_serve.decisions.ipynb #d7ee9a88
 most_policy = 2**16 # bytes
 
 def checked_cut(
@@ -225,7 +225,7 @@ def checked_cut(
         raise ValueError(f"the policy says {cut!r:.80} of {label!r}: expected numbers for `review`, `block` or both, "
                          f"as in `{label}: {{review: 0.4, block: 0.8}}`")
     for k,o in cut.items():
-        if isinstance(o, bool) or not is_finite_number(o) or not 0<=o<=1:
+        if not is_finite_number(o) or not 0<=o<=1:
             raise ValueError(f"`{k}` of {label!r} is {o!r:.40} in the policy: expected a number in [0,1]")
     res = {k:float(cut[k]) for k in ('review','block') if k in cut}
     if len(res)==2 and res['review']>res['block']:
