@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['swear_tables', 'masked_words', 'traces', 'SwearTable', 'typed_plainly', 'table_words', 'all_words', 'letter_tree',
-           'tree_pattern', 'words_pattern', 'words_to_mask', 'merged_spans', 'swear_spans', 'starred_word',
-           'mask_words', 'Trace', 'is_ipv6', 'count_digits', 'is_phone', 'is_iban', 'trace_pattern', 'first_spans',
-           'trace_spans', 'mask_traces']
+           'tree_pattern', 'words_pattern', 'words_to_mask', 'merged_spans', 'undisguising_rules', 'swear_spans',
+           'starred_word', 'mask_words', 'Trace', 'is_ipv6', 'count_digits', 'is_phone', 'is_iban', 'trace_pattern',
+           'first_spans', 'trace_spans', 'mask_traces']
 
 # %% ../../nbs/16_text.masking.ipynb #e960ab3a
 import ipaddress,unicodedata
@@ -188,7 +188,10 @@ def merged_spans(
         else: res.append((a,b))
     return res
 
-_strict = lru_cache(lambda: Rules([o for o in presets['strict'] if o!='html_tags']))
+@lru_cache
+def undisguising_rules() -> Rules:
+    "The rules of the preset 'strict', but those for tags"
+    return Rules([o for o in presets['strict'] if o!='html_tags'])
 
 def swear_spans(
     text:str, # Any text
@@ -199,7 +202,7 @@ def swear_spans(
         raise TypeError(f"`text` is a {type(text).__name__}: expected str; for a list, call it for each")
     pat = words_pattern(words_to_mask(words))
     spans = [o.span() for o in pat.finditer(text)]
-    plain,starts = _strict().mapped(text)
+    plain,starts = undisguising_rules().mapped(text)
     if plain!=text: spans += [back_span(starts, *o.span()) for o in pat.finditer(plain)]
     return merged_spans(spans)
 
