@@ -344,6 +344,32 @@ def test_training_begins_with_the_weights(wheels, learn, saved):
     size = [(o/'model.safetensors').stat().st_size for o in (path,saved)]
     assert size[0]<0.6*size[1]
 
+def test_weights_with_mean_pooling(wheels, tmp_path, capfd):
+    "A head on the mean of the token vectors is kept as well, and transformers is not asked what it is"
+    old = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8), pooling='mean')
+    with old.no_bar(),old.no_logging(): old.fit(1, 1e-2)
+    saved = old.save_detector(tmp_path/'saved')
+    pack_weights(saved, weights_path(), 'english', '1.2.0')
+    capfd.readouterr()
+    new = learner(label_cols=['insult','toxic'])
+    assert 'toxicai-mean-pooling' not in ''.join(capfd.readouterr())
+    for k,v in old.model.state_dict().items():
+        want = v[[1,0]] if k.startswith('classifier') else v
+        assert torch.allclose(new.model.state_dict()[k].cpu(), want.cpu(), atol=2e-3, rtol=1e-3), k
+    assert np.abs(Detector(weights_path(), 'torch').scores(some)-Detector(saved, 'torch').scores(some)).max()<2e-3
+    none = toxicity_learner(new.dls, head='new')
+    assert not torch.allclose(none.model.classifier.weight.cpu(), new.model.classifier.weight.cpu())
+    with new.no_bar(),new.no_logging(): new.fit(1)
+    again = Detector(new.save_detector(tmp_path/'again'), 'torch')
+    assert list(again.labels)==['insult','toxic'] and again.folder.head=='mean'
+
+@pytest.mark.parametrize('encoder', [None, [], 'bert', {}, {'model_type':'bert', 'auto_map':{'AutoModel':'evil.M'}}])
+def test_odd_encoder(wheels, encoder):
+    "What `config.json` says of the encoder is checked before transformers sees it"
+    path = weights_path()
+    (path/'config.json').write_text(json.dumps({**json.loads((path/'config.json').read_text()), 'model_type':'toxicai-mean-pooling', 'encoder':encoder}))
+    with pytest.raises(FolderError): learner(path)
+
 def test_a_class_more(wheels, learn):
     df = comments()
     df['spam'] = df.toxic[::-1].to_numpy()

@@ -624,7 +624,7 @@ def copy_into(
     dst.parent.mkdir(exist_ok=True)
     shutil.copyfile(src, dst)
 
-# %% ../../nbs/76_train.export.ipynb #e1411fac
+# %% ../../nbs/76_train.export.ipynb #8938df6f
 def halve_weights(
     path:Path, # A safetensors file, which is written anew
 ):
@@ -651,7 +651,8 @@ def pack_weights(
     with new_folder(dst, check_replaceable) as new:
         for o in names: copy_into(found.file(o), new/o)
         halve_weights(new/weight_files[found.head])
-        config = {**_read(new/'config.json'), 'dtype':'float16'}
+        config = _read(new/'config.json')
+        config.get('encoder', config)['dtype'] = 'float16'
         write_folder_json(new/'config.json', config)
         finish_folder(new, meta, card)
     return Path(dst)
