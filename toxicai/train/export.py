@@ -552,7 +552,7 @@ def save_detector(self:TransformerLearner,
         finish_folder(new, meta, card)
     return Path(folder)
 
-# %% ../../nbs/76_train.export.ipynb #7e0f77ad
+# %% ../../nbs/76_train.export.ipynb #e703af37
 def packed_files(
     folder:DetectorFolder, # A detector folder
     int8_only:bool=True, # Leave out networks in fp32?
@@ -563,7 +563,7 @@ def packed_files(
         raise ValueError(f"{str(folder.path)!r} has no {int8!r}: save it with `learn.save_detector(folder, onnx=True)`, "
                          "or pass `int8_only=False`")
     left_out = {*weight_files.values(), *onnx_files.values()}-{int8} if int8_only else set()
-    return [o for o in folder.files or known_digests(folder) if o not in own|left_out]
+    return [o for o in folder.files or folder_digests(folder.path) if o not in own|left_out]
 
 def packed_drift(
     folder:DetectorFolder, # A detector folder
@@ -624,7 +624,7 @@ def copy_into(
     dst.parent.mkdir(exist_ok=True)
     shutil.copyfile(src, dst)
 
-# %% ../../nbs/76_train.export.ipynb #8938df6f
+# %% ../../nbs/76_train.export.ipynb #cd513585
 def halve_weights(
     path:Path, # A safetensors file, which is written anew
 ):
@@ -655,6 +655,7 @@ def pack_weights(
         config.get('encoder', config)['dtype'] = 'float16'
         write_folder_json(new/'config.json', config)
         finish_folder(new, meta, card)
+        load_tokenizer(new) # as fine-tuning will
     return Path(dst)
 
 # %% ../../nbs/76_train.export.ipynb #b31f030a
