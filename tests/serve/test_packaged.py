@@ -315,6 +315,20 @@ def test_by_another_backend(saved, packed, tmp_path):
     found = check_scores(folder, 'onnx-int8')
     assert 0<found.apart.max()<0.05 and found.made!=''
 
+def test_packed_from_the_first_version(saved, tmp_path):
+    "What toxicai wrote is packed, and nothing that lies beside it"
+    folder = Path(shutil.copytree(saved, tmp_path/'d'))
+    first_version(folder)
+    (folder/'train.py').write_text('# mine')
+    found = read_folder(pack_detector(folder, tmp_path/'p', 'old', '1.0.0'))
+    assert set(found.files)=={'README.md','check.json','config.json','model.int8.onnx','tokenizer.json','tokenizer_config.json'}
+    assert np.array_equal(Detector(found).scores(some), Detector(saved, 'onnx-int8').scores(some))
+
+@pytest.mark.parametrize('version', ['', 'new', '1', '1.0.0rc1', 'v1.0'])
+def test_version_of_a_wheel(saved, tmp_path, version):
+    with pytest.raises(ValueError, match="expected numbers such as '1.0.0'"): pack_detector(saved, tmp_path/'p', 'x', version)
+    assert not (tmp_path/'p').exists()
+
 # Languages
 
 spanish,english,short = 'No me parece bien lo que dices, y lo sabes', 'I see no reason to believe it', 'ok'

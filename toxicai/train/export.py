@@ -552,7 +552,9 @@ def save_detector(self:TransformerLearner,
         finish_folder(new, meta, card)
     return Path(folder)
 
-# %% ../../nbs/76_train.export.ipynb #e703af37
+# %% ../../nbs/76_train.export.ipynb #4e7e6aeb
+_tokenizer_files = ('tokenizer_config.json','special_tokens_map.json')
+
 def packed_files(
     folder:DetectorFolder, # A detector folder
     int8_only:bool=True, # Leave out networks in fp32?
@@ -563,7 +565,8 @@ def packed_files(
         raise ValueError(f"{str(folder.path)!r} has no {int8!r}: save it with `learn.save_detector(folder, onnx=True)`, "
                          "or pass `int8_only=False`")
     left_out = {*weight_files.values(), *onnx_files.values()}-{int8} if int8_only else set()
-    return [o for o in folder.files or folder_digests(folder.path) if o not in own|left_out]
+    listed = folder.files or [*known_digests(folder), *filter(folder.has, _tokenizer_files)]
+    return [o for o in listed if o not in own|left_out]
 
 def packed_drift(
     folder:DetectorFolder, # A detector folder
