@@ -412,7 +412,7 @@ def test_extremes(d):
 def test_details(d):
     flags,scores,whole = (d(texts, o) for o in ('flags','scores','all'))
     assert flags.scores is None and set(flags.to_dict())=={'flags'} and set(scores.to_dict())=={'flags','scores'}
-    assert set(whole.to_dict())=={'flags','scores','logits','n_tokens','truncated','texts'}
+    assert set(whole.to_dict())=={'flags','scores','logits','n_tokens','truncated','texts','languages'}
     json.dumps(whole.to_dict())
     assert list(scores.to_frame().columns)==['toxic','insult','toxic_flag','insult_flag'] and len(whole.to_frame())==len(texts)
     assert np.allclose(whole.scores, 1/(1+np.exp(-whole.logits)), atol=1e-6)

@@ -315,6 +315,20 @@ def test_by_another_backend(saved, packed, tmp_path):
     found = check_scores(folder, 'onnx-int8')
     assert 0<found.apart.max()<0.05 and found.made!=''
 
+def test_packed_from_the_first_version(saved, tmp_path):
+    "What toxicai wrote is packed, and nothing that lies beside it"
+    folder = Path(shutil.copytree(saved, tmp_path/'d'))
+    first_version(folder)
+    (folder/'train.py').write_text('# mine')
+    found = read_folder(pack_detector(folder, tmp_path/'p', 'old', '1.0.0'))
+    assert set(found.files)=={'README.md','check.json','config.json','model.int8.onnx','tokenizer.json','tokenizer_config.json'}
+    assert np.array_equal(Detector(found).scores(some), Detector(saved, 'onnx-int8').scores(some))
+
+@pytest.mark.parametrize('version', ['', 'new', '1', '1.0.0rc1', 'v1.0'])
+def test_version_of_a_wheel(saved, tmp_path, version):
+    with pytest.raises(ValueError, match="expected numbers such as '1.0.0'"): pack_detector(saved, tmp_path/'p', 'x', version)
+    assert not (tmp_path/'p').exists()
+
 # Languages
 
 spanish,english,short = 'No me parece bien lo que dices, y lo sabes', 'I see no reason to believe it', 'ok'
@@ -343,6 +357,32 @@ def test_training_begins_with_the_weights(wheels, learn, saved):
         assert torch.allclose(now[k].cpu().float(), want.cpu().float(), atol=2e-3, rtol=1e-3) and now[k].dtype==old[k].dtype, k
     size = [(o/'model.safetensors').stat().st_size for o in (path,saved)]
     assert size[0]<0.6*size[1]
+
+def test_weights_with_mean_pooling(wheels, tmp_path, capfd):
+    "A head on the mean of the token vectors is kept as well, and transformers is not asked what it is"
+    old = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8), pooling='mean')
+    with old.no_bar(),old.no_logging(): old.fit(1, 1e-2)
+    saved = old.save_detector(tmp_path/'saved')
+    pack_weights(saved, weights_path(), 'english', '1.2.0')
+    capfd.readouterr()
+    new = learner(label_cols=['insult','toxic'])
+    assert 'toxicai-mean-pooling' not in ''.join(capfd.readouterr())
+    for k,v in old.model.state_dict().items():
+        want = v[[1,0]] if k.startswith('classifier') else v
+        assert torch.allclose(new.model.state_dict()[k].cpu(), want.cpu(), atol=2e-3, rtol=1e-3), k
+    assert np.abs(Detector(weights_path(), 'torch').scores(some)-Detector(saved, 'torch').scores(some)).max()<2e-3
+    none = toxicity_learner(new.dls, head='new')
+    assert not torch.allclose(none.model.classifier.weight.cpu(), new.model.classifier.weight.cpu())
+    with new.no_bar(),new.no_logging(): new.fit(1)
+    again = Detector(new.save_detector(tmp_path/'again'), 'torch')
+    assert list(again.labels)==['insult','toxic'] and again.folder.head=='mean'
+
+@pytest.mark.parametrize('encoder', [None, [], 'bert', {}, {'model_type':'bert', 'auto_map':{'AutoModel':'evil.M'}}])
+def test_odd_encoder(wheels, encoder):
+    "What `config.json` says of the encoder is checked before transformers sees it"
+    path = weights_path()
+    (path/'config.json').write_text(json.dumps({**json.loads((path/'config.json').read_text()), 'model_type':'toxicai-mean-pooling', 'encoder':encoder}))
+    with pytest.raises(FolderError): learner(path)
 
 def test_a_class_more(wheels, learn):
     df = comments()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['packaged_table', 'packaged_weights', 'check_file', 'score_keys', 'PackagedFolder', 'package_place', 'is_detector',
-           'installed_path', 'packaged_detectors', 'is_plain_word', 'alike_names', 'unknown_name', 'packaged_path',
+           'installed_path', 'packaged_detectors', 'is_bare_name', 'alike_names', 'unknown_name', 'packaged_path',
            'detector_path', 'weights_path', 'probe_texts', 'folder_scores', 'engine_name', 'score_record', 'is_scores',
            'stored_check', 'ScoreCheck', 'check_scores']
 
@@ -69,7 +69,7 @@ def packaged_detectors() -> dict: # Name -> path
     return {k:o for k,o in found.items() if o is not None and is_detector(o)}
 
 # %% ../../nbs/28_serve.packaged.ipynb #7bea6c09
-def is_plain_word(
+def is_bare_name(
     name, # What a user passed
 ) -> bool:
     "Is `name` text without separators and dots?"
@@ -114,7 +114,7 @@ def detector_path(
     if not isinstance(name_or_path, (str,os.PathLike)):
         raise TypeError(f"`folder` is a {type(name_or_path).__name__}: expected the path of a detector folder, "
                         f"or one of {list(packaged_table)}")
-    if not is_plain_word(name_or_path): return Path(name_or_path)
+    if not is_bare_name(name_or_path): return Path(name_or_path)
     if name_or_path in packaged_table: return packaged_path(name_or_path)
     if name_or_path and Path(name_or_path).exists(): return Path(name_or_path)
     raise unknown_name(name_or_path)

@@ -7,9 +7,9 @@ __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolCl
            'body_and_prefix', 'HeadOutputs', 'head_outputs', 'renamed_outputs', 'head_rows', 'beside_harmless',
            'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows', 'fit_head',
            'say_new_head', 'warn_of_gaps', 'say_new', 'with_own_head', 'has_trained_head', 'with_mean_pooling',
-           'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows', 'check_token_ids',
-           'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding', 'depths',
-           'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
+           'with_stored_head', 'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows',
+           'check_token_ids', 'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding',
+           'depths', 'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
            'decayed_lrs']
 
 # %% ../../nbs/20_text.models.ipynb #ee99cdbe
@@ -356,18 +356,35 @@ def with_mean_pooling(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     config, # Its configuration
     dropout:float=None, # Dropout of the head, in [0,1]; 0.1 by default
-    head='auto', # As for `load_transformer`; the head is always a new one
+    head='auto', # As for `load_transformer`; only a detector folder with such a head brings one
     **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
 ) -> MeanPoolClassifier:
     "The encoder of `checkpoint` with a linear layer on the mean of its token vectors"
-    if head not in ('auto','new'):
+    trained = is_mean_folder(checkpoint)
+    if head not in ('auto','new') and not trained:
         raise ValueError(f"`head` is {head!r}, but `pooling='mean'` makes a new head: leave one of them out")
     load = partial(load_pretrained, AutoModel, checkpoint, dtype=torch.float32, **hub)
     body,info = load(config=config, output_loading_info=True)
     warn_of_gaps(checkpoint, info['missing_keys'])
-    say_new_head(checkpoint, head_outputs(config).names)
     if config.is_encoder_decoder: body = body.get_encoder()
-    return MeanPoolClassifier(body, config.num_labels, 0.1 if dropout is None else dropout)
+    model = MeanPoolClassifier(body, config.num_labels, 0.1 if dropout is None else dropout)
+    if trained and head!='new': return with_stored_head(model, checkpoint, config, head)
+    say_new_head(checkpoint, head_outputs(config).names)
+    return model
+
+def with_stored_head(
+    model:MeanPoolClassifier, # With a new head; is changed
+    folder, # A detector folder with such a head
+    config, # Configuration with the names of the outputs
+    head='auto', # As for `load_transformer`
+) -> MeanPoolClassifier: # `model`
+    "Give `model` the outputs of the head in `folder` that it has by name"
+    own = renamed_outputs(head_outputs(load_pretrained(AutoConfig, folder)), head)
+    rows,stored = kept_rows(folder, own, head_outputs(config), head),with_prefix(folder_tensors(folder), 'classifier.')
+    layer = nn.Linear(model.classifier.in_features, len(own.names))
+    layer.load_state_dict({k:v.float() for k,v in stored.items()})
+    fit_head(model, rows, lambda: layer)
+    return model
 
 # %% ../../nbs/20_text.models.ipynb #0b8c0d87
 poolings = dict(own=with_own_head, mean=with_mean_pooling)
@@ -399,6 +416,7 @@ def load_transformer(
 ) -> nn.Module: # With `config`; returns an object with `logits`, shape (bs, n_classes)
     "Pretrained network with a head for the classes of `vocab`, weights in fp32"
     config = classifier_config(checkpoint, vocab, problem, **hub)
+    if pooling=='own' and is_mean_folder(checkpoint): pooling = 'mean' # that is its own
     if pooling not in poolings: raise ValueError(f"`pooling` is {pooling!r}: expected one of {list(poolings)}")
     if attn_dropout is not None:
         err = f"{config.model_type!r} has no dropout of attention weights to set: leave `attn_dropout` out"

@@ -552,7 +552,9 @@ def save_detector(self:TransformerLearner,
         finish_folder(new, meta, card)
     return Path(folder)
 
-# %% ../../nbs/76_train.export.ipynb #7e0f77ad
+# %% ../../nbs/76_train.export.ipynb #4e7e6aeb
+_tokenizer_files = ('tokenizer_config.json','special_tokens_map.json')
+
 def packed_files(
     folder:DetectorFolder, # A detector folder
     int8_only:bool=True, # Leave out networks in fp32?
@@ -563,7 +565,8 @@ def packed_files(
         raise ValueError(f"{str(folder.path)!r} has no {int8!r}: save it with `learn.save_detector(folder, onnx=True)`, "
                          "or pass `int8_only=False`")
     left_out = {*weight_files.values(), *onnx_files.values()}-{int8} if int8_only else set()
-    return [o for o in folder.files or known_digests(folder) if o not in own|left_out]
+    listed = folder.files or [*known_digests(folder), *filter(folder.has, _tokenizer_files)]
+    return [o for o in listed if o not in own|left_out]
 
 def packed_drift(
     folder:DetectorFolder, # A detector folder
@@ -624,7 +627,7 @@ def copy_into(
     dst.parent.mkdir(exist_ok=True)
     shutil.copyfile(src, dst)
 
-# %% ../../nbs/76_train.export.ipynb #e1411fac
+# %% ../../nbs/76_train.export.ipynb #cd513585
 def halve_weights(
     path:Path, # A safetensors file, which is written anew
 ):
@@ -651,9 +654,11 @@ def pack_weights(
     with new_folder(dst, check_replaceable) as new:
         for o in names: copy_into(found.file(o), new/o)
         halve_weights(new/weight_files[found.head])
-        config = {**_read(new/'config.json'), 'dtype':'float16'}
+        config = _read(new/'config.json')
+        config.get('encoder', config)['dtype'] = 'float16'
         write_folder_json(new/'config.json', config)
         finish_folder(new, meta, card)
+        load_tokenizer(new) # as fine-tuning will
     return Path(dst)
 
 # %% ../../nbs/76_train.export.ipynb #b31f030a
