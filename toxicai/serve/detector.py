@@ -39,6 +39,7 @@ class Detections:
     n_tokens:np.ndarray = None # Tokens of each text before any cut; shape (n,)
     truncated:np.ndarray = None # Was a part of the text not read? shape (n,)
     texts:list = None # Texts as normalised; n of them
+    by_first:np.ndarray = None # Was a text answered by the first stage alone? shape (n,)
     index:object = None # Names of the rows of the Series or frame that the texts came in; n of them
 
     def __len__(self): return len(self.flags)
@@ -50,7 +51,7 @@ class Detections:
         return {o:getattr(self, o) for o in names if getattr(self, o) is not None}
 
 # %% ../../nbs/27_serve.detector.ipynb #9cf81394
-_columns,_rows = ('flags','scores','logits'),('n_tokens','truncated','texts')
+_columns,_rows = ('flags','scores','logits'),('n_tokens','truncated','texts','by_first')
 
 @patch
 def __getitem__(self:Detections,
@@ -168,6 +169,7 @@ class Detector:
         long:str='truncate', # Texts beyond `max_length`: 'truncate', or 'windows' whose largest score counts
         compiled:bool=False, # With torch on a GPU: compile the network first? For millions of texts
         recheck:bool=None, # Judge again in fp32 what is not sure? By default in bf16, where the folder has the drift
+        first='off', # What is plainly harmless is answered by a first stage: 'off', 'auto', or its largest error, such as 0.001
     ):
         self.folder = folder if isinstance(folder, DetectorFolder) else read_folder(folder)
         self.backend,self.why = choose_backend(self.folder, backend)
@@ -175,6 +177,8 @@ class Detector:
         check_long(self.folder, long)
         self._exact,self._margin,why = second_judge(self.folder, self.backend, recheck)
         self.why += why
+        self._first = first
+        self._open_first()
         self._compiled,self._runs,self._opening = compiled,{},Lock()
         self._process = engine_process(self.backend)
         self._check_process()
@@ -183,7 +187,15 @@ class Detector:
     def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
     def __reduce__(self): # opened anew where it is unpickled
         folder = replace(self.folder, labels=self.labels)
-        return type(self),(folder, self.backend, self.threads, self.long, self._compiled, bool(self._exact))
+        return type(self),(folder, self.backend, self.threads, self.long, self._compiled, bool(self._exact), self._first)
+
+# %% ../../nbs/27_serve.detector.ipynb #fa8c9fa7
+@patch
+def _open_first(self:Detector):
+    "Read the first stage, where it is asked for"
+    from toxicai.serve.first import open_first
+    self.first,self.bound,why = open_first(self.folder, self._first, self.long)
+    self.why += why
 
 # %% ../../nbs/27_serve.detector.ipynb #d6286d43
 @patch
@@ -294,12 +306,22 @@ def computed_ahead(
 _chunk = 4096
 
 @patch
-def _logits(self:Detector, texts):
+def _of_network(self:Detector, texts):
     "Logits and full lengths of all `texts`"
     if len(texts)<=_chunk: return self._judged(texts, *self.encoded(texts))
     chunks = (texts[i:i+_chunk] for i in range(0, len(texts), _chunk))
     parts = [self._judged(some, *ids) for some,ids in computed_ahead(self.encoded, chunks, self.threads>1)]
     return tuple(np.concatenate(o) for o in zip(*parts))
+
+@patch
+def _logits(self:Detector, texts):
+    "Logits and full lengths of all `texts`; -1 for the length of one that the first stage has answered"
+    if self.first is None: return self._of_network(texts)
+    plain,full = apply_rules(self.enc.rules, texts),np.full(len(texts), -1)
+    logits,alone = self.first.answers(self.labels, self.bound, plain, self.threads)
+    rest = np.flatnonzero(~alone)
+    if len(rest): logits[rest],full[rest] = self._of_network([texts[i] for i in rest])
+    return logits,full
 
 @patch
 def _detections(self:Detector, texts, logits, full, detail):
@@ -308,9 +330,12 @@ def _detections(self:Detector, texts, logits, full, detail):
     if detail=='flags': return res
     res.scores = scores
     if detail=='scores': return res
+    by_first,full = full<0,full.copy()
+    if by_first.any(): full[by_first] = self.enc.encode([texts[i] for i in np.flatnonzero(by_first)]).full
     cut = full>self.enc.max_length if self.long=='truncate' else np.zeros(len(full), dtype=bool)
     plain = list(map(mend_surrogates, apply_rules(self.enc.rules, texts)))
-    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=plain)
+    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=plain,
+                   by_first=by_first)
 
 # %% ../../nbs/27_serve.detector.ipynb #cb924858
 def check_detail(
@@ -335,6 +360,19 @@ def scores(self:Detector,
 ) -> np.ndarray: # float32 in [0,1]; shape (n, n_classes)
     "Calibrated probabilities and nothing else"
     return self.labels.probs(self._logits(as_texts(texts, self.folder.text['pairs']))[0])
+
+# %% ../../nbs/27_serve.detector.ipynb #0cdea0d6
+@patch
+def add_first(self:Detector,
+    texts, # Texts like those that will be judged, 20,000 or more; they need no labels
+    **kwargs, # For `toxicai.serve.first.fit_first`: `bits`, `n_epoch`, `lr`, `held_out`, `seed`
+) -> Path: # The folder
+    "Fit a first stage to what the network says of `texts`, and write it into the folder of the detector"
+    from toxicai.serve.first import check_first_folder,fit_first,write_first
+    check_first_folder(self.folder)
+    texts = as_texts(texts)
+    stage = fit_first(apply_rules(self.enc.rules, texts), self._of_network(texts)[0], **kwargs)
+    return write_first(self.folder, stage)
 
 # %% ../../nbs/27_serve.detector.ipynb #ac82fdd7
 def text_chunks(
@@ -378,6 +416,9 @@ def iter(self:Detector,
 # %% ../../nbs/27_serve.detector.ipynb #6a54c05f
 @patch
 def _iter(self:Detector, chunks, detail, parallel):
+    if self.first is not None: # which is faster than the tokenizer
+        for texts in chunks: yield from self._detections(texts, *self._logits(texts), detail)
+        return
     for texts,ids in computed_ahead(self.encoded, chunks, parallel):
         yield from self._detections(texts, *self._judged(texts, *ids), detail)
 
@@ -401,8 +442,9 @@ def flagged(self:Detector,
 # %% ../../nbs/27_serve.detector.ipynb #67ab4423
 def hub_files() -> list: # Names
     "What a download may bring: the files of a folder, with those that `backends` read"
+    from toxicai.serve.first import first_file
     networks = [o.file for o in backends.values() if o.file]
-    return ['toxicai.json','config.json','tokenizer.json',*dict.fromkeys([*weight_files.values(), *networks])]
+    return ['toxicai.json','config.json','tokenizer.json',first_file,*dict.fromkeys([*weight_files.values(), *networks])]
 
 @patch(cls_method=True)
 @delegates(Detector)
