@@ -63,7 +63,7 @@ def is_layer(
     "Is `o` the number of one of `n` blocks?"
     return isinstance(o, (int,np.integer)) and not isinstance(o, bool) and 0<=o<n
 
-# %% ../../nbs/77_train.distil.ipynb #7dd61eb1
+# %% ../../nbs/77_train.distil.ipynb #839d08c7
 _by_layer = ('layer_types','attention_window','mlp_layer_types') # entries of configurations that are lists by layer
 
 def config_of_layers(
@@ -75,7 +75,9 @@ def config_of_layers(
     for k in _by_layer:
         v = getattr(res, k, None)
         if isinstance(v, (list,tuple)) and len(v)==n: setattr(res, k, [v[i] for i in layers])
-    res.num_hidden_layers = len(layers)
+    try: res.num_hidden_layers = len(layers)
+    except NotImplementedError as e:
+        raise ValueError(f"the layers of {config.model_type!r} are not of one kind: they cannot be taken apart") from e
     return res
 
 def untrained_like(
