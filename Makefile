@@ -50,12 +50,12 @@ export: $(VENV)/.installed-dev ## Modules from the notebooks, and what `help` sa
 readme: $(VENV)/.installed-dev ## README.md from nbs/index.ipynb
 	$(BIN)/python docs/readme.py
 
-dist: $(VENV)/.installed-dev ## The wheels toxicai-core and toxicai, and the source archive both are built from, in dist/
+dist: $(VENV)/.installed-dev ## The wheels toxicai-core and toxicai, those of data that are there, and the source archive, in dist/
 	rm -rf dist build/dist
 	$(BIN)/python -m build --sdist
 	mkdir -p build/dist
 	tar -xzf dist/*.tar.gz -C build/dist --strip-components=1
-	for o in core training; do rm -rf build/dist/build; TOXICAI_DIST=$$o $(BIN)/python -m build --wheel --outdir dist build/dist || exit; done
+	for o in core training $(foreach o,weights multilingual,$(if $(wildcard toxicai_$(o)/detectors/*/toxicai.json),$(o))); do rm -rf build/dist/build; TOXICAI_DIST=$$o $(BIN)/python -m build --wheel --outdir dist build/dist || exit; done
 
 clean: ## What builds and tests left behind; the environments stay (rm -rf .venv .venv-min)
 	rm -rf build dist *.egg-info .pytest_cache .hypothesis

@@ -68,6 +68,43 @@ def test_two_wheels(built):
     assert small['install_requires']+rest['install_requires'][1:]==whole['install_requires'] and rest['extras_require']==whole['extras_require']
     assert set(small['extras_require'])=={'serve','openvino','torch'} and names(small['extras_require']['torch'])==['torch','transformers']
 
+# Wheels of data
+
+@pytest.fixture
+def with_data(built, tmp_path, monkeypatch):
+    "The tree as it is when the detectors are in it"
+    def _built(*folders, part=None):
+        for o in ('setup.py','settings.ini','README.md'): (tmp_path/o).write_text((root/o).read_text(encoding='utf-8'), encoding='utf-8')
+        for o in folders:
+            (tmp_path/o).mkdir(parents=True)
+            (tmp_path/o/'toxicai.json').write_text('{"version": "1.2.0"}')
+        monkeypatch.setattr(sys.modules[__name__], 'root', tmp_path)
+        return built(part)
+    return _built
+
+weights_folder,multilingual_folder = cfg['data_packages'].split()
+
+def test_no_data(with_data):
+    "Nothing requires, or builds, what is not there"
+    assert not [o for o in with_data(part='training')['install_requires'] if o.startswith('toxicai-weights')]
+    for o in ('weights','multilingual'):
+        with pytest.raises(ValueError, match='TOXICAI_DIST'): with_data(part=o)
+
+def test_data_wheels(with_data):
+    "Each has one package that no other wheel has, the version of its folder, and requires nothing; `toxicai` requires the weights"
+    seen = {None:with_data(weights_folder, multilingual_folder)}
+    seen |= {o:with_data(part=o) for o in ('core','training','weights','multilingual')}
+    assert [(seen[o]['name'],seen[o]['version'],seen[o]['packages'],seen[o]['install_requires']) for o in ('weights','multilingual')]==[
+        ('toxicai-weights','1.2.0',['toxicai_weights'],[]), ('toxicai-multilingual','1.2.0',['toxicai_multilingual'],[])]
+    assert seen['training']['install_requires'][1]=='toxicai-weights==1.2.0' and not any('weights' in o for o in seen['core']['install_requires'])
+    assert {'toxicai_weights','toxicai_multilingual'}<=set(seen[None]['packages']) and not {'toxicai_weights','toxicai_multilingual'} & set(seen['core']['packages'])
+
+def test_one_place_for_packaged_folders():
+    "settings.ini and `serve.packaged` name the same folders"
+    from toxicai.serve.packaged import packaged_table,packaged_weights
+    named = {f'{o.package}/detectors/{o.name}':o.wheel for o in (*packaged_table.values(), packaged_weights)}
+    assert named=={'toxicai/detectors/english':cfg['core_name'], **{o:o.split('/')[0].replace('_', '-') for o in cfg['data_packages'].split()}}
+
 def test_small_wheel(built): assert not {'fastai','torch','transformers','pandas','datasets'} & set(names(built('core')['install_requires']))
 
 def test_no_such_wheel(built):
@@ -171,9 +208,9 @@ def test_serving_is_required():
     "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
     own = {o.name.replace('-', '_') for o in core} | {'spellchecker'}
     modules = with_what_it_imports('serve.detector')
-    assert modules=={'files','serve.detector','serve.backends','serve.network','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
+    assert modules=={'files','serve.detector','serve.backends','serve.network','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.language','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
     found = set().union(*[third_party(code_of(o)) for o in modules])
-    assert found-own=={'onnxruntime','openvino','torch','transformers','pandas','huggingface_hub'}
+    assert found-own=={'openvino','torch','transformers','pandas','huggingface_hub'}
     assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker'}
 
 def listed(name): # Modules that an `all` imports, in its order

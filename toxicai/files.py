@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is_part', 'make_part', 'remove_dead', 'clear_parts',
            'sync_folder', 'sync_file', 'whole_file', 'HashedFile', 'write_atomically', 'file_digest', 'disk_refusal',
-           'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'write_record', 'others_in',
-           'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready', 'check_amount', 'settle',
-           'written_stamp', 'staging', 'move_in', 'new_folder', 'local_path', 'portable_pickle']
+           'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'record_text', 'write_record',
+           'others_in', 'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready', 'check_amount',
+           'settle', 'written_stamp', 'staging', 'move_in', 'new_folder', 'local_path', 'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,shutil,stat,time
@@ -237,6 +237,12 @@ def inner_files(
     "Files in `folder`"
     return sorted(o.relative_to(folder).as_posix() for o in folder.rglob('*') if o.is_file() and o.name!=record_name)
 
+def record_text(
+    digests:dict, # Name -> SHA-256
+) -> bytes:
+    "A record of files that were written, as it stands on the disk"
+    return json.dumps(dict(format=1, files=digests), indent=1).encode()
+
 def write_record(
     folder:Path, # A folder whose files were all written here
 ):
@@ -245,8 +251,8 @@ def write_record(
     for o in names:
         os.chmod(folder/o, mode)
         sync_file(folder/o)
-    text = json.dumps(dict(format=1, files={o:file_digest(folder/o) for o in names}), indent=1)
-    write_atomically(folder/record_name, lambda f: f.write(text.encode()))
+    digests = {o:file_digest(folder/o) for o in names}
+    write_atomically(folder/record_name, lambda f: f.write(record_text(digests)))
 
 # %% ../nbs/02_files.ipynb #a3a72ddf
 def others_in(

@@ -7,6 +7,7 @@ from hypothesis import given,settings,strategies as st
 from toxicai.all import *
 from toxicai.serve.detector import hub_files
 from toxicai.serve.first import *
+from toxicai.serve.folder import check_files,relist_files
 from toxicai.stored import StoredTensors
 from toxicai.test_utils import *
 
@@ -183,6 +184,11 @@ def test_not_for(tmp_path, cols, kind):
     path = toxicity_learner(ToxicityDataLoaders.from_df(df, tiny_checkpoint(), bs=8, **args)).save_detector(tmp_path/'d')
     with pytest.raises(ValueError, match='exclude each other' if kind=='single' else 'reads single texts'): Detector(path, 'torch').add_first(df.text)
 
+def test_noted(folder):
+    "The folder lists the file and says what it was compared on"
+    found = read_folder(folder)
+    assert found.first['compared']==200 and first_file in found.files and found.first['differing']<=found.first['answered']
+
 # A stranger's file
 
 def good(): return stage_of(n=40).to_bytes()
@@ -202,12 +208,15 @@ def test_hostile(folder, tmp_path, name):
     there = shutil.copytree(folder, tmp_path/'d')
     whole = good()
     (there/first_file).write_bytes(dict(cut=whole[:-5], long=whole+b'0', pickle=pickle.dumps(print), empty=b'').get(name) if name in ('cut','long','pickle','empty') else damaged(name))
+    with pytest.raises(FolderError, match='SHA-256'): check_files(read_folder(there))
+    relist_files(there) # as a stranger would
     with pytest.raises(FolderError): read_first(read_folder(there))
 
 def test_good_one(folder, tmp_path):
     import shutil
     there = shutil.copytree(folder, tmp_path/'d')
     (there/first_file).write_bytes(damaged('none'))
+    relist_files(there)
     assert len(read_first(read_folder(there)).own)==9
 
 def test_link_out(folder, tmp_path):

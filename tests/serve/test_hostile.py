@@ -24,8 +24,11 @@ def good(tmp_path_factory):
 
 @pytest.fixture
 def folder(good, tmp_path, monkeypatch):
+    "Without a list of files, as a stranger may leave it"
     monkeypatch.chdir(tmp_path)
-    return Path(shutil.copytree(good['own'], tmp_path/'folder'))
+    res = Path(shutil.copytree(good['own'], tmp_path/'folder'))
+    edit(res/'toxicai.json', lambda d: d.update(files={}))
+    return res
 
 def edit(path, f):
     d = json.loads(path.read_text())
@@ -140,7 +143,7 @@ hostile = {
     'NaN in JSON': (write('toxicai.json', '{"schema":NaN}'), 'not a number of JSON'),
     'a key twice': (write('toxicai.json', '{"schema":1,"schema":1}'), 'twice'),
     'a list': (write('toxicai.json', '[]'), 'holds a list'),
-    'newer schema': (change('toxicai.json', 'schema', to=2), 'upgrade'),
+    'newer schema': (change('toxicai.json', 'schema', to=3), 'upgrade'),
     'schema is text': (change('toxicai.json', 'schema', to='1'), 'version of the format'),
     'schema is true': (change('toxicai.json', 'schema', to=True), 'version of the format'),
     'schema that never was': (change('toxicai.json', 'schema', to=0), 'never released'),

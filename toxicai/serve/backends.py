@@ -8,8 +8,9 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
-           'engine_installed', 'torch_gpu', 'why_not', 'fp32_backends', 'choose_backend', 'unchanged_file', 'running',
-           'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not', 'fp32_backends', 'choose_backend',
+           'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
+           'until_one_fails', 'run_all']
 
 # %% ../../nbs/26_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -169,7 +170,7 @@ def open_onnx(
     session = onnx_session(network, threads//at_once)
     return lambda x: session.run(None, {o:x[o] for o in network.inputs})[0]
 
-_in_onnxruntime = partial(Backend, library='onnxruntime', install='toxicai-core[serve]', open=open_onnx, budget=512)
+_in_onnxruntime = partial(Backend, library='onnxruntime', install='toxicai-core', open=open_onnx, budget=512)
 add_backend(_in_onnxruntime('onnx', file=onnx_files['onnx']))
 add_backend(_in_onnxruntime('onnx-int8', file=onnx_files['onnx-int8'], exact='onnx'))
 
@@ -429,6 +430,23 @@ def torch_gpu() -> bool:
     import torch
     return torch.cuda.is_available()
 
+# %% ../../nbs/26_serve.backends.ipynb #d31fec69
+def only_int8(
+    folder:DetectorFolder, # A detector folder
+) -> bool:
+    "Has `folder` a network in int8, and none in fp32?"
+    int8 = onnx_files['onnx-int8']
+    return folder.has(int8) and not any(folder.has(o) for o in _saved_files if o!=int8)
+
+def file_advice(
+    folder:DetectorFolder, # A detector folder
+    file:str, # Name of a network that it does not have
+) -> str: # '' for the file of an engine of one's own
+    "What to do about a missing `file`"
+    if file not in _saved_files: return ''
+    if only_int8(folder): return ": it holds the network in int8 alone, for the backend 'onnx-int8'"
+    return ': write it with `learn.save_detector(folder, onnx=True)`'
+
 # %% ../../nbs/26_serve.backends.ipynb #0cd3a639
 def why_not(
     folder:DetectorFolder, # A detector folder
@@ -443,7 +461,7 @@ def why_not(
     if missing: return f"the backend {backend!r} needs {missing}"
     file = found.file_of(folder)
     if folder.has(file): return ''
-    advice = ': write it with `learn.save_detector(folder, onnx=True)`' if file in _saved_files else ''
+    advice = file_advice(folder, file)
     return f"the backend {backend!r} needs {file!r}, which {str(folder.path)!r} does not have{advice}"
 
 # %% ../../nbs/26_serve.backends.ipynb #39a385c1
@@ -464,18 +482,21 @@ def choose_backend(
         absent = backend in backends and not engine_installed(backends[backend].library)
         raise (ImportError if absent else ValueError)(wrong)
     passed = {}
-    for o in fp32_backends():
+    for o in ['onnx-int8'] if only_int8(folder) else fp32_backends():
         wrong = why_not(folder, o)
         if not wrong: return o,_why_first(o, passed)
         passed[o] = wrong
     raise ImportError('no backend can run: '+'; '.join(passed.values()))
 
 def _why_first(backend, passed):
+    if backends[backend].exact: return 'the folder holds the network in int8 alone'
     where = ', on a GPU' if backends[backend].gpu and torch_gpu() else ''
     others = [f'not {k}: {v}' for k,v in passed.items()]
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
 # %% ../../nbs/26_serve.backends.ipynb #b9bda3ac
+_most_compared = 2**31 # bytes of a file that is no network; others are compared whatever their size
+
 @contextmanager
 def unchanged_file(
     folder:DetectorFolder, # A detector folder
@@ -484,9 +505,13 @@ def unchanged_file(
     "Raise when the file is another one after the block, or was written to in it"
     with folder.open(name) as f:
         before,path = file_stamp(os.fstat(f.fileno())),folder.file(name)
-        yield path
+        try: yield path
+        except FolderError: # rather than what is odd in a damaged file, that it is damaged
+            if before[2]<=_most_compared: folder.check_intact(name, f)
+            raise
         if not before==file_stamp(os.fstat(f.fileno()))==file_stamp(folder.file(name).stat()):
             raise FolderError(f"{name!r} was changed while it was opened: open it again when nobody writes to it")
+        folder.check_intact(name, f)
 
 def running(
     run, # Function from a dict of arrays to logits

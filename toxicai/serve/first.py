@@ -433,7 +433,7 @@ def check_first_kinds(
     raise FolderError(f"{first_file!r} holds {quoted(shapes, 200)}: "
                       f"expected a first stage for {n_classes} classes that `add_first` wrote")
 
-# %% ../../nbs/30_serve.first.ipynb #cbf4fc2b
+# %% ../../nbs/30_serve.first.ipynb #b5f23826
 @patch
 def to_bytes(self:FirstStage) -> bytes:
     "The content of `first.safetensors`"
@@ -450,6 +450,7 @@ def read_first(
     with folder.open(first_file) as f:
         stored = StoredTensors(f, first_file)
         check_first_kinds(stored.shapes, len(folder.labels))
+        folder.check_intact(first_file, f)
         found = stored_arrays(stored)
     numbers = {k:found[k].astype(np.float32) for k in ('weights','bias','own','theirs')}
     if not all(np.isfinite(o).all() for o in numbers.values()):
@@ -487,7 +488,7 @@ def open_first(
     bound = first if is_bound else usual_bound
     return read_first(folder),bound,f'; its first stage answers alone where less than {bound:.2%} of flags differ'
 
-# %% ../../nbs/30_serve.first.ipynb #3478d417
+# %% ../../nbs/30_serve.first.ipynb #55e53d87
 def stage_facts(
     stage:FirstStage, # A first stage
     labels:LabelSet, # Of its folder
@@ -499,13 +500,12 @@ def stage_facts(
     return dict(file=first_file, bound=usual_bound, compared=len(alone), answered=int(alone.sum()), differing=int(wrong.sum()))
 
 def noted_first(
-    meta:dict, # Content of `toxicai.json`
+    folder:DetectorFolder, # A detector folder
     facts:dict, # As `stage_facts` gives them
     digest:str, # SHA-256 of `first.safetensors`
-) -> dict: # A new one
-    "`meta` with the first stage, where its version of the format has a place for that"
-    if 'first' not in meta: return meta
-    return {**meta, 'first':facts, 'files':{**meta['files'], first_file:digest}}
+) -> dict: # Content of `toxicai.json`
+    "What `folder` says about itself, with a first stage; listed where its files are"
+    return {**folder.content, 'first':facts, 'files':folder.files and {**folder.files, first_file:digest}}
 
 def write_first(
     folder:DetectorFolder, # A detector folder
@@ -515,9 +515,8 @@ def write_first(
     check_first_folder(folder)
     names = [*written_files(folder.path)] or sorted(entries(folder.path))
     with new_folder(folder.path, noop) as new:
-        for o in names: shutil.copyfile(folder.file(o), new/o)
+        for o in names: shutil.copyfile(folder.path/o, new/o)
         (new/first_file).write_bytes(stage.to_bytes())
-        meta = noted_first(read_json(new/'toxicai.json'), stage_facts(stage, folder.labels), file_digest(new/first_file))
-        (new/'toxicai.json').write_text(json.dumps(meta, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
+        write_meta(new, noted_first(folder, stage_facts(stage, folder.labels), file_digest(new/first_file)))
         read_first(read_folder(new))
     return folder.path

@@ -5,13 +5,15 @@
 # %% auto #0
 __all__ = ['check_replaceable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
            'without_keys', 'config_with_labels', 'architecture_of', 'save_network', 'save_tokenizer', 'text_facts',
-           'fresh_figures', 'figure_records', 'folder_versions', 'some_ids', 'known_targets', 'drift_sample',
-           'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'card_head', 'figures_part',
-           'nested_markdown', 'masked_markdown', 'report_text', 'reports_text', 'model_card', 'public_name', 'add_onnx',
+           'fresh_figures', 'figure_records', 'trained_languages', 'folder_versions', 'some_ids', 'known_targets',
+           'drift_sample', 'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'unreadable',
+           'use_part', 'uses_table', 'card_head', 'figures_part', 'nested_markdown', 'masked_markdown', 'report_text',
+           'reports_text', 'model_card', 'public_name', 'add_onnx', 'given_names', 'told_languages', 'finish_folder',
+           'packed_files', 'packed_drift', 'packed_meta', 'pack_detector', 'copy_into', 'halve_weights', 'pack_weights',
            'push_folder', 'detector_from_pickle']
 
 # %% ../../nbs/76_train.export.ipynb #eeb047ca
-import json,re,tempfile,warnings
+import json,re,shutil,tempfile,warnings
 from copy import deepcopy
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from transformers import PreTrainedModel
 from ..quiet import *
 from ..labels import *
 from ..files import *
+from ..strings import *
 from ..tables import *
 from ..architectures import *
 from ..text.tokenizer import *
@@ -32,7 +35,9 @@ from ..text.encoding import *
 from ..text.models import *
 from ..serve.folder import *
 from ..serve.backends import *
+from ..serve.packaged import *
 from ..text.core import *
+from ..text.language import *
 from ..text.masking import *
 from ..judge.measures import *
 from ..judge.report import *
@@ -212,6 +217,15 @@ def figure_records(
     measured = dict(by='toxicai', set='validation', texts=found.texts, date=found.date)
     return dict(metrics=found.figures, measured={**measured, 'thresholds':threshold_text(found.labels)})
 
+def trained_languages(
+    dls, # Loaders
+) -> list: # A code, or nothing where it cannot be told
+    "The language of the texts that `dls` trains on"
+    tls = getattr(dls.train_ds, 'tls', [])
+    texts = some_texts(tls[0]) if len(tls) and len(tls[0]) else []
+    lang = data_language(texts)
+    return [] if lang=='und' else [lang]
+
 _folder_packages = ('toxicai','fastai','torch','transformers','tokenizers','onnx','onnxruntime')
 
 def folder_versions() -> dict: # Name -> version
@@ -339,6 +353,30 @@ _card_limits = ("A classifier of comments repeats what its annotators thought an
                 "that the data rarely mention; measure that on your own texts before it decides anything, and let people decide what matters.")
 _answers = dict(multi='any number of classes', soft='any number of classes', single='one class', ordinal='one level')
 
+# %% ../../nbs/76_train.export.ipynb #27340a65
+def unreadable(
+    meta:dict, # Content of `toxicai.json`
+) -> str: # '' where transformers reads the folder
+    "Why transformers cannot read a folder"
+    if meta['head']!='own': return 'it has no such head'
+    if meta['files'] and weight_files['own'] not in meta['files']:
+        return 'it holds the network in int8 alone, which ONNX Runtime runs'
+    return ''
+
+def use_part(
+    meta:dict, # Content of `toxicai.json`
+) -> str: # Markdown
+    "How to use the folder, and what else reads it"
+    why = unreadable(meta)
+    return _for_toxicai+(f'\n\ntransformers cannot read this folder: {why}.' if why else _for_transformers)
+
+def uses_table(
+    uses:dict, # As `toxicai.json` has them
+) -> str: # Markdown; '' for none
+    "Thresholds for purposes, and what was measured with them"
+    rows = [(use, k, *[o.get(f, '') for f in use_figures]) for use,v in uses.items() for k,o in v.items()]
+    return card_table(['use','class',*[o.replace('_', ' ') for o in use_figures]], rows) if rows else ''
+
 # %% ../../nbs/76_train.export.ipynb #ae7cd2b4
 def card_head(
     meta:dict, # Content of `toxicai.json`
@@ -351,8 +389,10 @@ def card_head(
     data = ModelCardData(library_name='toxicai', pipeline_tag='text-classification',
                          tags=['toxicity','text-classification'], base_model=base, license=license)
     title = f"# Comment classifier: {plain_markdown(', '.join(labels))}"
+    known = f" Trained on texts in {', '.join(meta['languages'])}." if meta['languages'] else ''
+    named = f" This is {plain_markdown(meta['name'])} {meta['version']}." if meta['version'] else ''
     return (f"---\n{data.to_yaml()}\n---\n\n{title}\n\n"
-            f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.").rstrip()
+            f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.{known}{named}").rstrip()
 
 # %% ../../nbs/76_train.export.ipynb #8e5c73d7
 def figures_part(
@@ -420,11 +460,12 @@ def model_card(
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
-    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Figures':figures_part(meta),
+    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
+             'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
              'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
-             'Use':_for_toxicai+(_for_transformers if meta['head']=='own' else '')}
+             'Use':use_part(meta)}
     return '\n\n'.join([card_head(meta, base, license), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
 
 # %% ../../nbs/76_train.export.ipynb #523b64d0
@@ -449,6 +490,35 @@ def add_onnx(
     write_folder_json(folder/'toxicai.json', meta) # backends run what can be read
     meta['drift'] = backend_drift(read_folder(folder), learn, model)
 
+# %% ../../nbs/76_train.export.ipynb #702e0a9d
+def given_names(
+    folder, # Where a detector is written
+    name:str=None, # What the user calls it
+    version:str='', # The same
+) -> dict: # `name` and `version` of `toxicai.json`
+    "Name and version of a detector"
+    own = printable(Path(folder).absolute().name, 100)
+    return dict(name=own if name is None else name, version=version)
+
+def told_languages(
+    dls, # Loaders
+    languages=None, # A code or a list of them; None to read the texts
+) -> list: # Codes
+    "The languages that a detector is trained on"
+    if languages is None: return trained_languages(dls)
+    return [languages] if isinstance(languages, str) else list(languages)
+
+def finish_folder(
+    folder:Path, # With everything but `toxicai.json` and the card
+    meta:dict, # Content of `toxicai.json`; gets the digests
+    card:str, # Markdown
+):
+    "Write the card and `toxicai.json`, and read what was written"
+    (folder/'README.md').write_text(card, encoding='utf-8')
+    meta['files'] = folder_digests(folder)
+    write_folder_json(folder/'toxicai.json', meta)
+    read_folder(folder).encoder()
+
 # %% ../../nbs/76_train.export.ipynb #961d158c
 @patch
 def save_detector(self:TransformerLearner,
@@ -459,6 +529,9 @@ def save_detector(self:TransformerLearner,
     license:str=None, # Licence identifier of the Hub
     reports=(), # One or several for the model card, such as those of `learn.report()` and `learn.bias_report()`
     clean=None, # Names of classes that never count against a text, [] for none; those of `learn.labels` by default
+    name:str=None, # What the detector is called; as the folder by default
+    version:str='', # Of the detector, such as '1.0.0'
+    languages=None, # Codes of those that it is trained on; read from the training texts by default
 ) -> Path: # `folder`
     "Write a folder that `Detector` and transformers read; it holds data, no code"
     if rank_distrib(): return Path(folder)
@@ -466,7 +539,8 @@ def save_detector(self:TransformerLearner,
     labels = self.labels if clean is None else self.labels.with_clean(clean)
     labels.check_clean()
     head = 'mean' if isinstance(model, MeanPoolClassifier) else 'own'
-    facts = dict(versions=folder_versions(), data=ids_facts(self.dls), **figure_records(self, metrics))
+    facts = dict(versions=folder_versions(), data=ids_facts(self.dls), **figure_records(self, metrics),
+                 **given_names(folder, name, version), languages=told_languages(self.dls, languages))
     meta = meta_dict(labels, head, text_facts(self.dls), **facts)
     reports = reports_text(reports)
     model_card(meta, public_name(tfm.checkpoint), about, license, reports) # what is wrong with it, before the work
@@ -474,11 +548,113 @@ def save_detector(self:TransformerLearner,
         save_network(model, labels, new)
         save_tokenizer(tfm.encoder, new)
         if onnx: add_onnx(self, model, meta, new)
-        write_folder_json(new/'toxicai.json', meta)
         card = model_card(meta, public_name(tfm.checkpoint), about, license, reports)
-        (new/'README.md').write_text(card, encoding='utf-8')
-        read_folder(new).encoder()
+        finish_folder(new, meta, card)
     return Path(folder)
+
+# %% ../../nbs/76_train.export.ipynb #7e0f77ad
+def packed_files(
+    folder:DetectorFolder, # A detector folder
+    int8_only:bool=True, # Leave out networks in fp32?
+) -> list: # Names
+    "Files of a saved folder that go into a packaged one"
+    int8,own = onnx_files['onnx-int8'],{'README.md',check_file}
+    if int8_only and not folder.has(int8):
+        raise ValueError(f"{str(folder.path)!r} has no {int8!r}: save it with `learn.save_detector(folder, onnx=True)`, "
+                         "or pass `int8_only=False`")
+    left_out = {*weight_files.values(), *onnx_files.values()}-{int8} if int8_only else set()
+    return [o for o in folder.files or known_digests(folder) if o not in own|left_out]
+
+def packed_drift(
+    folder:DetectorFolder, # A detector folder
+    names, # Files that are packed
+) -> dict: # Backend -> as `score_drift` gives it
+    "The drift of backends whose network is packed"
+    return {k:o for k,o in folder.drift.items() if k in backends and backends[k].file_of(folder) in names}
+
+def packed_meta(
+    folder:DetectorFolder, # A detector folder
+    names, # Files that are packed
+    name:str, # What it is called
+    version:str, # Such as '1.0.0'
+    uses=None, # As in `DetectorFolder`; those of `folder` by default
+    languages=None, # Codes; those of `folder` by default
+) -> dict: # Content of `toxicai.json`
+    "What `folder` says, under a name of its own"
+    if re.fullmatch(r'\d+(\.\d+){1,2}', version) is None:
+        raise ValueError(f"`version` is {version!r}: expected numbers such as '1.0.0', as the wheel has them")
+    own = dict(name=name, version=version, uses=folder.uses if uses is None else uses,
+               languages=folder.languages if languages is None else list(languages))
+    notes = dict(drift=packed_drift(folder, names), files=dict.fromkeys(names, '0'*64))
+    return deepcopy({**folder.content, **own, **notes})
+
+# %% ../../nbs/76_train.export.ipynb #2d55d569
+@delegates(model_card, but='meta')
+def pack_detector(
+    src, # Folder that `learn.save_detector` wrote
+    dst, # Where to write: a new folder, an empty one, or a detector folder
+    name:str, # What it is called, such as 'english'
+    version:str, # Of what is in it, such as '1.0.0'
+    uses:dict=None, # Use -> label -> `threshold`, `precision`, `recall`, `false_positive_rate`; as in `src` by default
+    languages=None, # Codes of those that it was trained on; as in `src` by default
+    int8_only:bool=True, # The network in int8 alone?
+    texts=None, # Texts whose scores are kept; `probe_texts()` by default
+    licences=(), # Paths of files to go with it, such as licence texts
+    **kwargs, # For `model_card`
+) -> Path: # `dst`
+    "Make a folder that ships in a wheel out of a saved one"
+    found = read_folder(src)
+    names = packed_files(found, int8_only)
+    meta = packed_meta(found, names, name, version, uses, languages)
+    card = model_card(meta, **kwargs)
+    with new_folder(dst, check_replaceable) as new:
+        for o in names: copy_into(found.file(o), new/o)
+        for o in map(Path, licences): copy_into(o, new/o.name)
+        meta['files'] = {}
+        write_folder_json(new/'toxicai.json', meta)
+        write_folder_json(new/check_file, score_record(read_folder(new), texts))
+        finish_folder(new, meta, card)
+    return Path(dst)
+
+def copy_into(
+    src:Path, # A file
+    dst:Path, # Where to
+):
+    "Copy a file, with the folder that it lies in"
+    dst.parent.mkdir(exist_ok=True)
+    shutil.copyfile(src, dst)
+
+# %% ../../nbs/76_train.export.ipynb #e1411fac
+def halve_weights(
+    path:Path, # A safetensors file, which is written anew
+):
+    "Round the numbers of a file of weights to 16 bits"
+    from safetensors.torch import load_file,save_file
+    tensors = {k:o.half() if o.is_floating_point() else o for k,o in load_file(path).items()}
+    odd = [k for k,o in tensors.items() if not o.isfinite().all()]
+    if odd: raise ValueError(f"{odd[0]!r} has numbers beyond those of 16 bits: keep the weights in 32")
+    save_file(tensors, path, metadata={'format':'pt'})
+
+@delegates(model_card, but='meta')
+def pack_weights(
+    src, # Folder that `learn.save_detector` wrote
+    dst, # Where to write: a new folder, an empty one, or a detector folder
+    name:str, # What it is called, such as 'english'
+    version:str, # Of what is in it, such as '1.0.0'
+    **kwargs, # For `model_card`
+) -> Path: # `dst`
+    "Make the folder that `checkpoint=None` means out of a saved one: weights in 16 bits, no ONNX"
+    found = read_folder(src)
+    names = [o for o in packed_files(found, int8_only=False) if o not in onnx_files.values()]
+    meta = packed_meta(found, names, name, version)
+    card = model_card(meta, **kwargs)
+    with new_folder(dst, check_replaceable) as new:
+        for o in names: copy_into(found.file(o), new/o)
+        halve_weights(new/weight_files[found.head])
+        config = {**_read(new/'config.json'), 'dtype':'float16'}
+        write_folder_json(new/'config.json', config)
+        finish_folder(new, meta, card)
+    return Path(dst)
 
 # %% ../../nbs/76_train.export.ipynb #b31f030a
 def push_folder(
@@ -506,6 +682,7 @@ def push_to_hub(self:TransformerLearner,
     **kwargs, # For `save_detector`
 ) -> str: # Address of the commit
     "Save a detector folder and upload it to the Hugging Face Hub; `Detector.from_hub(repo)` reads it"
+    kwargs = {'name':repo.split('/')[-1], **kwargs}
     with tempfile.TemporaryDirectory() as d:
         return push_folder(self.save_detector(Path(d)/'detector', **kwargs), repo, private, token)
 

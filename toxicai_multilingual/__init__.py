@@ -1,0 +1,1 @@
+"A detector of toxicai for several languages: data, no code"
