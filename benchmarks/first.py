@@ -83,7 +83,7 @@ if __name__=='__main__':
     p.add_argument('--threads', type=int, default=2)
     p.add_argument('--backend', default='auto')
     p.add_argument('--bits', type=int, default=18)
-    p.add_argument('--epochs', type=int, default=4)
+    p.add_argument('--epochs', type=int, default=8)
     p.add_argument('--cache')
     args = p.parse_args()
     begin()

@@ -307,7 +307,7 @@ def scale_like(self:FirstStage,
         self.weights[j] *= ab[0]
         self.bias[j] = self.bias[j]*ab[0]+ab[1]
 
-# %% ../../nbs/30_serve.first.ipynb #5dabb553
+# %% ../../nbs/30_serve.first.ipynb #1726f6f2
 def check_first_data(
     texts, # n of them
     logits, # Of the network; shape (n, n_classes)
@@ -322,8 +322,8 @@ def fit_first(
     texts, # Texts as normalised for the network; n of them
     logits, # What the network said of them; shape (n, n_classes)
     bits:int=18, # The table has 2**bits rows
-    n_epoch:int=4, # Passes over the texts
-    lr:float=10., # Learning rate
+    n_epoch:int=8, # Passes over the texts
+    lr:float=60., # Learning rate
     held_out:float=0.2, # Share of the texts to calibrate and to measure with
     seed:int=0, # Of the order and of the choice
 ) -> FirstStage:
