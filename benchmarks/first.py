@@ -1,7 +1,7 @@
 """What a first stage gains and costs: speed of a detector folder against the AUC of `toxic` and the flags that agree, on Jigsaw
 comments that neither stage was fitted to (`representative_sample` rows), at several bounds and at forced shares of answers.
 
-    python -m benchmarks.first FOLDER [--train 30000] [--rows 5000] [--threads 2] [--backend auto] [--cache FILE.npz]
+    python -m benchmarks.first FOLDER [--train 30000] [--rows 5000] [--threads 2] [--backend auto] [--timed 500] [--cache FILE.npz]
 
 The first stage is fitted to the answers of the folder's own network on `--train` other comments, in a copy of the folder.
 Logits of the network, which take most of the time, are kept in `--cache` for the next call.
@@ -71,7 +71,8 @@ def curve(stage, labels, targs, theirs, logits, known, seconds_first, seconds_ea
         alone = np.zeros(len(near), dtype=bool) if cut is None else known & (near<=cut)
         each = (0 if cut is None else seconds_first)+(1-alone.mean())*seconds_each
         secs = measured.get(name, each)
-        rows.append({'':name, **figures(labels, targs, theirs, logits, alone), 'texts/s':1/secs, 'how':'measured' if name in measured else 'computed',
+        how = 'measured' if name in measured else 'computed'
+        rows.append({'':name, **figures(labels, targs, theirs, logits, alone), 'texts/s':1/secs, 'how':how,
                      f'seconds for {JIGSAW:,}':JIGSAW*secs})
     return rows
 
@@ -84,6 +85,7 @@ if __name__=='__main__':
     p.add_argument('--backend', default='auto')
     p.add_argument('--bits', type=int, default=18)
     p.add_argument('--epochs', type=int, default=8)
+    p.add_argument('--timed', type=int, default=500, help='comments whose time is taken')
     p.add_argument('--cache')
     args = p.parse_args()
     begin()
@@ -98,13 +100,14 @@ if __name__=='__main__':
         secs,stage = timed(lambda: fit_first(apply_rules(rules, others), learnt, bits=args.bits, n_epoch=args.epochs))
         write_first(det.folder, stage)
         print(f'{len(others):,} texts learnt from in {secs:.0f} s; {len(stage.to_bytes())/1e6:.1f} MB; {stage}')
-        some = texts[:2000]
+        some = texts[:args.timed]
         each,_ = timed(Detector(folder, args.backend, args.threads).scores, some)
         on,plain = timed(apply_rules, rules, texts)
         once,(own,known) = timed(stage, plain, 1)
-        print(f'one thread: rules {len(texts)/on:,.0f} texts/s, first stage {len(texts)/once:,.0f}, both {len(texts)/(on+once):,.0f}')
+        print(f'one thread: rules {len(texts)/on:,.0f} texts/s, first stage {len(texts)/once:,.0f}, '
+              f'both {len(texts)/(on+once):,.0f}')
         two = Detector(folder, args.backend, args.threads, first=.001)
-        measured = {'off':each/len(some), 'bound 0.001':timed(two.scores, texts)[0]/len(texts)}
+        measured = {'off':each/len(some), 'bound 0.001':timed(two.scores, some)[0]/len(some)}
         labels,targs = det.labels,df.toxic.to_numpy(dtype=float)
         rows = curve(stage, labels, targs, theirs, own, known, on/len(texts)+once/len(texts)/args.threads,
                      each/len(some), measured)
