@@ -2164,6 +2164,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'toxicai/serve/first.py'),
                                      'toxicai.serve.first.FirstStage.descend': ( 'serve.first.html#firststage.descend',
                                                                                  'toxicai/serve/first.py'),
+                                     'toxicai.serve.first.FirstStage.kept_cut': ( 'serve.first.html#firststage.kept_cut',
+                                                                                  'toxicai/serve/first.py'),
                                      'toxicai.serve.first.FirstStage.learn': ( 'serve.first.html#firststage.learn',
                                                                                'toxicai/serve/first.py'),
                                      'toxicai.serve.first.FirstStage.meet': ('serve.first.html#firststage.meet', 'toxicai/serve/first.py'),

@@ -153,7 +153,7 @@ def spread(self:HashedTexts,
     for a,b,o in zip(self.starts, self.ends, values*self.scale): v[a:b] = o
     return sum(np.bincount(rows, v[at], n_rows) for rows,at in self.parts)
 
-# %% ../../nbs/30_serve.first.ipynb #5e5b3e58
+# %% ../../nbs/30_serve.first.ipynb #7fd73dd4
 first_file = 'first.safetensors'
 
 @dataclass(repr=False, eq=False)
@@ -165,6 +165,7 @@ class FirstStage:
     own:np.ndarray # Its logits of held-out texts; float32; shape (n_held, n_classes)
     theirs:np.ndarray # Those of the network; float32; shape (n_held, n_classes)
     readable:np.ndarray # Which of the held-out texts it knows the words of; bool; shape (n_held,)
+    found:tuple = (None,0.,0.) # Labels and bound of the last call, and the cut for them
 
     @property
     def bits(self): return self.weights.shape[1].bit_length()-1
@@ -220,7 +221,7 @@ def __call__(self:FirstStage,
     with ThreadPoolExecutor(threads) as pool: list(pool.map(_judge, byte_chunks(texts)))
     return res,known
 
-# %% ../../nbs/30_serve.first.ipynb #5c18013f
+# %% ../../nbs/30_serve.first.ipynb #f71a74d8
 def nearness(
     labels:LabelSet, # Classes with thresholds and calibration; several may count
     logits:np.ndarray, # shape (n, n_classes)
@@ -249,6 +250,16 @@ def cut_for(self:FirstStage,
     return float(near[order[np.flatnonzero(fits)[-1]]]) if fits.any() else -np.inf
 
 @patch
+def kept_cut(self:FirstStage,
+    labels:LabelSet, # As for `cut_for`
+    bound:float, # The same
+) -> float: # The same
+    "`cut_for`, looked for anew only when labels or bound are others"
+    found = self.found
+    if found[0] is not labels or found[1]!=bound: self.found = found = labels,bound,self.cut_for(labels, bound)
+    return found[2]
+
+@patch
 def answers(self:FirstStage,
     labels:LabelSet, # Classes with thresholds and calibration
     bound:float, # As for `cut_for`
@@ -258,7 +269,7 @@ def answers(self:FirstStage,
     "Its logits, and which texts need no other judge"
     logits,known = self(texts, threads)
     if not len(texts): return logits,known
-    return logits,known & (nearness(labels, logits)<=self.cut_for(labels, bound))
+    return logits,known & (nearness(labels, logits)<=self.kept_cut(labels, bound))
 
 # %% ../../nbs/30_serve.first.ipynb #d9649372
 def plain_sigmoid(
