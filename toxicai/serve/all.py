@@ -2,7 +2,7 @@
 from .folder import FolderError,DetectorFolder,read_folder
 from .backends import Backend,backends,add_backend,why_not
 from .detector import Detections,Detector
-from . import packaged as _packaged # what the names of detectors mean
+from . import first as _first
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings

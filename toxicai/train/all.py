@@ -11,6 +11,7 @@ from .lora import add_lora,merge_lora
 from .learner import TransformerLearner,toxicity_learner
 from . import verbs as _verbs # methods of the learner
 from .export import push_folder,detector_from_pickle
+from . import distil as _distil # methods of the learner
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings
