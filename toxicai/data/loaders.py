@@ -23,7 +23,7 @@ from ..strings import *
 from ..tables import *
 from ..text.core import *
 from ..text.tokenizer import *
-from .textfiles import *
+from ..streams import *
 from .rows import *
 from .columns import *
 from .comments import *
