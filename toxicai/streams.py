@@ -225,6 +225,7 @@ def _decoder(encoding):
 class TextBytes(io.RawIOBase):
     "UTF-8 bytes of a text file in any encoding, checked while they are read"
     quote,look = b'"',None # The quotes that are counted, and a function that sees each piece
+    failed = None # The error for what comes next
     def __init__(self,
         path:Path, # A text file, perhaps compressed
         encoding:str='utf-8', # As Python calls it
@@ -282,10 +283,18 @@ def _not_text(self:TextBytes, e):
                       f"{self.encoding}: pass the encoding that the file was written in, often `encoding='cp1252'`")
 
 @patch
+def _before(self:TextBytes, e):
+    "The text before what is not of the encoding; the error comes with the next reading"
+    self.failed = self._not_text(e)
+    self.failed.__cause__ = e
+    if not e.start: raise self.failed
+    return e.object[:e.start].decode(self.encoding)
+
+@patch
 def _checked(self:TextBytes, chunk):
     "`chunk` as valid UTF-8 without NUL"
     try: text = self.decoder.decode(chunk, final=self.done)
-    except UnicodeDecodeError as e: raise self._not_text(e) from e
+    except UnicodeDecodeError as e: text = self._before(e)
     if '\0' in text: self.report['NUL characters removed'] += text.count('\0')
     res = text.replace('\0', '').encode('utf-8', 'replace')
     self.line += res.count(b'\n')
@@ -299,6 +308,7 @@ def read(self:TextBytes,
     size:int=-1, # About how many bytes of the file; all of them below 0
 ) -> bytes: # UTF-8, whole characters; empty at the end of the file
     "The next bytes"
+    if self.failed: raise self.failed
     if size is None or size<0: return b''.join(self.chunks())
     res = b''
     while not res and not self.done:
@@ -792,7 +802,7 @@ def text_lines(
 ): # Iterator of strings, each with its end
     "Lines that end with LF, CR or both, and with nothing else that Unicode calls a line end"
     rest = ''
-    for chunk in stream.chunks():
+    for chunk in iter(partial(stream.read, 1<<16), b''):
         *whole,rest = io.StringIO(rest+chunk.decode(), newline='')
         if rest.endswith('\n'): whole,rest = [*whole,rest],''
         if len(rest)>max_line: raise long_row_error(stream.path, stream.line-1)

@@ -2,6 +2,7 @@
 from .folder import FolderError,DetectorFolder,read_folder
 from .backends import Backend,backends,add_backend,why_not
 from .detector import Detections,Detector
+from . import bulk as _bulk # users import `score_files` from it
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings
