@@ -1,5 +1,5 @@
 "The lines of docs/bulk.md as they stand there, each where its engine is installed; a Ray cluster that loses an actor"
-import importlib.util,os,re,shutil,signal,subprocess,sys,threading,time
+import importlib.util,os,re,shutil,signal,subprocess,sys,time
 from pathlib import Path
 
 import numpy as np,pandas as pd,pytest
@@ -58,24 +58,18 @@ def cluster():
     yield ray
     ray.shutdown()
 
-class Noted(RayJudge):
-    "An actor that notes its process, and takes its time"
-    def __call__(self, batch):
-        (Path(os.environ['TOXICAI_NOTES'])/f'{os.getpid()}').touch()
-        time.sleep(.05)
-        return super().__call__(batch)
-
 def test_actor_is_lost(cluster, home, tmp_path, monkeypatch):
     "One of two actors is killed: nothing lost, nothing twice, the bytes of one process"
     src,notes = tmp_path/'a.jsonl',tmp_path/'notes'
     notes.mkdir()
     comments(2000)[['text']].assign(id=range(2000)).to_json(src, orient='records', lines=True)
     score_files(src, tmp_path/'one.jsonl', home/'model', chunk=20, threads=1)
-    class Here(Noted):
+    class Noted(RayJudge): # within the test, so that it travels by value
         def __call__(self, batch, notes=str(notes)):
-            os.environ['TOXICAI_NOTES'] = notes
-            return super().__call__(batch)
-    monkeypatch.setattr(bulk, 'RayJudge', Here)
+            (Path(notes)/f'{os.getpid()}').touch()
+            time.sleep(.05)
+            return RayJudge.__call__(self, batch)
+    monkeypatch.setattr(bulk, 'RayJudge', Noted)
     killed = []
     def _kill(p):
         if p.rows>=400 and not killed:

@@ -410,7 +410,7 @@ def ray_source(
         def get_read_tasks(self, *args, **kwargs):
             meta = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
             return [data.ReadTask(read, meta)]
-    return data.read_datasource(TextSource(), override_num_blocks=1, ray_remote_args=dict(num_cpus=0)) # actors have the CPUs
+    return data.read_datasource(TextSource(), override_num_blocks=1, num_cpus=0) # actors have the CPUs
 
 # %% ../../nbs/32_serve.bulk.ipynb #e3f00028
 def run_ray(
@@ -423,7 +423,7 @@ def run_ray(
     context.execution_options.preserve_order,context.target_max_block_size = True,1<<20
     pool = data.ActorPoolStrategy(min_size=1, max_size=job.workers) # as many as there is room for
     actors = dict(compute=pool, num_cpus=job.detector.threads,
-                  fn_constructor_args=(job.detector,), max_restarts=-1, max_task_retries=-1)
+                  fn_constructor_args=(job.detector,)) # lost ones are started again, their blocks with them
     source = ray_source(partial(text_rows, job.for_others(), frozenset(job.work.parts)))
     judged = source.map_batches(RayJudge, batch_size=1, batch_format='pyarrow', **actors)
     return matched(tasks, judged.iter_rows(), len(job.detector.labels))
