@@ -6,12 +6,11 @@
 __all__ = ['cell_text', 'text_grid', 'html_table', 'plain_markdown', 'markdown_table', 'plain_cell', 'write_csv', 'png_bytes',
            'picture_words', 'aligned_lines', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
            'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
-           'picture_prefixes', 'as_frame', 'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns',
-           'check_columns', 'check_same_rows', 'as_names']
+           'picture_prefixes', 'as_frame', 'check_columns', 'check_same_rows', 'as_names', 'as_list', 'repeated_names',
+           'some_names', 'check_names', 'need_columns']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
-from collections import Counter
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
@@ -396,53 +395,8 @@ def as_frame(
     mend = lambda v: mend_surrogates(v) if isinstance(v, str) else v
     return pd.DataFrame([{k:mend(v) for k,v in o.items()} for o in source])
 
-# %% ../nbs/04_tables.ipynb #295b563b
-def as_list(
-    o, # A name, or several
-) -> list:
-    "Column names as a list of plain strings"
-    if isinstance(o, (set,frozenset)):
-        raise TypeError(f"the names {sorted(map(str, o))} are a set, which has no order: expected a list")
-    if isinstance(o, np.ndarray) and o.ndim==0: o = o.item()
-    if isinstance(o, str) or not hasattr(o, '__iter__'): o = [o]
-    return [str(k) if isinstance(k, str) else k for k in o]
-
-# %% ../nbs/04_tables.ipynb #843a93b7
-def repeated_names(
-    names, # Any names
-) -> list: # Each once
-    "Names that occur more than once"
-    return [k for k,n in Counter(list(names)).items() if n>1]
-
-def some_names(
-    names, # Any names
-    n:int=50, # At most
-) -> str: # As a list is written
-    "The first of `names`, for a message"
-    names = list(names)
-    return repr(names) if len(names)<=n else f"{repr(names[:n])[:-1]}, ... {len(names)-n:,} more]"
-
-def check_names(
-    names, # Column names of a table
-    source:str, # What messages call it
-):
-    "Raise a `ValueError` that names column names that occur more than once"
-    twice = repeated_names(names)
-    if twice:
-        raise ValueError(f"column {twice[0]!r} is there more than once in {source}, which has {some_names(names)}: "
-                         "rename or drop the others")
-
-# %% ../nbs/04_tables.ipynb #9e41842f
-def need_columns(
-    names, # Column names that must be there
-    have, # Those that are there
-    source:str, # What messages call the table
-):
-    "Raise a `KeyError` that names missing columns and those that are spelt alike"
-    missing = [o for o in names if o not in have]
-    if not missing: return
-    shown = ', '.join(map(repr, missing))
-    raise KeyError(f"no column {shown} in {source}: expected one of {some_names(have)}{did_you_mean(missing[0], have)}")
+# %% ../nbs/04_tables.ipynb #b1d00003
+_all_ = ['as_list','repeated_names','some_names','check_names','need_columns']
 
 # %% ../nbs/04_tables.ipynb #8192e7bf
 def check_columns(

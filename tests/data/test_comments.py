@@ -9,6 +9,7 @@ from toxicai.data.load import *
 from toxicai.data.splits import *
 from toxicai.files import whole_file
 from toxicai.labels import *
+from toxicai.streams import *
 from toxicai.data.textfiles import *
 from toxicai.data.rows import *
 from toxicai.data.comments import *

@@ -7,6 +7,7 @@ import numpy as np,pandas as pd,pyarrow as pa,pyarrow.parquet as pq,pytest
 from toxicai.data.corpora import *
 from toxicai.data.load import *
 from toxicai.data.rows import *
+from toxicai.streams import *
 from toxicai.data.textfiles import *
 
 @pytest.fixture(autouse=True)
@@ -109,12 +110,12 @@ def test_bombs(name, tmp_path, monkeypatch):
     head,row = (b'text\ttoxic\n',b'aaaa\t1\n') if '.tsv' in name else (b'text,toxic\n',b'aaaa,1\n')
     if '.jsonl' in name: head,row = b'',b'{"text":"aaaa","toxic":1}\n'
     (tmp_path/name).write_bytes(packed(name, head+row*300_000))
-    monkeypatch.setattr('toxicai.data.textfiles.free_bytes', 1<<20)
+    monkeypatch.setattr('toxicai.streams.free_bytes', 1<<20)
     refused(tmp_path/name, 'fill the disk; unpack it')
 
 def test_bombs_in_tables(tmp_path, monkeypatch):
     "A member of a zip archive; a Parquet and an Arrow file of one long text over and over"
-    monkeypatch.setattr('toxicai.data.textfiles.free_bytes', 1<<20)
+    monkeypatch.setattr('toxicai.streams.free_bytes', 1<<20)
     with zipfile.ZipFile(tmp_path/'a.zip', 'w', zipfile.ZIP_DEFLATED) as z: z.writestr('a.csv', 'text,toxic\n'+'aaaa,1\n'*2_000_000)
     with pytest.raises(ValueError, match='fill the disk'): load_comments(tmp_path/'a.zip')
     table = pa.table(dict(text=['x'*500]*100_000, toxic=[1]*100_000))

@@ -4,6 +4,7 @@ import csv,io,zipfile
 import pandas as pd,pytest
 from toxicai.data.all import *
 from toxicai.data.rows import *
+from toxicai.streams import *
 from toxicai.data.textfiles import *
 from toxicai.test_utils import comments,tiny_checkpoint
 

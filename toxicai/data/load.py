@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fastcore.meta import delegates
 from ..strings import *
-from .textfiles import *
+from ..streams import *
 from .rows import *
 from .comments import *
 from .corpora import *
