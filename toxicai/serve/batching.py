@@ -194,7 +194,7 @@ def enter(self:Judge,
     self.n_waiting += len(texts)
     return res
 
-# %% ../../nbs/33_serve.batching.ipynb #7a9c0ba1
+# %% ../../nbs/33_serve.batching.ipynb #44ea4c43
 @patch
 async def gather(self:Judge):
     "Give the loop a few turns, while each brings requests"
@@ -214,6 +214,7 @@ def next_batch(self:Judge) -> list: # `Waiting`, at least one
         (res if fits else others).append(o)
         if fits: room -= o.tokens
     self._line.extendleft(reversed(others))
+    self.n_waiting -= sum(len(o.texts) for o in res if o.answer.done())
     return [o for o in res if not o.answer.done()]
 
 # %% ../../nbs/33_serve.batching.ipynb #cc6d5a70
@@ -229,7 +230,7 @@ def judge_together(
     if len(batch)==1 and len(at)==len(texts): return [found]
     return [detection_rows(found, [at[t] for t in o.texts]) for o in batch]
 
-# %% ../../nbs/33_serve.batching.ipynb #b2cb1929
+# %% ../../nbs/33_serve.batching.ipynb #0472d8f1
 @patch
 async def answer_batch(self:Judge,
     batch:list, # `Waiting` that go together
@@ -239,6 +240,7 @@ async def answer_batch(self:Judge,
     found = await asyncio.get_running_loop().run_in_executor(self._pool, judge_together, batch)
     seconds,tokens = time.perf_counter()-start,sum(o.tokens for o in batch)
     self.token_seconds += .1*(seconds/tokens-self.token_seconds)
+    self.n_waiting -= n
     if self.watch: self.watch(n, tokens, seconds)
     for o,res in zip(batch, found):
         if o.answer.done(): continue
@@ -251,7 +253,6 @@ async def empty_queue(self:Judge):
         await self.gather()
         batch = self.next_batch()
         if batch: await self.answer_batch(batch)
-        self.n_waiting = sum(len(o.texts) for o in self._line)
 
 @patch
 def wake(self:Judge):

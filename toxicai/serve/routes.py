@@ -217,7 +217,7 @@ async def classified(
     found = await service.judge(texts, given.get('detail', 'scores'), **choices_of(given))
     return json_answer(dict(results=plain_rows(found), detector=getattr(found, 'detector', None)))
 
-# %% ../../nbs/37_serve.routes.ipynb #4837902c
+# %% ../../nbs/37_serve.routes.ipynb #ea886873
 async def explained(
     service, # A `Service`
     request, # A `Request`
@@ -225,9 +225,7 @@ async def explained(
     "The answer of `/v1/explain`"
     given = await json_body(request, ('text','label','languages','model',*setting_fields), ('text',))
     res = await service.explain(given['text'], given.get('label'), **choices_of(given))
-    words = [dict(start=s, end=e, weight=round(float(w), 6)) for s,e,w in res.words]
-    spans = [list(map(int, o)) for o in res.spans]
-    return json_answer(dict(label=res.label, score=round(float(res.score), 6), words=words, spans=spans))
+    return json_answer(res.to_dict())
 
 async def corrected(
     service, # A `Service`
@@ -264,7 +262,7 @@ def docs_page(
             f'<meta name="viewport" content="width=device-width"><style>{docs_style}</style><h1>Routes</h1>'
             f'<p>For programs: <a href="openapi.json">openapi.json</a></p>{"".join(sections)}</html>')
 
-# %% ../../nbs/37_serve.routes.ipynb #ef5eb829
+# %% ../../nbs/37_serve.routes.ipynb #f0780243
 def state_routes(
     service, # A `Service`
     router, # An `APIRouter`
@@ -286,6 +284,7 @@ def state_routes(
     @router.get('/metrics', summary='Figures for Prometheus')
     async def metrics(request:fastapi.Request):
         service.check_key(request)
+        service.saw_waiting()
         return fastapi.Response(service.figures.to_text(), media_type='text/plain; version=0.0.4')
 
 # %% ../../nbs/37_serve.routes.ipynb #3998f4b5

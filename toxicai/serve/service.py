@@ -113,7 +113,7 @@ def as_service_error(
         return BadInput("the request is not as this route expects it: /docs shows an example")
     return ServiceError("something failed here; the log has the number of the request")
 
-# %% ../../nbs/36_serve.service.ipynb #9e721bc5
+# %% ../../nbs/36_serve.service.ipynb #28616b1b
 def told_language(
     text:str, # Any text
 ) -> str: # ISO 639 code; 'und' where it cannot be told
@@ -148,7 +148,13 @@ class Service:
         self.default = '*' if '*' in judges else next(iter(judges))
         self.info_parts = [] # Functions that give more for `/info`
         self._pool,self._explaining = ThreadPoolExecutor(1, 'toxicai-explain'),0
-        for o in judges.values(): o.watch = self.figures.saw_batch
+        for o in judges.values(): o.watch = self.saw_batch
+
+    def saw_batch(self, *batch):
+        "Count a batch, and who still waits"
+        self.figures.saw_batch(*batch)
+        self.saw_waiting()
+    def saw_waiting(self): self.figures.waiting.set(sum(o.n_waiting for o in self.judges.values()))
 
     @property
     def detectors(self): return {k:o.detector for k,o in self.judges.items()}
