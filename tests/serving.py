@@ -28,7 +28,7 @@ def save_six(folder, labels=six):
 @contextmanager
 def served(folder, **options):
     "Address of a process that serves `folder`; it is told to end, and has to end well"
-    options = dict(backend='torch', port=0, **options)
+    options = dict(dict(backend='torch', port=0), **options)
     code = f'from toxicai.serve.running import run_service; run_service({str(folder)!r}, **{options!r})'
     p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = []
