@@ -68,12 +68,17 @@ def test_tei_state(url):
     assert info['model_type']['classifier']['id2label']=={str(i):o for i,o in enumerate(six)} and info['max_input_length']>0 and info['model_id']
     assert ask(f'{url}/health')[0]==200
 
-def test_cut():
-    "Only where the request says that it may not be"
+def test_cut(url):
+    "Where it is asked for; a service reads long texts in windows, so nothing is cut"
     found = Detections(LabelSet(['toxic']), np.ones((2,1), bool), n_tokens=np.array([5,700]), truncated=np.array([False,True]))
-    for o in (True, None): check_cut(found, 512, o)
-    with pytest.raises(TeiError, match='less than 512 tokens. Given: 700') as e: check_cut(found, 512, False)
+    check_cut(found[0], 512)
+    with pytest.raises(TeiError, match='less than 512 tokens. Given: 700') as e: check_cut(found, 512)
     assert e.value.status==413
+    assert predict(url, inputs='kind words '*500, truncate=False)[0]==200
+
+def test_cut_by_the_service(folder):
+    with served(folder, long='truncate') as at:
+        assert [ask(f'{at}/predict', dict(inputs='kind words '*900, **o))[0] for o in (dict(truncate=False), dict(truncate=True), {})]==[413,200,200]
 
 # Discourse before 2025
 

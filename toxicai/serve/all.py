@@ -4,6 +4,8 @@ from .backends import Backend,backends,add_backend,why_not
 from .detector import Detections,Detector
 from . import batching as _batching,limits as _limits,watch as _watch,service as _service
 from . import routes as _routes,running as _running,client as _client
+from . import plaintext as _plaintext,messages as _messages,calls as _calls
+from . import perspective as _perspective,openai as _openai,hosts as _hosts
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings

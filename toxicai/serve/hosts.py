@@ -77,7 +77,7 @@ def tei_texts(
     if isinstance(given, list) and isinstance(given[0], list): return [tei_text(o, pairs) for o in given],False
     return [tei_text(given, pairs)],True
 
-# %% ../../nbs/45_serve.hosts.ipynb #a244119c
+# %% ../../nbs/45_serve.hosts.ipynb #c2efe4ee
 def tei_labels(
     labels:LabelSet, # Classes of the detector
     scores, # Of one text; shape (n_classes,)
@@ -89,14 +89,13 @@ def tei_labels(
 def check_cut(
     found:Detections, # About the texts
     longest:int, # Tokens that the detector reads
-    truncate, # As the request has it; None for nothing
 ):
-    "Raise where a text was cut that was not to be"
-    if truncate is not False or found.truncated is None or not found.truncated.any(): return
+    "Raise where a text was cut"
+    if not found.truncated.any(): return
     n = int(found.n_tokens[found.truncated.argmax()])
     raise TeiError(f'`inputs` must have less than {longest} tokens. Given: {n}', status=413)
 
-# %% ../../nbs/45_serve.hosts.ipynb #aafbaddf
+# %% ../../nbs/45_serve.hosts.ipynb #e2db54c4
 async def tei_predict(
     service, # A `Service`
     given:dict, # Body of a request
@@ -107,9 +106,10 @@ async def tei_predict(
         raise TeiError('`truncation_direction` can be "right" only: the detector reads texts from their beginning')
     detector = service.pick()
     texts,alone = tei_texts(given['inputs'], detector.folder.text['pairs'])
-    found = await service.judge(texts, detail='all')
-    check_cut(found, detector.enc.max_length, given.get('truncate'))
-    values = found.logits if given.get('raw_scores') is True else found.scores
+    raw,whole = given.get('raw_scores') is True,given.get('truncate') is False
+    found = await service.judge(texts, detail='all' if raw or whole else 'scores')
+    if whole: check_cut(found, detector.enc.max_length)
+    values = found.logits if raw else found.scores
     res = [tei_labels(found.labels, o) for o in values]
     return res[0] if alone else res
 
@@ -217,7 +217,7 @@ def coral_answer(
     if decision=='allow': return None
     return dict(status=coral_statuses[decision], actions=[dict(actionType='FLAG', reason='COMMENT_DETECTED_TOXIC')])
 
-# %% ../../nbs/45_serve.hosts.ipynb #0ac55d23
+# %% ../../nbs/45_serve.hosts.ipynb #87a4f391
 async def coral_phase(
     service, # A `Service`
     given:dict, # Body of a request
@@ -227,7 +227,7 @@ async def coral_phase(
     if not isinstance(comment, dict) or not isinstance(comment.get('body'), str):
         raise BadInput('`comment` is missing: expected an object with the text as `body`')
     text,most = without_markup(comment['body'])[0],service.config.max_chars
-    found = await service.judge([text[i:i+most] for i in range(0, max(len(text), 1), most)])
+    found = await service.judge([text[i:i+most] for i in range(0, max(len(text), 1), most)], detail='scores')
     return coral_answer(coral_decision(found, getattr(service.pick(text=text), 'policy', None)))
 
 # %% ../../nbs/45_serve.hosts.ipynb #e713c9dd

@@ -223,7 +223,7 @@ def texts_of_spans(
     texts = list(dict.fromkeys([comment.text, *(pieces if len(spans)>1 else [])]))
     return texts,[0, *(texts.index(o) if len(spans)>1 else 0 for o in pieces)]
 
-# %% ../../nbs/43_serve.perspective.ipynb #b36b53c3
+# %% ../../nbs/43_serve.perspective.ipynb #8eacafd8
 async def analyze_comment(
     service, # As `make_app` gives it to rooms
     request:dict, # An `AnalyzeCommentRequest`, checked
@@ -239,7 +239,7 @@ async def analyze_comment(
     if not asked: return analysis([], None, [], **facts)
     spans = comment.spans(request.get('spanAnnotations', False))
     texts,rows = texts_of_spans(comment, spans)
-    found = await service.judge(texts, languages=names)
+    found = await service.judge(texts, detail='scores', languages=names)
     return analysis(asked, found.scores[rows], [comment.sent_span(*o) for o in spans], **facts)
 
 # %% ../../nbs/43_serve.perspective.ipynb #76a5ca77
