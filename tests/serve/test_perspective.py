@@ -261,7 +261,7 @@ def test_suggestions(closed, url):
     assert rows[-1]['text']=='well done' and rows[-1]['toxic']==0 and rows[-1]['insult'] is None
 
 @needs_service
-@pytest.mark.parametrize('scores,says', [({},'must be non-empty'), (dict(TOXICITY={}),'must be non-empty'), (dict(NOISE=dict(summaryScore=dict(value=1))),'Unknown requested attribute'),
+@pytest.mark.parametrize('scores,says', [({},'must be non-empty'), (dict(TOXICITY={}),'TOXICITY must be non-empty'), (dict(NOISE=dict(summaryScore=dict(value=1))),'Unknown requested attribute'),
     (dict(TOXICITY=dict(spanScores=[dict(begin=1, score=dict(value=1))])),'must have begin and end'), (dict(TOXICITY=dict(summaryScore={})),'must be non-empty'), (dict(TOXICITY=dict(summaryScore=dict(type='PROBABILITY'))),'must have a value')])
 def test_bad_suggestions(url, scores, says):
     status,_,res = ask(f'{url}/v1alpha1/comments:suggestscore', dict(comment=dict(text='a'), attributeScores=scores))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['most_calls', 'field_paths', 'selected_fields', 'check_query', 'rendered', 'BatchCall', 'split_head', 'header_dict',
-           'batch_call', 'batch_calls', 'answer_part']
+           'batch_call', 'batch_mark', 'batch_calls', 'answer_part']
 
 # %% ../../nbs/42_serve.calls.ipynb #d7dce108
 import json,re
@@ -96,7 +96,7 @@ def header_dict(
     pairs = (o.partition(':') for o in lines)
     return {k.strip().lower():printable(v.strip(), 2000) for k,_,v in pairs}
 
-# %% ../../nbs/42_serve.calls.ipynb #8566a1cb
+# %% ../../nbs/42_serve.calls.ipynb #01cd957d
 def batch_call(
     piece:bytes, # A part of a batch
 ) -> BatchCall:
@@ -106,21 +106,25 @@ def batch_call(
     method,_,target = first.partition(' ')
     return BatchCall(header_dict(outer).get('content-id', ''), method, target.split(' ')[0], header_dict(lines), body)
 
+def batch_mark(
+    content_type:str, # Header of the batch
+) -> bytes:
+    "What stands between the parts"
+    found = re.search(r'boundary=(?:"([^"]{1,200})"|([^\s;,"]{1,200}))', content_type)
+    if found and 'multipart/mixed' in content_type: return (found[1] or found[2]).encode('latin-1', 'replace')
+    raise PerspectiveError('Failed to parse batch request: expected multipart/mixed with a boundary.')
+
 def batch_calls(
     content_type:str, # Header of the batch
     body:bytes, # Of the batch
 ) -> list: # `BatchCall`s
     "The requests in a batch"
-    found = re.search(r'boundary=(?:"([^"]{1,200})"|([^\s;,"]{1,200}))', content_type)
-    if not found or 'multipart/mixed' not in content_type:
-        raise PerspectiveError('Failed to parse batch request: expected multipart/mixed with a boundary.')
-    mark = re.escape((found[1] or found[2]).encode('latin-1', 'replace'))
-    pieces = re.split(rb'(?:\A|\r?\n)--'+mark+rb'(?:--)?[ \t]*(?=\r?\n|\Z)', body)[1:-1]
-    if len(pieces)>most_calls: raise PerspectiveError(f'The batch has {len(pieces)} requests: expected at most {most_calls}.')
-    if not pieces: raise PerspectiveError('Failed to parse batch request: there is no part between its boundaries.')
-    return list(map(batch_call, pieces))
+    line = rb'(?:\A|\r?\n)--'+re.escape(batch_mark(content_type))+rb'(?:--)?[ \t]*(?=\r?\n|\Z)'
+    pieces = re.split(line, body)[1:-1]
+    if 0<len(pieces)<=most_calls: return list(map(batch_call, pieces))
+    raise PerspectiveError(f'Failed to parse batch request: it has {len(pieces)} parts, expected 1 to {most_calls}.')
 
-# %% ../../nbs/42_serve.calls.ipynb #a9f17bfc
+# %% ../../nbs/42_serve.calls.ipynb #9a5b4050
 def answer_part(
     call:BatchCall, # What was asked
     status:int, # Of the answer
@@ -131,5 +135,6 @@ def answer_part(
     "An answer as a part of a batch"
     more = ''.join(f'{k}: {v}\r\n' for k,v in headers.items())
     name = f'<response-{call.content_id.strip("<>")}>'
-    return (f'Content-Type: application/http\r\nContent-ID: {name}\r\n\r\nHTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n'
-            f'Content-Type: {kind}\r\nContent-Length: {len(text.encode())}\r\n{more}\r\n{text}\r\n')
+    first = f'HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {kind}\r\n'
+    own = f'{first}Content-Length: {len(text.encode())}\r\n{more}\r\n{text}\r\n'
+    return f'Content-Type: application/http\r\nContent-ID: {name}\r\n\r\n{own}'

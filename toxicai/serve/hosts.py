@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['detoxify_labels', 'coral_statuses', 'host_routes', 'detoxify_scores', 'TeiError', 'tei_error', 'tei_text',
-           'tei_texts', 'tei_labels', 'check_cut', 'tei_predict', 'tei_info', 'discourse_scores', 'guard_inputs',
-           'guard_output', 'guard_outputs', 'is_signed', 'coral_secrets', 'check_signature', 'coral_decision',
-           'coral_answer', 'coral_phase', 'add_host']
+           'tei_texts', 'tei_labels', 'check_cut', 'tei_predict', 'tei_info', 'discourse_scores', 'tensor_data',
+           'guard_inputs', 'guard_output', 'guard_outputs', 'is_signed', 'coral_secrets', 'check_signature',
+           'coral_decision', 'coral_answer', 'coral_phase', 'add_host', 'add_coral']
 
 # %% ../../nbs/45_serve.hosts.ipynb #bbd4ee48
 import hmac
@@ -35,7 +35,7 @@ def detoxify_scores(
     known = [canonical(o) for o in labels]
     return {k:float(scores[known.index(v)]) if v in known else 0. for k,v in detoxify_labels.items()}
 
-# %% ../../nbs/45_serve.hosts.ipynb #a2e44eb9
+# %% ../../nbs/45_serve.hosts.ipynb #8bd743c2
 class TeiError(BadInput):
     "A request that is not as TEI has it"
     def __init__(self,
@@ -46,7 +46,7 @@ class TeiError(BadInput):
         super().__init__(message, kind=kind)
         self.status = status
 
-_tei_kinds = {400:'empty', 401:'unauthorized', 413:'validation', 422:'validation', 424:'backend', 429:'overloaded', 503:'unhealthy'}
+_tei_kinds = {401:'unauthorized', 424:'backend', 429:'overloaded', 503:'unhealthy'}
 
 def tei_error(
     error:ServiceError, # What happened
@@ -55,27 +55,25 @@ def tei_error(
     kind = error.facts.get('kind', _tei_kinds.get(error.status, 'backend' if error.status>=500 else 'validation'))
     return dict(error=error.message, error_type=kind)
 
-# %% ../../nbs/45_serve.hosts.ipynb #5daed752
+# %% ../../nbs/45_serve.hosts.ipynb #33711d85
 def tei_text(
-    given, # A text, or a list of one or two
-    pairs:bool, # Does the detector judge pairs?
-): # A text, or a pair
+    given, # A text, or a list of one
+) -> str:
     "One input of a request"
     texts = given if isinstance(given, list) else [given]
     if not texts or '' in texts: raise TeiError('`inputs` cannot be empty', 'empty', 400)
-    if not all(isinstance(o, str) for o in texts): raise TeiError('`inputs` is not text: expected a string, or a list of them')
-    if len(texts)==1+pairs: return tuple(texts) if pairs else texts[0]
-    judged = 'pairs: ["a", "b"], and a batch is [["a", "b"]]' if pairs else 'single texts: a batch is [["a"], ["b"]]'
-    raise TeiError(f'`inputs` has {len(texts)} texts in one input, and this detector judges {judged}', 'tokenizer')
+    if not is_texts(texts): raise TeiError('`inputs` is not text: expected a string, or a list of them')
+    if len(texts)==1: return texts[0]
+    raise TeiError(f'`inputs` has {len(texts)} texts in one input, and a service judges single ones: '
+                   'a batch is [["a"], ["b"]]', 'tokenizer')
 
 def tei_texts(
     given, # `inputs` of a request
-    pairs:bool, # Does the detector judge pairs?
-) -> tuple: # (list of texts or pairs, was it one alone?)
+) -> tuple: # (list of texts, was it one alone?)
     "What a request asks about"
     if isinstance(given, list) and not given: raise TeiError('`inputs` cannot be empty', 'empty', 400)
-    if isinstance(given, list) and isinstance(given[0], list): return [tei_text(o, pairs) for o in given],False
-    return [tei_text(given, pairs)],True
+    if isinstance(given, list) and isinstance(given[0], list): return list(map(tei_text, given)),False
+    return [tei_text(given)],True
 
 # %% ../../nbs/45_serve.hosts.ipynb #c2efe4ee
 def tei_labels(
@@ -95,7 +93,7 @@ def check_cut(
     n = int(found.n_tokens[found.truncated.argmax()])
     raise TeiError(f'`inputs` must have less than {longest} tokens. Given: {n}', status=413)
 
-# %% ../../nbs/45_serve.hosts.ipynb #e2db54c4
+# %% ../../nbs/45_serve.hosts.ipynb #0bdb90f1
 async def tei_predict(
     service, # A `Service`
     given:dict, # Body of a request
@@ -104,11 +102,10 @@ async def tei_predict(
     if 'inputs' not in given: raise TeiError('`inputs` is missing: expected a string, or a list')
     if str(given.get('truncation_direction') or 'right').lower()!='right':
         raise TeiError('`truncation_direction` can be "right" only: the detector reads texts from their beginning')
-    detector = service.pick()
-    texts,alone = tei_texts(given['inputs'], detector.folder.text['pairs'])
+    texts,alone = tei_texts(given['inputs'])
     raw,whole = given.get('raw_scores') is True,given.get('truncate') is False
     found = await service.judge(texts, detail='all' if raw or whole else 'scores')
-    if whole: check_cut(found, detector.enc.max_length)
+    if whole: check_cut(found, service.pick().enc.max_length)
     values = found.logits if raw else found.scores
     res = [tei_labels(found.labels, o) for o in values]
     return res[0] if alone else res
@@ -135,20 +132,24 @@ async def discourse_scores(
     found = await service.judge([given['content']], detail='scores')
     return {k:round(100*v) for k,v in detoxify_scores(found.labels, found.scores[0]).items()}
 
-# %% ../../nbs/45_serve.hosts.ipynb #6294831a
+# %% ../../nbs/45_serve.hosts.ipynb #488a209f
+def tensor_data(
+    tensors, # `inputs` of a request
+) -> dict: # Name -> values
+    "What tensors hold, by their names"
+    if isinstance(tensors, list) and all(isinstance(o, dict) for o in tensors):
+        return {str(o.get('name')):o.get('data') for o in tensors}
+    raise BadInput('`inputs` is not there: expected a list of tensors, "text" and "threshold"')
+
 def guard_inputs(
     given:dict, # Body of a request
 ) -> tuple: # (texts, threshold)
     "What a request asks about"
-    tensors = given.get('inputs')
-    if not isinstance(tensors, list) or not all(isinstance(o, dict) for o in tensors):
-        raise BadInput('`inputs` is not there: expected a list of tensors, "text" and "threshold"')
-    data = {str(o.get('name')):o.get('data') for o in tensors}
+    data = tensor_data(given.get('inputs'))
     texts,least = data.get('text'),data.get('threshold', [0.5])
-    if not is_texts(texts) or not texts: raise BadInput('the tensor "text" is missing: expected a list of strings in its `data`')
-    if not isinstance(least, list) or not least or not isinstance(least[0], (int,float)):
-        raise BadInput('the tensor "threshold" holds no number: expected one in its `data`')
-    return texts,float(least[0])
+    if not is_texts(texts) or not texts: raise BadInput('the tensor "text" is missing: expected strings in its `data`')
+    if isinstance(least, list) and least and isinstance(least[0], (int,float)): return texts,float(least[0])
+    raise BadInput('the tensor "threshold" holds no number: expected one in its `data`')
 
 def guard_output(
     at:int, # Number of the text
@@ -166,7 +167,8 @@ async def guard_outputs(
     found = await service.judge(texts, detail='scores')
     facts = detector_facts(service.pick())
     names = [[k for k,v in detoxify_scores(found.labels, o).items() if v>least] for o in found.scores]
-    return dict(modelname=facts['name'], modelversion=facts['version'] or '1', outputs=[guard_output(*o) for o in enumerate(names)])
+    outputs = [guard_output(*o) for o in enumerate(names)]
+    return dict(modelname=facts['name'], modelversion=facts['version'] or '1', outputs=outputs)
 
 # %% ../../nbs/45_serve.hosts.ipynb #8d5f77f3
 def is_signed(
@@ -186,7 +188,7 @@ def coral_secrets(
     found = config.options.get('hosts', {}).get('coral_secret') or []
     return [found] if isinstance(found, str) else list(found)
 
-# %% ../../nbs/45_serve.hosts.ipynb #aeddc931
+# %% ../../nbs/45_serve.hosts.ipynb #093a12e0
 def check_signature(
     service, # A `Service`
     body:bytes, # Of a request, as it came
@@ -195,8 +197,8 @@ def check_signature(
     "Raise `WrongKey` unless Coral sent `body`"
     secrets = coral_secrets(service.config)
     if secrets and is_signed(body, header, secrets): return
-    if secrets: raise WrongKey('the signature is missing or not of this body: expected `X-Coral-Signature` of the secret that Coral shows')
-    if service.keys: raise WrongKey("no secret of Coral is known: start with `options={'hosts': {'coral_secret': ...}}`")
+    if secrets: raise WrongKey('the signature is not of this body: expected `X-Coral-Signature` by the phase')
+    if service.keys: raise WrongKey("no secret of Coral is known: `options={'hosts': {'coral_secret': ...}}`")
 
 # %% ../../nbs/45_serve.hosts.ipynb #ebf4134c
 coral_statuses = dict(review='SYSTEM_WITHHELD', block='REJECTED')
@@ -240,13 +242,15 @@ def error_response(
 
 error_shapes['/predict'] = error_response
 
-# %% ../../nbs/45_serve.hosts.ipynb #f3c85d57
-host_routes = dict( # Path -> (what answers, what `/docs` says, an example)
-    predict=('/predict', tei_predict, 'Text Embeddings Inference: each label with its own probability', dict(inputs='you are an idiot', truncate=True)),
-    discourse=('/api/v1/classify', discourse_scores, 'Discourse before 2025: seven numbers from 0 to 100', dict(model='unbiased', content='you are an idiot')),
-    guardrails=('/validate', guard_outputs, 'Guardrails: which labels are above a threshold', dict(inputs=[
-        dict(name='text', shape=[1], data=['you are an idiot'], datatype='BYTES'),
-        dict(name='threshold', shape=[1], data=[0.5], datatype='FP32')])))
+# %% ../../nbs/45_serve.hosts.ipynb #b8449a52
+_tensors = [dict(name='text', shape=[1], data=['you are an idiot'], datatype='BYTES'),
+            dict(name='threshold', shape=[1], data=[0.5], datatype='FP32')]
+host_routes = dict( # Path, what answers, what `/docs` says, an example
+    predict=('/predict', tei_predict, 'Text Embeddings Inference: each label with its own probability',
+             dict(inputs='you are an idiot', truncate=True)),
+    discourse=('/api/v1/classify', discourse_scores, 'Discourse before 2025: seven numbers from 0 to 100',
+               dict(model='unbiased', content='you are an idiot')),
+    guardrails=('/validate', guard_outputs, 'Guardrails: which labels are above a threshold', dict(inputs=_tensors)))
 
 def add_host(
     service, # A `Service`
@@ -260,7 +264,22 @@ def add_host(
         return json_answer(await handler(service, parsed_body(await request.body())))
     router.add_api_route(path, _call, methods=['POST'], name=name, **described(summary, **example))
 
-# %% ../../nbs/45_serve.hosts.ipynb #c82a24df
+# %% ../../nbs/45_serve.hosts.ipynb #a0e2e0c4
+def add_coral(
+    service, # A `Service`
+    router, # An `APIRouter`
+):
+    "The route for Coral"
+    fastapi = service_package('fastapi')
+    example = dict(action='NEW', comment=dict(body='you are an idiot', parentID=None))
+    @router.post('/v1/coral', **described('Coral: external moderation phase', **example))
+    async def coral(request:fastapi.Request):
+        body = await request.body()
+        check_signature(service, body, request.headers.get('x-coral-signature', ''))
+        answer = await coral_phase(service, parsed_body(body))
+        return fastapi.Response(status_code=204) if answer is None else json_answer(answer)
+
+# %% ../../nbs/45_serve.hosts.ipynb #de75e1b9
 def routes(
     service, # A `Service`
 ): # An `APIRouter`
@@ -269,13 +288,7 @@ def routes(
     router = fastapi.APIRouter()
     for o in host_routes: add_host(service, router, o)
     service.info_parts.append(tei_info)
-    example = dict(action='NEW', comment=dict(body='you are an idiot', parentID=None))
-    @router.post('/v1/coral', **described('Coral: external moderation phase', **example))
-    async def coral(request:fastapi.Request):
-        body = await request.body()
-        check_signature(service, body, request.headers.get('x-coral-signature', ''))
-        answer = await coral_phase(service, parsed_body(body))
-        return fastapi.Response(status_code=204) if answer is None else json_answer(answer)
+    add_coral(service, router)
     @router.get('/health', summary='Text Embeddings Inference: is it alive?')
     async def health(): return fastapi.Response(status_code=200 if service.ready else 503)
     return router

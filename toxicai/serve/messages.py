@@ -42,7 +42,7 @@ def perspective_error(
     if v1: res['errors'] = [dict(message=message, domain='global', reason=name.lower())]
     return dict(error=res)
 
-# %% ../../nbs/41_serve.messages.ipynb #652eb5a3
+# %% ../../nbs/41_serve.messages.ipynb #d0624eee
 _no_key = "Method doesn't allow unregistered callers (callers without established identity). Please use API Key."
 
 def perspective_answer(
@@ -55,7 +55,8 @@ def perspective_answer(
     if isinstance(error, WrongKey):
         given = error.facts.get('given', True)
         status,message = (400,'API key not valid. Please pass a valid API key.') if given else (403,_no_key)
-        detail = {'@type':_info_type, 'domain':'googleapis.com', 'reason':'API_KEY_INVALID' if given else 'API_KEY_MISSING'}
+        reason = 'API_KEY_INVALID' if given else 'API_KEY_MISSING'
+        detail = {'@type':_info_type, 'domain':'googleapis.com', 'reason':reason}
     return status,perspective_error(status, message, detail, v1)
 
 # %% ../../nbs/41_serve.messages.ipynb #98c91848
@@ -79,8 +80,9 @@ perspective_messages = dict(
     SuggestCommentScoreRequest=dict(_asked, attributeScores='{AttributeScores}'),
     SuggestCommentScoreResponse=dict(clientToken='string', detectedLanguages='[string]', requestedLanguages='[string]'))
 
-# %% ../../nbs/41_serve.messages.ipynb #17738301
-_scalars = dict(string=(str,'TYPE_STRING'), boolean=(bool,'TYPE_BOOL'), integer=(int,'TYPE_INT32'), number=((int,float),'TYPE_FLOAT'))
+# %% ../../nbs/41_serve.messages.ipynb #fa6f7b5d
+_scalars = dict(string=(str,'TYPE_STRING'), boolean=(bool,'TYPE_BOOL'), integer=(int,'TYPE_INT32'),
+                number=((int,float),'TYPE_FLOAT'))
 
 def wrong_value(
     at:str, # Path of a field
@@ -109,7 +111,7 @@ def checked_enum(
     if isinstance(value, str) and value in perspective_enums[kind]: return value
     raise PerspectiveError('Unknown text type') if kind=='TextType' else wrong_value(at, kind)
 
-# %% ../../nbs/41_serve.messages.ipynb #16800ef6
+# %% ../../nbs/41_serve.messages.ipynb #21f7f9a3
 def camel_case(
     name:str, # Of a field
 ) -> str:
@@ -126,11 +128,12 @@ def checked_message(
     fields,where = perspective_messages[kind],f" at '{at}'" if at else ''
     odd = next((o for o in value if camel_case(o) not in fields), None)
     if odd is not None:
-        raise PerspectiveError(f'Invalid JSON payload received. Unknown name "{printable(odd, 100)}"{where}: Cannot find field.')
+        name = printable(odd, 100)
+        raise PerspectiveError(f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.')
     pairs = {camel_case(k):(v, f'{at}.{k}' if at else k) for k,v in value.items() if v is not None}
     return {k:checked_value(v, fields[k], path) for k,(v,path) in pairs.items()}
 
-# %% ../../nbs/41_serve.messages.ipynb #4c1130ce
+# %% ../../nbs/41_serve.messages.ipynb #8a552c80
 def checked_many(
     value, # From JSON
     kind:str, # Such as '[string]' or '{AttributeParameters}'
@@ -139,7 +142,8 @@ def checked_many(
     "Raise unless `value` is a list or a map of what its `kind` says"
     if not isinstance(value, dict if kind[0]=='{' else list): raise wrong_value(at, 'map' if kind[0]=='{' else 'list')
     if kind[0]=='[': return [checked_value(o, kind[1:-1], f'{at}[{i}]') for i,o in enumerate(value)]
-    return {k:checked_value({} if v is None else v, kind[1:-1], f'{at}[{i}].value') for i,(k,v) in enumerate(value.items())}
+    pairs = [(k, {} if v is None else v) for k,v in value.items()]
+    return {k:checked_value(v, kind[1:-1], f'{at}[{i}].value') for i,(k,v) in enumerate(pairs)}
 
 def checked_value(
     value, # From JSON
@@ -147,9 +151,9 @@ def checked_value(
     at:str='', # Path of the field
 ): # `value` with the names of the table
     "`value`, checked to its depth"
-    for kinds,check in ((_scalars,checked_scalar), (perspective_enums,checked_enum), (perspective_messages,checked_message)):
-        if kind in kinds: return check(value, kind, at)
-    return checked_many(value, kind, at)
+    if kind in _scalars: return checked_scalar(value, kind, at)
+    if kind in perspective_enums: return checked_enum(value, kind, at)
+    return (checked_message if kind in perspective_messages else checked_many)(value, kind, at)
 
 # %% ../../nbs/41_serve.messages.ipynb #4041bfb4
 def json_message(

@@ -46,7 +46,7 @@ def moderation_result(
         category_scores={k:float(max([scores[i] for i in v], default=0.)) for k,v in columns.items()},
         category_applied_input_types={k:['text'] if v else [] for k,v in columns.items()})
 
-# %% ../../nbs/44_serve.openai.ipynb #cad04ba1
+# %% ../../nbs/44_serve.openai.ipynb #d0da2823
 class ModerationError(BadInput):
     "A request that is not as OpenAI's contract has it"
     def __init__(self,
@@ -62,7 +62,7 @@ def part_text(
     "The words of `part`"
     kind = part.get('type')
     if kind=='image_url':
-        raise ModerationError("Images are not judged here: the detector reads text. Send parts of the type 'text' only.",
+        raise ModerationError("Images are not judged: the detector reads text. Send parts of the type 'text' only.",
                               code='image_not_supported')
     if kind!='text' or not isinstance(part.get('text'), str):
         raise ModerationError("Invalid part of 'input': expected an object with 'type': 'text' and a 'text'.")
@@ -76,10 +76,10 @@ def moderated_texts(
     if isinstance(given, list) and given:
         if all(isinstance(o, str) for o in given): return given
         if all(isinstance(o, dict) for o in given): return ['\n'.join(map(part_text, given))]
-    raise ModerationError("Invalid 'input': expected a string, a list of strings, or a list of parts; and not an empty list.")
+    raise ModerationError("Invalid 'input': expected a string, or a list of strings or of parts that is not empty.")
 
-# %% ../../nbs/44_serve.openai.ipynb #cafc73fc
-openai_models = ('omni-moderation-latest','omni-moderation-2024-09-26','text-moderation-latest','text-moderation-stable','text-moderation-007')
+# %% ../../nbs/44_serve.openai.ipynb #6bb44b7f
+openai_models = ('omni-moderation-latest','omni-moderation-2024-09-26','text-moderation-latest','text-moderation-stable')
 
 def moderation_model(
     given, # `model` of a request; None for none
@@ -102,13 +102,14 @@ def openai_error(
     what = dict(message=error.message, type=_types.get(error.status, 'invalid_request_error'))
     return dict(error=dict(what, param=error.facts.get('param'), code=code))
 
-# %% ../../nbs/44_serve.openai.ipynb #33058606
+# %% ../../nbs/44_serve.openai.ipynb #bcc33089
 async def moderated(
     service, # A `Service`
     given:dict, # Body of a request
 ) -> dict:
     "The answer to a request"
-    if 'input' not in given: raise ModerationError("Missing required parameter: 'input'.", code='missing_required_parameter')
+    if 'input' not in given:
+        raise ModerationError("Missing required parameter: 'input'.", code='missing_required_parameter')
     texts = moderated_texts(given['input'])
     model = moderation_model(given.get('model'), list(service.detectors))
     found = await service.judge(texts, detail='scores', model=model)
@@ -133,7 +134,7 @@ def error_response(
 
 error_shapes['/v1/moderations'] = error_response
 
-# %% ../../nbs/44_serve.openai.ipynb #b028ae70
+# %% ../../nbs/44_serve.openai.ipynb #1e7b5cef
 def routes(
     service, # A `Service`
 ): # An `APIRouter`
@@ -141,7 +142,8 @@ def routes(
     fastapi = service_package('fastapi')
     router = fastapi.APIRouter()
     service.info_parts.append(category_facts)
-    @router.post('/v1/moderations', **described('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0]))
+    about = described('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
+    @router.post('/v1/moderations', **about)
     async def moderations(request:fastapi.Request):
         service.check_key(request)
         return json_answer(await moderated(service, parsed_body(await request.body())))
