@@ -79,7 +79,7 @@ async def exchange_detectors(
     log_facts('warning', 'another model', detectors={k:detector_facts(o) for k,o in found.items()})
     return True
 
-# %% ../../nbs/38_serve.running.ipynb #f77d3f6e
+# %% ../../nbs/38_serve.running.ipynb #820a7ecc
 def listening_socket(
     host:str, # A name or an address
     port:int, # 0 for any that is free
@@ -90,7 +90,9 @@ def listening_socket(
     family,_,_,_,address = min(found, key=lambda o: o[0]!=socket.AF_INET)
     res = socket.socket(family, socket.SOCK_STREAM)
     res.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try: res.bind(address)
+    try:
+        res.bind(address)
+        res.listen(1024)
     except OSError as e:
         res.close()
         raise OSError(e.errno, f"{host}:{port} cannot be taken ({e.strerror}): choose another with `--port`, "
@@ -262,7 +264,7 @@ def watch(self:Workers):
         for k,o in known.items(): signal.signal(k, o)
         self.end()
 
-# %% ../../nbs/38_serve.running.ipynb #e1cb49ee
+# %% ../../nbs/38_serve.running.ipynb #37cc4c30
 def serve_alone(
     config:ServiceConfig, # What the service is told
     sock, # Where it listens
@@ -276,7 +278,6 @@ def serve_together(
     sock, # Where it listens
 ):
     "Serve in several processes"
-    sock.listen(1024)
     crew = Workers(config, sock)
     print(start_words(config, address_of(config, sock), crew.start_all()), flush=True)
     crew.watch()

@@ -1,0 +1,314 @@
+"The service as a process: right answers to each neighbour, faults of clients, disks and workers, and nothing of a text in a log"
+import concurrent.futures,json,os,random,re,resource,signal,socket,subprocess,sys,time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np,pytest
+from hypothesis import HealthCheck,given,settings,strategies as st
+from toxicai.all import *
+from toxicai.test_utils import *
+
+httpx = pytest.importorskip('httpx')
+for o in ('fastapi','uvicorn','httptools','prometheus_client'): pytest.importorskip(o)
+from toxicai.serve.client import Client,AsyncClient
+from toxicai.serve.batching import BadInput,Judge,Overloaded,TooLarge,WrongKey
+from toxicai.serve.service import ServiceConfig,make_app
+
+key = 'a-long-secret-of-the-forum'
+json_type = {'content-type':'application/json'}
+
+def saved(path, labels=('toxic','insult'), fit=True):
+    learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=list(labels), bs=8))
+    with learn.no_bar(),learn.no_logging():
+        if fit: learn.fit(1, 1e-2)
+    return learn.save_detector(path)
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory): return saved(tmp_path_factory.mktemp('service')/'rude')
+
+@pytest.fixture(scope='module')
+def d(folder): return Detector(folder, 'torch', long='windows', threads=1)
+
+class Running:
+    "A service in a process of its own; its log is kept"
+    def __init__(self, folder, tmp, **kw):
+        kw = dict(port=0, backend='torch', threads=1, families=['own'], **kw)
+        code = f'from toxicai.serve.running import run_service; run_service({str(folder)!r}, **{kw!r})'
+        self.log_path = Path(tmp)/f'{random.randrange(10**9)}.log'
+        with open(self.log_path, 'wb') as log:
+            self.p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=log, text=True)
+        self.first = self.p.stdout.readline()
+        assert self.first, self.log
+        self.url = self.first.split()[-1]
+        self.port = int(self.url.rsplit(':', 1)[1])
+    @property
+    def log(self): return self.log_path.read_text(errors='replace')
+    def post(self, path='/v1/classify', **kw): return httpx.post(self.url+path, timeout=60, **kw)
+    def get(self, path): return httpx.get(self.url+path, timeout=60)
+    def raw(self, data, seconds=30):
+        "What comes back for bytes that are sent as they are"
+        with socket.create_connection(('127.0.0.1', self.port), seconds) as s:
+            s.settimeout(seconds)
+            s.sendall(data)
+            return b''.join(iter(lambda: s.recv(65536), b''))
+    def end(self):
+        if self.p.poll() is None: self.p.send_signal(signal.SIGTERM)
+        self.p.stdout.close()
+        return self.p.wait(60)
+
+@contextmanager
+def service(folder, tmp, **kw):
+    o = Running(folder, tmp, **kw)
+    try: yield o
+    finally: o.end()
+
+@pytest.fixture(scope='module')
+def running(folder, tmp_path_factory):
+    with service(folder, tmp_path_factory.mktemp('log'), header_seconds=1., body_seconds=1.) as o: yield o
+
+def odd_texts(n, seed=0):
+    "Texts that tell which is which"
+    rng = random.Random(seed)
+    words = 'you are an idiot thank moron the table 😀 مرحبا fool well done crap page'.split()
+    return [' '.join(rng.choices(words, k=rng.randrange(1, 40)))+f' {i}' for i in range(n)]
+
+def scores_of(res): return np.array([list(o['scores'].values()) for o in res.json()['results']])
+
+# Answers
+
+def test_neighbours(running, d):
+    "Many at once, of one text and of several: each gets its own"
+    texts = odd_texts(300)
+    parts,i = [],0
+    while i<len(texts): parts.append(texts[i:i+1+i%7]); i += 1+i%7
+    with httpx.Client(base_url=running.url, timeout=60) as c,concurrent.futures.ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda o: scores_of(c.post('/v1/classify', json=dict(texts=o))), parts))
+    assert np.abs(np.concatenate(found)-d.scores(texts)).max()<1e-5
+
+def test_client_is_a_detector(running, d):
+    some = [*odd_texts(150, 1), '', ' ', 'half \ud800 a pair', 'nul \x00', 'word '*3000]
+    with Client(running.url) as c:
+        for detail in ('flags','scores','all'):
+            ours,theirs = c(some, detail),d(some, detail)
+            assert (ours.flags==theirs.flags).all() and ours.labels==theirs.labels
+            if detail!='flags': assert np.abs(ours.scores-theirs.scores).max()<1e-5
+        assert ours.texts==theirs.texts and (ours.n_tokens==theirs.n_tokens).all() and not ours.truncated.any()
+        assert [o.flags.tolist() for o in c.iter(iter(some), 40)]==[o.flags.tolist() for o in theirs]
+
+def test_nothing_of_a_text_is_logged(running):
+    secret = 'Xyzzyplugh'
+    for kw in (dict(json=dict(text=secret)), dict(json={secret:1}), dict(json=dict(text=secret, model=secret)), dict(content=secret),
+               dict(content=secret, headers=json_type), dict(json=dict(text=secret, languages=[secret]), headers={'x-request-id':secret+' a'})):
+        running.post(**kw)
+        running.post(f'/v1/{secret}?key={secret}', **kw)
+    running.raw(f'GET /{secret} HTTP/1.1\r\n{secret}\r\n\r\n'.encode())
+    running.raw(f'{secret} {secret}\r\n\r\n'.encode())
+    assert secret not in running.log
+    lines = [json.loads(o) for o in running.log.splitlines()]
+    assert {'request'}<={o['event'] for o in lines} and all(set(o)>={'time','level','event'} for o in lines)
+
+def test_figures(running):
+    def count(): return float(re.search(r'toxicai_requests_total\{route="/v1/classify",status="200"\} (\S+)', running.get('/metrics').text)[1])
+    running.post(json=dict(text='thank you'))
+    before = count()
+    for o in odd_texts(3, 9): running.post(json=dict(text=o))
+    assert count()==before+3
+    text = running.get('/metrics').text
+    for o in ('toxicai_texts_total','toxicai_tokens_total','toxicai_waiting_texts','toxicai_request_seconds_bucket'): assert o in text
+
+# Faults of clients
+
+bad_bodies = [b'', b'{', b'\xff\xfe', b'null', b'[]', b'"text"', b'{"text": null}', b'{"texts": "a"}', b'{"texts": ["a", 3]}', b'{}', b'['*100_000,
+              b'{"text": "a", "texts": ["a"]}', b'{"text": "a", "detail": "most"}', b'{"text": "a", "policy": "../../etc/passwd"}',
+              b'{"text": "a", "use": ["b"]}', b'{"text": "a", "block": [3]}', b'{"text": 1e999}', b'{"text": "a", "detail": []}',
+              b'{"text": "a", "detail": {}}', b'{"text": "a", "languages": [[]]}', b'{"text": "a", "model": "../x"}']
+
+@pytest.mark.parametrize('body', bad_bodies, ids=range(len(bad_bodies)))
+def test_bad_bodies(running, body):
+    res = running.post(content=body, headers=json_type)
+    assert res.status_code==400 and res.json()['error']['code']=='bad_input' and res.json()['error']['request_id']==res.headers['x-request-id']
+
+values = st.recursive(st.none()|st.booleans()|st.floats()|st.integers()|st.text(max_size=20), lambda o: st.lists(o, max_size=3)|st.dictionaries(st.text(max_size=5), o, max_size=3), max_leaves=8)
+names = st.sampled_from('text texts languages model detail use policy block allow label labels note'.split())|st.text(max_size=5)
+
+def test_random_bodies(running):
+    "Whatever the JSON, or none: an answer that is no failure of ours"
+    with httpx.Client(base_url=running.url, timeout=60, headers=json_type) as c:
+        @settings(max_examples=int(os.environ.get('TOXICAI_RANDOM_BODIES', 300)), deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.binary(max_size=60)|st.dictionaries(names, values, max_size=5).map(lambda o: json.dumps(o).encode()),
+               st.sampled_from(['/v1/classify','/v1/explain','/v1/feedback']))
+        def _try(body, path):
+            res = c.post(path, content=body)
+            assert res.status_code<500, (body, res.text)
+            res.json()
+        _try()
+        assert c.post('/v1/classify', json=dict(text='thank you')).status_code==200
+
+def test_too_large(running):
+    "A hundred megabytes, declared or not: refused, and the process does not keep them"
+    def memory(): return int(re.search(r'VmRSS:\s+(\d+)', Path(f'/proc/{running.p.pid}/status').read_text())[1])
+    before,block = memory(),b'x'*2**20
+    for content in (block*100, (block for _ in range(100))):
+        try: assert running.post(content=content, headers=json_type).status_code==413
+        except httpx.WriteError: pass # cut off while it was still sending
+    assert memory()-before<50_000 # kB
+    assert running.post(json=dict(text='a'*30_000)).status_code==413
+    assert running.post(json=dict(texts=['a']*129)).status_code==413
+
+def test_slow_clients(running):
+    "One byte a second, in headers or in a body, or nothing at all: cut off, while others are answered"
+    head = b'POST /v1/classify HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 50\r\n'
+    slow = [socket.create_connection(('127.0.0.1', running.port), 30) for _ in range(3)]
+    for s,o in zip(slow, (b'', head, head+b'\r\n{')):
+        if o: s.sendall(o)
+    assert running.post(json=dict(text='thank you')).status_code==200
+    answers = []
+    for s in slow:
+        try: answers.append(s.recv(65536))
+        except ConnectionError: answers.append(b'')
+        s.close()
+    assert answers[:2]==[b'',b''] and answers[2].startswith(b'HTTP/1.1 408')
+
+def test_headers_without_end(running):
+    with socket.create_connection(('127.0.0.1', running.port), 30) as s:
+        with pytest.raises(ConnectionError):
+            s.sendall(b'GET / HTTP/1.1\r\n')
+            while True: s.sendall(b'x: '+b'y'*8000+b'\r\n')
+
+def test_odd_requests(running):
+    "Paths out of the tree, headers in headers, numbers of requests that are none"
+    for o in ('/../../etc/passwd','/%2e%2e/%2e%2e/etc/passwd','/docs/../../x','/v1/classify/%0d%0aset-cookie:a','/\udcff'.encode('utf8','replace').decode()):
+        assert running.raw(f'GET {o} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n'.encode()).startswith((b'HTTP/1.1 404',b'HTTP/1.1 400'))
+    res = running.raw(b'GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-request-id: a\tset-cookie: b\r\n\r\n')
+    assert b'set-cookie' not in res.lower() and b'200 OK' in res
+    assert running.post(content=b'text=a', headers={'content-type':'text/plain'}).status_code==415
+
+# Who may ask
+
+def test_keys(folder, tmp_path):
+    (tmp_path/'keys').write_text(f'# who\nforum {key}\nslow {key[::-1]} 0.5\n')
+    with service(folder, tmp_path, keys=str(tmp_path/'keys')) as o:
+        for kw in ({}, dict(headers={'authorization':'Bearer wrong'}), dict(headers={'authorization':f'Basic {key}'}),
+                   dict(params=dict(key=key[:-1])), dict(headers={'x-api-key':'é'.encode()})):
+            res = o.post(json=dict(text='a'), **kw)
+            assert res.status_code==401 and res.headers['www-authenticate']=='Bearer', kw
+        for kw in (dict(headers={'authorization':f'Bearer {key}'}), dict(headers={'x-api-key':key}), dict(params=dict(key=key))):
+            assert o.post(json=dict(text='a'), **kw).status_code==200
+        assert o.get('/metrics').status_code==401 and o.get('/healthz').status_code==200
+        found = [o.post(json=dict(text='a'), headers={'x-api-key':key[::-1]}) for _ in range(4)]
+        assert found[-1].status_code==429 and int(found[-1].headers['retry-after'])>=1
+        assert key not in o.log and '"key": "forum"' in o.log
+        with pytest.raises(WrongKey): Client(o.url, 'wrong')('a')
+
+def test_full_queue(d):
+    "More than fits is told to come back, and what was taken is answered"
+    import asyncio
+    judge = Judge(d, queue=5, cache=0)
+    async def _all(): return await asyncio.gather(*[judge.judge(o, 'scores') for o in odd_texts(20)], return_exceptions=True)
+    found = asyncio.run(_all())
+    assert sum(isinstance(o, Overloaded) for o in found)==15 and all(o.facts['retry_after']>=1 for o in found[5:])
+    assert np.abs(np.concatenate([o.scores for o in found[:5]])-d.scores(odd_texts(5))).max()<1e-5
+    assert asyncio.run(judge.judge('thank you', 'scores')).flags.shape==(1,2) and judge.n_waiting==0
+
+def test_failing_text(d):
+    "A text on which the engine fails is its own request's misfortune"
+    import asyncio
+    class Fragile:
+        def __init__(self): self.folder,self.enc,self.long,self.labels = d.folder,d.enc,d.long,d.labels
+        def __call__(self, texts, detail):
+            if 'fail' in texts: raise RuntimeError('engine')
+            return d(texts, detail)
+    judge = Judge(Fragile())
+    async def _all(): return await asyncio.gather(*[judge.judge(o, 'scores') for o in ('a','fail','b','a')], return_exceptions=True)
+    a,failed,b,again = asyncio.run(_all())
+    assert isinstance(failed, RuntimeError) and (a.scores==again.scores).all()
+    assert np.abs(np.concatenate([a.scores, b.scores])-d.scores(['a','b'])).max()<1e-5
+
+# Corrections
+
+def test_feedback(folder, tmp_path):
+    "Lines that `load_comments` reads, from many at once; a full disk is told, and leaves whole lines"
+    path = tmp_path/'corrections.jsonl'
+    with service(folder, tmp_path, feedback=str(path)) as o,concurrent.futures.ThreadPoolExecutor(8) as pool:
+        rows = [dict(text=f'{t}\n"', labels=dict(toxic=i%2)) for i,t in enumerate(odd_texts(40))]
+        assert {r.status_code for r in pool.map(lambda row: o.post('/v1/feedback', json=row), rows)}=={201}
+        assert o.post('/v1/feedback', json=dict(text='a', labels=dict(rude=1))).status_code==400
+    found = load_comments(path, text_col='text', label_cols=['toxic','insult'])
+    assert sorted(found.data.text if hasattr(found, 'data') else [json.loads(o)['text'] for o in path.read_text().splitlines()])==sorted(o['text'] for o in rows)
+    with service(folder, tmp_path, feedback='/dev/full') as o:
+        assert o.post('/v1/feedback', json=dict(text='a', labels=dict(toxic=1))).status_code==507
+        assert o.post(json=dict(text='a')).status_code==200
+
+# The process
+
+@pytest.mark.parametrize('workers', [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_end_under_load(folder, tmp_path, workers):
+    "SIGTERM: whoever was heard gets a whole answer, and the exit is 0"
+    o = Running(folder, tmp_path, workers=workers)
+    statuses,stop = [],False
+    def _ask(i):
+        with httpx.Client(base_url=o.url, timeout=60) as c:
+            while not stop:
+                try: statuses.append(c.post('/v1/classify', json=dict(text=f'{i} {len(statuses)}')).status_code)
+                except httpx.TransportError: return
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for i in range(8): pool.submit(_ask, i)
+        while len(statuses)<50: time.sleep(.05)
+        code = o.end()
+        stop = True
+    assert code==0 and set(statuses)=={200}
+
+def test_another_model(folder, tmp_path):
+    "SIGHUP takes what the folder holds then; a bad one leaves the old at work"
+    import shutil
+    place = tmp_path/'at work'
+    shutil.copytree(folder, place)
+    with service(place, tmp_path, log='warning') as o:
+        def scores(): return scores_of(o.post(json=dict(text='you are an idiot')))
+        def hup(event):
+            n = o.log.count(event)
+            o.p.send_signal(signal.SIGHUP)
+            for _ in range(600):
+                if o.log.count(event)>n: return
+                time.sleep(.1)
+            raise AssertionError(o.log)
+        before = scores()
+        (place/'toxicai.json').rename(tmp_path/'kept')
+        hup('the old model stays')
+        assert (scores()==before).all()
+        shutil.rmtree(place)
+        saved(place, fit=False)
+        hup('another model')
+        assert np.abs(scores()-Detector(place, 'torch').scores('you are an idiot')).max()<1e-5 and (scores()!=before).any()
+
+@pytest.mark.slow
+def test_killed_worker(folder, tmp_path):
+    "A worker that dies is replaced; figures of both are added up"
+    with service(folder, tmp_path, workers=2) as o:
+        pids = [int(p) for p in Path(f'/proc/{o.p.pid}/task/{o.p.pid}/children').read_text().split()]
+        os.kill(pids[0], signal.SIGKILL)
+        for _ in range(600):
+            now = Path(f'/proc/{o.p.pid}/task/{o.p.pid}/children').read_text().split()
+            if len(now)==2 and str(pids[0]) not in now and o.log.count('Application startup complete')>=3: break
+            time.sleep(.1)
+        assert len(now)==2 and str(pids[0]) not in now
+        with Client(o.url) as c: assert len(c(odd_texts(50)))==50
+        assert 'toxicai_texts_total' in o.get('/metrics').text
+
+def test_safe_start(folder, tmp_path):
+    "What must not start says why"
+    from toxicai.serve.running import run_service
+    with pytest.raises(ValueError, match='no key is asked for'): run_service(folder, host='0.0.0.0')
+    with pytest.raises(OSError): run_service(folder, host='0.0.0.0', keys=tmp_path/'none')
+    with pytest.raises(ValueError, match='workers'): run_service(folder, workers=0)
+    with socket.create_server(('127.0.0.1', 0)) as s,pytest.raises(OSError, match='--port'): run_service(folder, port=s.getsockname()[1])
+    with pytest.raises((ValueError,OSError)): run_service(tmp_path/'none', port=0)
+
+def test_cors(d):
+    import asyncio
+    async def ask(origin, origins):
+        app = make_app(Judge(d), ServiceConfig(cors=origins, families=['own']))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c:
+            return (await c.get('/healthz', headers=dict(origin=origin))).headers.get('access-control-allow-origin')
+    forum = 'https://forum.example'
+    assert asyncio.run(ask(forum, [forum]))==forum and asyncio.run(ask('https://other.example', [forum])) is None and asyncio.run(ask(forum, [])) is None
