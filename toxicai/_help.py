@@ -1373,6 +1373,7 @@ d = {
   'correction_line': "Args:\n    text (str): What was judged\n    labels (dict): Label -> 0, 1, or None where nobody knows\n    known: Names of all labels\n    note (str, default ''): Of the moderator\n\nReturns:\n    bytes",
   'counted_flags': 'Args:\n    found (Detections): Of n texts\n\nReturns:\n    bool; shape (n,)',
   'described': 'Args:\n    summary (str): What the route does\n    **example: Of a body\n\nReturns:\n    dict: For a route of FastAPI',
+  'docs_page': 'Args:\n    spec (dict): OpenAPI of the app\n\nReturns:\n    str: HTML',
   'explained': 'Args:\n    service: A `Service`\n    request: A `Request`\n\nReturns:\n    A response',
   'is_marks': 'Args:\n    o: Anything',
   'is_object': 'Args:\n    o: Anything',
@@ -1384,6 +1385,7 @@ d = {
   'judging_routes': 'Args:\n    service: A `Service`\n    router: An `APIRouter`',
   'parsed_body': 'Args:\n    body (bytes): Of a request\n\nReturns:\n    dict',
   'plain_rows': 'Args:\n    found (Detections): Of n texts\n\nReturns:\n    list: n dicts, as JSON has them',
+  'route_section': 'Args:\n    path (str): Of a route\n    method (str): Of HTTP\n    spec (dict): What OpenAPI says of it\n\nReturns:\n    str: HTML',
   'state_routes': 'Args:\n    service: A `Service`\n    router: An `APIRouter`',
  },
  'toxicai.serve.running': {
