@@ -17,11 +17,16 @@ from toxicai.serve.service import ServiceConfig,make_app
 key = 'a-long-secret-of-the-forum'
 json_type = {'content-type':'application/json'}
 
+def can_export():
+    try: import onnx,onnxruntime,onnxscript
+    except ImportError: return False
+    return True
+
 def saved(path, labels=('toxic','insult'), fit=True):
     learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=list(labels), bs=8))
     with learn.no_bar(),learn.no_logging():
         if fit: learn.fit(1, 1e-2)
-    return learn.save_detector(path)
+    return learn.save_detector(path, onnx=can_export())
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory): return saved(tmp_path_factory.mktemp('service')/'rude')
@@ -32,7 +37,7 @@ def d(folder): return Detector(folder, 'torch', long='windows', threads=1)
 class Running:
     "A service in a process of its own; its log is kept"
     def __init__(self, folder, tmp, **kw):
-        kw = dict(port=0, backend='torch', threads=1, families=['own'], **kw)
+        kw = dict(port=0, threads=1, families=['own'], **kw)
         code = f'from toxicai.serve.running import run_service; run_service({str(folder)!r}, **{kw!r})'
         self.log_path = Path(tmp)/f'{random.randrange(10**9)}.log'
         with open(self.log_path, 'wb') as log:
@@ -131,10 +136,11 @@ def test_bad_bodies(running, body):
 values = st.recursive(st.none()|st.booleans()|st.floats()|st.integers()|st.text(max_size=20), lambda o: st.lists(o, max_size=3)|st.dictionaries(st.text(max_size=5), o, max_size=3), max_leaves=8)
 names = st.sampled_from('text texts languages model detail use policy block allow label labels note'.split())|st.text(max_size=5)
 
-def test_random_bodies(running):
+@pytest.mark.parametrize('n', [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_random_bodies(running, n):
     "Whatever the JSON, or none: an answer that is no failure of ours"
     with httpx.Client(base_url=running.url, timeout=60, headers=json_type) as c:
-        @settings(max_examples=int(os.environ.get('TOXICAI_RANDOM_BODIES', 300)), deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=n, deadline=None, suppress_health_check=list(HealthCheck))
         @given(st.binary(max_size=60)|st.dictionaries(names, values, max_size=5).map(lambda o: json.dumps(o).encode()),
                st.sampled_from(['/v1/classify','/v1/explain','/v1/feedback']))
         def _try(body, path):
@@ -233,8 +239,8 @@ def test_feedback(folder, tmp_path):
         rows = [dict(text=f'{t}\n"', labels=dict(toxic=i%2)) for i,t in enumerate(odd_texts(40))]
         assert {r.status_code for r in pool.map(lambda row: o.post('/v1/feedback', json=row), rows)}=={201}
         assert o.post('/v1/feedback', json=dict(text='a', labels=dict(rude=1))).status_code==400
-    found = load_comments(path, text_col='text', label_cols=['toxic','insult'])
-    assert sorted(found.data.text if hasattr(found, 'data') else [json.loads(o)['text'] for o in path.read_text().splitlines()])==sorted(o['text'] for o in rows)
+    found = load_comments(path, text_col='text', label_cols=['toxic'])
+    assert sorted(found.data['text'])==sorted(o['text'] for o in rows) and sum(found.data['toxic'])==20
     with service(folder, tmp_path, feedback='/dev/full') as o:
         assert o.post('/v1/feedback', json=dict(text='a', labels=dict(toxic=1))).status_code==507
         assert o.post(json=dict(text='a')).status_code==200
@@ -312,3 +318,66 @@ def test_cors(d):
             return (await c.get('/healthz', headers=dict(origin=origin))).headers.get('access-control-allow-origin')
     forum = 'https://forum.example'
     assert asyncio.run(ask(forum, [forum]))==forum and asyncio.run(ask('https://other.example', [forum])) is None and asyncio.run(ask(forum, [])) is None
+
+# Several detectors
+
+class Marked:
+    "A detector whose scores are all one number, for telling which was asked"
+    def __init__(self, d, score, labels=None): self.folder,self.enc,self.long,self.backend,self.score,self.labels = d.folder,d.enc,d.long,'marked',score,labels or d.labels
+    def __call__(self, texts, detail): return Detections(self.labels, np.zeros((len(texts), 2), dtype=bool), np.full((len(texts), 2), self.score))
+
+def test_languages(d):
+    "By the name of a model, by languages as told, by the language of each text, else the default; rows keep their order"
+    import asyncio
+    judges = {'*':Judge(Marked(d, .1)), 'en':Judge(Marked(d, .2)), 'de':Judge(Marked(d, .3))}
+    service = make_app(judges, ServiceConfig(families=[])).state.service
+    english,german = 'could you please add a source to this article','könntest du bitte eine Quelle zu diesem Artikel angeben'
+    def ask(texts, **kw): return asyncio.run(service.judge(texts, 'scores', **kw)).scores[:,0].tolist()
+    assert ask([german, 'ok', english, german, english])==[.3,.1,.2,.3,.2]
+    assert ask([german, english], languages=['fr','en'])==[.2,.2] and ask([german, english], languages=['fr'])==[.1,.1]
+    assert ask([german, english], model='de')==[.3,.3] and ask([])==[]
+    with pytest.raises(BadInput, match='no model'): ask('a', model='../en')
+    judges['de'].swap(Marked(d, .3, LabelSet(['rude','kind'])))
+    with pytest.raises(BadInput, match='different labels'): ask([german, english])
+
+def test_swap_between(d):
+    "Who asked before the exchange is answered by the old model, who asks after it by the new; nothing of the cache survives"
+    import asyncio
+    judge = Judge(Marked(d, .1))
+    async def _both():
+        first = asyncio.ensure_future(judge.judge('a', 'scores'))
+        await asyncio.sleep(0)
+        judge.swap(Marked(d, .2))
+        return [o.scores[0,0] for o in (await first, await judge.judge('a', 'scores'), await judge.judge('a', 'scores'))]
+    assert asyncio.run(_both())==[.1,.2,.2]
+
+# The client
+
+def test_tries_again(d):
+    "429 and 503 are tried again after what they say, 400 is not; the last error is raised"
+    info = dict(detectors={'*':dict(name='a', version='', hash='', settings='', labels=d.labels.to_dict())}, default='*', limits=dict(max_texts=2))
+    row = dict(flags=dict(toxic=True, insult=False), scores=dict(toxic=.9, insult=.1))
+    for statuses,fails in (([429,503], None), ([429]*9, Overloaded), ([400], BadInput), ([401], WrongKey), ([413], TooLarge)):
+        todo,seen = list(statuses),[]
+        def _answer(request):
+            if request.url.path=='/info': return httpx.Response(200, json=info)
+            seen.append(json.loads(request.content))
+            if todo: return httpx.Response(todo.pop(0), json=dict(error=dict(message='no')), headers={'retry-after':'0'})
+            return httpx.Response(200, json=dict(results=[row]*len(seen[-1]['texts'])))
+        c = Client('http://a', tries=3)
+        c.http = httpx.Client(transport=httpx.MockTransport(_answer), base_url='http://a')
+        if fails:
+            with pytest.raises(fails): c(['a','b','c'])
+            assert len(seen)==(3 if fails is Overloaded else 1)
+        else: assert c(['a','b','c']).flags.tolist()==[[True,False]]*3 and [len(o['texts']) for o in seen]==[2,2,2,1]
+
+@pytest.mark.slow
+def test_tls(folder, tmp_path):
+    import shutil,ssl
+    if not shutil.which('openssl'): pytest.skip('no openssl')
+    cert,secret = tmp_path/'cert.pem',tmp_path/'key.pem'
+    subprocess.run(['openssl','req','-x509','-newkey','rsa:2048','-nodes','-subj','/CN=localhost','-addext','subjectAltName=IP:127.0.0.1',
+                    '-days','2','-keyout',str(secret),'-out',str(cert)], check=True, capture_output=True)
+    with service(folder, tmp_path, tls_cert=str(cert), tls_key=str(secret)) as o:
+        assert o.url.startswith('https://')
+        assert httpx.get(o.url+'/readyz', verify=ssl.create_default_context(cafile=str(cert))).status_code==200

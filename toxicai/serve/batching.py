@@ -68,7 +68,7 @@ def joined_detections(
     names = row_fields(parts[0])
     return replace(parts[0], **{o:_one([getattr(p, o) for p in parts]) for o in names})
 
-# %% ../../nbs/33_serve.batching.ipynb #d24bd3c4
+# %% ../../nbs/33_serve.batching.ipynb #8251e0e7
 class RepeatCache:
     "What was found for the last texts, by a keyed hash of them"
     def __init__(self,
@@ -102,7 +102,7 @@ def keep(self:RepeatCache,
 ):
     "Keep `found` without its text, and forget what was asked for longest ago"
     if self.size<1: return
-    self.rows[name] = replace(found, texts=None, index=None)
+    self.rows[name] = found if found.texts is None else replace(found, texts=None)
     if len(self.rows)>self.size: self.rows.popitem(last=False)
 
 # %% ../../nbs/33_serve.batching.ipynb #2d28eb9e
@@ -125,7 +125,7 @@ def token_pieces(
         room -= n
     return [*res, slice(start,len(tokens))] if tokens else res
 
-# %% ../../nbs/33_serve.batching.ipynb #1b2e5c78
+# %% ../../nbs/33_serve.batching.ipynb #55580095
 @dataclass(eq=False)
 class Waiting:
     "Texts of one request in the queue"
@@ -143,7 +143,7 @@ class Judge:
     "A `Detector` that many requests ask at the same time"
     def __init__(self,
         detector, # A `Detector`
-        max_wait:float=.003, # Seconds that an idle engine waits for more
+        max_wait:float=.005, # Seconds that an idle engine waits for more
         budget:int=2048, # Tokens that are judged together
         queue:int=512, # Texts that may wait
         cache:int=4096, # Texts whose answers are kept; 0 for none
@@ -194,7 +194,7 @@ def enter(self:Judge,
     self.n_waiting += len(texts)
     return res
 
-# %% ../../nbs/33_serve.batching.ipynb #7a9c0ba1
+# %% ../../nbs/33_serve.batching.ipynb #44ea4c43
 @patch
 async def gather(self:Judge):
     "Give the loop a few turns, while each brings requests"
@@ -214,9 +214,10 @@ def next_batch(self:Judge) -> list: # `Waiting`, at least one
         (res if fits else others).append(o)
         if fits: room -= o.tokens
     self._line.extendleft(reversed(others))
+    self.n_waiting -= sum(len(o.texts) for o in res if o.answer.done())
     return [o for o in res if not o.answer.done()]
 
-# %% ../../nbs/33_serve.batching.ipynb #3744d03b
+# %% ../../nbs/33_serve.batching.ipynb #cc6d5a70
 def judge_together(
     batch:list, # `Waiting` that go together
 ) -> list: # `Detections` or an exception for each
@@ -226,9 +227,10 @@ def judge_together(
     try: found = batch[0].detector(list(at), detail=batch[0].detail)
     except Exception as e:
         return [e] if len(batch)==1 else [judge_together([o])[0] for o in batch]
+    if len(batch)==1 and len(at)==len(texts): return [found]
     return [detection_rows(found, [at[t] for t in o.texts]) for o in batch]
 
-# %% ../../nbs/33_serve.batching.ipynb #b2cb1929
+# %% ../../nbs/33_serve.batching.ipynb #0472d8f1
 @patch
 async def answer_batch(self:Judge,
     batch:list, # `Waiting` that go together
@@ -238,6 +240,7 @@ async def answer_batch(self:Judge,
     found = await asyncio.get_running_loop().run_in_executor(self._pool, judge_together, batch)
     seconds,tokens = time.perf_counter()-start,sum(o.tokens for o in batch)
     self.token_seconds += .1*(seconds/tokens-self.token_seconds)
+    self.n_waiting -= n
     if self.watch: self.watch(n, tokens, seconds)
     for o,res in zip(batch, found):
         if o.answer.done(): continue
@@ -250,7 +253,6 @@ async def empty_queue(self:Judge):
         await self.gather()
         batch = self.next_batch()
         if batch: await self.answer_batch(batch)
-        self.n_waiting = sum(len(o.texts) for o in self._line)
 
 @patch
 def wake(self:Judge):
@@ -259,7 +261,7 @@ def wake(self:Judge):
     if self._task is None or self._task.done() or self._task.get_loop() is not loop:
         self._task = loop.create_task(self.empty_queue())
 
-# %% ../../nbs/33_serve.batching.ipynb #7198a384
+# %% ../../nbs/33_serve.batching.ipynb #435cb273
 @patch
 async def judge_new(self:Judge,
     texts:list, # n of them
@@ -270,6 +272,7 @@ async def judge_new(self:Judge,
     if not texts: return detector([], detail=detail)
     waiting = self.enter(texts, detector, detail)
     self.wake()
+    if len(waiting)==1: return await waiting[0].answer
     return joined_detections(await asyncio.gather(*[o.answer for o in waiting]))
 
 @patch
@@ -282,7 +285,7 @@ def recalled(self:Judge,
     if found is None or found.logits is None: return found
     return replace(found, texts=[mend_surrogates(o) for o in apply_rules(self.detector.enc.rules, [text])])
 
-# %% ../../nbs/33_serve.batching.ipynb #ef3c4f99
+# %% ../../nbs/33_serve.batching.ipynb #2047acfd
 @patch
 async def judge_repeats(self:Judge,
     texts:list, # n of them, at least one
@@ -297,7 +300,7 @@ async def judge_repeats(self:Judge,
     if not new: return joined_detections(rows)
     found = await self.judge_new([texts[i] for i in new], detector, detail)
     for j,i in enumerate(new):
-        rows[i] = detection_rows(found, [j])
+        rows[i] = found if len(new)==1 else detection_rows(found, [j])
         self.cache.keep(names[i], rows[i])
     return found if len(new)==len(rows) else joined_detections(rows)
 

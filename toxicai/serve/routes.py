@@ -50,14 +50,14 @@ request_fields = dict( # Field of a body -> does a value fit, and what is expect
     block=(is_words, 'a list of at most 1,000 words'), allow=(is_words, 'a list of at most 1,000 words'),
     labels=(is_marks, 'an object with 0 or 1 for labels'), note=(is_word, 'a string of at most 100 characters'))
 
-# %% ../../nbs/37_serve.routes.ipynb #5606bb14
+# %% ../../nbs/37_serve.routes.ipynb #ad82c3b3
 body_example = 'expected an object such as {"text": "..."}'
 
 def parsed_body(
     body:bytes, # Of a request
 ) -> dict:
     "The object that `body` writes as JSON"
-    try: res = json.loads(body)
+    try: res = json.loads(body.decode())
     except (ValueError,RecursionError): raise BadInput(f'the body is not JSON: {body_example}') from None
     if not isinstance(res, dict): raise BadInput(f'the body is JSON, but no object: {body_example}')
     return res
@@ -96,7 +96,7 @@ async def json_body(
         raise WrongType("the body is to be JSON, and to say so: send the header `Content-Type: application/json`")
     return check_fields(parsed_body(await request.body()), allowed, needed)
 
-# %% ../../nbs/37_serve.routes.ipynb #f84c4c54
+# %% ../../nbs/37_serve.routes.ipynb #972eee84
 setting_fields = ('use','policy','block','allow')
 
 def choices_of(
@@ -117,10 +117,10 @@ def counted_flags(
     found:Detections, # Of n texts
 ): # bool; shape (n,)
     "Which texts a label counts against"
-    bad = np.ones(len(found.labels), dtype=bool) if found.labels.clean is None else found.labels.counting()
-    return (found.flags & bad).any(1)
+    clean = found.labels.clean or ()
+    return (found.flags & [o not in clean for o in found.labels]).any(1)
 
-# %% ../../nbs/37_serve.routes.ipynb #7a5e25a8
+# %% ../../nbs/37_serve.routes.ipynb #ef272bf7
 shown_fields = dict( # Field of `Detections` -> name in an answer
     n_tokens='n_tokens', truncated='truncated', texts='normalised', languages='language', decisions='decision',
     reasons='reasons', notes='note')
@@ -131,8 +131,9 @@ def plain_rows(
     "What is said of each text"
     cols = dict(flagged=counted_flags(found).tolist(), flags=by_label(found, found.flags))
     if found.scores is not None: cols['scores'] = by_label(found, found.scores.astype(float).round(6))
+    decided = getattr(found, 'decider', None) is not None
     for o,name in shown_fields.items():
-        values = getattr(found, o, None)
+        values = getattr(found, o, None) if decided or o not in ('decisions','reasons') else None
         if values is not None: cols[name] = values.tolist() if isinstance(values, np.ndarray) else list(values)
     return [dict(zip(cols, o)) for o in zip(*cols.values())]
 
@@ -216,7 +217,7 @@ async def classified(
     found = await service.judge(texts, given.get('detail', 'scores'), **choices_of(given))
     return json_answer(dict(results=plain_rows(found), detector=getattr(found, 'detector', None)))
 
-# %% ../../nbs/37_serve.routes.ipynb #4837902c
+# %% ../../nbs/37_serve.routes.ipynb #ea886873
 async def explained(
     service, # A `Service`
     request, # A `Request`
@@ -224,9 +225,7 @@ async def explained(
     "The answer of `/v1/explain`"
     given = await json_body(request, ('text','label','languages','model',*setting_fields), ('text',))
     res = await service.explain(given['text'], given.get('label'), **choices_of(given))
-    words = [dict(start=s, end=e, weight=round(float(w), 6)) for s,e,w in res.words]
-    spans = [list(map(int, o)) for o in res.spans]
-    return json_answer(dict(label=res.label, score=round(float(res.score), 6), words=words, spans=spans))
+    return json_answer(res.to_dict())
 
 async def corrected(
     service, # A `Service`
@@ -263,7 +262,7 @@ def docs_page(
             f'<meta name="viewport" content="width=device-width"><style>{docs_style}</style><h1>Routes</h1>'
             f'<p>For programs: <a href="openapi.json">openapi.json</a></p>{"".join(sections)}</html>')
 
-# %% ../../nbs/37_serve.routes.ipynb #ef5eb829
+# %% ../../nbs/37_serve.routes.ipynb #f0780243
 def state_routes(
     service, # A `Service`
     router, # An `APIRouter`
@@ -285,6 +284,7 @@ def state_routes(
     @router.get('/metrics', summary='Figures for Prometheus')
     async def metrics(request:fastapi.Request):
         service.check_key(request)
+        service.saw_waiting()
         return fastapi.Response(service.figures.to_text(), media_type='text/plain; version=0.0.4')
 
 # %% ../../nbs/37_serve.routes.ipynb #3998f4b5

@@ -264,7 +264,7 @@ def watch(self:Workers):
         for k,o in known.items(): signal.signal(k, o)
         self.end()
 
-# %% ../../nbs/38_serve.running.ipynb #37cc4c30
+# %% ../../nbs/38_serve.running.ipynb #1904bdbf
 def serve_alone(
     config:ServiceConfig, # What the service is told
     sock, # Where it listens
@@ -298,4 +298,4 @@ def run_service(
         raise ValueError(f"`workers` is {workers!r}: expected a number above 0")
     service_keys(config)
     sock = listening_socket(host, port)
-    (serve_alone if workers==1 else serve_together)(config, sock)
+    with sock: (serve_alone if workers==1 else serve_together)(config, sock)

@@ -23,7 +23,7 @@ from .batching import *
 from .limits import *
 from .watch import *
 
-# %% ../../nbs/36_serve.service.ipynb #cf2a2123
+# %% ../../nbs/36_serve.service.ipynb #f7d0547b
 @dataclass
 class ServiceConfig:
     "What a service is told when it starts"
@@ -49,7 +49,7 @@ class ServiceConfig:
     body_seconds:float = 10. # For a client to send a body
     header_seconds:float = 10. # For a client to send headers
     rate:float = None # Requests a second of each key that has no rate of its own; None for any number
-    max_wait:float = .003 # As for `Judge`
+    max_wait:float = .005 # As for `Judge`
     budget:int = 2048 # As for `Judge`
     queue:int = 512 # As for `Judge`
     cache:int = 4096 # As for `Judge`
@@ -113,7 +113,7 @@ def as_service_error(
         return BadInput("the request is not as this route expects it: /docs shows an example")
     return ServiceError("something failed here; the log has the number of the request")
 
-# %% ../../nbs/36_serve.service.ipynb #f5cb4afd
+# %% ../../nbs/36_serve.service.ipynb #28616b1b
 def told_language(
     text:str, # Any text
 ) -> str: # ISO 639 code; 'und' where it cannot be told
@@ -126,8 +126,9 @@ def detector_facts(
     detector, # A `Detector`
 ) -> dict: # name, version, hash, settings
     "What an answer says of its judge"
-    if hasattr(detector, 'about'): return detector.about()
-    return dict(name=detector.folder.path.name, version='', hash='', settings='')
+    own = detector.about() if hasattr(detector, 'about') else {}
+    unnamed = {**dict(version='', hash='', settings=''), **own}
+    return dict(unnamed, name=own.get('name') or detector.folder.path.name)
 
 def service_keys(
     config:ServiceConfig, # What the service is told
@@ -147,7 +148,13 @@ class Service:
         self.default = '*' if '*' in judges else next(iter(judges))
         self.info_parts = [] # Functions that give more for `/info`
         self._pool,self._explaining = ThreadPoolExecutor(1, 'toxicai-explain'),0
-        for o in judges.values(): o.watch = self.figures.saw_batch
+        for o in judges.values(): o.watch = self.saw_batch
+
+    def saw_batch(self, *batch):
+        "Count a batch, and who still waits"
+        self.figures.saw_batch(*batch)
+        self.saw_waiting()
+    def saw_waiting(self): self.figures.waiting.set(sum(o.n_waiting for o in self.judges.values()))
 
     @property
     def detectors(self): return {k:o.detector for k,o in self.judges.items()}
@@ -356,7 +363,7 @@ class Guard:
         try: await self.answer(scope, receive, send)
         finally: self.note(scope, time.perf_counter()-start)
 
-# %% ../../nbs/36_serve.service.ipynb #5c94f6fe
+# %% ../../nbs/36_serve.service.ipynb #0d8cf968
 @patch
 async def answer(self:Guard, scope, receive, send):
     "Read the body, and let the app answer, or say why not"
@@ -366,7 +373,7 @@ async def answer(self:Guard, scope, receive, send):
         await self.app(scope, given_body(body, receive), send)
     except Exception as e:
         if not isinstance(e, ServiceError):
-            service_log.error('failed', exc_info=e, extra=dict(facts=dict(id=scope['toxicai_id'])))
+            log_facts('error', 'failed', id=scope['toxicai_id'], error=type(e).__name__, place=error_place(e))
         if 'toxicai_status' in scope: return
         if isinstance(e, TooLarge): await pour_away(receive)
         request = service_package('fastapi').Request(scope)
