@@ -355,9 +355,7 @@ def origins(self:TextEncoder,
     text:str, # One text
 ) -> tuple: # (normalised text, offset in `text` of each of its characters and of the end)
     "What the tokenizer sees of `text`, and where its characters came from"
-    norm,starts = self.rules.mapped(text)
-    mended = mend_surrogates(norm)
-    return mended,moved_starts(starts, align_edits(norm, mended))
+    return text_origins(self.rules, text)
 
 # %% ../../nbs/19_text.tokenizer.ipynb #23d6e79e
 @patch
@@ -368,8 +366,4 @@ def token_spans(self:TextEncoder,
     if not self.tok.is_fast:
         raise ValueError(f"{type(self.tok).__name__} does not say where its tokens came from: "
                          "expected a fast tokenizer, one with `is_fast`")
-    enc = encode_fast(self.tok.backend_tokenizer, apply_rules(self.rules, [text]), offsets=True)[0][2]
-    if not len(enc.ids): return np.array([[-1,0,0]]),np.array([0])
-    spans = np.column_stack([token_parts(enc), np.array(enc.offsets)])
-    if len(spans)<=self.max_length: return spans,np.arange(len(spans))
-    return spans,kept_tokens(spans[:,0], self.max_length, self.cut)
+    return token_places(self.tok.backend_tokenizer, self, text)
