@@ -4,7 +4,10 @@
 
 An app of the kind "script", of an account that may report. Start the service first: `toxicai serve`."""
 import base64,json,os,sys,time
+from collections import deque
+from itertools import count
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request,urlopen
 
@@ -33,13 +36,11 @@ def login() -> str: # Header `Authorization`, good for a day at most
 def new_comments(
     subreddit:str, # Its name
     auth:str, # Of `login`
-    seen:set, # Names of comments that were judged; those found are added
+    seen, # Names of comments that were judged
 ) -> list: # Comments as Reddit has them, oldest first
     "Comments that were not seen yet"
     listing = fetch(f'{api_url}/r/{subreddit}/comments?limit=100&raw_json=1', auth)
-    res = [o['data'] for o in listing['data']['children'] if o['data']['name'] not in seen]
-    seen.update(o['name'] for o in res)
-    return res[::-1]
+    return [o['data'] for o in listing['data']['children'] if o['data']['name'] not in seen][::-1]
 
 def report(
     comments, # As `new_comments` gives them
@@ -50,11 +51,21 @@ def report(
     for o,labels in zip(comments, flagged([o['body'] for o in comments])):
         if labels: fetch(f'{api_url}/api/report', auth, dict(thing_id=o['name'], reason=f'toxicai: {in_words(labels)}'[:100], api_type='json'))
 
-def main(subreddit, rounds=None, wait=30):
-    auth,seen,n = login(),set(),0
-    while rounds is None or n<rounds:
-        report(new_comments(subreddit, auth, seen), auth)
-        n += 1
-        if n!=rounds: time.sleep(wait)
+def main(
+    subreddit:str, # Its name
+    rounds:int=None, # How often it is read; for ever by default
+    wait:float=30, # Seconds between
+):
+    "Read and report, and log in anew when Reddit has forgotten us"
+    auth,seen = login(),deque(maxlen=1000)
+    for i in count() if rounds is None else range(rounds):
+        if i: time.sleep(wait)
+        try:
+            found = new_comments(subreddit, auth, seen)
+            report(found, auth)
+            seen.extend(o['name'] for o in found)
+        except HTTPError as e:
+            if e.code!=401: raise
+            auth = login()
 
-if __name__=='__main__': main(sys.argv[1], int(os.environ.get('ROUNDS', 0)) or None)
+if __name__=='__main__': main(sys.argv[1], int(os.environ.get('ROUNDS', 0)) or None, float(os.environ.get('WAIT', 30)))

@@ -71,12 +71,14 @@ function mood(name, why = '') {
 
 // One comment
 
+const breakable = name => name.split(/(?<=[_-])/).flatMap((o, i) => i ? [el('wbr'), o] : [o])
+
 function labelRow(o, row) {
   const p = row.scores[o.name], flagged = row.flags[o.name] && o.counts
   const meter = el('span', {cls: 'meter', vars: {'--p': p, '--t': o.threshold}, 'aria-hidden': 'true'}, el('i'), el('b'))
   const decision = flagged ? el('span', {cls: 'tag bad'}, 'flagged') : el('span', {cls: 'tag none'}, row.flags[o.name] ? 'harmless' : 'below')
   return el('tr', {cls: flagged ? 'flagged' : ''},
-    el('th', {scope: 'row', title: o.description || ''}, o.name),
+    el('th', {scope: 'row', title: o.description || ''}, ...breakable(o.name)),
     el('td', {}, el('span', {cls: 'prob'}, meter, el('span', {cls: 'value'}, number(p)))),
     el('td', {cls: 'num'}, number(o.threshold)), el('td', {}, decision))
 }
@@ -97,12 +99,12 @@ function reasons(row) {
 
 function showUses(row) {
   const thresholds = use => facts.labels.filter(o => o.counts).map(o => `${o.name} ${number(use.thresholds[o.name] ?? o.threshold)}`).join(' · ')
-  put('uses', $('uses').tHead, el('tbody', {}, ...facts.uses.map(use => {
+  put('uses', ...facts.uses.map(use => {
     const bad = row.uses[use.name]
-    return el('tr', {}, el('th', {scope: 'row'}, use.name, use.running ? el('span', {cls: 'hint'}, ' (at work)') : null),
-      el('td', {}, bad.length ? el('span', {cls: 'tag bad'}, `flags ${listed(bad)}`) : el('span', {cls: 'tag'}, 'lets it through')),
-      el('td', {cls: 'hint'}, thresholds(use)))
-  })))
+    const decision = bad.length ? el('span', {cls: 'tag bad'}, `flags ${listed(bad)}`) : el('span', {cls: 'tag'}, 'lets it through')
+    return el('li', {}, el('p', {cls: 'set'}, el('strong', {}, use.name), use.running ? el('span', {cls: 'hint'}, 'at work') : null, decision),
+      el('p', {cls: 'hint'}, `from ${thresholds(use)}`))
+  }))
   $('uses-note').textContent = facts.uses.length > 1 ? '' : 'This model came with one set of thresholds.'
 }
 
@@ -138,19 +140,20 @@ function showOne(text, row) {
 
 // Words that decided
 
+const least = 1 // log-odds that have the full colour in a text where no word has more
 const signed = w => (w < 0 ? '−' : '+') + (Math.abs(w) >= 1 ? Math.abs(w).toFixed(1) : Math.abs(w).toPrecision(2))
 
 function shade(weight, top) {
   if (weight === null) return 'w unread'
   const level = Math.ceil(5 * Math.abs(weight) / top)
-  return Math.abs(weight) < Math.max(top / 50, 1e-3) ? '' : `w ${weight > 0 ? 'for' : 'against'}-${level}`
+  return Math.abs(weight) < top / 50 ? '' : `w ${weight > 0 ? 'for' : 'against'}-${level}`
 }
 
 function wordsSaid(words, piece, label, complete) {
   const most = Math.max(0, ...words.map(o => Math.abs(o.weight ?? 0)))
   const worth = words.filter(o => o.weight !== null && Math.abs(o.weight) >= Math.max(most / 10, 1e-3))
   const side = sign => worth.filter(o => sign * o.weight > 0).sort((a, b) => sign * (b.weight - a.weight)).slice(0, 5)
-  const words_of = os => os.map(o => `${piece(o).trim()} (${signed(o.weight)})`).join(', ')
+  const words_of = os => os.map(o => `“${piece(o).trim()}” (${signed(o.weight)})`).join(', ')
   const unread = words.filter(o => o.weight === null).length
   const res = [side(1).length ? `Speaks for ${label}: ${words_of(side(1))}.` : `No word speaks for ${label}.`]
   if (side(-1).length) res.push(`Speaks against it: ${words_of(side(-1))}.`)
@@ -160,7 +163,7 @@ function wordsSaid(words, piece, label, complete) {
 }
 
 function showWords(found) {
-  const chars = Array.from(found.text), top = Math.max(1e-3, ...found.words.map(o => Math.abs(o.weight ?? 0)))
+  const chars = Array.from(found.text), top = Math.max(least, ...found.words.map(o => Math.abs(o.weight ?? 0)))
   const piece = o => chars.slice(o.start, o.end).join('')
   const parts = []
   let at = 0
@@ -259,6 +262,7 @@ function type(text) {
 
 function setMany(value) {
   document.querySelector(`input[name=many][value=${value}]`).checked = true
+  $('judge').classList.toggle('many', value === 'lines')
   comment.placeholder = value === 'one' ? 'Type or paste a comment' : 'Type or paste comments, one on each line'
 }
 
@@ -353,7 +357,7 @@ const writers = {
   python: (url, body, key) => `import json, urllib.request\n\nbody = ${python(body)}\nrequest = urllib.request.Request(\n    ${JSON.stringify(url)}, json.dumps(body).encode(),\n`
     + `    {"Content-Type": "application/json"${key ? ', "Authorization": "Bearer YOUR_KEY"' : ''}})\nwith urllib.request.urlopen(request) as answer:\n    print(json.load(answer))`,
   javascript: (url, body, key) => `const answer = await fetch(${JSON.stringify(url)}, {\n  method: "POST",\n  headers: {"Content-Type": "application/json"${key ? ', Authorization: "Bearer YOUR_KEY"' : ''}},\n`
-    + `  body: JSON.stringify(${JSON.stringify(body)}),\n})\nconsole.log(await answer.json())`,
+    + `  body: JSON.stringify(${JSON.stringify(body)}),\n})\nconsole.log(JSON.stringify(await answer.json(), null, 2))`,
 }
 
 function showCode() {
@@ -421,6 +425,7 @@ async function start() {
   $('copy').addEventListener('click', copy)
   $('route').addEventListener('change', showCode)
   $('key').addEventListener('change', judge)
+  $('key-row').addEventListener('submit', e => { e.preventDefault(); judge() })
   for (const o of document.querySelectorAll('input[name=many]')) o.addEventListener('change', () => { setMany(o.value); judge() })
   for (const o of document.querySelectorAll('input[name=lang]')) o.addEventListener('change', showCode)
   for (const o of document.querySelectorAll('.chip')) o.addEventListener('click', () => { setMany('one'); type(o.textContent) })
