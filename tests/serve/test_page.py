@@ -220,7 +220,7 @@ def test_markup_does_not_run(browser, url, text):
 
 def test_policy_holds(browser, url):
     "What gets past the script is stopped by the browser"
-    with seen(browser, url, expected=['Content Security Policy','TrustedHTML','Trusted Type']) as page:
+    with seen(browser, url, expected=['Content Security Policy','TrustedHTML','TrustedScript','Trusted Type']) as page:
         run = "() => { const o = document.createElement('script'); o.append('window.hacked=1'); document.body.append(o); return window.hacked }"
         assert page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>'; return 'ran' } catch { return 'refused' } }")=='refused'
         assert page.evaluate(run) is None
