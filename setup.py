@@ -14,7 +14,7 @@ def name_of(req): return re.match(r'[\w.-]+', req)[0]
 
 pythons = range(int(cfg['min_python'].split('.')[1]), int(cfg['before_python'].split('.')[1]))
 core,training = lines('core_requirements'),lines('requirements')
-core_extras = {o:lines(f'{o}_requirements') for o in ('serve','openvino')}
+core_extras = {o:lines(f'{o}_requirements') for o in ('serve','openvino','service')}
 extras = {**core_extras, **{o:lines(f'{o}_requirements') for o in ('encoder','evaluate','errors','lora','sweeps','notebook','onnx')}}
 extras['dev'] = [r for o in extras.values() for r in o] + lines('dev_requirements')
 core_extras['torch'] = [o for o in training if name_of(o) in cfg['torch_needs'].split()]

@@ -66,7 +66,7 @@ def test_two_wheels(built):
     assert small['packages']==whole['packages'] and small['package_data']==whole['package_data'] and not rest['packages'] and not rest['py_modules']
     assert rest['install_requires'][0]==f"{cfg['core_name']}=={cfg['version']}"
     assert small['install_requires']+rest['install_requires'][1:]==whole['install_requires'] and rest['extras_require']==whole['extras_require']
-    assert set(small['extras_require'])=={'serve','openvino','torch'} and names(small['extras_require']['torch'])==['torch','transformers']
+    assert set(small['extras_require'])=={'serve','openvino','service','torch'} and names(small['extras_require']['torch'])==['torch','transformers']
 
 def test_small_wheel(built): assert not {'fastai','torch','transformers','pandas','datasets'} & set(names(built('core')['install_requires']))
 

@@ -9,4 +9,7 @@ def __getattr__(name):
     if name=='Detector':
         from .serve.detector import Detector
         return Detector
+    if name in ('Client','AsyncClient'):
+        from .serve import client
+        return getattr(client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
