@@ -19,7 +19,7 @@ extras = {**core_extras, **{o:lines(f'{o}_requirements') for o in ('encoder','ev
 extras['dev'] = [r for o in extras.values() for r in o] + lines('dev_requirements')
 core_extras['torch'] = [o for o in training if name_of(o) in cfg['torch_needs'].split()]
 
-files = dict(packages=find_packages(include=['toxicai', 'toxicai.*']), package_data={'toxicai': ['*.csv']},
+files = dict(packages=find_packages(include=['toxicai', 'toxicai.*']), package_data={'toxicai': ['*.csv', 'page/*']},
              entry_points={'nbdev': ['toxicai=toxicai._modidx:d']})
 # pip cannot leave requirements out, so what serving needs is a wheel of its own. It has all the modules, which are small: two wheels that
 # shared a folder would delete each other's files when a module moves from one to the other. The wheel `toxicai` brings requirements alone.

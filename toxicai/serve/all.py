@@ -2,8 +2,8 @@
 from .folder import FolderError,DetectorFolder,read_folder
 from .backends import Backend,backends,add_backend,why_not
 from .detector import Detections,Detector
-from . import batching as _batching,limits as _limits,watch as _watch,service as _service
-from . import routes as _routes,running as _running,client as _client
+from . import explain as _explain,batching as _batching,limits as _limits,watch as _watch,service as _service
+from . import routes as _routes,running as _running,client as _client,page as _page
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings

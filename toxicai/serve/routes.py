@@ -223,7 +223,7 @@ async def explained(
     "The answer of `/v1/explain`"
     given = await json_body(request, ('text','label','languages','model',*setting_fields), ('text',))
     res = await service.explain(given['text'], given.get('label'), **choices_of(given))
-    words = [dict(start=s, end=e, weight=round(float(w), 6)) for s,e,w in res.words]
+    words = [dict(start=s, end=e, weight=None if w!=w else round(float(w), 6)) for s,e,w in res.words]
     spans = [list(map(int, o)) for o in res.spans]
     return json_answer(dict(label=res.label, score=round(float(res.score), 6), words=words, spans=spans))
 
