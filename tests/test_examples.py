@@ -79,8 +79,8 @@ class Channel:
     def __init__(self): self.said = []
     async def send(self, text): self.said.append(text)
 
-def moderated(bot, content, **kw):
-    message,mods = Message(content, **kw),Channel()
+def moderated(bot, content, by_bot=False):
+    message,mods = Message(content, by_bot),Channel()
     asyncio.run(bot.moderate(message, mods))
     return message,mods.said
 
@@ -89,7 +89,7 @@ def test_discord(load, monkeypatch):
     bot = load('discord_bot')
     message,said = moderated(bot, 'you idiot')
     assert len(said)==1 and 'insult 0.9' in said[0] and message.jump_url in said[0] and 'idiot' not in said[0] and not message.gone
-    assert [moderated(bot, *o)[1] for o in (['thank you'], ['  '])]==[[],[]] and moderated(bot, 'you idiot', bot=True)[1]==[]
+    assert [moderated(bot, *o)[1] for o in (['thank you'], ['  '])]==[[],[]] and moderated(bot, 'you idiot', by_bot=True)[1]==[]
     monkeypatch.setattr(bot, 'delete_from', .9)
     message,said = moderated(bot, 'you idiot')
     assert message.gone and said[0].startswith('Deleted')

@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from served import counting_service
 
 pytest.importorskip('fastapi', reason='the extra `service` is not installed')
-from toxicai.serve.page import (FileError,csv_head,csv_line,file_rows,file_text,flagged_names,page_facts,page_file,page_files,page_row,
-                                text_column,column_texts,threshold_sets,use_facts)
+from toxicai.serve.page import (FileError,answer_head,csv_line,sent_rows,file_text,flagged_names,page_facts,page_file,page_files,page_row,
+                                text_column,sent_texts,threshold_sets,use_facts)
 
 # What files may be
 
@@ -26,7 +26,7 @@ from toxicai.serve.page import (FileError,csv_head,csv_line,file_rows,file_text,
     (b'id;text\n1;a,b\n', 'a.csv', [{'id':'1','text':'a,b'}]), (b'\n\ntext\n\nhi\n\n', 'a.csv', [{'text':'hi'}]),
     (b'one\r\n\r\ntwo', 'a.txt', [{'text':'one'},{'text':'two'}]), (b'{"text":"a","n":1}\n{"text":"b"}\n', 'a.jsonl', [{'text':'a','n':1},{'text':'b'}]),
     (b'"a"\n', 'a.ndjson', [{'text':'a'}]), (b'text\nhi', 'noending', [{'text':'hi'}]), (b'text\nhi', '../../x.csv', [{'text':'hi'}])])
-def test_file_rows(data, name, want): assert file_rows(data, name)==want
+def test_file_rows(data, name, want): assert sent_rows(data, name)==want
 
 @pytest.mark.parametrize('data,name,said', [
     (b'', 'a.csv', 'no rows'), (b'text\n', 'a.csv', 'no rows'), (b'a,b\n1\n', 'a.csv', 'row 1 has 1 cells'), (b'a,a\n1,2\n', 'a.csv', 'a column twice'),
@@ -35,8 +35,8 @@ def test_file_rows(data, name, want): assert file_rows(data, name)==want
     (b'{"text":"a"}\n{"text":3}\n', 'a.jsonl', 'row 2 has 3'), (b'a,b\n1,2\n', 'a.csv', 'which column'), (b'text,Comment\n1,2\n', 'a.csv', 'which column')])
 def test_bad_files(data, name, said):
     with pytest.raises(FileError, match=re.escape(said)):
-        rows = file_rows(data, name)
-        column_texts(rows, text_column(rows))
+        rows = sent_rows(data, name)
+        sent_texts(rows, text_column(rows))
 
 def test_csv():
     "What pandas reads back is what was there"
@@ -44,7 +44,7 @@ def test_csv():
     cells = ['a,b','"c"\nd','',3,True,None,{'x':[1]}]
     back = pd.read_csv(io.StringIO(csv_line('abcdefg')+csv_line(cells)), keep_default_na=False).iloc[0]
     assert back.tolist()==['a,b','"c"\nd','',3,1,'','{"x": [1]}']
-    assert csv_head(['toxic','toxic_score_flag'], LabelSet(['toxic']))=='toxic,toxic_score_flag,toxic_score_score,toxic_score_score_flag\n'
+    assert answer_head(['toxic','toxic_score_flag'], LabelSet(['toxic']))=='toxic,toxic_score_flag,toxic_score_score,toxic_score_score_flag\n'
 
 # What the page is told
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['no_weight', 'class_odds', 'likeliest_label', 'word_groups', 'split_strongest', 'timed_occlusion', 'piece_weights',
-           'least_weight', 'joined_spans', 'Explained', 'check_bounds', 'checked_text', 'words_read', 'with_unread',
-           'Weigher', 'explain_text']
+           'least_weight', 'joined_spans', 'Explained', 'check_explain_bounds', 'checked_text', 'words_read',
+           'with_unread', 'Weigher', 'explain_text']
 
 # %% ../../nbs/31_serve.explain.ipynb #09e8b4ca
 from dataclasses import asdict,dataclass
@@ -147,10 +147,10 @@ def to_dict(self:Explained) -> dict: # With `spans`; a weight that is not known 
     spans = [dict(start=a, end=b) for a,b in self.spans]
     return {**asdict(self), 'words':words, 'spans':spans}
 
-# %% ../../nbs/31_serve.explain.ipynb #4cacd4d5
+# %% ../../nbs/31_serve.explain.ipynb #0e4c1739
 _together = 8192 # tokens that are asked for at once
 
-def check_bounds(
+def check_explain_bounds(
     max_words:int, # What the user passed
     max_seconds:float, # What the user passed
 ):
@@ -216,7 +216,7 @@ class Weigher:
         f = lambda texts: self.detector.odds_of(texts, self.i)
         return timed_occlusion(f, self.text, [self.span(o) for o in pieces], self.at_once, late)
 
-# %% ../../nbs/31_serve.explain.ipynb #0a875953
+# %% ../../nbs/31_serve.explain.ipynb #d4ecac02
 def explain_text(
     detector:Detector, # An open detector
     text, # One text; for a detector of pairs a tuple of two
@@ -225,7 +225,7 @@ def explain_text(
     max_seconds:float=2., # After which no further batch is asked for
 ) -> Explained: # Weights of words, and the spans that decided
     "Which words of `text` spoke for `label`: each is left out and the text judged again"
-    check_bounds(max_words, max_seconds)
+    check_explain_bounds(max_words, max_seconds)
     end,whole = monotonic()+max_seconds,detector([checked_text(detector, text)], 'all')
     labels,scores = detector.labels,whole.scores[0]
     i = likeliest_label(labels, scores) if label is None else labels.index(label)
