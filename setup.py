@@ -31,7 +31,7 @@ data = {k:o for k,o in data.items() if o}
 weights = [f"{data['weights']['name']}=={data['weights']['version']}"] if 'weights' in data else []
 
 packages = find_packages(include=['toxicai', 'toxicai.*'])
-package_data = {'toxicai': ['*.csv', 'detectors/*/*', 'detectors/*/*/*']}
+package_data = {'toxicai': ['*.csv', 'page/*', 'detectors/*/*', 'detectors/*/*/*']}
 files = dict(packages=packages, package_data=package_data, entry_points={'nbdev': ['toxicai=toxicai._modidx:d']})
 everything = {**files, 'packages': packages+[p for o in data.values() for p in o['packages']],
               'package_data': {k:v for o in ({'package_data': package_data}, *data.values()) for k,v in o['package_data'].items()}}

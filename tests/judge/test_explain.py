@@ -11,7 +11,7 @@ from hypothesis import given,settings,strategies as st
 from benchmarks import explain as bench
 from toxicai.all import *
 from toxicai.text.core import located,word_spans
-from toxicai.judge.explain import ExplainMethod,explain_text,log_odds,text_logits,token_contributions,way_points,word_scores
+from toxicai.judge.explain import ExplainMethod,explain_network,log_odds,text_logits,token_contributions,way_points,word_scores
 from toxicai.judge.explain import blank_token,named_inputs
 from toxicai.test_utils import archs,comments,tiny_checkpoint
 
@@ -286,10 +286,10 @@ def test_own_network():
 def test_without_a_learner(learn):
     "A network, an encoder and any function of logits: what the learner's verb gives"
     enc,target = text_tfm(learn.dls).encoder,partial(log_odds, i=1, kind='multi')
-    a,b = explain_text(learn.model, enc, text, target, 'insult'),learn.explain(text, 'insult')
+    a,b = explain_network(learn.model, enc, text, target, 'insult'),learn.explain(text, 'insult')
     np.testing.assert_allclose(a.words.score, b.words.score, atol=1e-6)
     assert (a.label,a.method,a.words.word.tolist())==('insult','integrated',b.words.word.tolist()) and abs(a.odds-b.odds)<1e-6
-    half = explain_text(learn.model, enc, text, lambda logits: target(logits)/2, 'insult')
+    half = explain_network(learn.model, enc, text, lambda logits: target(logits)/2, 'insult')
     np.testing.assert_allclose(half.words.score, b.words.score/2, atol=1e-6)
 
 def test_method_from_outside(learn, monkeypatch):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['cuts', 'TokenIds', 'flat_ids', 'text_shares', 'kept_tokens', 'encode_fast', 'token_parts', 'apply_rules', 'cut_ids',
-           'pack_ids', 'FileEncoder', 'text_windows']
+           'pack_ids', 'FileEncoder', 'text_origins', 'token_places', 'word_scores', 'read_words', 'text_windows']
 
 # %% ../../nbs/18_text.encoding.ipynb #d2091b39
 import numpy as np
@@ -189,6 +189,79 @@ def encode(self:FileEncoder,
 ) -> TokenIds: # n texts
     "Token ids of `texts`, cut to the limit"
     return pack_ids([cut_ids(self, *o) for o in self.rows(apply_rules(self.rules, texts))], self.fields)
+
+# %% ../../nbs/18_text.encoding.ipynb #d3229358
+def text_origins(
+    rules:Rules, # Normalisation
+    text:str, # One text
+) -> tuple: # (normalised text, offset in `text` of each of its characters and of the end)
+    "What the tokenizer sees of `text` after `rules`, and where its characters came from"
+    norm,starts = rules.mapped(text)
+    mended = mend_surrogates(norm)
+    return mended,moved_starts(starts, align_edits(norm, mended))
+
+def token_places(
+    tok:Tokenizer, # A Rust tokenizer
+    enc, # With `rules`, `max_length` and `cut`
+    text, # A text or a pair
+) -> tuple: # Text (-1: special), start and end of each token, shape (n_tokens, 3); places of those that stay
+    "Characters of the normalised text that each token came from, and which tokens the cut leaves"
+    found = encode_fast(tok, apply_rules(enc.rules, [text]), offsets=True)[0][2]
+    if not len(found.ids): return np.array([[-1,0,0]]),np.array([0])
+    spans = np.column_stack([token_parts(found), np.array(found.offsets)])
+    if len(spans)<=enc.max_length: return spans,np.arange(len(spans))
+    return spans,kept_tokens(spans[:,0], enc.max_length, enc.cut)
+
+# %% ../../nbs/18_text.encoding.ipynb #1bab1ebd
+@patch
+def origins(self:FileEncoder,
+    text:str, # One text
+) -> tuple: # (normalised text, offset in `text` of each of its characters and of the end)
+    "What the tokenizer sees of `text`, and where its characters came from"
+    return text_origins(self.rules, text)
+
+@patch
+def token_spans(self:FileEncoder,
+    text, # A text or a pair
+) -> tuple: # Text (-1: special), start and end of each token, shape (n_tokens, 3); places of those that stay
+    "Characters of the normalised text that each token came from, and which tokens the cut leaves"
+    return token_places(self.tok, self, text)
+
+# %% ../../nbs/18_text.encoding.ipynb #d1623c9d
+def _chars_of(spans, owners):
+    "Place of a token and number of a word, for each character that both share"
+    base,own = np.cumsum([0]+[len(o) for o in owners]),np.concatenate([*owners, [-1]])
+    part,a,b = spans.T
+    start,n = a+base[np.maximum(part, 0)],np.where(part>=0, b-a, 0)
+    tok = np.repeat(np.arange(len(spans)), n)
+    within = np.arange(n.sum())-np.repeat(n.cumsum()-n, n)
+    word = own[within+np.repeat(start, n)]
+    return tok[word>=0],word[word>=0]
+
+def word_scores(
+    contribs, # Contribution of each token that was read; shape (seq_len,)
+    spans, # Text, start and end of every token, as `token_spans` of an encoder gives them; shape (n_tokens, 3)
+    kept, # Places of the tokens that were read; shape (seq_len,)
+    owners, # Word of each normalised character, as `located` gives them
+    n_words:int, # Words of the text
+) -> np.ndarray: # Contribution of each word, NaN for what was cut off; shape (n_words,)
+    "Contributions of tokens added up to words"
+    tok,word = _chars_of(spans, owners)
+    full = np.zeros(len(spans))
+    full[kept] = np.asarray(contribs, dtype=float)
+    share,read = 1/np.bincount(tok, minlength=len(spans))[tok],np.isin(tok, kept)
+    res = np.bincount(word, full[tok]*share, minlength=n_words).astype(float)
+    res[np.setdiff1d(word, word[read])] = np.nan
+    return res
+
+def read_words(
+    enc, # Knows rules, tokens and limit: `origins` and `token_spans`
+    text, # A text or a pair
+) -> tuple: # Start and end of each word in `as_text(text)`; whether it was read, shape (n_words,)
+    "The words of `text`, and which of them the limit leaves"
+    words,owners = located(enc, text)
+    spans,kept = enc.token_spans(text)
+    return words,~np.isnan(word_scores(np.zeros(len(kept)), spans, kept, owners, len(words)))
 
 # %% ../../nbs/18_text.encoding.ipynb #63dac089
 def text_windows(

@@ -271,4 +271,4 @@ def explain(self:TransformerLearner,
     if label is None: i = int(probs.argmax())
     else: i = names.index(label) if self.labels is None else self.labels.index(label)
     target = partial(log_odds, i=i, kind=getattr(self.labels, 'kind', 'regression'))
-    return explain_text(self.model, enc, text, target, names[i], float(probs[i]), method, mask, logits)
+    return explain_network(self.model, enc, text, target, names[i], float(probs[i]), method, mask, logits)
