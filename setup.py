@@ -20,7 +20,7 @@ extras['dev'] = [r for o in extras.values() for r in o] + lines('dev_requirement
 core_extras['torch'] = [o for o in training if name_of(o) in cfg['torch_needs'].split()]
 
 files = dict(packages=find_packages(include=['toxicai', 'toxicai.*']), package_data={'toxicai': ['*.csv']},
-             entry_points={'nbdev': ['toxicai=toxicai._modidx:d']})
+             entry_points={'nbdev': ['toxicai=toxicai._modidx:d'], 'console_scripts': ['toxicai=toxicai.cli:main']})
 # pip cannot leave requirements out, so what serving needs is a wheel of its own. It has all the modules, which are small: two wheels that
 # shared a folder would delete each other's files when a module moves from one to the other. The wheel `toxicai` brings requirements alone.
 dists = dict(
