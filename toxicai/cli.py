@@ -165,7 +165,7 @@ class Value(click.ParamType):
         try: return self.read(value)
         except ValueError: self.fail(f"{value!r} is no {self.name.lower()}", param, ctx)
 
-# %% ../nbs/94_cli.ipynb #7b4ab741
+# %% ../nbs/94_cli.ipynb #ba727be2
 short_names = dict(text_col='text', label_cols='labels', text_cols='text')
 option_words = dict(
     text_col='Column of the text, or two for pairs; found by its name', split_seed='The same seed gives the same split',
@@ -191,7 +191,7 @@ option_words = dict(
     train_bn='Train the norms of frozen groups; sends gradients through the whole body',
     gradient_checkpointing='Compute activations twice to save memory', clean='Classes that never count against a text; told by their names',
     clip='Largest norm of the gradient; null for no limit', attn_dropout='Dropout of the attention; auto: none on a CPU',
-    loss='Name, such as MaskedFocalLoss; that of the labels by default', label_smoothing='Of the loss, in [0,1)',
+    loss='ce, bce, focal, asymmetric or ordinal; that of the labels by default', label_smoothing='Of the loss, in [0,1)',
     class_weight='balanced, or a factor for each class', pos_weight='balanced, or a factor for each class',
     neg_clip='Clip of the asymmetric loss', epochs='Epochs with the whole network; 1 by default',
     freeze_epochs='Epochs with the head alone, before; 1 by default', lr='Learning rate of the head; by default what suits the network',
@@ -290,11 +290,12 @@ def own_parameters(
         res.append((at, arg.doc))
     return res
 
-# %% ../nbs/94_cli.ipynb #1320da3e
+# %% ../nbs/94_cli.ipynb #2f82aaae
 class Answer(dict):
     "A result: as a dict what JSON has, and in `words` what people read"
     def __init__(self,
         words:str, # For people
+        /,
         **facts, # For JSON
     ):
         super().__init__(facts)
@@ -489,7 +490,7 @@ version_option = click.Option(['--version'], is_flag=True, is_eager=True, expose
 cli = VerbGroup('toxicai', params=[version_option], epilog=exit_code_words(),
                 help='Find toxic comments: train, judge, measure and serve classifiers of text.')
 
-# %% ../nbs/94_cli.ipynb #8013bb2a
+# %% ../nbs/94_cli.ipynb #0dfbd307
 def say_trouble(
     e:click.ClickException, # What went wrong
     as_json:bool, # As JSON?
@@ -505,13 +506,14 @@ def drop_output():
 
 def say_warning(
     message, # A warning
-    *args, # Its class and place
+    category, # Its class
+    *args, # Its place
     **kwargs, # The same
 ):
-    "Print a warning as one line to stderr"
-    click.echo(f'Warning: {message}', err=True)
+    "Print a warning as one line to stderr, unless a library speaks of its own future"
+    if not issubclass(category, (FutureWarning,DeprecationWarning)): click.echo(f'Warning: {message}', err=True)
 
-# %% ../nbs/94_cli.ipynb #edfdf07a
+# %% ../nbs/94_cli.ipynb #6351c773
 def outcome(
     args:list, # Of the command line
 ) -> int: # A key of `exit_codes`
@@ -519,7 +521,7 @@ def outcome(
     color = False if os.environ.get('NO_COLOR') else None
     try: res = cli.main(args, prog_name='toxicai', standalone_mode=False, color=color)
     except SystemExit as e: # click's answer to a closed pipe; completion ends like this too
-        if isinstance(e.__context__, BrokenPipeError): raise e.__context__
+        if e.code and '_TOXICAI_COMPLETE' not in os.environ: raise BrokenPipeError from e
         return e.code or 0
     sys.stdout.flush()
     return res or 0
@@ -603,7 +605,7 @@ def open_detector(
 
 detector_options = Source('Detector', 'toxicai.serve.detector:Detector', ('folder',))
 
-# %% ../nbs/94_cli.ipynb #6999a492
+# %% ../nbs/94_cli.ipynb #6ae456ed
 colours = dict(block='red', flag='red', review='yellow')
 
 def judged_row(
@@ -611,7 +613,7 @@ def judged_row(
     o, # `Detections` of it alone
 ) -> Answer: # `text`, `decision`, `flags`, `scores`, and `reasons` where there are some
     "What a detector says of `text`"
-    if not text.strip(): return Answer(f'{"empty":<7}', text=text, decision=None, flags=[], scores=None, reason='empty')
+    if not text.strip(): return Answer('empty', text=text, decision=None, flags=[], scores=None, reason='empty')
     scores = {k:round(float(v), 6) for k,v in zip(o.labels, o.scores[0])}
     flags = [k for k,yes in zip(o.labels, o.flags[0]) if yes]
     bad = [k for k in flags if k not in (o.labels.clean or ())]
@@ -810,7 +812,7 @@ def with_objects(
     "Settings as Python takes them"
     return {**settings, **{k:python_object(settings[k]) for k in ('opt_func','splitter') if k in settings}}
 
-# %% ../nbs/94_cli.ipynb #a6545a2f
+# %% ../nbs/94_cli.ipynb #41fa043b
 def is_plain(
     o, # A value
 ) -> bool:
@@ -825,7 +827,7 @@ def training_defaults() -> dict: # Name -> value
     from toxicai.data.load import load_comments
     from toxicai.train.learner import TransformerLearner,toxicity_learner
     fit = dict(base_lr='lr', pct_start='warmup')
-    fs = (load_comments, ToxicityDataLoaders.from_df, toxicity_learner, TransformerLearner.fine_tune)
+    fs = (TransformerLearner.fine_tune, toxicity_learner, ToxicityDataLoaders.from_df, load_comments) # the last counts
     found = {fit.get(p.name, p.name):p.default for f in fs for p in signature(f).parameters.values()}
     return {**found, 'epochs':1, 'split_seed':found['seed'], 'seed':42}
 
@@ -854,7 +856,7 @@ def check_target(
         parent = next(o for o in [Path(folder).absolute(), *Path(folder).absolute().parents] if o.exists())
         if not os.access(parent, os.W_OK): raise PermissionError(f"{str(parent)!r} cannot be written to")
 
-# %% ../nbs/94_cli.ipynb #ebe8825a
+# %% ../nbs/94_cli.ipynb #6f24036b
 @contextmanager
 def told(
     learn, # A learner
@@ -872,9 +874,10 @@ def trained_learner(
     settings:dict, # By the names of `sweepable`, of loaders and of learner
 ): # A learner
     "Make loaders and a learner as `settings` say, and train"
-    from toxicai.runs.configs import config_callbacks,config_learner,config_loaders,reaching
+    from toxicai.runs.configs import check_values,config_callbacks,config_learner,config_loaders,reaching
     from toxicai.train.provenance import seed_everything
     settings = {'seed':42, **settings}
+    check_values(settings)
     seed_everything(settings['seed'])
     with exits_with(3, OSError=4, ImportError=4):
         learn = config_learner(settings, config_loaders({k:v for k,v in settings.items() if k!='splitter'}, comments))
@@ -882,12 +885,12 @@ def trained_learner(
         learn.fine_tune(**{'epochs':1, **reaching('fit', settings)}, cbs=config_callbacks(settings))
     return learn
 
-# %% ../nbs/94_cli.ipynb #6e827f80
+# %% ../nbs/94_cli.ipynb #1f9c3530
 @verb('train', 'Train', train_options)
 def train_command(
     data:str=None, # Labelled comments: a file, a folder, a pattern, or the name of a corpus
     /, *,
-    out:str='model', # Folder for the detector, its model card and its settings
+    out:str=None, # Folder for the detector, its model card and its settings; model by default
     config:str=None, # YAML file of settings; options go before it
     onnx:bool=None, # Write networks that serve without torch; by default where the extra `onnx` is installed
     pickle:str=None, # Write the learner too, a file for fastai and `evaluate`
@@ -898,20 +901,22 @@ def train_command(
     own = dict(data=data, out=out, onnx=onnx, pickle=pickle, report=report)
     known = [o for args in train_arguments().values() for o in args]
     from_file = read_settings(config, [*own, *known])
-    own.update({k:from_file.pop(k) for k in list(from_file) if k in own and (own[k] is None or k=='out' and out=='model')})
+    own = {k:from_file.pop(k, None) if v is None else v for k,v in own.items()}
+    own['out'] = own['out'] or 'model'
     if own['data'] is None: raise click.UsageError("there is nothing to learn from: name a file of labelled comments")
     check_target(own['out'])
-    return train_and_save(own, {**from_file, **settings})
+    return train_and_save(own, {**{k:v for k,v in from_file.items() if k not in own}, **settings})
 
-# %% ../nbs/94_cli.ipynb #fa1e7f3d
+# %% ../nbs/94_cli.ipynb #b5ad76a8
 def train_and_save(
     own:dict, # `data`, `out`, `onnx`, `pickle`, `report`
     settings:dict, # Of the training
 ) -> Answer: # `folder`, `classes`, `texts`, `metrics`, `settings`
     "Train as `settings` say, and write what was asked for"
-    stored = {**{k:own[k] for k in ('data','out')}, **effective_settings(settings)}
-    comments,settings = read_comments(own['data'], settings),with_objects(settings)
-    with quiet_training(): learn = trained_learner(comments, settings)
+    data = own['data']
+    stored = dict(data=str(Path(data).absolute()) if Path(data).exists() else data, **effective_settings(settings))
+    comments,settings = read_comments(data, settings),with_objects(settings)
+    with exits_with(2),quiet_training(): learn = trained_learner(comments, settings)
     with exits_with(3):
         folder = learn.save_detector(own['out'], onnx=has_onnx() if own['onnx'] is None else own['onnx'])
         write_settings(folder/'settings.yaml', {**stored, 'lr':float(learn.lr)})
@@ -930,10 +935,8 @@ def write_settings(
     write_atomically(path, lambda f: f.write(text.encode()))
 
 def quiet_training(): # A context
-    "No warnings of other libraries about their future while a training runs, and no bars of loading"
-    import warnings
+    "Transformers says nothing of the loading of weights"
     from toxicai.quiet import quiet_transformers
-    warnings.filterwarnings('ignore', category=FutureWarning)
     return quiet_transformers()
 
 # %% ../nbs/94_cli.ipynb #4dec0ed8
