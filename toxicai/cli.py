@@ -4,22 +4,24 @@
 
 # %% auto #0
 __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_alone', 'value_kinds', 'short_names',
-           'option_words', 'verbs', 'groups', 'version_option', 'cli', 'detector_options', 'colours', 'rows_source',
-           'left_out', 'train_titles', 'judge_source', 'match_place', 'Trouble', 'error_words', 'exits_with',
-           'Argument', 'parsed_argument', 'documented', 'taken_kind', 'sweep_arguments', 'several', 'loose_value',
-           'Value', 'flag_of', 'help_words', 'kind_of', 'option_for', 'Source', 'source_options', 'VerbPlace', 'verb',
-           'own_parameters', 'Answer', 'plain_types', 'numbered', 'shown_words', 'show', 'given_values', 'run_verb',
-           'Command', 'first_line', 'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble', 'drop_output',
-           'say_warning', 'outcome', 'run_cli', 'main', 'decoded_lines', 'first_of', 'comment_lines', 'open_detector',
-           'judged_row', 'row_words', 'failing', 'fails', 'judged_rows', 'predict_command', 'score_command',
-           'progress_bar', 'explain_command', 'explanation_answer', 'own_settings', 'read_comments', 'train_arguments',
-           'train_options', 'read_settings', 'python_object', 'with_objects', 'is_plain', 'training_defaults',
-           'effective_settings', 'has_onnx', 'check_target', 'told', 'trained_learner', 'train_command',
-           'train_and_save', 'write_settings', 'quiet_training', 'training_answer', 'sweep_command', 'export_command',
-           'stand_in_rows', 'classifier_classes', 'convert_command', 'demo_command', 'judged_learner', 'judged_by',
-           'evaluate_command', 'tune_command', 'texts_of', 'compare_command', 'saved_report', 'match_command',
-           'catalog_command', 'describe_command', 'duplicates_command', 'copies_table', 'leakage_command',
-           'folder_facts', 'folder_words', 'info_command', 'serve_command', 'completion_command']
+           'option_words', 'verbs', 'groups', 'version_option', 'cli', 'detector_options', 'colours', 'text_options',
+           'rows_source', 'left_out', 'train_titles', 'judge_source', 'tune_place', 'match_place', 'Trouble',
+           'error_words', 'exits_with', 'Argument', 'parsed_argument', 'documented', 'taken_kind', 'sweep_arguments',
+           'several', 'loose_value', 'Value', 'flag_of', 'help_words', 'kind_of', 'option_for', 'Source',
+           'source_options', 'VerbPlace', 'verb', 'own_parameters', 'Answer', 'plain_types', 'numbered', 'shown_words',
+           'show', 'given_values', 'run_verb', 'stdout_of_command', 'Command', 'first_line', 'VerbGroup',
+           'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome', 'run_cli',
+           'decoded_lines', 'first_of', 'comment_lines', 'opened_detector', 'judged_row', 'row_words', 'failing',
+           'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'bar_of_rows',
+           'scored_answer', 'progress_bar', 'explain_command', 'explanation_answer', 'own_settings', 'read_comments',
+           'train_arguments', 'train_options', 'read_settings', 'python_object', 'with_objects', 'is_plain',
+           'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'told', 'trained_learner',
+           'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer', 'sweep_command',
+           'export_command', 'stand_in_rows', 'classifier_classes', 'convert_command', 'demo_command', 'judged_learner',
+           'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'texts_of', 'compare_command',
+           'saved_report', 'match_command', 'catalog_command', 'describe_command', 'duplicates_command', 'copies_table',
+           'leakage_command', 'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command',
+           'completion_command']
 
 # %% ../nbs/94_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys
@@ -74,7 +76,7 @@ def exits_with(
         known = {**others, **code_of_error}
         raise Trouble(error_words(e), next((known[o.__name__] for o in type(e).__mro__ if o.__name__ in known), code)) from e
 
-# %% ../nbs/94_cli.ipynb #3780ba2b
+# %% ../nbs/94_cli.ipynb #4bddebca
 class Argument(NamedTuple):
     "An argument of a function, as its help has it"
     name:str # As in the signature
@@ -86,12 +88,12 @@ _argument = re.compile(r' {4}(?P<name>\*{0,2}\w+)(?: \((?P<facts>(?:[^()]|\([^()
 
 def parsed_argument(
     line:str, # Of a help text, unfolded
-) -> Argument: # None for another line
+) -> Argument: # None for another line, and for `*args` and `**kwargs`
     "What `line` says of an argument"
     m = _argument.match(line)
-    if m is None: return None
+    if m is None or m['name'].startswith('*'): return None
     kind,_,default = (m['facts'] or '').partition('default ')
-    return Argument(m['name'].lstrip('*'), kind.strip(' ,'), default, m['doc'] or '')
+    return Argument(m['name'], kind.strip(' ,'), default, m['doc'] or '')
 
 # %% ../nbs/94_cli.ipynb #bc0101f9
 def documented(
@@ -124,8 +126,8 @@ def sweep_arguments() -> dict: # Place that settings reach -> {name: `Argument`}
         res.setdefault(place, {})[o.arg] = Argument(o.arg, kind, '', doc)
     return res
 
-# %% ../nbs/94_cli.ipynb #abb1a149
-name_lists = ('text_col','label_cols','classes','keep','names','clean','metrics','by','label')
+# %% ../nbs/94_cli.ipynb #e2a667d8
+name_lists = ('text_col','label_cols','classes','keep','names','clean','metrics','by','label','text','flagged','families','cors')
 texts_alone = ('checkpoint','device','path','cache_dir','opt_func','splitter','encoder')
 
 def several(
@@ -165,7 +167,7 @@ class Value(click.ParamType):
         try: return self.read(value)
         except ValueError: self.fail(f"{value!r} is no {self.name.lower()}", param, ctx)
 
-# %% ../nbs/94_cli.ipynb #ba727be2
+# %% ../nbs/94_cli.ipynb #41539739
 short_names = dict(text_col='text', label_cols='labels', text_cols='text')
 option_words = dict(
     text_col='Column of the text, or two for pairs; found by its name', split_seed='The same seed gives the same split',
@@ -209,7 +211,7 @@ def flag_of(
     name:str, # Of an argument
 ) -> str: # Without dashes
     "What an argument is called on the command line"
-    return short_names.get(name, name).replace('_', '-')
+    return short_names.get(name, name).strip('_').replace('_', '-')
 
 def help_words(
     arg:Argument, # What the option sets
@@ -342,7 +344,7 @@ def show(
     elif as_json: click.echo(json.dumps(plain_types(res), ensure_ascii=False, indent=1))
     elif res is not None: click.echo(shown_words(res))
 
-# %% ../nbs/94_cli.ipynb #7d74cb4a
+# %% ../nbs/94_cli.ipynb #ebe1f37c
 def given_values(
     ctx:click.Context, # Of a command
     f, # Its function
@@ -363,8 +365,15 @@ def run_verb(
     "Call `f` with what the user passed, and show what it gives"
     ctx = click.get_current_context()
     args,known = given_values(ctx, f)
+    ctx.meta['toxicai.stdout'] = sys.stdout
     with redirect_stdout(sys.stderr): res = f(*args, **known)
     show(res, ctx.params.get('as_json', False))
+
+# %% ../nbs/94_cli.ipynb #7b2e2b5d
+def stdout_of_command(): # A text stream
+    "Where the running command prints its result; `sys.stdout` is stderr meanwhile"
+    ctx = click.get_current_context(silent=True)
+    return sys.stdout if ctx is None else ctx.meta.get('toxicai.stdout', sys.stdout)
 
 # %% ../nbs/94_cli.ipynb #4b208d23
 class Command(click.Command):
@@ -513,7 +522,7 @@ def say_warning(
     "Print a warning as one line to stderr, unless a library speaks of its own future"
     if not issubclass(category, (FutureWarning,DeprecationWarning)): click.echo(f'Warning: {message}', err=True)
 
-# %% ../nbs/94_cli.ipynb #6351c773
+# %% ../nbs/94_cli.ipynb #6a2db71a
 def outcome(
     args:list, # Of the command line
 ) -> int: # A key of `exit_codes`
@@ -546,6 +555,7 @@ def run_cli(
         traceback.print_exc()
         return 70
 
+# %% ../nbs/94_cli.ipynb #c8eabb34
 def main():
     "The program `toxicai`"
     import warnings
@@ -593,8 +603,8 @@ def comment_lines(
         raise click.UsageError("there is nothing to read: pass comments, --file, or one in each line of stdin")
     return first_of(decoded_lines(stdin, encoding, 'stdin'), 'stdin')
 
-# %% ../nbs/94_cli.ipynb #335665b5
-def open_detector(
+# %% ../nbs/94_cli.ipynb #c61c3b14
+def opened_detector(
     detector, # Name or folder
     **settings, # For `Detector`
 ): # A `Detector`
@@ -605,8 +615,8 @@ def open_detector(
 
 detector_options = Source('Detector', 'toxicai.serve.detector:Detector', ('folder',))
 
-# %% ../nbs/94_cli.ipynb #6ae456ed
-colours = dict(block='red', flag='red', review='yellow')
+# %% ../nbs/94_cli.ipynb #5c309dc1
+colours = dict(block='red', review='yellow', allow='green')
 
 def judged_row(
     text:str, # A comment
@@ -618,7 +628,7 @@ def judged_row(
     flags = [k for k,yes in zip(o.labels, o.flags[0]) if yes]
     bad = [k for k in flags if k not in (o.labels.clean or ())]
     decisions = getattr(o, 'decisions', None)
-    decision = decisions[0] if decisions else ('flag' if bad else 'ok')
+    decision = decisions[0] if decisions else 'block' if bad else 'allow'
     more = {k:v for k,v in dict(reasons=getattr(o, 'reasons', None)).items() if v}
     facts = dict(text=text, decision=decision, flags=flags, scores=scores, **{k:v[0] for k,v in more.items()})
     return Answer(row_words(facts), **facts, **({'detector':o.detector} if getattr(o, 'detector', None) else {}))
@@ -629,17 +639,17 @@ def row_words(
     "A row for people: the decision, what was flagged or came nearest, and the beginning of the text"
     scores = row['scores']
     shown = row['flags'] or [max(scores, key=scores.get)]
-    verdict = click.style(f"{row['decision']:<7}", fg=colours.get(row['decision'], 'green'))
+    verdict = click.style(f"{row['decision']:<7}", fg=colours[row['decision']])
     words = ', '.join(f'{k} {scores[k]:.2f}' for k in shown)
     return f"{verdict} {words}  {printable(row['text'], 200)}"
 
-# %% ../nbs/94_cli.ipynb #d22d0224
+# %% ../nbs/94_cli.ipynb #f14e4fe5
 def failing(
     names:str, # Separated by commas; None for none
     labels, # `LabelSet` of the detector
 ) -> set:
     "What makes the exit code 1, checked"
-    known = [*labels, 'any','flag','review','block']
+    known = [*labels, 'any','review','block']
     found = [] if names is None else [o.strip() for o in names.split(',')]
     for o in found:
         if o not in known:
@@ -651,10 +661,9 @@ def fails(
     names:set, # As `failing` gives them
 ) -> bool:
     "Does `row` have what makes the exit code 1?"
-    caught = row['decision'] not in (None,'ok','allow')
-    return bool(names & {*row['flags'], row['decision'], *(['any'] if caught else [])})
+    return bool(names & {*row['flags'], row['decision'], 'any' if row['decision'] in ('review','block') else None})
 
-# %% ../nbs/94_cli.ipynb #1be7860d
+# %% ../nbs/94_cli.ipynb #58cac93c
 def judged_rows(
     detector, # A `Detector`
     texts, # An iterable of comments
@@ -684,29 +693,63 @@ def predict_command(
     "Say which comments are toxic, and how sure that is"
     lines = comment_lines(texts, file, encoding)
     if batch<1: raise click.BadParameter(f"{batch} is less than 1", param_hint='--batch')
-    found = open_detector(detector, **settings)
+    found = opened_detector(detector, **settings)
     return judged_rows(found, lines, batch, failing(fail_on, found.labels))
 
-# %% ../nbs/94_cli.ipynb #c8b0590b
-@verb('score', 'Judge comments', Source('Scoring', 'toxicai.serve.bulk:score_files', ('src','dst','detector','progress')),
-      detector_options)
+# %% ../nbs/94_cli.ipynb #76445b0d
+text_options = 'toxicai.streams:TextOptions'
+
+@verb('score', 'Judge comments',
+      Source('Scoring', 'toxicai.serve.bulk:score_files', ('src','dst','detector','progress','how')), detector_options,
+      Source('Text files', text_options))
 def score_command(
-    source, # Files with a comment in each row: CSV, TSV, JSON lines, Parquet, a folder or a pattern; - is stdin
-    target, # Where to write; - is stdout, as JSON lines
+    source, # Comments in rows: CSV, TSV, JSON lines, Parquet, a folder or a pattern; - is stdin
+    target, # Where to write, a folder for several files; - is stdout
     *,
     detector:str='english', # A detector folder, or the name of an installed one
     **settings
 ):
-    "Judge the comments in a table of any size, row by row"
+    "Judge the comments in tables of any size, row by row"
+    how = own_settings(text_options, settings)
     with exits_with(3):
+        from toxicai.streams import TextOptions
         from toxicai.serve.bulk import score_files
-        return score_files(source, target, detector=detector, progress=progress_bar(), **settings)
+        dst = stdout_of_command().buffer if target=='-' else target
+        done = score_files(source, dst, opened_for_bulk(detector, settings), how=TextOptions(**how), progress=bar_of_rows(), **settings)
+    return scored_answer(done, target)
+
+# %% ../nbs/94_cli.ipynb #91f6e99a
+def opened_for_bulk(
+    detector, # Name or folder
+    settings:dict, # For `score_files`, those of `Detector` among them
+): # `detector`
+    "The same, once its folder has been read: what is wrong with it has a code of its own"
+    with exits_with(4):
+        from toxicai.serve.folder import read_folder
+        from toxicai.serve.packaged import detector_path
+        read_folder(detector_path(detector))
+    return detector
+
+def bar_of_rows(): # A function of `BulkProgress`; None where nobody looks
+    "A line on the terminal that says how far a job is"
+    if not progress_bar(): return None
+    return lambda o: click.echo(f'\r{o!s:<70}', nl=False, err=True)
+
+def scored_answer(
+    done, # `BulkDone`
+    target:str, # Where it was written; `-` for stdout
+): # `Answer`; None where stdout has the rows
+    "What a job did, for people and as JSON"
+    if progress_bar(): click.echo(err=True)
+    if target=='-': return click.echo(str(done), err=True)
+    return Answer(str(done), rows=done.rows, earlier=done.earlier, problems=dict(done.problems),
+                  files=list(map(str, done.files)), seconds=round(done.seconds, 3))
 
 def progress_bar() -> bool:
     "Is there somebody to look at a bar? Not where stderr goes to a file or a pipe"
     return sys.stderr.isatty()
 
-# %% ../nbs/94_cli.ipynb #c2d59c4b
+# %% ../nbs/94_cli.ipynb #ca680722
 @verb('explain', 'Judge comments', Source('Explanation', 'toxicai.serve.explain:explain_text', ('detector','text')),
       detector_options)
 def explain_command(
@@ -716,20 +759,20 @@ def explain_command(
     **settings
 ):
     "Say which words of a comment decided"
-    own = {k:settings.pop(k) for k in list(settings) if k in documented('toxicai.serve.explain:explain_text')}
+    own = own_settings('toxicai.serve.explain:explain_text', settings)
     with exits_with(4):
         from toxicai.serve.explain import explain_text
-        return explanation_answer(explain_text(open_detector(detector, **settings), text, **own))
+        return explanation_answer(explain_text(opened_detector(detector, **settings), text, **own))
 
 def explanation_answer(
-    o, # `Explanation` of a text
+    o, # `Explained`
 ) -> Answer:
-    "An explanation: the score, and words by weight"
-    words = [dict(word=o.text[a:b], start=a, end=b, weight=round(float(w), 6)) for a,b,w in o.words]
-    by_weight = sorted(words, key=lambda w: -w['weight'])
-    lines = [f"{w['weight']:+.3f}  {printable(w['word'], 60)}" for w in by_weight]
-    return Answer('\n'.join([f'{o.label} {o.score:.2f}', *lines]), text=o.text, label=o.label,
-                  score=round(float(o.score), 6), words=words, spans=o.spans)
+    "An explanation: the score, and words by weight; of those that were not read nothing is known"
+    known = sorted((w for w in o.words if w[2]==w[2]), key=lambda w: -w[2])
+    lines = [f"{w:+8.3f}  {printable(o.text[a:b], 60)}" for a,b,w in known]
+    left = len(o.words)-len(known)
+    more = [f'{left} parts of the text were not read or not asked for'] if left else []
+    return Answer('\n'.join([f'{o.label} {o.score:.2f}', *lines, *more]), **o.to_dict())
 
 # %% ../nbs/94_cli.ipynb #e5817aeb
 rows_source = Source('Rows and columns', 'toxicai.data.load:load_comments', ('source',))
@@ -1039,17 +1082,17 @@ def convert_command(
         learn.dls = dls.new_empty()
         return str(learn.save_detector(folder, **settings))
 
-# %% ../nbs/94_cli.ipynb #e90fb2fd
+# %% ../nbs/94_cli.ipynb #bc40f571
 @verb('demo', 'Train', Source('Options', 'toxicai.demo:main', ('load',)))
 def demo_command(
     **settings
 ):
     "Train on a few invented comments, export, load and classify: the whole way in a minute"
-    with redirect_stdout(sys.__stdout__),quiet_training():
+    with redirect_stdout(stdout_of_command()),quiet_training():
         from toxicai.demo import main as whole_demo
         whole_demo.__wrapped__(**settings)
 
-# %% ../nbs/94_cli.ipynb #9a047762
+# %% ../nbs/94_cli.ipynb #41ae3b73
 judge_source = Source('Report', 'toxicai.judge.report:judge', ('judged','about'))
 
 def judged_learner(
@@ -1065,15 +1108,16 @@ def judged_learner(
 def judged_by(
     detector:str, # A file ending in .pkl, else a detector
     comments, # `Comments` with labels
+    data:str, # What they are, in words
     **settings, # For `Detector`
-): # `Judged`
+) -> tuple: # (`Judged`, what a report says of it)
     "What a detector or a learner says of `comments`"
     if detector.endswith('.pkl'):
-        with exits_with(4): return judged_learner(detector, comments)
-    found = open_detector(detector, **settings)
+        with exits_with(4): return judged_learner(detector, comments),dict(model=detector, data=data)
+    found = opened_detector(detector, **settings)
     with exits_with(3):
-        from toxicai.evaluate import evaluate_detector
-        return evaluate_detector(found, comments)
+        from toxicai.evaluate import detector_facts,evaluate_detector
+        return evaluate_detector(found, comments),detector_facts(found, data)
 
 @verb('evaluate', 'Measure', rows_source, judge_source, detector_options)
 def evaluate_command(
@@ -1086,29 +1130,40 @@ def evaluate_command(
     "Say how right a detector is about labelled comments"
     comments = read_comments(data, settings)
     own = own_settings(judge_source.place, settings)
-    judged = judged_by(detector, comments, **settings)
+    judged,about = judged_by(detector, comments, data, **settings)
     with exits_with(3):
         from toxicai.judge.report import judge
-        res = judge(judged, **own)
-        if out: click.echo(f'Written: {res.save(out)}', err=True)
-    return res
+        return saved_report(judge(judged, about=about, **own), out)
 
-# %% ../nbs/94_cli.ipynb #b00678e2
-@verb('tune', 'Measure', Source('Goal', 'toxicai.evaluate:tune_thresholds', ('folder','comments','goal')), rows_source)
+# %% ../nbs/94_cli.ipynb #c6f4330c
+def parsed_bound(
+    goal:str, # Such as f1, precision>=0.9, fpr<=0.01, or [[0,1],[5,0]]
+): # As `Goal` takes it
+    "A goal of the command line"
+    name,found = re.match(r'\s*(\w*)\s*(.*)', goal).groups()
+    if not name: return json.loads(goal)
+    m = re.fullmatch(r'[<>]?=\s*(\S+)', found)
+    return (name,float(m[1])) if m else goal
+
+# %% ../nbs/94_cli.ipynb #9a906a4f
+tune_place = 'toxicai.evaluate:tune_thresholds'
+
+@verb('tune', 'Measure', Source('Thresholds', tune_place, ('folder','comments','goal')), rows_source)
 def tune_command(
     folder, # A detector folder, whose thresholds are written anew
     data, # Labelled comments that it was not trained on
-    goal, # What the thresholds shall reach, such as f1, or precision>=0.9
+    goal, # What the thresholds shall reach: f1, fbeta, precision>=0.9, recall>=0.95, fpr<=0.01, or costs such as [[0,1],[5,0]]
     **settings
 ):
     "Find the thresholds that reach a goal, and write them into a folder"
-    own = own_settings('toxicai.evaluate:tune_thresholds', settings, ('folder','comments','goal'))
+    with exits_with(2): bound = parsed_bound(goal)
+    own = own_settings(tune_place, settings, ('folder','comments','goal'))
     comments = read_comments(data, settings)
     with exits_with(3):
         from toxicai.evaluate import tune_thresholds
-        return tune_thresholds(folder, comments, goal, **own)
+        return tune_thresholds(folder, comments, bound, **own).table
 
-# %% ../nbs/94_cli.ipynb #a91cf3e9
+# %% ../nbs/94_cli.ipynb #f4180439
 def texts_of(
     comments, # `Comments`
 ) -> list: # Of strings, or of pairs
@@ -1117,7 +1172,7 @@ def texts_of(
     rows = comments.to_frame()[cols]
     return rows[cols[0]].tolist() if len(cols)==1 else list(map(tuple, rows.to_numpy()))
 
-@verb('compare', 'Measure', Source('Comparison', 'toxicai.evaluate:compare_detectors', ('a','b','texts')), rows_source)
+@verb('compare', 'Measure', Source('Comparison', 'toxicai.evaluate:compare_detectors', ('a','b','texts','text')), rows_source)
 def compare_command(
     first, # A detector folder, or the name of an installed one
     second, # Another one
@@ -1127,9 +1182,9 @@ def compare_command(
     **settings
 ):
     "Say which flags change from one detector to another, with texts"
-    own = own_settings('toxicai.evaluate:compare_detectors', settings, ('a','b','texts'))
+    own = own_settings('toxicai.evaluate:compare_detectors', settings)
     texts = texts_of(read_comments(data, {'label_cols':[], **settings}))
-    found = [open_detector(o) for o in (first,second)]
+    found = [opened_detector(o) for o in (first,second)]
     with exits_with(3):
         from toxicai.evaluate import compare_detectors
         return saved_report(compare_detectors(*found, texts, **own), out)
@@ -1142,10 +1197,11 @@ def saved_report(
     if out: click.echo(f'Written: {report.save(out)}', err=True)
     return report
 
-# %% ../nbs/94_cli.ipynb #efd825eb
+# %% ../nbs/94_cli.ipynb #e22560f7
 match_place = 'toxicai.evaluate:match_decisions'
 
-@verb('match', 'Measure', Source('Matching', match_place, ('detector','table')), detector_options)
+@verb('match', 'Measure', Source('Matching', match_place, ('detector','table','text')),
+      rows_source._replace(but=('source','label_cols','kind','classes','label_delim','na_values')), detector_options)
 def match_command(
     data, # Table with a column of texts, and columns of old scores or decisions
     *,
@@ -1154,14 +1210,11 @@ def match_command(
     **settings
 ):
     "Find the thresholds that decide as another system did, such as Perspective"
-    own = own_settings(match_place, settings, ('detector','table'))
-    with exits_with(3):
-        from toxicai.data.load import load_comments
-        table = load_comments(data, own.get('text'), []).to_frame()
-    found = open_detector(detector, **settings)
+    own,rows = own_settings(match_place, settings),own_settings(rows_source.place, settings)
+    found = opened_detector(detector, **settings)
     with exits_with(3):
         from toxicai.evaluate import match_decisions
-        return saved_report(match_decisions(found, table, **own), out)
+        return saved_report(match_decisions(found, data, rows.pop('text_col', None), **own, **rows), out)
 
 # %% ../nbs/94_cli.ipynb #1930974d
 @verb('data catalog', 'Measure')
@@ -1259,16 +1312,31 @@ def info_command(
     facts = folder_facts(folder)
     return Answer(text, card=text) if card else Answer(folder_words(facts), **facts)
 
-# %% ../nbs/94_cli.ipynb #ea637541
-@verb('serve', 'Folders and services', Source('Service', 'toxicai.serve.service:run_service', ('folder',)))
+# %% ../nbs/94_cli.ipynb #91ccaf22
+@verb('check', 'Folders and services')
+def check_command(
+    detector:str='english', # A detector folder, or the name of an installed one
+    /, *,
+    backend:str=None, # Which one is tried; that of the stored scores by default
+):
+    "Judge stored texts, and say how far this processor is from the one where the detector was made"
+    with exits_with(4):
+        from toxicai.serve.packaged import check_scores
+        res = check_scores(detector, backend)
+    return Answer(res.sentence, texts=len(res), largest=float(res.apart.max()), mean=float(res.apart.mean()),
+                  flags_that_differ=int(res.flipped.sum()), flags=int(res.flipped.size), made=res.made, here=res.here)
+
+# %% ../nbs/94_cli.ipynb #40de4d7a
+@verb('serve', 'Folders and services', Source('Service', 'toxicai.serve.running:run_service', ('folder',)),
+      Source('Detector, limits and families', 'toxicai.serve.service:ServiceConfig', ('folder','options')))
 def serve_command(
     detector:str='english', # A detector folder, or the name of an installed one
     /,
     **settings
 ):
     "Answer over HTTP until SIGTERM or Ctrl-C"
-    with exits_with(4):
-        from toxicai.serve.service import run_service
+    with exits_with(4),redirect_stdout(stdout_of_command()):
+        from toxicai.serve.running import run_service
         run_service(detector, **settings)
 
 # %% ../nbs/94_cli.ipynb #a2f7e6ab
