@@ -6,13 +6,13 @@
 __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_alone', 'value_kinds', 'short_names',
            'option_words', 'verbs', 'groups', 'version_option', 'cli', 'detector_options', 'colours', 'text_options',
            'rows_source', 'left_out', 'train_titles', 'judge_source', 'tune_place', 'match_place', 'Trouble',
-           'error_words', 'exits_with', 'Argument', 'parsed_argument', 'documented', 'taken_kind', 'sweep_arguments',
-           'several', 'loose_value', 'Value', 'flag_of', 'help_words', 'kind_of', 'option_for', 'Source',
-           'source_options', 'VerbPlace', 'verb', 'own_parameters', 'Answer', 'plain_types', 'numbered', 'shown_words',
-           'show', 'given_values', 'run_verb', 'stdout_of_command', 'Command', 'first_line', 'VerbGroup',
-           'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome', 'run_cli',
-           'decoded_lines', 'first_of', 'comment_lines', 'opened_detector', 'judged_row', 'row_words', 'failing',
-           'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'bar_of_rows',
+           'error_words', 'with_options', 'is_told', 'exits_with', 'Argument', 'parsed_argument', 'documented',
+           'taken_kind', 'sweep_arguments', 'several', 'loose_value', 'Value', 'flag_of', 'help_words', 'kind_of',
+           'option_for', 'Source', 'source_options', 'VerbPlace', 'verb', 'own_parameters', 'Answer', 'plain_types',
+           'numbered', 'shown_words', 'show', 'given_values', 'run_verb', 'stdout_of_command', 'Command', 'first_line',
+           'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome',
+           'run_cli', 'decoded_lines', 'first_of', 'comment_lines', 'opened_detector', 'judged_row', 'row_words',
+           'failing', 'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'bar_of_rows',
            'scored_answer', 'progress_bar', 'explain_command', 'explanation_answer', 'own_settings', 'read_comments',
            'train_arguments', 'train_options', 'read_settings', 'python_object', 'with_objects', 'is_plain',
            'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'told', 'trained_learner',
@@ -60,7 +60,24 @@ def error_words(
     if isinstance(e, OSError) and e.strerror: return f'{e.filename}: {e.strerror}' if e.filename else e.strerror
     return str(e.args[-1]) if e.args else type(e).__name__
 
-# %% ../nbs/94_cli.ipynb #0992bd1f
+# %% ../nbs/94_cli.ipynb #f1bd7849
+def with_options(
+    message:str, # Of the library
+) -> str:
+    "`message` with options in the place of arguments"
+    def _option(m): return '--'+m[1].strip('_').replace('_', '-')+('' if m[2] in ('','True','...') else ' '+m[2])
+    return re.sub(r"`(\w+)=([\w.'/-]*)`", _option, message)
+
+# %% ../nbs/94_cli.ipynb #eda389ff
+def is_told(
+    e:BaseException, # An error that was raised
+) -> bool:
+    "Does `e` speak of what the user passed?"
+    if not isinstance(e, TypeError): return True
+    from traceback import extract_tb
+    return extract_tb(e.__traceback__)[-1].line.startswith('raise')
+
+# %% ../nbs/94_cli.ipynb #b9e3659b
 code_of_error = dict(FolderError=4, SettingError=2)
 user_errors = (OSError,ValueError,KeyError,TypeError,ImportError,RuntimeError)
 
@@ -73,10 +90,11 @@ def exits_with(
     try: yield
     except (click.ClickException,click.exceptions.Exit,click.Abort,BrokenPipeError): raise
     except user_errors as e:
+        if not is_told(e): raise
         known = {**others, **code_of_error}
-        raise Trouble(error_words(e), next((known[o.__name__] for o in type(e).__mro__ if o.__name__ in known), code)) from e
+        raise Trouble(with_options(error_words(e)), next((known[o.__name__] for o in type(e).__mro__ if o.__name__ in known), code)) from e
 
-# %% ../nbs/94_cli.ipynb #4bddebca
+# %% ../nbs/94_cli.ipynb #65fe1074
 class Argument(NamedTuple):
     "An argument of a function, as its help has it"
     name:str # As in the signature
@@ -88,12 +106,12 @@ _argument = re.compile(r' {4}(?P<name>\*{0,2}\w+)(?: \((?P<facts>(?:[^()]|\([^()
 
 def parsed_argument(
     line:str, # Of a help text, unfolded
-) -> Argument: # None for another line, and for `*args` and `**kwargs`
+) -> Argument: # None for another line, and for `**kwargs`
     "What `line` says of an argument"
     m = _argument.match(line)
-    if m is None or m['name'].startswith('*'): return None
+    if m is None or m['name'].startswith('**'): return None
     kind,_,default = (m['facts'] or '').partition('default ')
-    return Argument(m['name'], kind.strip(' ,'), default, m['doc'] or '')
+    return Argument(m['name'].lstrip('*'), kind.strip(' ,'), default, m['doc'] or '')
 
 # %% ../nbs/94_cli.ipynb #bc0101f9
 def documented(
@@ -126,9 +144,9 @@ def sweep_arguments() -> dict: # Place that settings reach -> {name: `Argument`}
         res.setdefault(place, {})[o.arg] = Argument(o.arg, kind, '', doc)
     return res
 
-# %% ../nbs/94_cli.ipynb #e2a667d8
+# %% ../nbs/94_cli.ipynb #4c2075b1
 name_lists = ('text_col','label_cols','classes','keep','names','clean','metrics','by','label','text','flagged','families','cors')
-texts_alone = ('checkpoint','device','path','cache_dir','opt_func','splitter','encoder')
+texts_alone = ('checkpoint','device','path','cache_dir','opt_func','splitter','encoder','policy','block','allow','keys','out')
 
 def several(
     text:str, # Names separated by commas, or JSON
@@ -167,7 +185,7 @@ class Value(click.ParamType):
         try: return self.read(value)
         except ValueError: self.fail(f"{value!r} is no {self.name.lower()}", param, ctx)
 
-# %% ../nbs/94_cli.ipynb #41539739
+# %% ../nbs/94_cli.ipynb #f16b473e
 short_names = dict(text_col='text', label_cols='labels', text_cols='text')
 option_words = dict(
     text_col='Column of the text, or two for pairs; found by its name', split_seed='The same seed gives the same split',
@@ -202,10 +220,25 @@ option_words = dict(
     thresh='Similarity from which texts are duplicates, in [0.5,1]; null for exact ones alone',
     encoder='Checkpoint whose tokens are counted; words are counted by default',
     by='Column, or several: errors in parts of the data', mask='Stars in swear words and slurs; on by default',
-    label='Class, or several of which any counts, that is judged alone; all by default',
     backend='onnx, onnx-int8, openvino, openvino-bf16, torch, torch-bf16; auto takes the fastest in fp32 that can run',
     compiled='With torch on a GPU: compile the network first, for millions of texts',
-    long='Texts beyond the limit of the detector: truncate, or windows, whose largest score counts')
+    long='Texts beyond the limit of the detector: truncate, or windows, whose largest score counts',
+    use='Set of thresholds of the folder, such as cautious; its own thresholds by default',
+    policy='YAML file with two cuts for each label, so that the answer is allow, review or block',
+    block='File of words that flag whatever the scores, one in each line',
+    allow='File of words that are taken out before the text is judged, one in each line',
+    threads='Of the network; by default all that the process may use',
+    engine='local, or ray for a cluster', format='csv, tsv, jsonl, parquet, ...; by the name of the input, jsonl from a pipe, by default',
+    prefix='What the names of new columns begin with', overwrite='Replace an output that is there',
+    fresh='Begin anew where a job was interrupted', columns='{"label": "column"}; by their names by default',
+    old_cuts='From which score the other system flagged: a number, or {"column": number}',
+    goal='share: flag as many; agreement: decide as alike as can be', flagged='Words in the columns that mean flagged',
+    host='Address to listen at; any other needs --keys or --open', keys='File of keys; none are asked for by default',
+    open_='Let everybody ask, also from other machines', detectors='{"de": "folder", "*": "english"}: a detector for each language',
+    families='Families of routes, such as own,perspective; all by default', cors='Pages of others that may ask, such as https://forum.example',
+    feedback='File for corrections; none are taken by default', rate='Requests a second of each key; any number by default',
+    max_wait='Seconds that a request waits for others to share a batch', budget='Tokens of a batch', queue='Texts that may wait',
+    cache='Answers that are kept', log='Level of the log, such as info; warning leaves out requests')
 
 def flag_of(
     name:str, # Of an argument
@@ -219,7 +252,7 @@ def help_words(
     "The line of an option in the help"
     doc = re.sub(r"'([\w-]+)'", r'\1', option_words.get(arg.name, arg.doc).replace('`', ''))
     plain = arg.default.strip("'")
-    says = 'default' in doc or plain in ('','()','False','None') or arg.default[:1].isalpha()
+    says = 'default' in doc or plain in ('','()','False','None') or arg.default[:1].isalpha() or arg.default[:1]=='<'
     return doc if says else f'{doc} [{plain}]'
 
 # %% ../nbs/94_cli.ipynb #37085e9b
@@ -615,7 +648,7 @@ def opened_detector(
 
 detector_options = Source('Detector', 'toxicai.serve.detector:Detector', ('folder',))
 
-# %% ../nbs/94_cli.ipynb #5c309dc1
+# %% ../nbs/94_cli.ipynb #2cebe117
 colours = dict(block='red', review='yellow', allow='green')
 
 def judged_row(
@@ -639,11 +672,12 @@ def row_words(
     "A row for people: the decision, what was flagged or came nearest, and the beginning of the text"
     scores = row['scores']
     shown = row['flags'] or [max(scores, key=scores.get)]
+    listed = [f"{o['kind']} {o['word']!r}" for o in row.get('reasons', ()) if 'word' in o]
     verdict = click.style(f"{row['decision']:<7}", fg=colours[row['decision']])
-    words = ', '.join(f'{k} {scores[k]:.2f}' for k in shown)
+    words = ', '.join([*listed, *[f'{k} {scores[k]:.2f}' for k in shown]])
     return f"{verdict} {words}  {printable(row['text'], 200)}"
 
-# %% ../nbs/94_cli.ipynb #f14e4fe5
+# %% ../nbs/94_cli.ipynb #0d779860
 def failing(
     names:str, # Separated by commas; None for none
     labels, # `LabelSet` of the detector
@@ -661,7 +695,8 @@ def fails(
     names:set, # As `failing` gives them
 ) -> bool:
     "Does `row` have what makes the exit code 1?"
-    return bool(names & {*row['flags'], row['decision'], 'any' if row['decision'] in ('review','block') else None})
+    caught = dict(review=['any','review'], block=['any','review','block']).get(row['decision'], [])
+    return bool(names & {*row['flags'], *caught})
 
 # %% ../nbs/94_cli.ipynb #58cac93c
 def judged_rows(
@@ -696,11 +731,11 @@ def predict_command(
     found = opened_detector(detector, **settings)
     return judged_rows(found, lines, batch, failing(fail_on, found.labels))
 
-# %% ../nbs/94_cli.ipynb #76445b0d
+# %% ../nbs/94_cli.ipynb #9e8702a5
 text_options = 'toxicai.streams:TextOptions'
 
 @verb('score', 'Judge comments',
-      Source('Scoring', 'toxicai.serve.bulk:score_files', ('src','dst','detector','progress','how')), detector_options,
+      detector_options, Source('Scoring', 'toxicai.serve.bulk:score_files', ('src','dst','detector','progress','how','folder')),
       Source('Text files', text_options))
 def score_command(
     source, # Comments in rows: CSV, TSV, JSON lines, Parquet, a folder or a pattern; - is stdin
