@@ -68,14 +68,14 @@ def with_options(
     def _option(m): return '--'+m[1].strip('_').replace('_', '-')+('' if m[2] in ('','True','...') else ' '+m[2])
     return re.sub(r"`(\w+)=([\w.'/-]*)`", _option, message)
 
-# %% ../nbs/94_cli.ipynb #eda389ff
+# %% ../nbs/94_cli.ipynb #d101286b
 def is_told(
     e:BaseException, # An error that was raised
 ) -> bool:
     "Does `e` speak of what the user passed?"
     if not isinstance(e, TypeError): return True
     from traceback import extract_tb
-    return extract_tb(e.__traceback__)[-1].line.startswith('raise')
+    return extract_tb(e.__traceback__)[-1].line.partition('raise ')[1]!=''
 
 # %% ../nbs/94_cli.ipynb #b9e3659b
 code_of_error = dict(FolderError=4, SettingError=2)
@@ -609,7 +609,7 @@ def decoded_lines(
                           "name the encoding, such as --encoding latin-1") from e
         yield (text.removeprefix('\ufeff') if i==1 else text).rstrip('\r\n')
 
-# %% ../nbs/94_cli.ipynb #a6bacfe5
+# %% ../nbs/94_cli.ipynb #037357f1
 def first_of(
     lines, # A generator
     name:str, # What messages call their source
@@ -631,7 +631,7 @@ def comment_lines(
     except LookupError as e: raise click.UsageError(f"there is no encoding {encoding!r}; did you mean 'utf-8'?") from e
     if file not in (None,'-'):
         with exits_with(3): return first_of(decoded_lines(open(file, 'rb'), encoding, file), file)
-    stdin = click.get_binary_stream('stdin')
+    stdin = sys.stdin.buffer
     if file is None and stdin.isatty():
         raise click.UsageError("there is nothing to read: pass comments, --file, or one in each line of stdin")
     return first_of(decoded_lines(stdin, encoding, 'stdin'), 'stdin')
@@ -985,7 +985,7 @@ def train_command(
     check_target(own['out'])
     return train_and_save(own, {**{k:v for k,v in from_file.items() if k not in own}, **settings})
 
-# %% ../nbs/94_cli.ipynb #b5ad76a8
+# %% ../nbs/94_cli.ipynb #230f8f96
 def train_and_save(
     own:dict, # `data`, `out`, `onnx`, `pickle`, `report`
     settings:dict, # Of the training
@@ -993,7 +993,8 @@ def train_and_save(
     "Train as `settings` say, and write what was asked for"
     data = own['data']
     stored = dict(data=str(Path(data).absolute()) if Path(data).exists() else data, **effective_settings(settings))
-    comments,settings = read_comments(data, settings),with_objects(settings)
+    settings = with_objects(settings)
+    comments = read_comments(data, settings)
     with exits_with(2),quiet_training(): learn = trained_learner(comments, settings)
     with exits_with(3):
         folder = learn.save_detector(own['out'], onnx=has_onnx() if own['onnx'] is None else own['onnx'])
@@ -1033,7 +1034,7 @@ def training_answer(
     return Answer(words, folder=str(folder), classes=list(map(str, learn.dls.vocab)), texts=texts, metrics=metrics,
                   settings=settings)
 
-# %% ../nbs/94_cli.ipynb #6f8c84bd
+# %% ../nbs/94_cli.ipynb #fc745d32
 @verb('sweep', 'Train', train_options)
 def sweep_command(
     plan, # YAML file: method, metric and parameters, as W&B has them
@@ -1047,7 +1048,8 @@ def sweep_command(
     **settings
 ):
     "Try settings as a plan says; called again, it goes on where it stopped"
-    comments,settings = read_comments(data, settings),with_objects(settings)
+    settings = with_objects(settings)
+    comments = read_comments(data, settings)
     with exits_with(3, RuntimeError=4),quiet_training():
         from toxicai.runs.sweeps import sweep
         res = sweep(plan, comments, count=count, folder=folder, online=online, sweep_id=sweep_id, keep=keep_best, **settings)
@@ -1092,7 +1094,7 @@ def classifier_classes(
         raise ValueError(f"{checkpoint} does not say whether its classes exclude each other: pass --kind single or --kind multi")
     return list(own.names),(kind=='single' if kind else own.problem.startswith('single'))
 
-# %% ../nbs/94_cli.ipynb #ccb74b2b
+# %% ../nbs/94_cli.ipynb #e1889bde
 @verb('convert', 'Train', Source('Folder', 'toxicai.train.export:TransformerLearner.save_detector', ('folder','reports','metrics')))
 def convert_command(
     checkpoint, # A trained classifier: its name on the Hugging Face Hub, or a folder
@@ -1111,7 +1113,7 @@ def convert_command(
         from toxicai.data.loaders import ToxicityDataLoaders
         from toxicai.train.learner import toxicity_learner
         names,single = classifier_classes(checkpoint, kind, **hub)
-        how = dict(label_cols='label' if single else names, vocab=names, valid_col='side', rules=rules, max_length=max_length)
+        how = dict(bs=1, label_cols='label' if single else names, vocab=names, valid_col='side', rules=rules, max_length=max_length)
         dls = ToxicityDataLoaders.from_df(stand_in_rows(names, single), checkpoint, **how, **hub)
         learn = toxicity_learner(dls, head='keep')
         learn.dls = dls.new_empty()
@@ -1374,13 +1376,13 @@ def serve_command(
         from toxicai.serve.running import run_service
         run_service(detector, **settings)
 
-# %% ../nbs/94_cli.ipynb #a2f7e6ab
+# %% ../nbs/94_cli.ipynb #5b17737c
 @verb('completion', 'Shell')
 def completion_command(
-    shell, # bash, zsh or fish
+    shell, # bash, zsh, fish or powershell
 ):
     "Print the lines that complete commands and options in a shell"
     from click.shell_completion import get_completion_class
     cls = get_completion_class(shell)
-    if cls is None: raise click.BadParameter(f"{shell!r} is none of bash, zsh, fish", param_hint='shell')
+    if cls is None: raise click.BadParameter(f"{shell!r} is none of bash, zsh, fish, powershell", param_hint='shell')
     return cls(cli, {}, 'toxicai', '_TOXICAI_COMPLETE').source()
