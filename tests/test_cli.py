@@ -294,7 +294,7 @@ def test_convert(run, classifier, tmp_path):
     if kind=='multi':
         code,out,err = run('convert', path, tmp_path/'no')
         assert code==4 and '--kind single or --kind multi' in err and not (tmp_path/'no').exists()
-    code,out,err = run('convert', path, tmp_path/'d', '--kind', kind)
+    code,out,err = run('convert', path, tmp_path/'d', '--kind', kind, '--clean', 'other' if kind=='multi' else 'fine')
     assert code==0, err
     texts = ['you are an idiot','thank you']
     with torch.no_grad(): logits = model(**tiny_tokenizer('bert')(texts, padding=True, return_tensors='pt')).logits

@@ -60,13 +60,13 @@ def error_words(
     if isinstance(e, OSError) and e.strerror: return f'{e.filename}: {e.strerror}' if e.filename else e.strerror
     return str(e.args[-1]) if e.args else type(e).__name__
 
-# %% ../nbs/94_cli.ipynb #f1bd7849
+# %% ../nbs/94_cli.ipynb #d22b9fa0
 def with_options(
     message:str, # Of the library
 ) -> str:
     "`message` with options in the place of arguments"
     def _option(m): return '--'+m[1].strip('_').replace('_', '-')+('' if m[2] in ('','True','...') else ' '+m[2])
-    return re.sub(r"`(\w+)=([\w.'/-]*)`", _option, message)
+    return re.sub(r"`(\w+)=([\w.'/-]*|\[\])`", _option, message)
 
 # %% ../nbs/94_cli.ipynb #d101286b
 def is_told(
