@@ -3,7 +3,7 @@ import io,json,os,signal,subprocess,sys,time
 from inspect import signature
 from pathlib import Path
 
-import click,numpy as np,pytest,yaml
+import click,numpy as np,pandas as pd,pytest,yaml
 from hypothesis import HealthCheck,given,settings,strategies as st
 from toxicai.all import *
 from toxicai.cli import *
@@ -411,7 +411,8 @@ def test_measures(run, folder, table, tmp_path):
     code,out,err = run('evaluate', table, '--detector', folder, *args, '--n-boot', '0', '--out', tmp_path/'r.html', '--json')
     assert code==0 and json.loads(out)['tables'] and (tmp_path/'r.html').is_file()
     code,out,err = run('tune', folder, table, 'recall>=0.9', *args, '--n-boot', '0', '--out', tmp_path/'tuned', '--json')
-    assert code==0 and read_folder(tmp_path/'tuned').labels.thresholds[0]!=0.999
+    assert code==0, err
+    assert read_folder(tmp_path/'tuned').labels.thresholds[0]!=0.999
     code,out,err = run('compare', folder, tmp_path/'tuned', table, '--text', 'text', '--json')
     assert code==0 and json.loads(out)['tables']['Flags_that_change'][0]['texts']==48
     old = pd.DataFrame(dict(comment=comments(48).text, TOXICITY=comments(48).toxic*0.9, INSULT=comments(48).insult*0.9))
@@ -426,6 +427,6 @@ def test_serve(folder):
                          env={**os.environ, 'PYTHONPATH':str(root)})
     try:
         url = next(w for line in p.stdout for w in line.split() if w.startswith('http://'))
-        assert urlopen(url.rstrip('/.,')+'/health', timeout=30).status==200
+        assert urlopen(url.rstrip('/.,')+'/healthz', timeout=30).status==200
     finally: p.terminate()
     assert p.wait(60)==0
