@@ -15,7 +15,7 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'row_words', 'failing', 'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk',
            'bar_of_rows', 'scored_answer', 'is_watched', 'explain_command', 'explanation_answer', 'own_settings',
            'read_comments', 'train_arguments', 'train_options', 'read_settings', 'python_object', 'with_objects',
-           'is_plain', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'told', 'trained_learner',
+           'yaml_has', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'told', 'trained_learner',
            'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer', 'sweep_command',
            'export_command', 'stand_in_rows', 'classifier_classes', 'convert_command', 'demo_command', 'judged_learner',
            'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'texts_of', 'compare_command',
@@ -890,13 +890,13 @@ def with_objects(
     "Settings as Python takes them"
     return {**settings, **{k:python_object(settings[k]) for k in ('opt_func','splitter') if k in settings}}
 
-# %% ../nbs/94_cli.ipynb #41fa043b
-def is_plain(
+# %% ../nbs/94_cli.ipynb #bc2783c2
+def yaml_has(
     o, # A value
 ) -> bool:
     "Does YAML have `o` without help?"
-    if isinstance(o, (list,tuple)): return all(map(is_plain, o))
-    if isinstance(o, dict): return all(map(is_plain, [*o, *o.values()]))
+    if isinstance(o, (list,tuple)): return all(map(yaml_has, o))
+    if isinstance(o, dict): return all(map(yaml_has, [*o, *o.values()]))
     return isinstance(o, (str,int,float,bool))
 
 def training_defaults() -> dict: # Name -> value
@@ -915,7 +915,7 @@ def effective_settings(
     "What a training is done with: defaults, and what was given"
     names = [o for args in train_arguments().values() for o in args]
     known = {k:v for k,v in training_defaults().items() if k in names}
-    stored = {k:list(v) if isinstance(v, tuple) else v for k,v in {**known, **given}.items() if is_plain(v)}
+    stored = {k:list(v) if isinstance(v, tuple) else v for k,v in {**known, **given}.items() if yaml_has(v)}
     return {k:v for k,v in stored.items() if k!='token'}
 
 # %% ../nbs/94_cli.ipynb #1df6e385
