@@ -32,7 +32,7 @@ weights = [f"{data['weights']['name']}=={data['weights']['version']}"] if 'weigh
 
 packages = find_packages(include=['toxicai', 'toxicai.*'])
 package_data = {'toxicai': ['*.csv', 'page/*', 'detectors/*/*', 'detectors/*/*/*']}
-files = dict(packages=packages, package_data=package_data, entry_points={'nbdev': ['toxicai=toxicai._modidx:d']})
+files = dict(packages=packages, package_data=package_data, entry_points={'nbdev': ['toxicai=toxicai._modidx:d'], 'console_scripts': ['toxicai=toxicai.cli:main']})
 everything = {**files, 'packages': packages+[p for o in data.values() for p in o['packages']],
               'package_data': {k:v for o in ({'package_data': package_data}, *data.values()) for k,v in o['package_data'].items()}}
 # pip cannot leave requirements out, so what serving needs is a wheel of its own. It has all the modules, which are small: two wheels that
