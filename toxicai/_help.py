@@ -1155,7 +1155,7 @@ d = {
   'is_use': 'Args:\n    o: Anything',
   'known_digests': 'Args:\n    folder (DetectorFolder): Whose files are not listed\n\nReturns:\n    dict: Name -> SHA-256',
   'listed_content': 'Args:\n    files (dict): Name -> SHA-256; empty where files are not listed\n    name (str): Of a file\n    data (bytes): What it holds\n\nReturns:\n    bytes: `data`',
-  'meta_dict': 'Args:\n    labels (LabelSet): Names, thresholds and calibration\n    head (str): A key of `weight_files`\n    text (dict): As in `DetectorFolder`\n    **records: `versions`, `data`, `metrics`, `measured`, `drift`, and those of `described`\n\nReturns:\n    dict: Content of `toxicai.json`',
+  'meta_dict': 'Args:\n    labels (LabelSet): Names, thresholds and calibration\n    head (str): A key of `weight_files`\n    text (dict): As in `DetectorFolder`\n    **records: `versions`, `data`, `metrics`, `measured`, `drift`, and those of `own_facts`\n\nReturns:\n    dict: Content of `toxicai.json`',
   'migrated': 'Args:\n    d (dict): Content of `toxicai.json`\n\nReturns:\n    dict: The same in the present version of the format',
   'read_folder': 'Args:\n    folder: Path of a detector folder\n    root: Folder that links may lead to; `folder` by default\n\nReturns:\n    DetectorFolder',
   'relist_files': 'Args:\n    folder: A detector folder with files that are yours\n\nReturns:\n    dict: Name -> SHA-256',
