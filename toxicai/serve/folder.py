@@ -6,7 +6,7 @@
 __all__ = ['schema', 'onnx_files', 'text_checks', 'own_facts', 'record_names', 'use_figures', 'described_checks',
            'DetectorFolder', 'check_listed', 'check_digest', 'listed_content', 'check_files', 'canonical_digest',
            'known_digests', 'check_text_facts', 'migrated', 'stored_labels', 'stored_rules', 'is_flat_record',
-           'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages', 'is_use', 'are_uses', 'is_plain',
+           'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages', 'is_use', 'are_uses', 'is_shallow_json',
            'check_meta', 'check_uses', 'check_config_classes', 'check_config_head', 'check_config_network',
            'settle_foreign', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
            'check_token_room', 'check_frame', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json',
@@ -278,14 +278,14 @@ def are_uses(o): # Anything
     "Is `o` a dict of uses by their names?"
     return isinstance(o, dict) and len(o)<=100 and all(is_short(k) and k and is_use(v) for k,v in o.items())
 
-def is_plain(
+def is_shallow_json(
     o, # Anything
     depth:int=4, # Dicts and lists within each other
 ) -> bool:
     "Is `o` made of numbers, text, lists and dicts, not too deep?"
     if o is None or isinstance(o, (str,bool,Real)): return True
     inner = list(o.values()) if isinstance(o, dict) else o
-    return isinstance(inner, list) and depth>0 and all(is_plain(v, depth-1) for v in inner)
+    return isinstance(inner, list) and depth>0 and all(is_shallow_json(v, depth-1) for v in inner)
 
 described_checks = dict( # Key of `own_facts` -> does a value fit, and what is expected
     name=(is_short, 'printable text of at most 100 characters'),
@@ -293,7 +293,7 @@ described_checks = dict( # Key of `own_facts` -> does a value fit, and what is e
     files=(are_digests, 'the SHA-256 of each file of the folder but this one'),
     uses=(are_uses, f'uses, each with {list(use_figures)} of labels'),
     languages=(are_languages, "codes of languages such as 'en'"),
-    first=(lambda o: isinstance(o, dict) and is_plain(o), 'an object with numbers, text and lists'))
+    first=(lambda o: isinstance(o, dict) and is_shallow_json(o), 'an object with numbers, text and lists'))
 
 # %% ../../nbs/22_serve.folder.ipynb #6e17c006
 def check_meta(
