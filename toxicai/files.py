@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is_part', 'make_part', 'remove_dead', 'clear_parts',
            'sync_folder', 'sync_file', 'whole_file', 'HashedFile', 'write_atomically', 'file_digest', 'disk_refusal',
-           'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'write_record', 'others_in',
-           'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready', 'check_amount', 'settle',
-           'written_stamp', 'staging', 'move_in', 'new_folder', 'local_path', 'portable_pickle']
+           'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'record_text', 'put_record',
+           'write_record', 'others_in', 'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready',
+           'check_amount', 'settle', 'written_stamp', 'staging', 'move_in', 'new_folder', 'adopted', 'change_file',
+           'local_path', 'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,shutil,stat,time
@@ -237,6 +238,19 @@ def inner_files(
     "Files in `folder`"
     return sorted(o.relative_to(folder).as_posix() for o in folder.rglob('*') if o.is_file() and o.name!=record_name)
 
+def record_text(
+    digests:dict, # Name -> SHA-256
+) -> bytes:
+    "A record of files that were written, as it stands on the disk"
+    return json.dumps(dict(format=1, files=digests), indent=1).encode()
+
+def put_record(
+    folder:Path, # A folder
+    files:dict, # Name -> SHA-256
+):
+    "Write which files of `folder` were written here"
+    write_atomically(folder/record_name, lambda f: f.write(record_text(files)))
+
 def write_record(
     folder:Path, # A folder whose files were all written here
 ):
@@ -245,8 +259,7 @@ def write_record(
     for o in names:
         os.chmod(folder/o, mode)
         sync_file(folder/o)
-    text = json.dumps(dict(format=1, files={o:file_digest(folder/o) for o in names}), indent=1)
-    write_atomically(folder/record_name, lambda f: f.write(text.encode()))
+    put_record(folder, {o:file_digest(folder/o) for o in names})
 
 # %% ../nbs/02_files.ipynb #a3a72ddf
 def others_in(
@@ -403,6 +416,37 @@ def new_folder(
             check(folder)
             write_record(new)
             move_in(new, folder)
+
+# %% ../nbs/02_files.ipynb #9d98cef4
+def adopted(
+    folder:Path, # A folder with a record
+    name:str, # A file in it
+) -> dict: # Name -> SHA-256
+    "The record of `folder` with what is true of it: `name` counts, others that were changed do not"
+    old = written_files(folder)
+    odd = {*others_in(folder, old)}
+    res = {k:v for k,v in old.items() if k not in odd} | {name:file_digest(folder/name)}
+    if res!=old: put_record(folder, res)
+    return res
+
+def change_file(
+    folder, # A folder that `new_folder` wrote, or any other
+    name:str, # A file in it
+    data:bytes, # Its new content
+):
+    "Another content for one file of `folder`, whole or not at all, and in its record if it has one"
+    folder = Path(folder).absolute()
+    with asks_for_room('file', folder):
+        settle(folder)
+        if not written_files(folder): return write_atomically(folder/name, lambda f: f.write(data))
+        with staging(folder) as new, alone_in(folder):
+            finish_ready(folder)
+            files = adopted(folder, name)
+            digest = write_atomically(new/name, lambda f: f.write(data))
+            put_record(new, {**files, name:digest})
+            os.rename(new, folder/ready_name)
+            put_in_place(folder)
+            finish_ready(folder)
 
 # %% ../nbs/02_files.ipynb #e8609675
 def local_path(

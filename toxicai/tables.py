@@ -314,7 +314,7 @@ def to_html(self:Report,
     more=(), # Other reports for the same page: one, or several in a list
 ) -> str: # A whole page
     "The report as a page that stands alone"
-    return html_page(self.together(more))
+    return html_page(type(self).together(self, more))
 
 # %% ../nbs/04_tables.ipynb #d5fb2b13
 _parts = {'report.html','report.md','figures','tables'}
@@ -352,7 +352,7 @@ def picture_prefixes(
 @patch
 def _write(self:Report, folder, more=()):
     "Page, Markdown, pictures and tables"
-    first,*others = reports = self.together(more)
+    first,*others = reports = type(self).together(self, more)
     parts = dict(zip(['',*picture_prefixes(others)], reports))
     md = [first.to_markdown('figures'), *[o.to_markdown('figures', 2, k) for k,o in parts.items() if k]]
     for o in ('figures','tables'): (folder/o).mkdir(parents=True)

@@ -2,7 +2,10 @@
 from .folder import FolderError,DetectorFolder,read_folder
 from .backends import Backend,backends,add_backend,why_not
 from .detector import Detections,Detector
-from . import first as _first
+from . import packaged as _packaged,decisions as _decisions,first as _first,explain as _explain,bulk as _bulk
+from . import batching as _batching,limits as _limits,watch as _watch,service as _service,routes as _routes
+from . import running as _running,client as _client,plaintext as _plaintext,messages as _messages,calls as _calls
+from . import perspective as _perspective,openai as _openai,hosts as _hosts,page as _page
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings
