@@ -659,12 +659,8 @@ def judged_row(
     if not text.strip(): return Answer('empty', text=text, decision=None, flags=[], scores=None, reason='empty')
     scores = {k:round(float(v), 6) for k,v in zip(o.labels, o.scores[0])}
     flags = [k for k,yes in zip(o.labels, o.flags[0]) if yes]
-    bad = [k for k in flags if k not in (o.labels.clean or ())]
-    decisions = getattr(o, 'decisions', None)
-    decision = decisions[0] if decisions else 'block' if bad else 'allow'
-    more = {k:v for k,v in dict(reasons=getattr(o, 'reasons', None)).items() if v}
-    facts = dict(text=text, decision=decision, flags=flags, scores=scores, **{k:v[0] for k,v in more.items()})
-    return Answer(row_words(facts), **facts, **({'detector':o.detector} if getattr(o, 'detector', None) else {}))
+    facts = dict(text=text, decision=o.decisions[0], flags=flags, scores=scores, reasons=o.reasons[0], detector=o.detector)
+    return Answer(row_words(facts), **facts)
 
 def row_words(
     row:dict, # Of `judged_row`
@@ -1320,7 +1316,7 @@ def folder_facts(
     "What a folder says of itself"
     labels = folder.labels
     rows = {k:dict(threshold=float(t), description=d) for k,t,d in zip(labels, labels.thresholds, labels.descriptions)}
-    known = {k:getattr(folder, k, None) for k in ('name','version','hash','languages','uses','metrics','measured','drift','versions')}
+    known = {k:getattr(folder, k) for k in ('name','version','hash','languages','uses','metrics','measured','drift','versions')}
     return dict(path=str(folder.path), **{k:v for k,v in known.items() if v}, kind=labels.kind, labels=rows)
 
 def folder_words(

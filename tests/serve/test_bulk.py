@@ -42,7 +42,7 @@ def test_rows_and_scores(given, out, d, tmp_path):
     "All columns, all rows, in order; scores and flags of the detector to six decimals; a reason where there are none"
     src,dst = source(tmp_path/f'a.{given}'),tmp_path/f'b.{out}'
     done = score_files(src, dst, d, chunk=7)
-    got,want,about = read(dst),rows(),about_detector(d)
+    got,want,about = read(dst),rows(),d.about()
     assert [{k:o[k] for k in ('id','text','note')} for o in got]==want
     empty = [not o['text'] for o in want]
     assert done.rows==n_rows and done.problems==dict(empty=sum(empty))

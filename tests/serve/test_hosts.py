@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np,pytest
 from serving import ask,save_six,served,six,texts
 from toxicai.labels import LabelSet
+from toxicai.serve.decisions import Decider,Policy
 from toxicai.serve.detector import Detections,Detector
 from toxicai.serve.batching import BadInput,WrongKey
 from toxicai.serve.hosts import *
@@ -145,12 +146,15 @@ def test_coral_bodies(url):
     status,_,_ = moderate(url, 'kind words '*4000, secret)
     assert status in (200,204) # longer than a text may be: judged in parts
 
-@pytest.mark.parametrize('decisions,policy,expected', [(['allow'],'p','allow'), (['review'],'p','review'), (['block'],'p','block'), (['allow','block'],'p','block'), (['block'],None,'review'), (['allow'],None,'allow'), (None,None,'allow')])
-def test_coral_decisions(decisions, policy, expected):
-    "Without a policy nothing is rejected before a person has seen it"
-    found = Detections(LabelSet(['toxic']), np.zeros((2,1), bool))
-    found.decisions = decisions
-    assert coral_decision(found, policy)==expected
+@pytest.mark.parametrize('scores,cuts,expected', [((0.1,0.2),True,'allow'), ((0.1,0.5),True,'review'), ((0.9,0.1),True,'block'), ((0.9,0.1),False,'review'), ((0.1,0.2),False,'allow')])
+def test_coral_decisions(scores, cuts, expected):
+    "The worst part counts; without a policy nothing is rejected before a person has seen it"
+    labels,scores = LabelSet(['toxic']),np.array(scores)[:,None]
+    found = Detections(labels, scores>=0.5, scores)
+    if cuts:
+        policy = Policy({'toxic':dict(review=0.4, block=0.8)})
+        found.decider,found.levels = Decider(policy),policy.levels_of(scores, labels)
+    assert coral_decision(found)==expected
 
 def test_secrets_are_needed_with_keys():
     config = SimpleNamespace(options={})

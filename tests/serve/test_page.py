@@ -16,7 +16,7 @@ from served import counting_service
 
 pytest.importorskip('fastapi', reason='the extra `service` is not installed')
 from toxicai.serve.page import (FileError,answer_head,csv_line,sent_rows,file_text,flagged_names,page_facts,page_file,page_files,page_row,
-                                text_column,sent_texts,threshold_sets,use_facts)
+                                text_column,sent_texts,threshold_sets,shown_uses)
 
 # What files may be
 
@@ -56,9 +56,9 @@ def test_threshold_sets():
     "The folder's sets and, where they are none of these, the thresholds at work"
     uses = {k:{o:dict(threshold=t, precision=.5) for o in ('toxic','insult')} for k,t in (('balanced',.5), ('cautious',.9))}
     d = stand_in(uses)
-    assert list(threshold_sets(d))==['balanced','cautious'] and [o['running'] for o in use_facts(d)]==[True,False]
+    assert list(threshold_sets(d))==['balanced','cautious'] and [o['running'] for o in shown_uses(d)]==[True,False]
     d.labels = d.labels.with_thresholds(.7)
-    assert list(threshold_sets(d))==['as set','balanced','cautious'] and use_facts(d)[0]['thresholds']=={'toxic':.7,'insult':.7}
+    assert list(threshold_sets(d))==['as set','balanced','cautious'] and shown_uses(d)[0]['thresholds']=={'toxic':.7,'insult':.7}
     assert flagged_names(threshold_sets(d)['cautious'], [.95,.8])==['toxic']
 
 def test_harmless_class():

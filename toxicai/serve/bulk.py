@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['bulk_engines', 'text_problem', 'DistinctTexts', 'distinct_texts', 'Verdicts', 'verdicts', 'word_reasons',
-           'ScoreColumns', 'about_detector', 'block_digest', 'BulkWork', 'work_folder', 'check_facts', 'remove_work',
-           'found_parts', 'read_facts', 'bulk_work', 'BulkProgress', 'words_of_time', 'BulkTask', 'BulkEngine',
-           'run_here', 'end_with_parent', 'open_worker', 'worker_verdicts', 'in_order', 'run_processes', 'ray_data',
-           'RayJudge', 'verdict_row', 'row_verdicts', 'text_rows', 'ray_source', 'run_ray', 'matched', 'run_local',
-           'BulkJob', 'whole_blocks', 'check_text_columns', 'known_rows', 'bulk_files', 'check_places_of', 'BulkDone',
-           'is_pipe', 'write_out', 'open_detector', 'check_whole_number', 'bulk_engine', 'bulk_places', 'job_work',
-           'score_files', 'check_input']
+           'ScoreColumns', 'block_digest', 'BulkWork', 'work_folder', 'check_facts', 'remove_work', 'found_parts',
+           'read_facts', 'bulk_work', 'BulkProgress', 'words_of_time', 'BulkTask', 'BulkEngine', 'run_here',
+           'end_with_parent', 'open_worker', 'worker_verdicts', 'in_order', 'run_processes', 'ray_data', 'RayJudge',
+           'verdict_row', 'row_verdicts', 'text_rows', 'ray_source', 'run_ray', 'matched', 'run_local', 'BulkJob',
+           'whole_blocks', 'check_text_columns', 'known_rows', 'bulk_files', 'check_places_of', 'BulkDone', 'is_pipe',
+           'write_out', 'open_detector', 'check_whole_number', 'bulk_engine', 'bulk_places', 'job_work', 'score_files',
+           'check_input']
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00003
 import glob,hashlib,json,multiprocessing,os,re,signal,sys,threading,time
@@ -73,7 +73,8 @@ def verdicts(
 ) -> Verdicts:
     "What `detector` says of `texts`"
     res = detector(texts)
-    return Verdicts(res.scores, res.flags, getattr(res, 'decisions', None), getattr(res, 'reasons', None))
+    decided = (res.decisions,res.reasons) if res.decider else (None,None)
+    return Verdicts(res.scores, res.flags, *decided)
 
 def word_reasons(
     reasons, # Of one text: dicts; None for none
@@ -106,18 +107,6 @@ class ScoreColumns:
         for o,key in (('detector','hash'),('settings','settings')):
             res[o] = NewColumn([self.about[key]]*len(found.where), 'text')
         return {f'{self.prefix}{k}':o for k,o in res.items()}
-
-# %% ../../nbs/31_serve.bulk.ipynb #e3f0000c
-def about_detector(
-    detector:Detector, # An open one
-) -> dict: # `name`, `version`, `hash`, `settings`
-    "What tells one detector, and one setting of it, from others"
-    if hasattr(detector, 'about'): return detector.about()
-    path = detector.folder.path
-    files = {o:file_digest(path/o) for o in inner_files(path)}
-    ways = dict(labels=detector.labels.to_dict(), long=detector.long, backend=detector.backend)
-    digests = [hashlib.sha256(json.dumps(o, sort_keys=True).encode()).hexdigest() for o in (files, ways)]
-    return dict(name=path.name, version='', hash=digests[0], settings=digests[1])
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00011
 def block_digest(
@@ -744,7 +733,7 @@ def ready(self:BulkJob,
         fmt = row_formats['jsonl'] if is_pipe(dst) else row_format(dst)
         self.formats.append((fmt, bytes if is_pipe(dst) else packer(dst, fmt)))
     self.sizes = [0 if isinstance(o, Pipe) else o.stat().st_size for o,_ in self.files]
-    self.scorer,self.start = ScoreColumns(about_detector(self.detector), tuple(self.detector.labels), prefix),time.monotonic()
+    self.scorer,self.start = ScoreColumns(self.detector.about(), tuple(self.detector.labels), prefix),time.monotonic()
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f0003b
 def bulk_places(

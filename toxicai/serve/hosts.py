@@ -115,7 +115,7 @@ def tei_info(
 ) -> dict: # For `/info`
     "What `/info` of TEI says"
     detector,config = service.pick(),service.config
-    facts,names = detector_facts(detector),list(detector.labels)
+    facts,names = judge_facts(detector),list(detector.labels)
     model = dict(id2label={str(i):o for i,o in enumerate(names)}, label2id={o:i for i,o in enumerate(names)})
     return dict(
         model_id=facts['name'], model_sha=facts['hash'], model_dtype='float32', model_type=dict(classifier=model),
@@ -165,7 +165,7 @@ async def guard_outputs(
     "The answer of `/validate`"
     texts,least = guard_inputs(given)
     found = await service.judge(texts, detail='scores')
-    facts = detector_facts(service.pick())
+    facts = judge_facts(service.pick())
     names = [[k for k,v in detoxify_scores(found.labels, o).items() if v>least] for o in found.scores]
     outputs = [guard_output(*o) for o in enumerate(names)]
     return dict(modelname=facts['name'], modelversion=facts['version'] or '1', outputs=outputs)
@@ -205,11 +205,10 @@ coral_statuses = dict(review='SYSTEM_WITHHELD', block='REJECTED')
 
 def coral_decision(
     found:Detections, # Of the parts of one comment
-    policy, # Of the detector; None for none
 ) -> str: # 'allow', 'review' or 'block'
     "What is done with a comment: the worst of its parts counts"
-    decided = set(getattr(found, 'decisions', None) or [])
-    if policy is not None and decided: return next(o for o in ('block','review','allow') if o in decided)
+    decided = set(found.decisions)
+    if found.decider and found.decider.policy: return next(o for o in ('block','review','allow') if o in decided)
     return 'review' if counted_flags(found).any() or decided-{'allow'} else 'allow'
 
 def coral_answer(
@@ -230,7 +229,7 @@ async def coral_phase(
         raise BadInput('`comment` is missing: expected an object with the text as `body`')
     text,most = without_markup(comment['body'])[0],service.config.max_chars
     found = await service.judge([text[i:i+most] for i in range(0, max(len(text), 1), most)], detail='scores')
-    return coral_answer(coral_decision(found, getattr(service.pick(text=text), 'policy', None)))
+    return coral_answer(coral_decision(found))
 
 # %% ../../nbs/44_serve.hosts.ipynb #e713c9dd
 def error_response(

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['page_policy', 'page_headers', 'page_files', 'request_shapes', 'text_columns', 'rows_at_once', 'page_file',
-           'threshold_sets', 'label_facts', 'use_facts', 'known_paths', 'page_facts', 'flagged_names', 'page_row',
+           'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names', 'page_row',
            'FileError', 'file_text', 'sent_json_rows', 'separated_rows', 'sent_rows', 'text_column', 'sent_texts',
            'csv_line', 'answer_head', 'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response',
            'service_facts', 'page_rows', 'judged_file', 'asking_routes', 'loading_route', 'page_routes']
@@ -60,7 +60,7 @@ def threshold_sets(
     detector:Detector, # An open detector
 ) -> dict: # Name -> `LabelSet`; 'as set' are those at work where they are none of the folder's
     "The sets of thresholds that the folder brought, those at work among them"
-    labels,uses = detector.labels,getattr(detector.folder, 'uses', None) or {}
+    labels,uses = detector.labels,detector.folder.uses
     res = {k:labels.with_thresholds({o:v['threshold'] for o,v in by_label.items()}) for k,by_label in uses.items()}
     return res if labels in res.values() else {'as set':labels, **res}
 
@@ -73,7 +73,7 @@ def label_facts(
     return [dict(name=n, threshold=float(t), description=o, counts=bool(c)) for n,t,o,c in rows]
 
 # %% ../../nbs/45_serve.page.ipynb #945958b7
-def use_facts(
+def shown_uses(
     detector:Detector, # An open detector
 ) -> list: # A dict for each set
     "Names and thresholds of the sets, and which is at work"
@@ -92,10 +92,10 @@ def page_facts(
     **facts, # What else the page is told
 ) -> dict: # For JSON
     "What the page has to know before a comment is typed"
-    about = {k:str(getattr(detector.folder, k, '') or '') for k in ('name','version','hash')}
+    about = {k:getattr(detector.folder, k) for k in ('name','version','hash')}
     about['name'] = about['name'] or detector.folder.path.name
     requests = [dict(name=n, path=p, body=b) for n,p,b in request_shapes if p in paths]
-    return dict(**about, engine=detector.backend, labels=label_facts(detector.labels), uses=use_facts(detector),
+    return dict(**about, engine=detector.backend, labels=label_facts(detector.labels), uses=shown_uses(detector),
                 requests=requests, **facts)
 
 # %% ../../nbs/45_serve.page.ipynb #605a4e26
@@ -116,8 +116,7 @@ def page_row(
     row = dict(scores=dict(zip(names, map(float, scores))), flags=dict(zip(names, map(bool, found.flags[0]))),
                uses={k:flagged_names(o, scores) for k,o in sets.items()}, read=found.texts[0],
                tokens=int(found.n_tokens[0]), truncated=bool(found.truncated[0]))
-    reasons = getattr(found, 'reasons', None)
-    return {**row, 'reasons':reasons[0]} if reasons else row
+    return {**row, 'reasons':found.reasons[0]} if found.decider else row
 
 # %% ../../nbs/45_serve.page.ipynb #2c85a78e
 text_columns = ('text','comment','comment_text','body','content','message','tweet','post')

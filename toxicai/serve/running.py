@@ -76,7 +76,7 @@ async def exchange_detectors(
         return False
     for k,o in found.items(): service.judges[k].swap(o)
     service.keys = keys
-    log_facts('warning', 'another model', detectors={k:detector_facts(o) for k,o in found.items()})
+    log_facts('warning', 'another model', detectors={k:judge_facts(o) for k,o in found.items()})
     return True
 
 # %% ../../nbs/37_serve.running.ipynb #820a7ecc
@@ -111,7 +111,7 @@ def address_of(
 def start_words(
     config:ServiceConfig, # What the service is told
     url:str, # As `address_of` gives it
-    facts:dict, # As `detector_facts` gives them
+    facts:dict, # As `judge_facts` gives them
 ) -> str: # Two lines
     "What the start says: the model, the address, and a line to try"
     name = ' '.join(filter(None, [facts['name'], facts['version'], facts['hash'][:12]]))
@@ -221,7 +221,7 @@ class Workers:
 
 # %% ../../nbs/37_serve.running.ipynb #d5f5e1c9
 @patch
-def start_all(self:Workers) -> dict: # As `detector_facts` gives them
+def start_all(self:Workers) -> dict: # As `judge_facts` gives them
     "Start all, and wait until they are ready"
     lines = [o.readline() for o in [self.start() for _ in range(self.config.workers)]]
     if all(lines): return json.loads(lines[0])

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
-           'shaped_error', 'as_service_error', 'told_language', 'detector_facts', 'service_keys', 'Service',
+           'shaped_error', 'as_service_error', 'told_language', 'judge_facts', 'service_keys', 'Service',
            'scope_header', 'route_of', 'with_headers', 'given_body', 'Guard', 'family_rooms', 'add_errors', 'add_cors',
            'make_app']
 
@@ -122,13 +122,12 @@ def told_language(
     found, = text_languages([text])
     return 'und' if found in ('unsure','none') else found
 
-def detector_facts(
+def judge_facts(
     detector, # A `Detector`
 ) -> dict: # name, version, hash, settings
     "What an answer says of its judge"
-    own = detector.about() if hasattr(detector, 'about') else {}
-    unnamed = {**dict(version='', hash='', settings=''), **own}
-    return dict(unnamed, name=own.get('name') or detector.folder.path.name)
+    own = detector.about()
+    return dict(own, name=own['name'] or detector.folder.path.name)
 
 def service_keys(
     config:ServiceConfig, # What the service is told
@@ -158,7 +157,7 @@ class Service:
 
     @property
     def detectors(self): return {k:o.detector for k,o in self.judges.items()}
-    def facts(self): return detector_facts(self.detectors[self.default])
+    def facts(self): return judge_facts(self.detectors[self.default])
     @property
     def labels(self): return self.judges[self.default].detector.labels
 
@@ -171,7 +170,7 @@ def pick_name(self:Service,
 ) -> str: # A key of `judges`
     "Which judge is asked"
     if model is not None:
-        named = {**{detector_facts(o)['name']:k for k,o in self.detectors.items()}, **{k:k for k in self.judges}}
+        named = {**{judge_facts(o)['name']:k for k,o in self.detectors.items()}, **{k:k for k in self.judges}}
         if model in named: return named[model]
         raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
     if len(self.judges)==1: return self.default
@@ -295,8 +294,8 @@ def check_rate(self:Service,
 @patch
 def info(self:Service) -> dict: # Plain types
     "What is at work: detectors, labels, thresholds, limits"
-    def _one(o): return {**detector_facts(o), 'labels':o.labels.to_dict(), 'backend':o.backend, 'long':o.long,
-                         'uses':getattr(o.folder, 'uses', {}), 'languages':getattr(o.folder, 'languages', [])}
+    def _one(o): return {**judge_facts(o), 'labels':o.labels.to_dict(), 'backend':o.backend, 'long':o.long,
+                         'uses':o.folder.uses, 'languages':o.folder.languages}
     limits = {o:getattr(self.config, o) for o in ('max_body','max_texts','max_chars','queue')}
     res = dict(service='toxicai', detectors={k:_one(o) for k,o in self.detectors.items()}, default=self.default,
                limits=limits, keys=bool(self.keys), feedback=self.config.feedback is not None)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['block_stack', 'checked_layers', 'is_layer', 'config_of_layers', 'untrained_like', 'student_of', 'stored_pieces',
            'plain_piece', 'is_byte_piece', 'kept_pieces', 'renumbered', 'cut_tokenizer', 'with_tokens', 'cut_embedding',
-           'used_tokens', 'check_cut', 'cut_vocabulary', 'unknown_token', 'logits_by_name', 'teacher_logits',
+           'used_tokens', 'check_same_pieces', 'cut_vocabulary', 'unknown_token', 'logits_by_name', 'teacher_logits',
            'soft_loss', 'SoftTargets', 'hidden_loss', 'block_outputs', 'HiddenTargets', 'check_distil',
            'student_network', 'hidden_targets', 'distil']
 
@@ -206,7 +206,7 @@ def used_tokens(
     return added.union(*[o.ids for o in tok.encode_batch_fast(list(texts))])
 
 @torch.no_grad()
-def check_cut(
+def check_same_pieces(
     old, # Tokenizer and network before
     new, # The same after
     texts, # Texts; n of them
@@ -238,7 +238,7 @@ def cut_vocabulary(
     pieces = stored_pieces(json.loads(tok.to_str())['model'])
     keep = sorted({*kept_pieces(pieces, {o for o in used if o<len(pieces)}), *used, *unknown_token(tok)})
     res = with_tokens(tokenizer, cut_tokenizer(tok, keep)),cut_embedding(model, keep)
-    check_cut((with_tokens(tokenizer, tok), deepcopy(unwrapped(model))), tuple(map(deepcopy, res)), texts)
+    check_same_pieces((with_tokens(tokenizer, tok), deepcopy(unwrapped(model))), tuple(map(deepcopy, res)), texts)
     return res
 
 def unknown_token(
