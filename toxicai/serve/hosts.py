@@ -261,7 +261,7 @@ def add_host(
     async def _call(request:service_package('fastapi').Request):
         service.check_key(request)
         return json_answer(await handler(service, parsed_body(await request.body())))
-    router.add_api_route(path, _call, methods=['POST'], name=name, **described(summary, **example))
+    router.add_api_route(path, _call, methods=['POST'], name=name, **route_words(summary, **example))
 
 # %% ../../nbs/44_serve.hosts.ipynb #a0e2e0c4
 def add_coral(
@@ -271,7 +271,7 @@ def add_coral(
     "The route for Coral"
     fastapi = service_package('fastapi')
     example = dict(action='NEW', comment=dict(body='you are an idiot', parentID=None))
-    @router.post('/v1/coral', **described('Coral: external moderation phase', **example))
+    @router.post('/v1/coral', **route_words('Coral: external moderation phase', **example))
     async def coral(request:fastapi.Request):
         body = await request.body()
         check_signature(service, body, request.headers.get('x-coral-signature', ''))

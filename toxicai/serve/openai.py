@@ -142,7 +142,7 @@ def routes(
     fastapi = service_package('fastapi')
     router = fastapi.APIRouter()
     service.info_parts.append(category_facts)
-    about = described('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
+    about = route_words('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
     @router.post('/v1/moderations', **about)
     async def moderations(request:fastapi.Request):
         service.check_key(request)

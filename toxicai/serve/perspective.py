@@ -383,7 +383,7 @@ def add_method(
         status,text,kind,headers = await answered(service, name, request, await request.body())
         return fastapi.Response(text, status, headers, kind)
     path,*_,handler = perspective_methods[name]
-    about = described(f'Perspective: {handler.__doc__}', **perspective_examples[name])
+    about = route_words(f'Perspective: {handler.__doc__}', **perspective_examples[name])
     router.add_api_route(path, _call, methods=['POST'], name=name, **about)
 
 # %% ../../nbs/42_serve.perspective.ipynb #237c2b12
