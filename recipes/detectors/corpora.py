@@ -130,4 +130,31 @@ english = (
     Source('bold_wikipedia_benign', all_clean, 'sentences about people and religions'),
 )
 
+credits = { # Source -> licence, and whose work it is
+    'jigsaw_train_part':('annotations CC0, text CC BY-SA 3.0 (Wikipedia)', 'Jigsaw, Toxic Comment Classification Challenge 2018'),
+    'jigsaw_train_part2':('as above', 'as above'),
+    'jigsaw_en_10k_sample':('as above', 'as above'),
+    'jigsaw_train_normalised_sixlabel':('as above', 'as above'),
+    'wiki_context_toxicity':('Apache-2.0', 'Pavlopoulos et al. 2020, Toxicity Detection: Does Context Really Matter?'),
+    'civil_comments_balanced_sample':('CC0', 'Borkan et al. 2019, Civil Comments'),
+    'toxic_spans_annotations':('CC0', 'Pavlopoulos et al. 2021, SemEval-2021 Task 5'),
+    'davidson':('MIT', 'Davidson et al. 2017'),
+    'hatexplain':('MIT', 'Mathew et al. 2021, HateXplain'),
+    'paradetox_en':('CC0', 'Logacheva et al. 2022, ParaDetox'),
+    'dynahate_dev':('CC BY 4.0', 'Vidgen et al. 2021, Learning from the Worst'),
+    'hatemoji_build':('CC BY 4.0', 'Kirk et al. 2022, Hatemoji'),
+    'toxigen_annotated':('MIT', 'Hartvigsen et al. 2022, ToxiGen'),
+    'implicit_hate':('CC BY 4.0', 'ElSherief et al. 2021, Latent Hatred'),
+    'sbic_dev':('CC BY 4.0', 'Sap et al. 2020, Social Bias Frames'),
+    'stormfront':('CC BY-SA 3.0 ES', 'de Gibert et al. 2018'),
+    'gab_hate_corpus':('CC BY 4.0', 'Kennedy et al. 2022, Gab Hate Corpus'),
+    'cad_reddit':('CC BY 4.0', 'Vidgen et al. 2021, Contextual Abuse Dataset'),
+    'edos_sexism':('CC0', 'Kirk et al. 2023, SemEval-2023 Task 10'),
+    'online_misogyny':('MIT', 'Guest et al. 2021'),
+    'convabuse':('CC BY 4.0', 'Cercas Curry et al. 2021, ConvAbuse'),
+    'crowdcounter_counterspeech':('MIT', 'Saha et al. 2024, CrowdCounter'),
+    'goemotions_benign':('Apache-2.0', 'Demszky et al. 2020, GoEmotions'),
+    'bold_wikipedia_benign':('CC BY-SA 4.0', 'Dhamala et al. 2021, BOLD'),
+}
+
 def is_dev_split(df, source): return df['split'].isin(source.dev).to_numpy() if source.dev else np.zeros(len(df), bool)

@@ -13,7 +13,6 @@ from .corpora import labels
 class Step:
     "One pass of the course; every choice that matters stands here and is logged"
     name:str
-    rows:str = 'all' # 'all', or 'clean' for the sources that asked for toxicity, and minimal pairs
     epochs:int = 1
     lr:float = 3e-4 # Largest rate of the head and the last layer
     decay:float = 0.9 # Each layer below learns at this share of the rate of the one above
@@ -27,18 +26,19 @@ class Step:
     pooling:str = 'mean' # As for `toxicity_learner`
     seed:int = 42
 
-clean_sources = ('jigsaw_train_part','jigsaw_train_part2','jigsaw_en_10k_sample','wiki_context_toxicity','civil_comments_balanced_sample',
-                 'toxic_spans_annotations','paradetox_en','goemotions_benign','bold_wikipedia_benign','dynahate_dev','hatemoji_build',
-                 'toxigen_annotated','gab_hate_corpus','crowdcounter_counterspeech')
-
-short = dict(davidson=0.25, gab_hate_corpus=0.3, paradetox_en=0.3, toxic_spans_annotations=0.4, implicit_hate=0.4, hatexplain=0.4, cad_reddit=0.4,
-             wiki_context_toxicity=0.3, civil_comments_balanced_sample=0.6, stormfront=0.5, edos_sexism=0.4, goemotions_benign=0.6,
-             toxigen_annotated=0.7, online_misogyny=0.6) # what an hour of one core allows: all of Jigsaw, a part of the rest
+# What an hour of one core allows: all of Jigsaw, a part of the rest; then the cleaner ones again, and others anew
+some = dict(davidson=0.25, gab_hate_corpus=0.3, paradetox_en=0.3, toxic_spans_annotations=0.4, implicit_hate=0.4, hatexplain=0.4, cad_reddit=0.4,
+            wiki_context_toxicity=0.3, civil_comments_balanced_sample=0.6, stormfront=0.5, edos_sexism=0.4, goemotions_benign=0.6,
+            toxigen_annotated=0.7, online_misogyny=0.6)
+less = dict(jigsaw_train_normalised_sixlabel=0.6, davidson=0.1, gab_hate_corpus=0.15, paradetox_en=0.2, toxic_spans_annotations=0.2,
+            implicit_hate=0.2, hatexplain=0.2, cad_reddit=0.2, wiki_context_toxicity=0.25, civil_comments_balanced_sample=0.4, stormfront=0.3,
+            edos_sexism=0.2, toxigen_annotated=0.5, online_misogyny=0.3, sbic_dev=0.5, dynahate_dev=0.7, hatemoji_build=0.7)
+english_course = (Step('first', lr=2.5e-4, max_length=96, attacks=0.08, shares=some),
+                  Step('second', lr=1.2e-4, max_length=128, attacks=0.1, shares=less, seed=43))
 
 def training_rows(df, step):
     "The rows of `step` and copies as evaders write them; 2,000 development rows to watch the loss"
     train,dev = df[~df.dev],df[df.dev].sample(2000, random_state=0)
-    if step.rows=='clean': train = train[train.source.isin(clean_sources)]
     if step.shares:
         parts = [o.sample(frac=step.shares.get(k, 1.), random_state=step.seed) for k,o in train.groupby('source')]
         train = pd.concat(parts)
