@@ -1,5 +1,5 @@
 "A real service for tests that ask one: a process whose engine counts words, so that everybody knows what it says"
-import json,os,re,subprocess,sys
+import json,os,re,subprocess,sys,tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,12 +28,14 @@ def counting_service(
 ): # Address and process
     "A service at work, until the end of the block"
     env = {**os.environ, 'PYTHONPATH':str(root), 'OMP_NUM_THREADS':'1'}
-    p = subprocess.Popen([sys.executable, '-c', counting, str(folder), json.dumps(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                         text=True, env=env)
+    log = tempfile.TemporaryFile('w+') # a pipe that nobody reads would be full one day, and the service wait
+    p = subprocess.Popen([sys.executable, '-c', counting, str(folder), json.dumps(config)], stdout=subprocess.PIPE, stderr=log, text=True, env=env)
     try:
         said = p.stdout.readline()
         found = re.search(r'https?://\S+', said)
-        if not found: raise RuntimeError(f'the service did not start: {said}{p.stderr.read()[-2000:]}')
+        if not found:
+            log.seek(0)
+            raise RuntimeError(f'the service did not start: {said}{log.read()[-2000:]}')
         yield found[0],p
     finally:
         p.terminate()

@@ -325,6 +325,7 @@ class Marked:
     "A detector whose scores are all one number, for telling which was asked"
     def __init__(self, d, score, labels=None): self.folder,self.enc,self.long,self.backend,self.score,self.labels = d.folder,d.enc,d.long,'marked',score,labels or d.labels
     def __call__(self, texts, detail): return Detections(self.labels, np.zeros((len(texts), 2), dtype=bool), np.full((len(texts), 2), self.score))
+    def about(self): return dict(name='marked', version='', hash='', languages=[], settings='')
 
 def test_languages(d):
     "By the name of a model, by languages as told, by the language of each text, else the default; rows keep their order"

@@ -123,7 +123,7 @@ def counted_flags(
 # %% ../../nbs/36_serve.routes.ipynb #ef272bf7
 shown_fields = dict( # Field of `Detections` -> name in an answer
     n_tokens='n_tokens', truncated='truncated', texts='normalised', languages='language', decisions='decision',
-    reasons='reasons', notes='note')
+    reasons='reasons')
 
 def plain_rows(
     found:Detections, # Of n texts
@@ -215,7 +215,8 @@ async def classified(
     if ('text' in given)==('texts' in given): raise BadInput("expected either `text` or `texts`")
     texts = given.get('texts', given.get('text'))
     found = await service.judge(texts, given.get('detail', 'scores'), **choices_of(given))
-    return json_answer(dict(results=plain_rows(found), detector=found.detector))
+    said = dict(note=found.note) if found.note else {} # of languages that the detector was not trained on
+    return json_answer(dict(results=plain_rows(found), detector=found.detector, **said))
 
 # %% ../../nbs/36_serve.routes.ipynb #ea886873
 async def explained(
