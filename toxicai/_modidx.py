@@ -2234,6 +2234,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'toxicai.serve.bulk.ScoreColumns.columns': ( 'serve.bulk.html#scorecolumns.columns',
                                                                                  'toxicai/serve/bulk.py'),
                                     'toxicai.serve.bulk.Verdicts': ('serve.bulk.html#verdicts', 'toxicai/serve/bulk.py'),
+                                    'toxicai.serve.bulk.actors_that_fit': ('serve.bulk.html#actors_that_fit', 'toxicai/serve/bulk.py'),
                                     'toxicai.serve.bulk.block_digest': ('serve.bulk.html#block_digest', 'toxicai/serve/bulk.py'),
                                     'toxicai.serve.bulk.bulk_engine': ('serve.bulk.html#bulk_engine', 'toxicai/serve/bulk.py'),
                                     'toxicai.serve.bulk.bulk_files': ('serve.bulk.html#bulk_files', 'toxicai/serve/bulk.py'),

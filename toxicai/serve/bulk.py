@@ -7,10 +7,10 @@ __all__ = ['bulk_engines', 'text_problem', 'DistinctTexts', 'distinct_texts', 'V
            'ScoreColumns', 'block_digest', 'BulkWork', 'work_folder', 'check_facts', 'remove_work', 'found_parts',
            'read_facts', 'bulk_work', 'BulkProgress', 'words_of_time', 'BulkTask', 'BulkEngine', 'run_here',
            'end_with_parent', 'open_worker', 'worker_verdicts', 'in_order', 'run_processes', 'ray_data', 'RayJudge',
-           'verdict_row', 'row_verdicts', 'text_rows', 'ray_source', 'run_ray', 'matched', 'run_local', 'BulkJob',
-           'whole_blocks', 'check_text_columns', 'known_rows', 'bulk_files', 'check_places_of', 'BulkDone', 'is_pipe',
-           'write_out', 'open_detector', 'check_whole_number', 'bulk_engine', 'bulk_places', 'job_work', 'score_files',
-           'check_input']
+           'verdict_row', 'row_verdicts', 'text_rows', 'ray_source', 'actors_that_fit', 'run_ray', 'matched',
+           'run_local', 'BulkJob', 'whole_blocks', 'check_text_columns', 'known_rows', 'bulk_files', 'check_places_of',
+           'BulkDone', 'is_pipe', 'write_out', 'open_detector', 'check_whole_number', 'bulk_engine', 'bulk_places',
+           'job_work', 'score_files', 'check_input']
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00003
 import glob,hashlib,json,multiprocessing,os,re,signal,sys,threading,time
@@ -402,6 +402,15 @@ def ray_source(
     return data.read_datasource(TextSource(), override_num_blocks=1, num_cpus=0) # actors have the CPUs
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00028
+def actors_that_fit(
+    workers:int, # Actors that were asked for
+    threads:int, # CPUs of each
+) -> int: # 1 at least; a pool of more would wait for them for ever
+    "How many actors the cluster has room for"
+    import ray
+    if not ray.is_initialized(): ray.init()
+    return max(1, min(workers, int(ray.cluster_resources().get('CPU', 1))//threads))
+
 def run_ray(
     tasks, # Iterator of `BulkTask`
     job, # `BulkJob`
@@ -409,8 +418,9 @@ def run_ray(
     "Judge on a Ray cluster"
     data = ray_data()
     context = data.DataContext.get_current()
-    context.execution_options.preserve_order,context.target_max_block_size = True,1<<20
-    pool = data.ActorPoolStrategy(min_size=1, max_size=job.workers) # as many as there is room for
+    context.execution_options.preserve_order = True
+    context.target_max_block_size = 1 # byte: blocks of texts travel alone, so that every actor gets some
+    pool = data.ActorPoolStrategy(size=actors_that_fit(job.workers, job.detector.threads))
     actors = dict(compute=pool, num_cpus=job.detector.threads,
                   fn_constructor_args=(job.detector,)) # lost ones are started again, their blocks with them
     source = ray_source(partial(text_rows, job.for_others(), frozenset(job.work.parts)))
