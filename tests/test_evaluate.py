@@ -1,4 +1,5 @@
 "A detector on labelled comments: what is judged, tuned, matched and compared, and what is written; crosses serve, judge and data"
+from types import SimpleNamespace
 import json,os,signal,subprocess,sys,time
 from dataclasses import replace
 from pathlib import Path
@@ -255,3 +256,10 @@ def test_compare_labels(d, tmp_path_factory):
     assert compare_detectors(d, other, ['a','b']).lead==['Only the first judges insult.']
     other.labels = replace(other.labels, names=['spam'])
     with pytest.raises(ValueError, match='none is in both'): compare_detectors(d, other, ['a'])
+
+def test_packaged_is_left_alone(monkeypatch, tmp_path):
+    "A detector that came with pip is not tuned in place"
+    from toxicai import evaluate
+    found = SimpleNamespace(name='english', current=lambda: tmp_path)
+    monkeypatch.setattr(evaluate, 'packaged_detectors', lambda: dict(english=tmp_path))
+    with pytest.raises(ValueError, match='pass `out=`'): evaluate.write_changed(found, {})

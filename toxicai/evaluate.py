@@ -22,6 +22,7 @@ from .strings import *
 from .tables import *
 from .text.core import *
 from .serve.folder import *
+from .serve.packaged import *
 from .serve.detector import *
 from .judge.intervals import *
 from .judge.judged import *
@@ -158,6 +159,9 @@ def write_changed(
 ) -> Path: # The folder with the new content
     "Write another `toxicai.json`, whole or not at all"
     path = folder.current()
+    if out is None and path in packaged_detectors().values():
+        raise ValueError(f"{folder.name!r} is the detector of an installed package, which others use as well: "
+                         "pass `out=`, a folder of yours")
     if out is None or Path(out).absolute()==path:
         write_meta(path, meta)
         return path
