@@ -358,6 +358,18 @@ def test_training_begins_with_the_weights(wheels, learn, saved):
     size = [(o/'model.safetensors').stat().st_size for o in (path,saved)]
     assert size[0]<0.6*size[1]
 
+@pytest.mark.parametrize('pooling', ['own','mean'])
+def test_a_course_in_steps(tmp_path, pooling):
+    "A detector folder is fine-tuned, saved, and fine-tuned again, in fp32 from end to end"
+    dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8)
+    place = None
+    for i in range(3):
+        learn = toxicity_learner(dls, place, pooling=pooling)
+        with learn.no_bar(),learn.no_logging(): learn.fit(1, 1e-2)
+        place = learn.save_detector(tmp_path/str(i))
+        learn.export(tmp_path/'learner.pkl')
+        assert np.abs(Detector(place, 'torch').scores(some)-learn.get_preds(dl=learn.dls.test_dl(list(some)))[0].numpy()).max()<1e-5
+
 def test_weights_with_mean_pooling(wheels, tmp_path, capfd):
     "A head on the mean of the token vectors is kept as well, and transformers is not asked what it is"
     old = toxicity_learner(ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8), pooling='mean')

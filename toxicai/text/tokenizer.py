@@ -123,7 +123,8 @@ def folder_tensors(
 ) -> dict: # Name -> torch tensor
     "The weights of a detector folder"
     name = weight_files['mean' if is_mean_folder(folder) else 'own']
-    with open_in(folder, name) as f: return StoredTensors(f, name).tensors()
+    with open_in(folder, name) as f: found = StoredTensors(f, name).tensors()
+    return {k:o.clone() for k,o in found.items()} # weights that shared a block could not be saved again
 
 def with_prefix(
     tensors:dict, # Name -> tensor
