@@ -41,6 +41,16 @@ def packaged():
         print(d, d.why, d.about(), d(texts, 'all'), check_scores(name), sep='\n')
         if d.flagged(texts[0]) or not d.flagged(texts[1]): sys.exit('that is not what a detector says')
 
+def service(url):
+    "What a service at `url` says, once it is there"
+    import time
+    from toxicai import Client
+    for _ in range(60):
+        try: res = Client(url)(texts); break
+        except Exception as e: print(f'{type(e).__name__}: {e}'.splitlines()[0]); time.sleep(1)
+    print(res)
+    if res.flags[:2,0].tolist()!=[False,True]: sys.exit('that is not what a detector says')
+
 def no_detector():
     from toxicai import Detector
     try: Detector()
@@ -56,4 +66,4 @@ def wheels(dist):
         print(f"{path.name}: {len(names)} files in {sorted({o.split('/')[0] for o in names})}, {path.stat().st_size/1e6:.1f} MB")
         if twice: sys.exit(f"{twice[:3]} are in {path.name} and in {owner[twice[0].split('/')[0]]}")
 
-if __name__=='__main__': dict(train=train, judge=judge, packaged=packaged, wheels=wheels)[sys.argv[1]](*sys.argv[2:])
+if __name__=='__main__': dict(train=train, judge=judge, packaged=packaged, wheels=wheels, service=service)[sys.argv[1]](*sys.argv[2:])

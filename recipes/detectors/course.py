@@ -1,12 +1,14 @@
 "The course of training: rows, loaders, one step after the other"
 import json
-from dataclasses import asdict,dataclass,field
+from dataclasses import asdict,dataclass,field,replace
 from pathlib import Path
 
 import numpy as np,pandas as pd
 from toxicai.all import *
 from toxicai.runs.snapshots import checkpoint_numbers
 from toxicai.text.evasion import swear_words
+from toxicai.text.identities import identity_sentences
+from toxicai.text.tokenizer import folder_tensors
 from .corpora import labels
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Step:
     weights:dict = field(default_factory=dict) # Source -> factor of its rows' weights
     frac:float = 1. # Share of the training rows
     shares:dict = field(default_factory=dict) # Source -> share of its rows, drawn anew by `seed`; 1 where none is given
+    sentences:float = 0. # Share of the library's sentences about groups that are added, harmless and hateful
     pooling:str = 'mean' # As for `toxicity_learner`
     seed:int = 42
 
@@ -33,12 +36,25 @@ some = dict(davidson=0.25, gab_hate_corpus=0.3, paradetox_en=0.3, toxic_spans_an
 less = dict(jigsaw_train_normalised_sixlabel=0.6, davidson=0.1, gab_hate_corpus=0.15, paradetox_en=0.2, toxic_spans_annotations=0.2,
             implicit_hate=0.2, hatexplain=0.2, cad_reddit=0.2, wiki_context_toxicity=0.25, civil_comments_balanced_sample=0.4, stormfront=0.3,
             edos_sexism=0.2, toxigen_annotated=0.5, online_misogyny=0.3, sbic_dev=0.5, dynahate_dev=0.7, hatemoji_build=0.7)
+few = dict.fromkeys((*less, 'jigsaw_train_part', 'jigsaw_train_part2', 'jigsaw_en_10k_sample', 'convabuse'), 0.1)
+few.update(goemotions_benign=0.5, bold_wikipedia_benign=0.5, crowdcounter_counterspeech=1., toxigen_annotated=0.3, dynahate_dev=0.5, hatemoji_build=0.3)
 english_course = (Step('first', lr=2.5e-4, max_length=96, attacks=0.08, shares=some),
-                  Step('second', lr=1.2e-4, max_length=128, attacks=0.1, shares=less, seed=43))
+                  Step('second', lr=1.2e-4, max_length=128, attacks=0.1, shares=less, seed=43),
+                  Step('third', lr=6e-5, max_length=128, attacks=0.1, shares=few, sentences=0.5, seed=44))
+
+def sentence_rows(share, seed):
+    "Some of the sentences about groups, which say the same of each: it is the sentence that decides, and no name of a group"
+    df = identity_sentences('en').sample(frac=share, random_state=seed)
+    res = pd.DataFrame({o:0. for o in labels}, index=range(len(df)))
+    hateful = df.hateful.to_numpy(float)
+    known = dict(toxic=hateful, identity_attack=hateful, severe_toxic=np.where(hateful>0, np.nan, 0.), threat=np.where(hateful>0, np.nan, 0.),
+                 obscene=np.where(hateful>0, np.nan, 0.), insult=np.where(hateful>0, np.nan, 0.))
+    return res.assign(text=df.text.to_numpy(), weight=1., dev=False, **known)
 
 def training_rows(df, step):
     "The rows of `step` and copies as evaders write them; 2,000 development rows to watch the loss"
-    train,dev = df[~df.dev],df[df.dev].sample(2000, random_state=0)
+    train,dev = df[~df.dev],df[df.dev]
+    dev = dev.sample(min(2000, len(dev)), random_state=0)
     if step.shares:
         parts = [o.sample(frac=step.shares.get(k, 1.), random_state=step.seed) for k,o in train.groupby('source')]
         train = pd.concat(parts)
@@ -47,6 +63,7 @@ def training_rows(df, step):
     res['weight'] *= res.source.map(step.weights).fillna(1.)
     if not step.weak: res.loc[res.toxic==0.1, 'toxic'] = np.nan
     res = res[['text',*labels,'weight','dev']]
+    if step.sentences: res = pd.concat([sentence_rows(step.sentences, step.seed), res], ignore_index=True)
     if not step.attacks: return res
     return augmented(res, 'text', share=0.5, words=set(swear_words), seed=step.seed, valid_col='dev', frac=step.attacks)
 
@@ -71,3 +88,13 @@ def run_step(df, step, encoder, body, folder):
     learn.labels = learn.labels.with_clean([])
     learn.save_detector(folder/'detector', onnx=True)
     return folder/'detector'
+
+def soup_of(df, step, encoder, folders, folder):
+    "The mean of the weights in `folders` (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482), as a detector folder"
+    some_rows = pd.concat([df[~df.dev].head(2000), df[df.dev].head(500)]) # to measure what int8 changes
+    plain = replace(step, shares={}, attacks=0., sentences=0.)
+    learn = learner_for(some_rows, plain, encoder, folders[0])
+    states = [folder_tensors(o) for o in folders]
+    learn.model.load_state_dict({k:sum(o[k] for o in states)/len(states) for k in states[0]}, strict=False)
+    learn.labels = learn.labels.with_clean([])
+    return learn.save_detector(Path(folder)/'detector', onnx=True)

@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from toxicai.judge.measures import masked_scores
+from toxicai.judge.report import threshold_text
 from toxicai.serve.folder import change_meta
 from toxicai.train.export import pack_detector,pack_weights
 from .corpora import credits,english,labels
@@ -62,7 +63,7 @@ def pack_english(df, folder, root):
     shutil.copytree(folder, work)
     auc = masked_scores('roc_auc', judged.targs, judged.probs)
     change_meta(work, labels=labelled.to_dict(), languages=['en'], metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
-                measured=dict(set='development rows of recipes/detectors', texts=len(dev), date=str(date.today()), thresholds='balanced'))
+                measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
     text = about.format(n=len(dev), figures=label_rows(judged.with_labels(labelled), uses), credits=credits_table(english))
     card = dict(base='sentence-transformers/all-MiniLM-L6-v2', about=text, license='apache-2.0')
     print(found)
