@@ -108,7 +108,7 @@ unnamed = {
     'load_transformer':'more for `from_pretrained`, which has no list', 'load_tokenizer':'the same', 'TextEncoder':'the same',
     'TransformerTextBlock':'the same', 'MeanPoolClassifier.gradient_checkpointing_enable':"transformers' own",
     'EncodeTfm.decode':"fastai's protocol, not used", 'MaskedLoss.for_labels':'settings of the loss, another set in each class',
-    'MaskedBCELoss.for_labels':'the same'}
+    'MaskedBCELoss.for_labels':'the same', 'Detector.add_first':'settings of `fit_first`, which is imported when it is called'}
 
 def test_no_bare_kwargs():
     bare = {k for k,o in found.items() if any(p.kind==p.VAR_KEYWORD for p in parameters(o))}

@@ -719,7 +719,7 @@ def predict_command(
     encoding:str='utf-8', # Of the file or of stdin
     batch:int=64, # Comments that are judged together; 1 answers each line before the next is read
     fail_on:str=None, # Exit with 1 where one of these is found: labels, review, block, any
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Say which comments are toxic, and how sure that is"
     lines = comment_lines(texts, file, encoding)
@@ -738,7 +738,7 @@ def score_command(
     target, # Where to write, a folder for several files; - is stdout
     *,
     detector:str='english', # A detector folder, or the name of an installed one
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Judge the comments in tables of any size, row by row"
     how = own_settings(text_options, settings)
@@ -787,7 +787,7 @@ def explain_command(
     text, # A comment
     *,
     detector:str='english', # A detector folder, or the name of an installed one
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Say which words of a comment decided"
     own = own_settings('toxicai.serve.explain:explain_text', settings)
@@ -969,7 +969,7 @@ def train_command(
     onnx:bool=None, # Write networks that serve without torch; by default where the extra `onnx` is installed
     pickle:str=None, # Write the learner too, a file for fastai and `evaluate`
     report:str=None, # Write a report on the validation rows: a page, x.html, or a folder
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Train a detector of toxic comments on a file of yours"
     own = dict(data=data, out=out, onnx=onnx, pickle=pickle, report=report)
@@ -1041,7 +1041,7 @@ def sweep_command(
     online:bool=False, # With W&B's server?
     sweep_id:str=None, # Of a sweep on the server to join
     keep_best:bool=False, # Keep the learner of the best run?
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Try settings as a plan says; called again, it goes on where it stopped"
     settings = with_objects(settings)
@@ -1056,7 +1056,7 @@ def sweep_command(
 def export_command(
     learner, # File that `train --pickle` or `learn.export` wrote: a pickle, so one of your own alone
     folder, # Where to write the detector folder
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Turn an exported learner into a detector folder"
     check_target(folder)
@@ -1100,7 +1100,7 @@ def convert_command(
     max_length:int=None, # Tokens kept of a text; by default 512 or the limit of the tokenizer
     rules:str='none', # Normalisation before the tokenizer: none, light, social, strict
     revision:str=None, # Branch, tag or commit on the Hub
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Turn a classifier of transformers into a detector folder"
     check_target(folder)
@@ -1118,7 +1118,7 @@ def convert_command(
 # %% ../nbs/94_cli.ipynb #38456f9b
 @verb('demo', 'Train', VerbOptions('Options', 'toxicai.demo:main', ('load',)))
 def demo_command(
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Train on a few invented comments, export, load and classify: the whole way in a minute"
     with redirect_stdout(stdout_of_command()),quiet_training():
@@ -1158,7 +1158,7 @@ def evaluate_command(
     *,
     detector:str='english', # A detector folder, the name of an installed one, or an exported learner, x.pkl
     out:str=None, # Write the report: a page, x.html, or a folder with page, Markdown, figures and tables
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Say how right a detector is about labelled comments"
     comments = read_comments(data, settings)
@@ -1186,7 +1186,7 @@ def tune_command(
     folder, # A detector folder, whose thresholds are written anew
     data, # Labelled comments that it was not trained on
     goal, # What the thresholds shall reach: f1, fbeta, precision>=0.9, recall>=0.95, fpr<=0.01, or costs such as [[0,1],[5,0]]
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Find the thresholds that reach a goal, and write them into a folder"
     with exits_with(2): bound = parsed_bound(goal)
@@ -1212,7 +1212,7 @@ def compare_command(
     data, # Comments; labels are not needed
     *,
     out:str=None, # Write the report: a page, x.html, or a folder
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Say which flags change from one detector to another, with texts"
     own = own_settings('toxicai.evaluate:compare_detectors', settings)
@@ -1240,7 +1240,7 @@ def match_command(
     *,
     detector:str='english', # A detector folder, or the name of an installed one
     out:str=None, # Write the report: a page, x.html, or a folder
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Find the thresholds that decide as another system did, such as Perspective"
     own,rows = own_settings(match_place, settings),own_settings(rows_source.place, settings)
@@ -1261,7 +1261,7 @@ def describe_command(
     data, # Labelled comments: a file, a folder, a pattern, or the name of a corpus
     *,
     out:str=None, # Write the report: a page, x.html, or a folder
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Say what is in labelled comments: labels, gaps, lengths, languages, copies"
     own = own_settings('toxicai.data.describe:describe', settings, ('data','text_col','label_cols'))
@@ -1276,7 +1276,7 @@ def duplicates_command(
     data, # Comments: a file, a folder, a pattern, or the name of a corpus
     *,
     thresh:float=0.8, # Similarity from which texts are duplicates, in [0.5,1]
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "List the comments that are there twice, group by group"
     comments = read_comments(data, settings)
@@ -1300,7 +1300,7 @@ def leakage_command(
     test, # Comments that it is judged on
     *,
     out:str=None, # Write the report: a page, x.html, or a folder
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Say which test comments are in the training comments too"
     own = own_settings('toxicai.data.duplicates:leakage_report', settings, ('train','test','text_col','label_cols'))
@@ -1365,7 +1365,7 @@ def check_command(
 def serve_command(
     detector:str='english', # A detector folder, or the name of an installed one
     /,
-    **settings
+    **settings, # Options of the functions that it calls
 ):
     "Answer over HTTP until SIGTERM or Ctrl-C"
     with exits_with(4),redirect_stdout(stdout_of_command()):

@@ -287,7 +287,8 @@ def _before(self:TextBytes, e):
     "The text before what is not of the encoding; the error comes with the next reading"
     self.failed = self._not_text(e)
     self.failed.__cause__ = e
-    if not e.start: raise self.failed
+    is_header = self.line==1 and e.object.count(b'\n', 0, e.start)<2
+    if is_header or not e.start: raise self.failed # no row is whole
     return e.object[:e.start].decode(self.encoding)
 
 @patch

@@ -294,7 +294,7 @@ def test_changed_meanwhile(opener, folder, tmp_path, monkeypatch):
     import toxicai.serve.backends as module
     path,check = tmp_path/'model.onnx',module.check_onnx
     path.write_bytes(model().SerializeToString())
-    folder = replace(folder, path=tmp_path, stamp=None)
+    folder = replace(folder, path=tmp_path, stamp=None, files={})
     monkeypatch.setitem(module.backends, 'onnx', replace(module.backends['onnx'], open=opener))
     def _swapped(*args):
         res = check(*args)

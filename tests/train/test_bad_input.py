@@ -95,7 +95,7 @@ bad_checkpoints = {
     'impossible name': (lambda p: from_df(frame(), 'no such model'), OSError, "'no such model' is neither a folder nor a name"),
     'no such folder': (lambda p: from_df(frame(), p/'none'), OSError, 'neither a folder nor a name'),
     'unknown, model only': (lambda p: learner(frame(), 'nobody/no-such-model'), OSError, "'nobody/no-such-model' is neither a folder nor a name"),
-    'None': (lambda p: from_df(frame(), None), TypeError, 'NoneType', 'expected a Hub name, a folder or a tokenizer'),
+    'number': (lambda p: from_df(frame(), 7), TypeError, 'int', 'expected a Hub name, a folder or a tokenizer'),
     'empty folder': (lambda p: from_df(frame(), p), ValueError, 'has no tokenizer', r'save_pretrained\(folder\)'),
     'no tokenizer': (lambda p: from_df(frame(), no_tokenizer(p/'x')), ValueError, 'has no tokenizer', r"'config.json'", r'save_pretrained\(folder\)'),
     'tokenizer without vocabulary': (lambda p: from_df(frame(), broken(p, 'tokenizer.json')), (OSError,ValueError), 'tokenizer'),

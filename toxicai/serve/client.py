@@ -168,7 +168,9 @@ def is_flagged(
 # %% ../../nbs/38_serve.client.ipynb #92f11367
 class Client(BaseClient):
     "A service that is asked like a `Detector`"
-    def do(self, step):
+    def do(self,
+        step, # Seconds to wait, or (method, path, body) of a request
+    ):
         "Send, or wait"
         if isinstance(step, float): return time.sleep(step)
         httpx = httpx_library()
@@ -176,7 +178,9 @@ class Client(BaseClient):
         method,path,body = step
         try: return self.http.request(method, path, content=body)
         except httpx.TransportError as e: return e
-    def run(self, steps):
+    def run(self,
+        steps, # Generator of steps
+    ):
         "Do all of `steps`"
         got = None
         while True:
@@ -185,9 +189,17 @@ class Client(BaseClient):
             got = self.do(step)
     @property
     def labels(self): return self.run(self.info_steps())['labels']
-    def __call__(self, texts, detail='scores'): return self.run(self.judge_steps(texts, detail))
-    def scores(self, texts): return self(texts).scores
-    def flagged(self, text, classes=None): return is_flagged(self(as_text(text), 'flags'), classes)
+    def __call__(self,
+        texts, # A text, or a list of them; n of them
+        detail:str='scores', # As for `Detector`
+    ): return self.run(self.judge_steps(texts, detail))
+    def scores(self,
+        texts, # A text, or a list of them; n of them
+    ): return self(texts).scores
+    def flagged(self,
+        text, # One text
+        classes=None, # Names of those that count; all but the harmless ones by default
+    ): return is_flagged(self(as_text(text), 'flags'), classes)
     def close(self): self.http = self.http and self.http.close()
     def __enter__(self): return self
     def __exit__(self, *args): self.close()
@@ -205,7 +217,9 @@ def iter(self:Client,
 # %% ../../nbs/38_serve.client.ipynb #dd9bb5d2
 class AsyncClient(BaseClient):
     "`Client` for `asyncio`: the same methods, to be awaited"
-    async def do(self, step):
+    async def do(self,
+        step, # Seconds to wait, or (method, path, body) of a request
+    ):
         "Send, or wait"
         if isinstance(step, float): return await asyncio.sleep(step)
         httpx = httpx_library()
@@ -213,7 +227,9 @@ class AsyncClient(BaseClient):
         method,path,body = step
         try: return await self.http.request(method, path, content=body)
         except httpx.TransportError as e: return e
-    async def run(self, steps):
+    async def run(self,
+        steps, # Generator of steps
+    ):
         "Do all of `steps`"
         got = None
         while True:
@@ -221,9 +237,17 @@ class AsyncClient(BaseClient):
             except StopIteration as e: return e.value
             got = await self.do(step)
     async def labels(self): return (await self.run(self.info_steps()))['labels']
-    async def __call__(self, texts, detail='scores'): return await self.run(self.judge_steps(texts, detail))
-    async def scores(self, texts): return (await self(texts)).scores
-    async def flagged(self, text, classes=None): return is_flagged(await self(as_text(text), 'flags'), classes)
+    async def __call__(self,
+        texts, # A text, or a list of them; n of them
+        detail:str='scores', # As for `Detector`
+    ): return await self.run(self.judge_steps(texts, detail))
+    async def scores(self,
+        texts, # A text, or a list of them; n of them
+    ): return (await self(texts)).scores
+    async def flagged(self,
+        text, # One text
+        classes=None, # Names of those that count; all but the harmless ones by default
+    ): return is_flagged(await self(as_text(text), 'flags'), classes)
     async def close(self): self.http = self.http and await self.http.aclose()
     async def __aenter__(self): return self
     async def __aexit__(self, *args): await self.close()

@@ -446,7 +446,7 @@ def _detections(self:Detector, texts, logits, full, detail, found=None):
     plain = list(map(mend_surrogates, apply_rules(self.enc.rules, texts)))
     langs = list(map(text_language, texts))
     return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=plain, languages=langs,
-                   by_first=by_first)
+                   by_first=None if self.first is None else by_first)
 
 # %% ../../nbs/29_serve.detector.ipynb #cb924858
 def check_detail(

@@ -214,7 +214,9 @@ class Workers:
         p.stdin.flush()
         self.running.append(p)
         return os.fdopen(read, 'rb')
-    def tell(self, sig):
+    def tell(self,
+        sig:int, # Number of a signal
+    ):
         "Send a signal to all"
         for o in self.running:
             if o.poll() is None: o.send_signal(sig)

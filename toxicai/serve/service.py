@@ -149,7 +149,9 @@ class Service:
         self._pool,self._explaining = ThreadPoolExecutor(1, 'toxicai-explain'),0
         for o in judges.values(): o.watch = self.saw_batch
 
-    def saw_batch(self, *batch):
+    def saw_batch(self,
+        *batch, # As `Figures.saw_batch` takes it
+    ):
         "Count a batch, and who still waits"
         self.figures.saw_batch(*batch)
         self.saw_waiting()
@@ -354,7 +356,11 @@ class Guard:
         service:Service, # Knows limits and figures
     ): self.app,self.service = app,service
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self,
+        scope, # As ASGI has them: what is asked
+        receive, # The same: gives the body
+        send, # The same: takes the answer
+    ):
         if scope['type']!='http': return await self.app(scope, receive, send)
         start = time.perf_counter()
         scope['toxicai_id'] = request_id(scope_header(scope, 'x-request-id'))
@@ -364,7 +370,11 @@ class Guard:
 
 # %% ../../nbs/35_serve.service.ipynb #0d8cf968
 @patch
-async def answer(self:Guard, scope, receive, send):
+async def answer(self:Guard,
+    scope, # As ASGI has them: what is asked
+    receive, # The same: gives the body
+    send, # The same: takes the answer
+):
     "Read the body, and let the app answer, or say why not"
     try:
         c = self.service.config
@@ -379,7 +389,10 @@ async def answer(self:Guard, scope, receive, send):
         await shaped_error(as_service_error(e), request)(scope, receive, send)
 
 @patch
-def note(self:Guard, scope, seconds):
+def note(self:Guard,
+    scope, # As ASGI has it
+    seconds:float, # That the answer took
+):
     "Count the request and log it"
     route,status = route_of(scope),scope.get('toxicai_status', 0)
     self.service.figures.saw_request(route, status, seconds)
