@@ -1,7 +1,9 @@
 "A real service for tests that ask one: a process whose engine counts words, so that everybody knows what it says"
-import json,os,re,subprocess,sys,tempfile
+import json
 from contextlib import contextmanager
 from pathlib import Path
+
+from serving import service_process
 
 root = Path(__file__).resolve().parent.parent
 counting = """
@@ -27,16 +29,4 @@ def counting_service(
     **config, # For `run_service`
 ): # Address and process
     "A service at work, until the end of the block"
-    env = {**os.environ, 'PYTHONPATH':str(root), 'OMP_NUM_THREADS':'1'}
-    log = tempfile.TemporaryFile('w+') # a pipe that nobody reads would be full one day, and the service wait
-    p = subprocess.Popen([sys.executable, '-c', counting, str(folder), json.dumps(config)], stdout=subprocess.PIPE, stderr=log, text=True, env=env)
-    try:
-        said = p.stdout.readline()
-        found = re.search(r'https?://\S+', said)
-        if not found:
-            log.seek(0)
-            raise RuntimeError(f'the service did not start: {said}{log.read()[-2000:]}')
-        yield found[0],p
-    finally:
-        p.terminate()
-        p.communicate(timeout=30)
+    with service_process(counting, str(folder), json.dumps(config), PYTHONPATH=str(root), OMP_NUM_THREADS='1') as (url,p,_): yield url,p

@@ -1,5 +1,5 @@
 "What tests of the service share: a detector, a real process that serves it, and clients that others wrote, as they are on the package index"
-import json,os,re,shutil,subprocess,sys,threading
+import json,os,re,shutil,subprocess,sys,tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
@@ -26,24 +26,29 @@ def save_six(folder, labels=six):
     return path
 
 @contextmanager
+def service_process(code, *args, **env):
+    "Address, process and log of a service that `code` starts, which is told to end after the block"
+    log = tempfile.TemporaryFile('w+') # a pipe that nobody reads would be full one day, and the service wait
+    p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code, *args], stdout=subprocess.PIPE, stderr=log, text=True, env={**os.environ, **env})
+    def _said():
+        log.seek(0)
+        return log.read()
+    try:
+        first = p.stdout.readline()
+        found = re.search(r'at (https?://\S+)', first)
+        assert found, f'{first}{_said()}'
+        yield found[1],p,_said
+    finally:
+        p.terminate()
+        p.communicate(timeout=60)
+
+@contextmanager
 def served(folder, **options):
     "Address of a process that serves `folder`; it is told to end, and has to end well"
     options = dict(dict(backend='torch', port=0), **options)
     code = f'from toxicai.serve.running import run_service; run_service({str(folder)!r}, **{options!r})'
-    p = subprocess.Popen([sys.executable, '-W', 'ignore', '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    log = []
-    reader = threading.Thread(target=lambda: log.extend(p.stderr), daemon=True)
-    reader.start()
-    try:
-        first = p.stdout.readline()
-        found = re.search(r'at (https?://\S+)', first)
-        assert found, f'{first}{"".join(log)}'
-        yield found[1]
-    finally:
-        p.terminate()
-        code = p.wait(60)
-        reader.join(10)
-    assert code==0, ''.join(log)
+    with service_process(code) as (url,p,said): yield url
+    assert p.returncode==0, said()
 
 def ask(url, body=None, headers=None, kind='application/json'):
     "Status, headers and content of an answer; `body` is sent as it is where it is bytes, else as JSON"

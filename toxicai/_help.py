@@ -1798,7 +1798,6 @@ d = {
   'scope_header': 'Args:\n    scope: Of ASGI\n    name (str): In small letters\n\nReturns:\n    str | None',
   'service_keys': 'Args:\n    config (ServiceConfig): What the service is told\n\nReturns:\n    list: `ServiceKey`; [] where no key is asked for',
   'shaped_error': 'Args:\n    exc: A `ServiceError`\n    request: A `Request`\n\nReturns:\n    A response',
-  'told_language': "Args:\n    text (str): Any text\n\nReturns:\n    str: ISO 639 code; 'und' where it cannot be told",
   'with_headers': 'Args:\n    send: Of ASGI\n    scope: Of ASGI; gets the status\n\nReturns:\n    The same, with headers of ours',
  },
  'toxicai.serve.shapes': {

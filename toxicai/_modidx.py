@@ -3146,8 +3146,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'toxicai/serve/service.py'),
                                        'toxicai.serve.service.shaped_error': ( 'serve.service.html#shaped_error',
                                                                                'toxicai/serve/service.py'),
-                                       'toxicai.serve.service.told_language': ( 'serve.service.html#told_language',
-                                                                                'toxicai/serve/service.py'),
                                        'toxicai.serve.service.with_headers': ( 'serve.service.html#with_headers',
                                                                                'toxicai/serve/service.py')},
             'toxicai.serve.shapes': { 'toxicai.serve.shapes.Call': ('serve.shapes.html#call', 'toxicai/serve/shapes.py'),

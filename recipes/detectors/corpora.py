@@ -18,12 +18,12 @@ class Source:
     name:str # File in the data folder, without its ending
     judge:Callable # Function of the frame: label -> column, for the labels that its annotators speak of
     why:str # The reason
-    lang:Callable|str = 'en' # ISO 639-1, or function of the frame
-    text:Callable|str = 'text' # Column of the texts, or function of the frame
+    lang:str = 'en' # ISO 639-1
+    text:str = 'text' # Column of the texts
     group:str = None # Column that names the other side of a pair, which stays on the same side of the split
     own:str = None # Column that names the row itself
     weight:float = 1. # Of a row in the loss
-    keep:Callable = None # Function of the frame: rows to take
+    prepare:Callable = None # Function of the frame: the rows to take, or those made of it
     dev:tuple = () # Values of `split` that are for development
 
 def yes(df, col, *values): return df[col].isin(values).astype(float)
@@ -103,8 +103,8 @@ def both_sides(df):
 
 english = (
     Source('jigsaw_train_part', six, 'the six labels themselves, gaps as they are', text='comment_text'),
-    Source('jigsaw_train_part2', six, 'the same, more positives', keep=lambda df: ~df.in_jigsaw_train_part),
-    Source('jigsaw_en_10k_sample', only('toxic'), 'the same, one label', keep=lambda df: ~(df.in_jigsaw_train_part|df.in_part2)),
+    Source('jigsaw_train_part2', six, 'the same, more positives', prepare=lambda df: df[~df.in_jigsaw_train_part]),
+    Source('jigsaw_en_10k_sample', only('toxic'), 'the same, one label', prepare=lambda df: df[~(df.in_jigsaw_train_part|df.in_part2)]),
     Source('jigsaw_train_normalised_sixlabel', six, 'the same without case and punctuation, rare labels', text='comment_text', weight=0.5),
     Source('wiki_context_toxicity', only('toxic'), 'talk pages at their real prevalence, 1 % toxic'),
     Source('civil_comments_balanced_sample', only('toxic'), 'news comments, lower-cased', weight=0.5),
@@ -112,13 +112,13 @@ english = (
     Source('davidson', davidson, 'votes as shares; over-labels African-American English, so it weighs less', weight=0.3),
     Source('hatexplain', hatexplain, 'hate, offence, neither; an offensive post may attack a group or not', weight=0.5, dev=('val',)),
     Source('paradetox_en', lambda df: dict(toxic=where(df.side>0, 1., weak), obscene=where(df.side>0, np.nan, 0.)),
-           'a toxic comment beside neutral ways to say the same', group='pair', weight=0.5),
+           'a toxic comment beside neutral ways to say the same', prepare=both_sides, group='pair', weight=0.5),
     Source('dynahate_dev', hate('hateful'), 'adversarial sentences; pairs flip with a small edit', group='acl_id_matched', own='acl_id'),
     Source('hatemoji_build', hate('hateful'), 'the same with emoji', group='matched_id', own='entry_id', dev=('validation',)),
     Source('toxigen_annotated', hate('toxic'), 'machine-written, half of it benign mentions of groups'),
     Source('implicit_hate', implicit, 'hate without hateful words', weight=0.7),
     Source('sbic_dev', sbic, 'offensive to whom: means of annotators'),
-    Source('stormfront', hate('hateful'), 'forum sentences', keep=lambda df: df.label.isin(['hate','noHate'])),
+    Source('stormfront', hate('hateful'), 'forum sentences', prepare=lambda df: df[df.label.isin(['hate','noHate'])]),
     Source('gab_hate_corpus', gab, 'three questions asked of every post'),
     Source('cad_reddit', cad, 'abuse by its target; labelled with the thread in view, so it weighs less', weight=0.5, dev=('dev',)),
     Source('edos_sexism', sexism, 'sexism alone: hate against others is 0', dev=('dev',)),

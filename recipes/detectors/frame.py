@@ -6,7 +6,7 @@ import numpy as np,pandas as pd
 from toxicai.data.duplicates import near_duplicates
 from toxicai.text.evasion import swear_words
 from toxicai.files import file_digest
-from .corpora import both_sides,is_dev_split,labels,weak
+from .corpora import is_dev_split,labels,weak
 
 def data_folder():
     "Where the corpora are"
@@ -22,14 +22,11 @@ def swears(texts):
 def rows_of(source):
     "The rows of one corpus in our columns"
     df = pd.read_parquet(data_folder()/f'{source.name}.parquet')
-    if source.name=='paradetox_en': df = both_sides(df)
-    if source.keep: df = df[source.keep(df)]
+    if source.prepare: df = source.prepare(df)
     df = df.reset_index(drop=True)
-    text = df[source.text] if isinstance(source.text, str) else source.text(df)
-    res = pd.DataFrame({'text':text.astype(str), **{o:np.nan for o in labels}})
+    res = pd.DataFrame({'text':df[source.text].astype(str), **{o:np.nan for o in labels}})
     for k,v in source.judge(df).items(): res[k] = np.asarray(v, float)
-    res['weight'],res['source'] = source.weight,source.name
-    res['lang'] = source.lang if isinstance(source.lang, str) else source.lang(df)
+    res['weight'],res['source'],res['lang'] = source.weight,source.name,source.lang
     own = df[source.own].astype(str) if source.own else pd.Series(np.arange(len(df)).astype(str))
     pair = own if source.group is None else df[source.group].astype('string').fillna(own)
     res['own'],res['pair'] = (source.name+' '+o.astype(str) for o in (own,pair))

@@ -21,6 +21,7 @@ from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
 from ..text.core import *
+from ..text.language import *
 from .batching import *
 from .limits import *
 from .service import *
@@ -107,8 +108,7 @@ def detected_languages(
     text:str, # A comment
 ) -> list: # One ISO 639 code; 'und' where it cannot be told
     "What language `text` looks like, by its first thousand characters"
-    try: return [told_language(text[:1000])]
-    except ImportError: return ['und'] # py3langid is not here
+    return [text_language(text[:1000])]
 
 def known_languages(
     asked, # ISO or BCP 47 codes
@@ -218,7 +218,7 @@ async def analyze_comment(
     names,detected = request.get('languages', []),detected_languages(comment.text)
     detector = service.pick(names, comment.text)
     asked = asked_attributes(detector.labels, request)
-    asked = attributes_in_languages(asked, request, getattr(detector.folder, 'languages', []), detected)
+    asked = attributes_in_languages(asked, request, detector.folder.languages, detected)
     facts = dict(languages=names or detected, detectedLanguages=detected, clientToken=request.get('clientToken'))
     if not asked: return analysis([], None, [], **facts)
     spans = comment.spans(request.get('spanAnnotations', False))

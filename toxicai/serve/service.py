@@ -4,9 +4,8 @@
 
 # %% auto #0
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
-           'shaped_error', 'as_service_error', 'told_language', 'judge_facts', 'service_keys', 'Service',
-           'scope_header', 'route_of', 'with_headers', 'given_body', 'Guard', 'family_rooms', 'add_errors', 'add_cors',
-           'make_app']
+           'shaped_error', 'as_service_error', 'judge_facts', 'service_keys', 'Service', 'scope_header', 'route_of',
+           'with_headers', 'given_body', 'Guard', 'family_rooms', 'add_errors', 'add_cors', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
 import asyncio,importlib,importlib.util,math,time
@@ -114,14 +113,6 @@ def as_service_error(
     return ServiceError("something failed here; the log has the number of the request")
 
 # %% ../../nbs/35_serve.service.ipynb #28616b1b
-def told_language(
-    text:str, # Any text
-) -> str: # ISO 639 code; 'und' where it cannot be told
-    "The language of `text`"
-    if count_letters(text)<20: return 'und'
-    found, = text_languages([text])
-    return 'und' if found in ('unsure','none') else found
-
 def judge_facts(
     detector, # A `Detector`
 ) -> dict: # name, version, hash, settings
@@ -176,7 +167,7 @@ def pick_name(self:Service,
         if model in named: return named[model]
         raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
     if len(self.judges)==1: return self.default
-    wanted = list(languages or []) or ([] if text is None else [told_language(as_text(text))])
+    wanted = list(languages or []) or ([] if text is None else [text_language(text)])
     return next((o for o in wanted if o in self.judges), self.default)
 
 @patch
