@@ -165,7 +165,7 @@ if __name__=='__main__':
     p.add_argument('--rivals', nargs='*', choices=list(rivals), default=list(rivals))
     p.add_argument('--only', nargs='+', choices=list(parts), default=list(parts))
     p.add_argument('--rows', type=int, default=4000)
-    p.add_argument('--frame', help='a Parquet file that `python -m recipes.detectors frame` wrote; made anew without it')
+    p.add_argument('--frame', help='a Parquet file that `python -m recipes.detectors frame english` wrote; made anew without it')
     args = p.parse_args()
     begin()
     df = pd.read_parquet(args.frame) if args.frame else without_copies(whole_frame(english))

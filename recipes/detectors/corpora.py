@@ -19,6 +19,7 @@ class Source:
     judge:Callable # Function of the frame: label -> column, for the labels that its annotators speak of
     why:str # The reason
     lang:str = 'en' # ISO 639-1
+    lang_col:str = None # Column that tells it row by row
     text:str = 'text' # Column of the texts
     group:str = None # Column that names the other side of a pair, which stays on the same side of the split
     own:str = None # Column that names the row itself
@@ -130,6 +131,50 @@ english = (
     Source('bold_wikipedia_benign', all_clean, 'sentences about people and religions'),
 )
 
+def mixed_tweets(df): # several marks for a tweet; `normal` stands alone after `unmixed`
+    toxic = df.toxic.astype(float)
+    return dict(toxic=toxic, identity_attack=where(df.hateful>0, 1., where(toxic==0, 0.)))
+
+def unmixed(df): return df[(df.mixed_with_normal==0)&(df.lang!='en')]
+
+def germeval(df):
+    kind = df.label_fine
+    plain = kind=='OTHER'
+    mark = lambda name: where(kind==name, 1., where(plain, 0.))
+    return dict(toxic=(~plain).astype(float), obscene=mark('PROFANITY'), insult=mark('INSULT'), identity_attack=mark('ABUSE'))
+
+def told(df): # votes of three
+    groups = df[['homophobia','racism','misogyny','xenophobia']].max(axis=1)
+    return dict(toxic=df.n_toxic_votes/3, obscene=df.obscene/3, insult=df.insult/3, identity_attack=groups/3)
+
+def beep(df):
+    group = (df.bias!='none')&(df.hate=='hate')
+    return dict(toxic=df.toxic.astype(float), identity_attack=where(group, 1., where(df.hate=='none', 0.)))
+
+def cold(df): # asked of race, region and gender: most of what offends attacks a group
+    rude = df.offensive.astype(float)
+    return dict(toxic=rude, identity_attack=0.7*rude)
+
+def ruhsold(df):
+    kind = cells(df, 'fine_label')
+    plain = kind=='normal'
+    return dict(toxic=df.offensive.astype(float), obscene=where(kind=='profane_untargeted', 1., where(plain, 0.)),
+                identity_attack=where(kind.isin(['sexism','religious_hate']), 1., where(plain, 0.)))
+
+languages = ('ar','de','en','es','fr','it','ko','pt','tr','zh') # of the multilingual detector; Urdu in Latin letters has no code
+others = (
+    Source('jigsaw_multilingual_es_fr', only('toxic'), 'talk pages in Spanish and French', lang_col='lang'),
+    Source('jigsaw_multilingual_valid_half', only('toxic'), 'talk pages in Spanish, Italian and Turkish', lang_col='lang', weight=1.5),
+    Source('mlma_fr_ar_en', mixed_tweets, 'tweets in French and Arabic, found by slurs; noisy, so it weighs less', lang_col='lang',
+           prepare=unmixed, weight=0.6),
+    Source('germeval2018_de', germeval, 'German tweets: profanity, insult, abuse of groups', 'de'),
+    Source('told_br_pt', told, 'Brazilian tweets; votes as shares', 'pt'),
+    Source('korean_beep', beep, 'comments on celebrities', 'ko'),
+    Source('korean_curse', only('curse'), 'swearing and hostility', 'ko'),
+    Source('cold_zh', cold, 'Chinese posts on race, region and gender', 'zh', weight=0.7, dev=('dev',)),
+    Source('ruhsold_roman_urdu', ruhsold, 'Urdu in Latin letters', 'ur', dev=('validation',)),
+)
+
 credits = { # Source -> licence, and whose work it is
     'jigsaw_train_part':('annotations CC0, text CC BY-SA 3.0 (Wikipedia)', 'Jigsaw, Toxic Comment Classification Challenge 2018'),
     'jigsaw_train_part2':('as above', 'as above'),
@@ -155,6 +200,15 @@ credits = { # Source -> licence, and whose work it is
     'crowdcounter_counterspeech':('MIT', 'Saha et al. 2024, CrowdCounter'),
     'goemotions_benign':('Apache-2.0', 'Demszky et al. 2020, GoEmotions'),
     'bold_wikipedia_benign':('CC BY-SA 4.0', 'Dhamala et al. 2021, BOLD'),
+    'jigsaw_multilingual_es_fr':('annotations CC0, text CC BY-SA 3.0 (Wikipedia)', 'Jigsaw, Multilingual Toxic Comment Classification 2020'),
+    'jigsaw_multilingual_valid_half':('as above', 'as above'),
+    'mlma_fr_ar_en':('MIT', 'Ousidhoum et al. 2019, Multilingual and Multi-Aspect Hate Speech Analysis'),
+    'germeval2018_de':('CC BY 4.0', 'Wiegand et al. 2018, GermEval'),
+    'told_br_pt':('CC BY-SA 4.0', 'Leite et al. 2020, ToLD-Br'),
+    'korean_beep':('CC BY-SA 4.0', 'Moon et al. 2020, BEEP!'),
+    'korean_curse':('MIT', '2runo, Curse detection data'),
+    'cold_zh':('Apache-2.0', 'Deng et al. 2022, COLD'),
+    'ruhsold_roman_urdu':('MIT', 'Rizwan et al. 2020, RUHSOLD'),
 }
 
 def is_dev_split(df, source): return df['split'].isin(source.dev).to_numpy() if source.dev else np.zeros(len(df), bool)

@@ -26,6 +26,7 @@ class Step:
     frac:float = 1. # Share of the training rows
     shares:dict = field(default_factory=dict) # Source -> share of its rows, drawn anew by `seed`; 1 where none is given
     sentences:float = 0. # Share of the library's sentences about groups that are added, harmless and hateful
+    languages:tuple = ('en',) # Of those sentences
     pooling:str = 'mean' # As for `toxicity_learner`
     seed:int = 42
 
@@ -42,9 +43,16 @@ english_course = (Step('first', lr=2.5e-4, max_length=96, attacks=0.08, shares=s
                   Step('second', lr=1.2e-4, max_length=128, attacks=0.1, shares=less, seed=43),
                   Step('third', lr=6e-5, max_length=128, attacks=0.1, shares=few, sentences=0.5, seed=44))
 
-def sentence_rows(share, seed):
+# All languages in one pass: the sets of other languages whole or in good part, of English what has the six labels or teaches hate
+world = dict(few, jigsaw_train_part=0.3, jigsaw_train_part2=0.6, jigsaw_train_normalised_sixlabel=0.3, jigsaw_en_10k_sample=0.1,
+             dynahate_dev=0.6, hatemoji_build=0.6, toxigen_annotated=0.4, sbic_dev=0.4, stormfront=0.15, online_misogyny=0.15,
+             davidson=0.05, gab_hate_corpus=0.05, cad_reddit=0.05, paradetox_en=0.05, edos_sexism=0.05, wiki_context_toxicity=0.08,
+             goemotions_benign=0.3, bold_wikipedia_benign=0.3, crowdcounter_counterspeech=0.3, convabuse=0.3, cold_zh=0.5, told_br_pt=0.6)
+multilingual_course = (Step('world', lr=2.5e-4, max_length=96, attacks=0.06, shares=world, sentences=0.4, languages=('en','es')),)
+
+def sentence_rows(share, seed, languages):
     "Some of the sentences about groups, which say the same of each: it is the sentence that decides, and no name of a group"
-    df = identity_sentences('en').sample(frac=share, random_state=seed)
+    df = pd.concat([identity_sentences(o) for o in languages]).sample(frac=share, random_state=seed)
     res = pd.DataFrame({o:0. for o in labels}, index=range(len(df)))
     hateful = df.hateful.to_numpy(float)
     known = dict(toxic=hateful, identity_attack=hateful, severe_toxic=np.where(hateful>0, np.nan, 0.), threat=np.where(hateful>0, np.nan, 0.),
@@ -63,7 +71,7 @@ def training_rows(df, step):
     res['weight'] *= res.source.map(step.weights).fillna(1.)
     if not step.weak: res.loc[res.toxic==0.1, 'toxic'] = np.nan
     res = res[['text',*labels,'weight','dev']]
-    if step.sentences: res = pd.concat([sentence_rows(step.sentences, step.seed), res], ignore_index=True)
+    if step.sentences: res = pd.concat([sentence_rows(step.sentences, step.seed, step.languages), res], ignore_index=True)
     if not step.attacks: return res
     return augmented(res, 'text', share=0.5, words=set(swear_words), seed=step.seed, valid_col='dev', frac=step.attacks)
 

@@ -23,10 +23,19 @@ def jigsaw_targets(dev):
         if o!='threat': targs[~(as_they_come if o=='toxic' else jigsaw),i] = np.nan
     return targs
 
-def judged_dev(folder, dev, backend):
+def world_targets(dev, most=1000, seed=42):
+    "The same for several languages: `toxic` counts on up to `most` rows of each, so that none decides alone; shape (n, 6)"
+    targs = jigsaw_targets(dev)
+    asked = dev[(dev.lang!='en')|(dev.source=='jigsaw_train_part')]
+    chosen = [i for _,o in asked.groupby('lang') for i in o.sample(min(most, len(o)), random_state=seed).index]
+    targs[:,0] = np.nan
+    targs[chosen,0] = dev.toxic[chosen]>=0.5
+    return targs
+
+def judged_dev(folder, dev, backend, targets=jigsaw_targets):
     "What a detector without calibration says of the development rows"
     found = Detector(folder, backend)(dev.text.tolist(), 'all')
-    return Judged(found.scores, jigsaw_targets(dev), found.labels, dev.text.tolist(), logits=found.logits)
+    return Judged(found.scores, targets(dev), found.labels, dev.text.tolist(), logits=found.logits)
 
 def decisions(judged):
     "The labels with calibration and balanced thresholds, and {use: {label: figures}}"

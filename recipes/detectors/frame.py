@@ -26,7 +26,8 @@ def rows_of(source):
     df = df.reset_index(drop=True)
     res = pd.DataFrame({'text':df[source.text].astype(str), **{o:np.nan for o in labels}})
     for k,v in source.judge(df).items(): res[k] = np.asarray(v, float)
-    res['weight'],res['source'],res['lang'] = source.weight,source.name,source.lang
+    res['weight'],res['source'] = source.weight,source.name
+    res['lang'] = df[source.lang_col] if source.lang_col else source.lang
     own = df[source.own].astype(str) if source.own else pd.Series(np.arange(len(df)).astype(str))
     pair = own if source.group is None else df[source.group].astype('string').fillna(own)
     res['own'],res['pair'] = (source.name+' '+o.astype(str) for o in (own,pair))

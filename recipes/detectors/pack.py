@@ -1,14 +1,17 @@
 "Folders for the wheels: calibration, thresholds for three uses, cards"
 import shutil
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Callable
 
+import numpy as np
 from toxicai.judge.measures import masked_scores
 from toxicai.judge.report import threshold_text
 from toxicai.serve.folder import change_meta
 from toxicai.train.export import pack_detector,pack_weights
-from .corpora import credits,english,labels
-from .decide import decisions,judged_dev
+from .corpora import credits,english,labels,languages,others
+from .decide import decisions,jigsaw_targets,judged_dev,world_targets
 
 version = '1.0.0'
 
@@ -28,47 +31,93 @@ def label_rows(judged, uses):
         rows.append(f'| {o} | {len(t):,} | {int(t.sum()):,} | {auc[i]:.4f} | {ap[i]:.4f} | {f1:.3f} |')
     return '\n'.join(['| label | rows | positive | ROC-AUC | average precision | F1, cross-fitted |', '|---|---|---|---|---|---|', *rows])
 
+def language_rows(judged, langs):
+    "Markdown: AUC and average precision of `toxic` in each language; `langs` has shape (n,)"
+    rows = []
+    for o in sorted(set(langs)):
+        at = (langs==o)&~np.isnan(judged.targs[:,0])
+        t,p = judged.targs[at,:1],judged.probs[at,:1]
+        auc,ap = (masked_scores(m, t, p)[0] for m in ('roc_auc','average_precision'))
+        rows.append(f'| {o} | {len(t):,} | {int(t.sum()):,} | {auc:.4f} | {ap:.4f} |')
+    return '\n'.join(['| language | rows | positive | ROC-AUC of `toxic` | average precision |', '|---|---|---|---|---|', *rows])
+
 about = """What it is for: to sort comments for people who decide, and to warn writers before they post. What it must not be used for: to punish people
 unseen, to judge persons, or to measure groups by what their members write.
 
-Trained by `python -m recipes.detectors` from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), six layers, mean of the token vectors.
-Its texts are English; other languages get scores that mean little, and the answer says so.
+{origin}
 
 ### How well it judges
 
-Development rows, which no step was trained on, {n:,} in all, taken apart by groups of near-duplicates (seed 42): `toxic` on comments of
-Wikipedia as they come, the rarer labels on all of Jigsaw's development rows, threats on those of all corpora. A label with under 100
-positives has no figure that decides anything. int8 network. `python -m benchmarks.judging english` prints these and more.
+Development rows, which no step was trained on, {n:,} in all, taken apart by groups of near-duplicates (seed 42): {rows} A label
+with under 100 positives has no figure that decides anything. int8 network. `python -m benchmarks.judging {name}` prints these and more.
 
 {figures}
 
 ### Where it fails
 
-Emoji that carry the hate are read poorly, as are hate in polite words, irony, and what only the thread tells. It takes quoted or opposed
-hate for hate more often than plain talk, and reclaimed words for attacks. Letters that are moved or masked cost recall. What stands
-beyond 128 tokens is cut, unless it is opened with `long='windows'`.
+{fails}
 
 ### What it was trained on
 
 {credits}
 """
 
-def pack_english(df, folder, root):
-    "Write `toxicai/detectors/english` and `toxicai_weights/detectors/english`"
-    dev = df[df.dev].reset_index(drop=True)
-    judged = judged_dev(folder, dev, 'onnx-int8')
+@dataclass(frozen=True)
+class Box:
+    "A detector that ships, and what its card says of it"
+    name:str
+    sources:tuple # Of its training rows
+    languages:tuple # ISO 639-1
+    base:str # Encoder on the hub that it began with
+    license:str # SPDX, lower case
+    targets:Callable # Development rows -> targets that calibration and thresholds are read from
+    origin:str # Where it comes from and whom it reads
+    rows:str # Which development rows count for what
+    fails:str # Where it fails
+    int8:str # Where the int8 folder goes
+    weights:str = None # Where the 16-bit folder goes; None: it ships in int8 alone
+
+boxes = {o.name:o for o in (
+    Box('english', english, ('en',), 'sentence-transformers/all-MiniLM-L6-v2', 'apache-2.0', jigsaw_targets,
+        """Trained by `python -m recipes.detectors` from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), six layers, mean of the token vectors.
+Its texts are English; other languages get scores that mean little, and the answer says so.""",
+        """`toxic` on comments of
+Wikipedia as they come, the rarer labels on all of Jigsaw's development rows, threats on those of all corpora.""",
+        """Emoji that carry the hate are read poorly, as are hate in polite words, irony, and what only the thread tells. It takes quoted or opposed
+hate for hate more often than plain talk, and reclaimed words for attacks. Letters that are moved or masked cost recall. What stands
+beyond 128 tokens is cut, unless it is opened with `long='windows'`.""",
+        'toxicai/detectors/english', 'toxicai_weights/detectors/english'),
+    Box('multilingual', (*english, *others), languages, 'intfloat/multilingual-e5-small', 'mit', world_targets,
+        """Trained by `python -m recipes.detectors` from intfloat/multilingual-e5-small (MIT), twelve layers, mean of the token vectors, with the pieces
+of its vocabulary that its languages use. It reads Arabic, Chinese, English, French, German, Italian, Korean, Portuguese, Spanish and
+Turkish, and Urdu in Latin letters; other languages get scores that mean little. Only English taught it all six labels; what the corpora
+of other languages say besides `toxic` stands in the table below. It ships in int8 alone: the recipe makes weights to fine-tune.""",
+        """`toxic` on up to 1,000 rows
+of each language, which no corpus but Jigsaw's English one took as they come, so that precision and false positives in the wild differ;
+the rarer labels on Jigsaw's development rows, threats on all.""",
+        """For English, the English detector judges better. Arabic tweets and French ones are few and their labels noisy; Italian and Turkish have little
+more than a thousand rows each. Hate in polite words, irony, and what only the thread tells are read poorly, and quoted or opposed hate is
+taken for hate. What stands beyond 96 tokens is cut, unless it is opened with `long='windows'`.""",
+        'toxicai_multilingual/detectors/multilingual'))}
+
+def pack(df, folder, box, root):
+    "Write the folders of `box` that ship, below `root`"
+    dev = df[df.dev&df.source.isin([o.name for o in box.sources])].reset_index(drop=True)
+    judged = judged_dev(folder, dev, 'onnx-int8', box.targets)
     found,labelled,uses = decisions(judged)
+    print(found)
     work = Path(folder).with_name('packed')
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(folder, work)
     auc = masked_scores('roc_auc', judged.targs, judged.probs)
-    change_meta(work, labels=labelled.to_dict(), languages=['en'], metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
+    change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
                 measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
-    text = about.format(n=len(dev), figures=label_rows(judged.with_labels(labelled), uses), credits=credits_table(english))
-    card = dict(base='sentence-transformers/all-MiniLM-L6-v2', about=text, license='apache-2.0')
-    print(found)
-    for o in (pack_detector(work, root/'toxicai/detectors/english', 'english', version, uses, ['en'], **card),
-              pack_weights(work, root/'toxicai_weights/detectors/english', 'english', version, **card)):
-        print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
-    print(label_rows(judged.with_labels(labelled), uses))
+    figures = label_rows(judged.with_labels(labelled), uses)
+    if len(box.languages)>1: figures += '\n\n'+language_rows(judged, dev.lang.to_numpy())
+    text = about.format(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
+    card = dict(base=box.base, about=text, license=box.license)
+    paths = [pack_detector(work, root/box.int8, box.name, version, uses, list(box.languages), **card)]
+    if box.weights: paths.append(pack_weights(work, root/box.weights, box.name, version, **card))
+    for o in paths: print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
+    print(figures)
     for k,o in uses.items(): print(k, {label:{n:round(v, 3) for n,v in row.items()} for label,row in o.items()})
