@@ -604,6 +604,7 @@ def id_names(
         return (f"has another value in each of its {n} rows, such as {names[:3]}: is it an id? "
                 "If all are classes, list them in `classes`")
 
+# %% ../../nbs/59_data.columns.ipynb #9748bc9a
 def list_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -613,7 +614,8 @@ def list_names(
     if not written and all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names): written = names
     if written:
         return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, "
-                f"or beside other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
+                "or beside other cells: turn all into lists, "
+                f"`df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #f7cf109e
@@ -782,8 +784,9 @@ def check_dicts(
     "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
+        value,row,n = words.odd
         raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, "
-                         f"and {words.name!r} is {words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
+                         f"and {words.name!r} is {value!r} in row {row} of {n}: expected a number for each class; "
                          f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
@@ -810,8 +813,8 @@ def check_delim(
     if len(seen)>1: raise ValueError(f"`label_delim` is for one label column, but there are {[o.name for o in seen]}")
     one = seen[0]
     if one.n_empty and '' not in how.gaps:
-        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: where no class is true, "
-                         f"`df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
+        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: "
+                         f"where no class is true, `df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
                          f"where nobody looked, `na_values={['', *how.gaps]}`")
     if names is None and max(one.widths, default=0)<2:
         raise ValueError(f"no cell of label column {one.name!r} holds `label_delim={how.delim!r}`: "

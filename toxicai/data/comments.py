@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows',
-           'no_text', 'tidy_batches', 'Comments', 'split_terms', 'FoundColumns', 'check_column_names', 'find_columns',
-           'other_columns', 'check_clash', 'cache_folder', 'cached_files', 'clear_cache', 'private_folder', 'not_kept',
-           'label_notes', 'kept_digest', 'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels',
-           'check_inputs', 'labelled_frame']
+           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'FoundColumns', 'check_column_names',
+           'find_columns', 'other_columns', 'check_clash', 'cache_folder', 'cached_files', 'clear_cache',
+           'private_folder', 'not_kept', 'label_notes', 'kept_digest', 'keep_facts', 'kept_table', 'tidy_comments',
+           'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_frame']
 
 # %% ../../nbs/60_data.comments.ipynb #3281c5ba
 from ..quiet import *
@@ -213,6 +213,14 @@ def to_frame(self:Comments) -> pd.DataFrame: # Labels that nobody gave are NaN
 def to_pandas(self:Comments) -> pd.DataFrame:
     "The same as `to_frame`, under the name that other libraries look for"
     return self.to_frame()
+
+# %% ../../nbs/60_data.comments.ipynb #09279048
+def comment_texts(
+    comments:Comments, # n rows
+) -> list: # n texts, or pairs in tuples
+    "What a detector judges of `comments`"
+    cols = [comments.data[o][:] for o in comments.text_cols]
+    return list(cols[0]) if len(cols)==1 else list(zip(*cols))
 
 # %% ../../nbs/60_data.comments.ipynb #c4412a92
 def _column(data, name):

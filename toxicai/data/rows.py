@@ -146,8 +146,9 @@ def named_columns(
     "`batch` with class names in the place of class numbers"
     for i,k in enumerate(batch.schema.names):
         if k not in classes: continue
-        if not isinstance(classes[k], hf.ClassLabel): new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
-        else: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
+        plain = isinstance(classes[k], hf.ClassLabel)
+        if plain: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
+        else: new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
         batch = batch.set_column(i, k, new)
     return batch
 
@@ -352,8 +353,8 @@ def damage_named(
     except (ValueError,*foreign_errors) as e:
         if type(e) is not ValueError:
             why = without_steering(' '.join(str(e).split()))[:160]
-            raise ValueError(f"{name_in_messages(path)!r} cannot be read{where()} ({type(e).__name__}: {why}): it is damaged, or is "
-                             "not what its name says; fetch it again") from e
+            raise ValueError(f"{name_in_messages(path)!r} cannot be read{where()} ({type(e).__name__}: {why}): "
+                             "it is damaged, or is not what its name says; fetch it again") from e
         if path.name in str(e) or repr(path.name)[1:-1] in str(e): raise
         raise ValueError(f"{name_in_messages(path)!r}: {e}") from e
 

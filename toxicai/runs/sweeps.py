@@ -434,8 +434,11 @@ class Sweep:
         self._same_data()
         self.goal,self.metric = [self.plan['metric'][o] for o in ('goal','name')]
 
-    @property
-    def runs(self): return read_runs(self.folder)
+# %% ../../nbs/89_runs.sweeps.ipynb #b779edeb
+@patch(as_prop=True)
+def runs(self:Sweep): # Records, in their order
+    "What is written down of the runs"
+    return read_runs(self.folder)
 
 # %% ../../nbs/89_runs.sweeps.ipynb #0fb9c56d
 @patch
@@ -614,7 +617,8 @@ def say_best(self:Sweep):
     best = self.ranked(self.runs)[:1]
     if best: print(f"best: {run_line(best[0], self.metric)}")
     logged = list((self.folder/'wandb').glob('offline-run-*')) if self.logs else []
-    if logged: print(f"W&B: logged offline, `wandb sync {shlex.quote(str(self.folder/'wandb'))}/offline-run-*` sends it")
+    folder = shlex.quote(str(self.folder/'wandb'))
+    if logged: print(f"W&B: logged offline, `wandb sync {folder}/offline-run-*` sends it")
 
 @patch
 @contextmanager

@@ -238,6 +238,7 @@ def _chars_of(spans, owners):
     word = own[within+np.repeat(start, n)]
     return tok[word>=0],word[word>=0]
 
+# %% ../../nbs/17_text.encoding.ipynb #756c0439
 def word_scores(
     contribs, # Contribution of each token that was read; shape (seq_len,)
     spans, # Text, start and end of every token, as `token_spans` of an encoder gives them; shape (n_tokens, 3)

@@ -78,6 +78,7 @@ def stored_architecture(
     check_architecture(d)
     return d
 
+# %% ../../nbs/18_text.tokenizer.ipynb #e88aaada
 def is_mean_folder(
     checkpoint, # Name on the Hub or a local folder
 ) -> bool:

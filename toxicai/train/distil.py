@@ -80,6 +80,7 @@ def config_of_layers(
         raise ValueError(f"the layers of {config.model_type!r} are not of one kind: they cannot be taken apart") from e
     return res
 
+# %% ../../nbs/83_train.distil.ipynb #0b19b486
 def untrained_like(
     model:nn.Module, # A network of transformers, or a `MeanPoolClassifier`
     config, # Configuration of its body
@@ -88,13 +89,15 @@ def untrained_like(
     if not isinstance(model, MeanPoolClassifier): return type(model)(config)
     return MeanPoolClassifier(type(model.encoder)(config), model.classifier.out_features, model.dropout.p)
 
+# %% ../../nbs/83_train.distil.ipynb #d96bd6bb
 def student_of(
     model:nn.Module, # A transformer with a head; is not changed
     layers, # Numbers of the layers that stay, from 0, such as [0,2,5]; negative ones count from the end
 ) -> nn.Module: # With `taken`: the layers it has
     "A network of some of the layers of `model`, with its embeddings and its head"
     model = unwrapped(model)
-    if has_lora(model): raise ValueError("the network has low-rank adapters: `merge_lora` adds them to its weights first")
+    if has_lora(model):
+        raise ValueError("the network has low-rank adapters: `merge_lora` adds them to its weights first")
     stack = block_stack(model)
     layers = checked_layers(layers, len(model.get_submodule(stack)))
     res,state = untrained_like(model, config_of_layers(model.config, layers)),model.state_dict()
@@ -116,6 +119,7 @@ def stored_pieces(
 
 _joint = ('##','▁') # what stands before a piece within a word (WordPiece), at the beginning of one (Unigram)
 
+# %% ../../nbs/83_train.distil.ipynb #9076a82d
 def plain_piece(
     piece:str, # As a vocabulary has it
 ) -> str:
@@ -151,6 +155,7 @@ def renumbered(
     if isinstance(d.get('ids'), list): new['ids'] = [at[o] for o in d['ids']]
     return new
 
+# %% ../../nbs/83_train.distil.ipynb #28203fb3
 def cut_tokenizer(
     tok:Tokenizer, # WordPiece or Unigram
     keep:list, # Numbers of the pieces that stay, going up
@@ -177,6 +182,7 @@ def with_tokens(
     keep = ('model_input_names','padding_side','truncation_side','model_max_length')
     return PreTrainedTokenizerFast(tokenizer_object=tok, **names, **{k:getattr(tokenizer, k) for k in keep})
 
+# %% ../../nbs/83_train.distil.ipynb #b28f3c10
 _numbers = ('pad','bos','eos','cls','sep','unk','mask','decoder_start')
 
 def cut_embedding(
@@ -205,6 +211,7 @@ def used_tokens(
     added = {i for i,o in tok.get_added_tokens_decoder().items()}
     return added.union(*[o.ids for o in tok.encode_batch_fast(list(texts))])
 
+# %% ../../nbs/83_train.distil.ipynb #006a0549
 @torch.no_grad()
 def check_same_pieces(
     old, # Tokenizer and network before
@@ -223,6 +230,7 @@ def check_same_pieces(
         if not torch.allclose(*logits, atol=1e-4):
             raise ValueError(f"the network would say something else of {o[:60]!r}: its vocabulary cannot be cut")
 
+# %% ../../nbs/83_train.distil.ipynb #e87f7571
 def cut_vocabulary(
     tokenizer, # A fast tokenizer of transformers, WordPiece or Unigram; is not changed
     model:nn.Module, # Its network; is not changed
@@ -241,6 +249,7 @@ def cut_vocabulary(
     check_same_pieces((with_tokens(tokenizer, tok), deepcopy(unwrapped(model))), tuple(map(deepcopy, res)), texts)
     return res
 
+# %% ../../nbs/83_train.distil.ipynb #7f457d05
 def unknown_token(
     tok:Tokenizer, # A Rust tokenizer
 ) -> list: # Its number, or nothing
@@ -266,6 +275,7 @@ def logits_by_name(
         if o in found: res[:,i] = logits[:,theirs.names.index(found[o])]
     return res
 
+# %% ../../nbs/83_train.distil.ipynb #2189563d
 def teacher_logits(
     teacher, # A `TransformerLearner` or a `Detector`
     texts, # Texts; n of them
@@ -347,6 +357,7 @@ def block_outputs(
     stack = block_stack(model)
     return [model.get_submodule(f'{stack}.{o}').register_forward_hook(partial(_keep, o)) for o in layers]
 
+# %% ../../nbs/83_train.distil.ipynb #dedead65
 class HiddenTargets(Callback):
     "Draw the vectors between the blocks of the network to those of a teacher"
     order = -19 # after `SoftTargets`
@@ -374,6 +385,7 @@ def close(self:HiddenTargets):
     for o in self.handles: o.remove()
     self.handles,self.states = [],{}
 
+# %% ../../nbs/83_train.distil.ipynb #eaf71a15
 @patch
 def after_loss(self:HiddenTargets):
     "Add how far the vectors are apart to the loss of a training batch"
@@ -395,7 +407,9 @@ def after_loss(self:HiddenTargets):
     self.close()
 
 @patch
-def after_cancel_batch(self:HiddenTargets): self.close()
+def after_cancel_batch(self:HiddenTargets):
+    "Let go of a student whose batch was given up"
+    self.close()
 
 # %% ../../nbs/83_train.distil.ipynb #a7852f48
 def check_distil(
@@ -408,6 +422,7 @@ def check_distil(
     if not 0<=share<=1: raise ValueError(f"`share` is {share}: expected a number in [0,1]")
     if not hidden>=0: raise ValueError(f"`hidden` is {hidden}: expected a weight, 0 or more")
 
+# %% ../../nbs/83_train.distil.ipynb #761860ff
 def student_network(
     teacher, # A learner or a `Detector`
     dls, # Loaders
@@ -419,8 +434,10 @@ def student_network(
         raise TypeError("layers are taken from the network of a learner, `teacher` is a "
                         f"{type(teacher).__name__}: pass a network, `student_of(model, layers)`, or a checkpoint")
     if is_layers: student = student_of(teacher.model, student)
-    return match_tokenizer(student, text_tfm(dls).encoder) if isinstance(student, nn.Module) else fitting_network(dls, student)
+    if isinstance(student, nn.Module): return match_tokenizer(student, text_tfm(dls).encoder)
+    return fitting_network(dls, student)
 
+# %% ../../nbs/83_train.distil.ipynb #dc0f6aa8
 def hidden_targets(
     teacher, # A learner
     dls, # Loaders of the student
@@ -438,7 +455,9 @@ def hidden_targets(
     return [HiddenTargets(deepcopy(net), layers, weight)]
 
 # %% ../../nbs/83_train.distil.ipynb #64fdb1a6
-@delegates(toxicity_learner, but='checkpoint,pooling,dropout,attn_dropout,gradient_checkpointing,head,lora,hub,token,seed')
+# A student comes with its network, so what says which one to make is left out
+@delegates(toxicity_learner,
+           but='checkpoint,pooling,dropout,attn_dropout,gradient_checkpointing,head,lora,hub,token,seed')
 def distil(
     teacher, # A learner or a `Detector`
     dls, # Loaders with the student's texts and classes; rows whose labels are NaN learn from the teacher alone
@@ -464,6 +483,7 @@ def distil(
     if metrics is None: metrics = default_metrics(dls)
     return TransformerLearner(dls, net, metrics=metrics, cbs=usual_callbacks(precision, clip, own), **kwargs)
 
+# %% ../../nbs/83_train.distil.ipynb #1cf4400e
 @patch
 @delegates(distil, but='teacher')
 def distil(self:TransformerLearner,
