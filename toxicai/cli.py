@@ -10,7 +10,7 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'unlabelled_source', 'describe_source', 'leakage_source', 'told_facts', 'running_source', 'service_source',
            'Trouble', 'error_words', 'with_options', 'is_told', 'exits_with', 'Argument', 'parsed_argument',
            'documented', 'taken_kind', 'setting_kind', 'sweep_arguments', 'several', 'loose_value', 'Value', 'flag_of',
-           'plain_comment', 'help_words', 'kind_of', 'option_for', 'VerbOptions', 'source_options', 'own_settings',
+           'option_comment', 'help_words', 'kind_of', 'option_for', 'VerbOptions', 'source_options', 'own_settings',
            'VerbPlace', 'verb', 'own_parameters', 'Answer', 'numbered', 'report_facts', 'plain_types', 'shown_words',
            'show', 'given_values', 'run_verb', 'stdout_of_command', 'titled_options', 'Command', 'first_line',
            'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome',
@@ -29,7 +29,7 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
 # %% ../nbs/94_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys
 from contextlib import contextmanager,redirect_stdout
-from inspect import Parameter,isgenerator,signature
+from inspect import isgenerator,signature
 from itertools import tee
 from math import isfinite
 from pathlib import Path
@@ -249,11 +249,11 @@ def flag_of(
     "What an argument is called on the command line"
     return short_names.get(name, name).strip('_').replace('_', '-')
 
-def plain_comment(
+def option_comment(
     doc:str, # Comment of an argument
 ) -> str:
     "`doc` as it is read on the command line"
-    bare = re.sub(r"'([^' ]+)'", r'\1', doc.replace('`', ''))
+    bare = re.sub(r"'(\w[^' ]*)'", r'\1', doc.replace('`', ''))
     return re.sub(r'\bNone\b', 'null', bare.removesuffix('?'))
 
 def help_words(
@@ -262,7 +262,7 @@ def help_words(
 ) -> str:
     "The line of an option in the help"
     doc = arg.doc if own else option_words.get(arg.name, arg.doc)
-    doc,plain = plain_comment(doc),arg.default.strip("'")
+    doc,plain = option_comment(doc),arg.default.strip("'")
     says = 'default' in doc or plain in ('','()','False','None') or arg.default[:1].isalpha() or arg.default[:1]=='<'
     return doc if says else f'{doc} [{plain}]'
 
@@ -811,6 +811,7 @@ def bar_of_rows(): # A function of `BulkProgress`; None where nobody looks
     if not is_watched(): return None
     return lambda o: click.echo(f'\r{o!s:<70}', nl=False, err=True)
 
+# %% ../nbs/94_cli.ipynb #caf83068
 def scored_answer(
     done, # `BulkDone`
     target:str, # Where it was written; `-` for stdout
@@ -868,6 +869,7 @@ left_out = dict( # Place -> arguments that have another name on the command line
     rows=('source',), loaders=('df','text_col','label_cols','vocab','label_delim','na_values','splitter','seed','kind'),
     network=('dls','checkpoint','hub','token','cbs','seed','loss_func','lr'))
 
+# %% ../nbs/94_cli.ipynb #b660dee7
 def called_arguments(
     place:str, # A key of `train_titles`
 ) -> dict: # Name -> `Argument`
@@ -1132,6 +1134,7 @@ def stand_in_rows(
     seen = [dict(label=o) for o in names] if single else [dict.fromkeys(names, o) for o in (0,1)]
     return pd.DataFrame([dict(text=f'{i} {side}', side=side, **o) for i,o in enumerate(seen) for side in (False,True)])
 
+# %% ../nbs/94_cli.ipynb #ea17b242
 def classifier_classes(
     checkpoint:str, # Name on the Hub or a folder
     kind:str=None, # 'single' or 'multi'; what the configuration says by default

@@ -347,6 +347,7 @@ def match_table(
     names = 'label column texts flagged_before cut low high flagged_now agreement only_before only_now'.split()
     return pd.DataFrame(rows, columns=names)
 
+# %% ../nbs/93_evaluate.ipynb #6488431f
 def check_match(
     goal:str, # A key of `match_goals`
     labels:LabelSet, # Those of the detector

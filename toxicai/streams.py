@@ -8,16 +8,17 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
            'Pipe', 'PipeReader', 'zip_parts', 'zip_members', 'only_member', 'open_stored', 'arrow', 'file_compression',
            'unpacking', 'opened_raw', 'open_raw', 'file_of', 'check_unpacked', 'unpacked', 'marked_encoding',
            'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells', 'CsvLayout',
-           'first_part', 'csv_head', 'found_delimiter', 'column_names', 'is_quoted', 'other_quotes', 'check_header',
-           'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow', 'ragged_hint', 'refuse_ragged',
-           'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed', 'refuse_escapes',
-           'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width', 'check_keys_seen',
-           'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem', 'refuse_merged',
-           'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'csv_blocks', 'refuse_open_end', 'record_keys',
-           'json_blocks', 'native_file', 'open_parquet', 'parquet_parts', 'even_batches', 'parquet_blocks',
-           'empty_batch', 'NewColumn', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell',
-           'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet',
-           'RowFormat', 'tsv_blocks', 'plain_ending', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
+           'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
+           'other_quotes', 'check_header', 'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow',
+           'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed',
+           'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width',
+           'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem',
+           'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'csv_blocks', 'refuse_open_end',
+           'record_keys', 'json_blocks', 'native_file', 'open_parquet', 'parquet_parts', 'even_batches',
+           'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value',
+           'csv_cell', 'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes',
+           'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending', 'ending_format', 'row_format', 'read_rows',
+           'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -152,6 +153,7 @@ def file_compression(
     with open_stored(path) as f: head = f.read(6)
     return next((v for k,v in _magic.items() if head.startswith(k)), None)
 
+# %% ../nbs/10_streams.ipynb #7b2e9901
 def unpacking(
     stored, # Binary stream
     how:str, # As `file_compression` says
@@ -242,16 +244,17 @@ class TextBytes(io.RawIOBase):
 
     def readable(self): return True
 
-    @property
-    def share(self): # In [0,1]; None where nobody can tell
-        "How much of the file was read"
-        is_member = isinstance(self.stored, zipfile.ZipExtFile)
-        if is_member or isinstance(self.path, Pipe) or not self.path.is_file(): return None
-        return min(1., self.stored.tell()/max(1, self.path.stat().st_size))
-
     def close(self):
         if not self.closed: self.raw.close()
         super().close()
+
+# %% ../nbs/10_streams.ipynb #bbcc118b
+@patch(as_prop=True)
+def share(self:TextBytes): # In [0,1]; None where nobody can tell
+    "How much of the file was read"
+    is_member = isinstance(self.stored, zipfile.ZipExtFile)
+    if is_member or isinstance(self.path, Pipe) or not self.path.is_file(): return None
+    return min(1., self.stored.tell()/max(1, self.path.stat().st_size))
 
 # %% ../nbs/10_streams.ipynb #73046f7a
 @patch
@@ -452,14 +455,22 @@ def column_names(
     "Names of the columns of a CSV file"
     quoted = how.quoting is None and all(is_quoted(o.strip()) for o in cells)
     if quoted: raise ValueError(f"{path.name!r} has the columns {cells}: {other_quotes(cells[0].strip()[0])}")
-    if how.names is None:
-        return [(not how.headless and o.strip()) or f'column_{i}' for i,o in enumerate(cells)]
+    if how.names is None: return [(not how.headless and o.strip()) or f'column_{i}' for i,o in enumerate(cells)]
+    check_given_names(path, cells, how)
+    return list(how.names)
+
+# %% ../nbs/10_streams.ipynb #75d2f128
+def check_given_names(
+    path:Path, # A CSV or TSV file
+    cells:list, # Of its first line
+    how:TextOptions, # With `names`
+):
+    "Raise where `names` are not as many as the columns, or stand in the file as well"
     if len(how.names)!=len(cells):
         raise ValueError(f"`names` are {len(how.names)}, but {path.name!r} has {len(cells)} columns, "
                          f"its first line is {some_names(cells)}: expected a name for each")
     if how.headless and [o.strip().lower() for o in cells]==[o.lower() for o in how.names]:
         raise ValueError(f"the first line of {path.name!r} is {cells}: pass `header=0`, or leave out `names`")
-    return list(how.names)
 
 def is_quoted(
     cell:str, # Of a CSV file
@@ -1250,6 +1261,17 @@ def plain_ending(
     while endings and endings[-1] in packed_endings: endings.pop()
     return endings[-1] if endings else ''
 
+def ending_format(
+    path:Path, # A file, perhaps compressed
+) -> RowFormat:
+    "The format that the name of a file speaks of"
+    found = next((o for o in row_formats.values() if plain_ending(path) in o.endings), None)
+    if found is not None: return found
+    endings = ', '.join(e for o in row_formats.values() for e in o.endings)
+    raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {endings}, "
+                     f"perhaps with .gz or .zst behind it, or pass `format`, one of {list(row_formats)}")
+
+# %% ../nbs/10_streams.ipynb #7bb01b74
 def row_format(
     path, # A file, or a `Pipe`
     format:str=None, # A key of `row_formats`; by the name by default
@@ -1259,12 +1281,7 @@ def row_format(
         raise ValueError(f"`format` is {format!r}: expected one of {list(row_formats)}"
                          f"{did_you_mean(format, row_formats)}")
     if format is not None: return row_formats[format]
-    if isinstance(path, Pipe): return row_formats['jsonl']
-    found = next((o for o in row_formats.values() if plain_ending(path) in o.endings), None)
-    if found is not None: return found
-    endings = ', '.join(e for o in row_formats.values() for e in o.endings)
-    raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {endings}, "
-                     f"perhaps with .gz or .zst behind it, or pass `format`, one of {list(row_formats)}")
+    return row_formats['jsonl'] if isinstance(path, Pipe) else ending_format(path)
 
 # %% ../nbs/10_streams.ipynb #d2e00062
 def read_rows(

@@ -27,7 +27,7 @@ from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
-import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc,pyarrow.parquet as pq
+import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc
 from fastcore.meta import delegates
 from ..files import *
 from ..labels import without_steering
@@ -406,7 +406,7 @@ def with_split(
     return batch if columns is None else batch.select(columns)
 
 # %% ../../nbs/58_data.rows.ipynb #fda81a51
-def _columns_of(path, how, notes):
+def _file_columns(path, how, notes):
     "Columns of one file; None for the type of those that are nested too deeply"
     with damage_named(path): res = file_format(path).columns(path, how, notes)
     check_width(len(res), path)
@@ -414,7 +414,7 @@ def _columns_of(path, how, notes):
 
 def _same_columns(paths, how, notes):
     "Columns of the first of `paths`, checked to be those of all"
-    first,*rest = [_columns_of(o, how, notes) for o in paths]
+    first,*rest = [_file_columns(o, how, notes) for o in paths]
     for o,cols in zip(paths[1:], rest):
         if set(cols)!=set(first):
             raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has "

@@ -448,10 +448,8 @@ def __repr__(self:Sweep):
 
 # %% ../../nbs/89_runs.sweeps.ipynb #9e26ea9c
 @patch
-def _settled(self:Sweep, plan):
-    "The plan, checked, and the same as the folder's"
-    path = self.folder/'plan.json'
-    old = load_json(path)
+def _checked(self:Sweep, plan, old):
+    "The plan that is passed, or else that of the folder, as far as it can be carried out"
     if plan is None and old is None:
         raise FileNotFoundError(f"there is no sweep in {str(self.folder)!r}: pass a plan")
     plan = old if plan is None else read_plan(plan)
@@ -460,6 +458,15 @@ def _settled(self:Sweep, plan):
     if self.data is not None and self.train is train_config:
         check_fixed(self.fixed)
         check_known_metric(plan['metric']['name'], possible_metrics(self.fixed))
+    return plan
+
+# %% ../../nbs/89_runs.sweeps.ipynb #afc0ec34
+@patch
+def _settled(self:Sweep, plan):
+    "The plan, checked, and the same as the folder's"
+    path = self.folder/'plan.json'
+    old = load_json(path)
+    plan = self._checked(plan, old)
     is_other = old is not None and old!=plan
     if is_other and any(o['state']!='failed' for o in self.runs):
         raise SettingError(f"{str(self.folder)!r} holds a sweep with another plan: "

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head',
-           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'renamed_outputs', 'head_rows', 'beside_harmless',
-           'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows', 'fit_head',
-           'say_new_head', 'warn_of_gaps', 'say_new', 'prepare_own_head', 'with_own_head', 'has_trained_head',
-           'with_mean_pooling', 'with_stored_head', 'classifier_config', 'load_transformer', 'position_table',
-           'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer', 'block_stacks',
-           'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth', 'transformer_splitter',
-           'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
+           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs', 'head_rows',
+           'beside_harmless', 'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows',
+           'fit_head', 'say_new_head', 'warn_of_gaps', 'say_new', 'prepare_own_head', 'with_own_head',
+           'has_trained_head', 'with_mean_pooling', 'with_stored_head', 'classifier_config', 'load_transformer',
+           'position_table', 'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer',
+           'block_stacks', 'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth',
+           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
 
 # %% ../../nbs/19_text.models.ipynb #ee99cdbe
 import inspect,re
@@ -135,23 +135,31 @@ def head_outputs(
 # %% ../../nbs/19_text.models.ipynb #c697548a
 head_choices = ('auto','keep','new')
 
-def renamed_outputs(
+def check_head_names(
     own:HeadOutputs, # Those of a checkpoint
-    head, # Names in order; or a dict, number or name of an output -> its right name; or one of `head_choices`
-) -> HeadOutputs:
-    "`own` under the names that the user gives"
-    if isinstance(head, str):
-        if head not in head_choices:
-            raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
-                             f"{len(own.names)} outputs {list(own.names)}")
-        return own
+    head, # As for `renamed_outputs`
+):
+    "Raise where `head` is no choice, and does not name the outputs of `own`"
+    if isinstance(head, str) and head not in head_choices:
+        raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
+                         f"{len(own.names)} outputs {list(own.names)}")
+    if isinstance(head, str): return
     is_dict = isinstance(head, Mapping)
     odd = [o for o in head if is_dict and o not in own.names and o not in range(len(own.names))]
     if odd or (not is_dict and len(head)!=len(own.names)):
         raise ValueError(f"`head` names {list(odd or head)}, the checkpoint has the outputs {list(own.names)}: "
                          "expected a name for each in their order, or a dict `{output: name}`")
-    if is_dict: return HeadOutputs(tuple(str(head.get(i, head.get(o, o))) for i,o in enumerate(own.names)), own.problem)
-    return HeadOutputs(names_as_text(head), own.problem)
+
+# %% ../../nbs/19_text.models.ipynb #cebb8ac9
+def renamed_outputs(
+    own:HeadOutputs, # Those of a checkpoint
+    head, # Names in order; or a dict, number or name of an output -> its right name; or one of `head_choices`
+) -> HeadOutputs:
+    "`own` under the names that the user gives"
+    check_head_names(own, head)
+    if isinstance(head, str): return own
+    if not isinstance(head, Mapping): return HeadOutputs(names_as_text(head), own.problem)
+    return HeadOutputs(tuple(str(head.get(i, head.get(o, o))) for i,o in enumerate(own.names)), own.problem)
 
 # %% ../../nbs/19_text.models.ipynb #adba208b
 def head_rows(

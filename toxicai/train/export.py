@@ -13,7 +13,7 @@ __all__ = ['exportable_network', 'check_text_exportable', 'check_loss_probs', 'w
            'pack_weights', 'push_folder', 'detector_from_pickle']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
-import json,re,shutil,tempfile,warnings
+import json,re,tempfile,warnings
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
