@@ -33,6 +33,8 @@ from fastcore.script import call_parse
 from filelock import FileLock,Timeout
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
+
+# %% ../../nbs/89_runs.sweeps.ipynb #4bcf1deb
 from ..quiet import *
 from ..files import *
 from ..strings import *
