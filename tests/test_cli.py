@@ -7,7 +7,7 @@ import click,numpy as np,pandas as pd,pytest,yaml
 from hypothesis import HealthCheck,given,settings,strategies as st
 from toxicai.all import *
 from toxicai.cli import *
-from toxicai.cli import cli,train_arguments
+from toxicai.cli import VerbOptions,cli,documented,option_comment,option_words,train_arguments,verbs
 from toxicai.data.load import load_comments
 from toxicai.test_utils import *
 
@@ -77,6 +77,23 @@ def test_every_option_is_explained(name, command):
     assert not [o.name for o in ops if not o.help or 'learn.' in o.help or '`' in o.help or '<factory>' in o.help]
     assert all(doc for p,doc in command.own if isinstance(p, click.Argument))
     assert command.help and not command.help.endswith('.')
+
+@pytest.mark.parametrize('command,option,says', [
+    ('convert','kind','do the classes exclude each other'), ('check','backend','that of the stored scores'),
+    ('tune','use','they become those of the folder'), ('demo','epochs','after one with the head alone [3]'),
+    ('serve','threads','a share of the cores'), ('predict','threads','all that the process may use'),
+    ('train','kind','single, multi, soft or ordinal'), ('train','label_delim',"such as ',' or '|'"), ('train','lazy','do not fit the memory')])
+def test_option_is_that_of_its_command(command, option, says):
+    "One name may mean different things in two functions"
+    ops = {o.name:o.help for o in cli.get_command(None, command).params if isinstance(o, click.Option)}
+    assert says in ops[option] and not ops[option].endswith('?')
+
+def test_comments_stand_once():
+    "A comment that is right on the command line is not written again"
+    sources = [o for place in verbs.values() for o in place.sources if isinstance(o, VerbOptions)]
+    args = [o for place in sources for o in documented(place.place).values()]
+    args += [o for group in train_arguments().values() for o in group.values()]
+    for k,words in option_words.items(): assert {option_comment(o.doc) for o in args if o.name==k}!={words}, k
 
 def test_commands():
     "Those of the issue, each in the list of the help"

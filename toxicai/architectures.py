@@ -108,7 +108,8 @@ def architecture_keys(
     lines = architecture_lines()
     if not isinstance(kind, str) or kind not in lines:
         raise FolderError("'config.json' does not describe a network that a detector folder may hold: `model_type` "
-                          f"is {quoted(kind, 40)}, expected one of the {len(lines)} in `architecture_lines()`, such as 'bert'")
+                          f"is {quoted(kind, 40)}, expected one of the {len(lines)} in `architecture_lines()`, "
+                          "such as 'bert'")
     return shared_keys|dict(o.split('=') for o in lines[kind].split())
 
 # %% ../nbs/06_architectures.ipynb #b43806be

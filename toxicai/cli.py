@@ -4,29 +4,32 @@
 
 # %% auto #0
 __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_alone', 'option_kinds', 'short_names',
-           'option_words', 'verbs', 'groups', 'version_option', 'cli', 'detector_options', 'colours', 'text_options',
-           'rows_source', 'left_out', 'train_titles', 'judge_source', 'tune_place', 'match_place', 'Trouble',
-           'error_words', 'with_options', 'is_told', 'exits_with', 'Argument', 'parsed_argument', 'documented',
-           'taken_kind', 'sweep_arguments', 'several', 'loose_value', 'Value', 'flag_of', 'help_words', 'kind_of',
-           'option_for', 'VerbOptions', 'source_options', 'VerbPlace', 'verb', 'own_parameters', 'Answer',
-           'plain_types', 'numbered', 'shown_words', 'show', 'given_values', 'run_verb', 'stdout_of_command', 'Command',
-           'first_line', 'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning',
-           'outcome', 'run_cli', 'decoded_lines', 'first_of', 'comment_lines', 'opened_detector', 'judged_row',
-           'row_words', 'failing', 'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk',
-           'bar_of_rows', 'scored_answer', 'is_watched', 'explain_command', 'explanation_answer', 'own_settings',
-           'read_comments', 'train_arguments', 'train_options', 'read_settings', 'python_object', 'with_objects',
-           'yaml_has', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'told', 'trained_learner',
-           'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer', 'sweep_command',
-           'export_command', 'stand_in_rows', 'classifier_classes', 'convert_command', 'demo_command', 'judged_learner',
-           'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'texts_of', 'compare_command',
-           'saved_report', 'match_command', 'catalog_command', 'describe_command', 'duplicates_command', 'copies_table',
-           'leakage_command', 'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command',
-           'completion_command']
+           'option_words', 'verbs', 'groups', 'version_option', 'cli', 'detector_options', 'colours', 'text_source',
+           'scoring_source', 'explain_source', 'rows_source', 'train_titles', 'train_places', 'left_out',
+           'pickle_source', 'folder_source', 'judge_source', 'tune_source', 'compare_source', 'match_source',
+           'unlabelled_source', 'describe_source', 'leakage_source', 'told_facts', 'running_source', 'service_source',
+           'Trouble', 'error_words', 'with_options', 'is_told', 'exits_with', 'Argument', 'parsed_argument',
+           'documented', 'taken_kind', 'setting_kind', 'sweep_arguments', 'several', 'loose_value', 'Value', 'flag_of',
+           'option_comment', 'help_words', 'kind_of', 'option_for', 'VerbOptions', 'source_options', 'own_settings',
+           'VerbPlace', 'verb', 'own_parameters', 'Answer', 'numbered', 'report_facts', 'plain_types', 'shown_words',
+           'show', 'given_values', 'run_verb', 'stdout_of_command', 'titled_options', 'Command', 'first_line',
+           'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome',
+           'run_cli', 'decoded_lines', 'first_of', 'comment_lines', 'opened_detector', 'judged_row', 'row_words',
+           'failing', 'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'is_watched',
+           'bar_of_rows', 'scored_answer', 'explain_command', 'explanation_answer', 'read_comments', 'called_arguments',
+           'train_arguments', 'train_options', 'python_name', 'read_settings', 'python_object', 'with_objects',
+           'yaml_has', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'epoch_line', 'told',
+           'trained_learner', 'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer',
+           'sweep_command', 'export_command', 'stand_in_rows', 'classifier_classes', 'classifier_learner',
+           'convert_command', 'demo_command', 'saved_report', 'judged_learner', 'judged_by', 'evaluate_command',
+           'parsed_bound', 'tune_command', 'compare_command', 'match_command', 'catalog_command', 'describe_command',
+           'duplicates_command', 'copies_table', 'leakage_command', 'folder_facts', 'folder_words', 'info_command',
+           'check_command', 'serve_command', 'completion_command']
 
 # %% ../nbs/94_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys
 from contextlib import contextmanager,redirect_stdout
-from inspect import Parameter,isgenerator,signature
+from inspect import isgenerator,signature
 from itertools import tee
 from math import isfinite
 from pathlib import Path
@@ -92,7 +95,8 @@ def exits_with(
     except user_errors as e:
         if not is_told(e): raise
         known = {**others, **code_of_error}
-        raise Trouble(with_options(error_words(e)), next((known[o.__name__] for o in type(e).__mro__ if o.__name__ in known), code)) from e
+        names = [o.__name__ for o in type(e).__mro__]
+        raise Trouble(with_options(error_words(e)), next((known[o] for o in names if o in known), code)) from e
 
 # %% ../nbs/94_cli.ipynb #65fe1074
 class Argument(NamedTuple):
@@ -132,6 +136,14 @@ def taken_kind(
     names = re.findall(r'\w+', takes)
     return names[0] if len(names)==1 else 'str' if names==['str','Path'] else ''
 
+def setting_kind(
+    more:dict, # Keyword of a line of `sweepable` -> its code
+) -> str: # As an annotation
+    "How the text of a setting is read: one of some words, or one of its types"
+    if 'among' in more: return '' if 'takes' in more else 'str'
+    return taken_kind(more.get('takes', ''))
+
+# %% ../nbs/94_cli.ipynb #803655dd
 def sweep_arguments() -> dict: # Place that settings reach -> {name: `Argument`}
     "The table `sweepable`"
     tree = ast.parse((Path(__file__).parent/'runs'/'configs.py').read_text(encoding='utf-8'))
@@ -140,8 +152,7 @@ def sweep_arguments() -> dict: # Place that settings reach -> {name: `Argument`}
     for o in table.keywords:
         place,doc = [a.value for a in o.value.args]
         more = {k.arg:ast.unparse(k.value) for k in o.value.keywords}
-        kind = '' if 'among' in more and 'takes' in more else 'str' if 'among' in more else taken_kind(more.get('takes', ''))
-        res.setdefault(place, {})[o.arg] = Argument(o.arg, kind, '', doc)
+        res.setdefault(place, {})[o.arg] = Argument(o.arg, setting_kind(more), '', doc)
     return res
 
 # %% ../nbs/94_cli.ipynb #4c2075b1
@@ -188,11 +199,9 @@ class Value(click.ParamType):
 # %% ../nbs/94_cli.ipynb #f16b473e
 short_names = dict(text_col='text', label_cols='labels', text_cols='text')
 option_words = dict(
-    text_col='Column of the text, or two for pairs; found by its name', split_seed='The same seed gives the same split',
+    text_col='Column of the text, or two for pairs; found by its name',
     label_cols='Columns of the labels, such as toxic,insult; found by their names',
     classes='Class names in order, or {"value": "name"}: any other label is an error',
-    split='Part of the rows, such as train, test[:5%]; all by default', keep='Other columns to keep; all by default',
-    kind='single, multi, soft or ordinal; by what the labels look like by default',
     na_values='A label that means that nobody looked, such as -1', names='Columns of a file without a header',
     quoting='3 where quotes are text; 0, checked, by default',
     header='0: the first line names the columns; null: it is a row', quotechar='What stands around a cell; " by default',
@@ -200,24 +209,19 @@ option_words = dict(
     rules='Normalisation: none, light, social, strict; by default what suits the checkpoint',
     checkpoint='Name on the Hugging Face Hub, or a folder; the packaged encoder by default',
     device='cpu, cuda, ...; the fastest by default', valid_col='Column that says which rows validate, instead of --valid-pct',
-    lazy='Tokenise batch by batch, for data that do not fit the memory', local_files_only='Use downloaded files alone',
-    trust_remote_code='Run Python code that the checkpoint brings', path='Folder for files of the training',
-    force_download='Download again what is there already', max_length='Tokens kept of a text; by default 512 or the limit of the tokenizer',
+    path='Folder for files of the training', max_length='Tokens kept of a text; by default 512 or the limit of the tokenizer',
     metrics='Names, such as f1,roc_auc; chosen from the labels by default',
     lora='Rank of low-rank adapters that are trained instead of the body, or {"r": 8, ...}',
-    head='A trained head: auto keeps what it has by name, keep wants all, new none; or its names',
     opt_func='Optimizer, as module:name; AdamW by default', splitter='Parameter groups, as module:name',
     moms='First momentum at the start, the top and the end; [0.9, 0.9, 0.9] by default',
     train_bn='Train the norms of frozen groups; sends gradients through the whole body',
-    gradient_checkpointing='Compute activations twice to save memory', clean='Classes that never count against a text; told by their names',
+    clean='Classes that never count against a text; told by their names',
     clip='Largest norm of the gradient; null for no limit', attn_dropout='Dropout of the attention; auto: none on a CPU',
     loss='ce, bce, focal, asymmetric or ordinal; that of the labels by default', label_smoothing='Of the loss, in [0,1)',
-    class_weight='balanced, or a factor for each class', pos_weight='balanced, or a factor for each class',
     neg_clip='Clip of the asymmetric loss', epochs='Epochs with the whole network; 1 by default',
     freeze_epochs='Epochs with the head alone, before; 1 by default', lr='Learning rate of the head; by default what suits the network',
     schedule='How the rates rise and fall: one_cycle or linear', ema='Moving average of the weights: its decay, in (0,1)',
     soup='Average of the best checkpoints: how many', seed='Of all that is drawn at random',
-    thresh='Similarity from which texts are duplicates, in [0.5,1]; null for exact ones alone',
     encoder='Checkpoint whose tokens are counted; words are counted by default',
     by='Column, or several: errors in parts of the data', mask='Stars in swear words and slurs; on by default',
     backend='onnx, onnx-int8, openvino, openvino-bf16, torch, torch-bf16; auto takes the fastest in fp32 that can run',
@@ -227,31 +231,38 @@ option_words = dict(
     policy='YAML file with two cuts for each label, so that the answer is allow, review or block',
     block='File of words that flag whatever the scores, one in each line',
     allow='File of words that are taken out before the text is judged, one in each line',
-    threads='Of the network; by default all that the process may use',
     engine='local, or ray for a cluster', format='csv, tsv, jsonl, parquet, ...; by the name of the input, jsonl from a pipe, by default',
-    prefix='What the names of new columns begin with', overwrite='Replace an output that is there',
-    fresh='Begin anew where a job was interrupted', columns='{"label": "column"}; by their names by default',
+    prefix='What the names of new columns begin with', columns='{"label": "column"}; by their names by default',
     old_cuts='From which score the other system flagged: a number, or {"column": number}',
     goal='share: flag as many; agreement: decide as alike as can be', flagged='Words in the columns that mean flagged',
     host='Address to listen at; any other needs --keys or --open', keys='File of keys; none are asked for by default',
     open_='Let everybody ask, also from other machines', detectors='{"de": "folder", "*": "english"}: a detector for each language',
-    families='Families of routes, such as own,perspective; all by default', cors='Pages of others that may ask, such as https://forum.example',
+    families='Families of routes, such as own,perspective; all by default',
     feedback='File for corrections; none are taken by default', rate='Requests a second of each key; any number by default',
     max_wait='Seconds that a request waits for others to share a batch', budget='Tokens of a batch', queue='Texts that may wait',
     cache='Answers that are kept', log='Level of the log, such as info; warning leaves out requests')
 
+# %% ../nbs/94_cli.ipynb #040f0e7d
 def flag_of(
     name:str, # Of an argument
 ) -> str: # Without dashes
     "What an argument is called on the command line"
     return short_names.get(name, name).strip('_').replace('_', '-')
 
+def option_comment(
+    doc:str, # Comment of an argument
+) -> str:
+    "`doc` as it is read on the command line"
+    bare = re.sub(r"'(\w[^' ]*)'", r'\1', doc.replace('`', ''))
+    return re.sub(r'\bNone\b', 'null', bare.removesuffix('?'))
+
 def help_words(
     arg:Argument, # What the option sets
+    own:bool=False, # Is its comment written for the command line?
 ) -> str:
     "The line of an option in the help"
-    doc = re.sub(r"'([\w-]+)'", r'\1', option_words.get(arg.name, arg.doc).replace('`', ''))
-    plain = arg.default.strip("'")
+    doc = arg.doc if own else option_words.get(arg.name, arg.doc)
+    doc,plain = option_comment(doc),arg.default.strip("'")
     says = 'default' in doc or plain in ('','()','False','None') or arg.default[:1].isalpha() or arg.default[:1]=='<'
     return doc if says else f'{doc} [{plain}]'
 
@@ -266,13 +277,13 @@ def kind_of(
 
 def option_for(
     arg:Argument, # What the option sets
+    own:bool=False, # Is its comment written for the command line?
 ) -> click.Option:
     "The option that sets `arg`"
-    flag = flag_of(arg.name)
-    if arg.kind=='bool':
-        both = f'--{flag}' if arg.default=='False' else f'--{flag}/--no-{flag}'
-        return click.Option([both, arg.name], is_flag=True, default=None, help=help_words(arg))
-    return click.Option([f'--{flag}', arg.name], type=Value(kind_of(arg)), help=help_words(arg))
+    flag,says = flag_of(arg.name),help_words(arg, own)
+    if arg.kind!='bool': return click.Option([f'--{flag}', arg.name], type=Value(kind_of(arg)), help=says)
+    both = f'--{flag}' if arg.default=='False' else f'--{flag}/--no-{flag}'
+    return click.Option([both, arg.name], is_flag=True, default=None, help=says)
 
 # %% ../nbs/94_cli.ipynb #f8813832
 class VerbOptions(NamedTuple):
@@ -280,23 +291,29 @@ class VerbOptions(NamedTuple):
     title:str # In the help
     place:str # As `documented` takes it
     but:tuple = () # Arguments to leave out
-    renamed:tuple = () # Pairs of an argument and its name on the command line
+    own:tuple = () # Arguments whose comment holds, in the place of `option_words`
 
 def source_options(
     source:VerbOptions, # Where they come from
-    taken=(), # Names that are taken
 ) -> list: # Of `click.Option`
     "The options of one title"
-    new = dict(source.renamed)
-    args = [o._replace(name=new.get(o.name, o.name)) for o in documented(source.place).values() if o.name not in source.but]
-    return [option_for(o) for o in args if o.name not in taken]
+    args = documented(source.place).values()
+    return [option_for(o, o.name in source.own) for o in args if o.name not in source.but]
+
+# %% ../nbs/94_cli.ipynb #332cecd4
+def own_settings(
+    source:VerbOptions, # Where options come from
+    settings:dict, # Name -> value; loses those that are found
+) -> dict: # Name -> value
+    "Those of `settings` that are options of `source`"
+    return {k:settings.pop(k) for k in documented(source.place) if k in settings and k not in source.but}
 
 # %% ../nbs/94_cli.ipynb #88265f1a
 class VerbPlace(NamedTuple):
     "A command that has not been made yet"
     f:object # Function that does it
     section:str # Title in the list of commands
-    sources:tuple = () # `VerbOptions`s of further options, passed on as `**kwargs`; or a function that gives them by title
+    sources:tuple = () # `VerbOptions` of what is passed on as `**kwargs`; or a function that gives options by title
 
 verbs = {}
 
@@ -311,6 +328,7 @@ def verb(
         return f
     return _add
 
+# %% ../nbs/94_cli.ipynb #6248d70f
 def own_parameters(
     f, # Function of a command
 ) -> list: # Pairs of `click.Parameter` and what it is
@@ -321,7 +339,7 @@ def own_parameters(
         arg,many = docs.get(p.name, Argument(p.name, '', '', '')),p.kind==p.VAR_POSITIONAL
         needed = p.default is p.empty and not many
         bare = needed or many or p.kind==p.POSITIONAL_ONLY
-        at = click.Argument([p.name], required=needed, nargs=-1 if many else 1) if bare else option_for(arg)
+        at = click.Argument([p.name], required=needed, nargs=-1 if many else 1) if bare else option_for(arg, own=True)
         res.append((at, arg.doc))
     return res
 
@@ -336,6 +354,19 @@ class Answer(dict):
         super().__init__(facts)
         self.words = words
 
+# %% ../nbs/94_cli.ipynb #600c1f8e
+def numbered(
+    df, # A frame
+): # A frame whose index says nothing
+    "`df` with named rows as columns"
+    return df if df.index.name is None and df.index.nlevels==1 else df.reset_index()
+
+def report_facts(
+    report, # A `Report`
+) -> dict: # What JSON has
+    "The words and tables of a report"
+    return dict(title=report.title, text=report.lead, tables={k:plain_types(v) for k,v in report.frames.items()})
+
 def plain_types(
     o, # Anything that a command gives
 ): # What JSON has
@@ -344,15 +375,9 @@ def plain_types(
     if isinstance(o, float): return o if isfinite(o) else None
     if isinstance(o, dict): return {str(k):plain_types(v) for k,v in o.items()}
     if isinstance(o, (list,tuple)): return [plain_types(v) for v in o]
-    if hasattr(o, 'frames'): return dict(title=o.title, text=o.lead, tables={k:plain_types(v) for k,v in o.frames.items()})
+    if hasattr(o, 'frames'): return report_facts(o)
     if hasattr(o, 'columns'): return plain_types(numbered(o).to_dict('records'))
     return plain_types(o.tolist()) if hasattr(o, 'tolist') else str(o)
-
-def numbered(
-    df, # A frame
-): # A frame whose index says nothing
-    "`df` with named rows as columns"
-    return df if df.index.name is None and df.index.nlevels==1 else df.reset_index()
 
 # %% ../nbs/94_cli.ipynb #cd03a85d
 def shown_words(
@@ -408,6 +433,19 @@ def stdout_of_command(): # A text stream
     ctx = click.get_current_context(silent=True)
     return sys.stdout if ctx is None else ctx.meta.get('toxicai.stdout', sys.stdout)
 
+# %% ../nbs/94_cli.ipynb #ac7f48de
+def titled_options(
+    sources, # As `VerbPlace` has them
+    taken=(), # Names of the command's own arguments
+) -> dict: # Title -> list of `click.Option`
+    "The options of a command that have titles; a name stands under the first title that has it"
+    res,taken = {},set(taken)
+    for o in sources:
+        for title,ops in (o() if callable(o) else {o.title:source_options(o)}).items():
+            res[title] = [p for p in ops if p.name not in taken]
+            taken |= {p.name for p in ops}
+    return res
+
 # %% ../nbs/94_cli.ipynb #4b208d23
 class Command(click.Command):
     "A command whose help says what its arguments are, and has its options by title"
@@ -415,32 +453,33 @@ class Command(click.Command):
         name:str, # Of the command
         place:VerbPlace, # What it does
     ):
-        self.own,self.titled = own_parameters(place.f),{}
-        taken = [p.name for p,_ in self.own]
-        for o in place.sources:
-            for title,ops in (o() if callable(o) else {o.title:source_options(o, taken)}).items():
-                self.titled[title] = [p for p in ops if p.name not in taken]
-                taken += [p.name for p in ops]
-        json_option = click.Option(['--json','as_json'], is_flag=True, help='Print JSON')
-        self.own.append((json_option, ''))
+        own = own_parameters(place.f)
+        self.titled = titled_options(place.sources, [p.name for p,_ in own])
+        self.own = [*own, (click.Option(['--json','as_json'], is_flag=True, help='Print JSON'), '')]
         params = [*[p for p,_ in self.own], *[p for ops in self.titled.values() for p in ops]]
         super().__init__(name, params=params, help=place.f.__doc__, callback=lambda **_: run_verb(place.f))
 
 # %% ../nbs/94_cli.ipynb #ea1ee33c
+@patch
+def sections_of(self:Command,
+    ctx, # Of the command
+) -> dict: # Title -> pairs of what is typed and what it is
+    "The rows of the help, by title"
+    arguments = [(p.make_metavar(ctx), doc.replace('`', '')) for p,doc in self.own if isinstance(p, click.Argument)]
+    titled = {id(p) for ops in self.titled.values() for p in ops}
+    left = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and id(p) not in titled]
+    sections = {'Options':left, **self.titled}
+    return {'Arguments':arguments, **{k:[p.get_help_record(ctx) for p in ops] for k,ops in sections.items()}}
+
 @patch
 def format_options(self:Command,
     ctx, # Of the command
     formatter, # Of its help
 ):
     "Write the sections of the help"
-    own = [(p.make_metavar(ctx), doc.replace('`', '')) for p,doc in self.own if isinstance(p, click.Argument)]
-    titled = {id(p) for ops in self.titled.values() for p in ops}
-    left = [p for p in self.get_params(ctx) if isinstance(p, click.Option) and id(p) not in titled]
-    sections = {'Options':left, **self.titled}
-    rows = {'Arguments':own, **{k:[p.get_help_record(ctx) for p in ops] for k,ops in sections.items()}}
-    for title,found in rows.items():
-        if not found: continue
-        with formatter.section(title): formatter.write_dl(found)
+    for title,rows in self.sections_of(ctx).items():
+        if not rows: continue
+        with formatter.section(title): formatter.write_dl(rows)
 
 # %% ../nbs/94_cli.ipynb #7ab203d8
 groups = dict(data='Look at labelled comments before anything is trained on them')
@@ -568,6 +607,7 @@ def outcome(
     sys.stdout.flush()
     return res or 0
 
+# %% ../nbs/94_cli.ipynb #fa70a99e
 def run_cli(
     args=None, # Of the command line; those of the process by default
 ) -> int: # A key of `exit_codes`
@@ -659,7 +699,8 @@ def judged_row(
     if not text.strip(): return Answer('empty', text=text, decision=None, flags=[], scores=None, reason='empty')
     scores = {k:round(float(v), 6) for k,v in zip(o.labels, o.scores[0])}
     flags = [k for k,yes in zip(o.labels, o.flags[0]) if yes]
-    facts = dict(text=text, decision=o.decisions[0], flags=flags, scores=scores, reasons=o.reasons[0], detector=o.detector)
+    verdict = dict(decision=o.decisions[0], flags=flags, scores=scores, reasons=o.reasons[0], detector=o.detector)
+    facts = dict(text=text, **verdict)
     return Answer(row_words(facts), **facts)
 
 def row_words(
@@ -711,6 +752,7 @@ def judged_rows(
             yield row
     if failed: raise click.exceptions.Exit(1)
 
+# %% ../nbs/94_cli.ipynb #41993159
 @verb('predict', 'Judge comments', detector_options)
 def predict_command(
     *texts, # Comments; without any, those of --file or of stdin, one in each line
@@ -728,11 +770,10 @@ def predict_command(
     return judged_rows(found, lines, batch, failing(fail_on, found.labels))
 
 # %% ../nbs/94_cli.ipynb #779939ab
-text_options = 'toxicai.streams:TextOptions'
+text_source = VerbOptions('Text files', 'toxicai.streams:TextOptions')
+scoring_source = VerbOptions('Scoring', 'toxicai.serve.bulk:score_files', ('src','dst','detector','progress','how','folder'))
 
-@verb('score', 'Judge comments',
-      detector_options, VerbOptions('Scoring', 'toxicai.serve.bulk:score_files', ('src','dst','detector','progress','how','folder')),
-      VerbOptions('Text files', text_options))
+@verb('score', 'Judge comments', detector_options, scoring_source, text_source)
 def score_command(
     source, # Comments in rows: CSV, TSV, JSON lines, Parquet, a folder or a pattern; - is stdin
     target, # Where to write, a folder for several files; - is stdout
@@ -741,18 +782,18 @@ def score_command(
     **settings, # Options of the functions that it calls
 ):
     "Judge the comments in tables of any size, row by row"
-    how = own_settings(text_options, settings)
+    how = own_settings(text_source, settings)
     with exits_with(3):
         from toxicai.streams import TextOptions
         from toxicai.serve.bulk import score_files
         dst = stdout_of_command().buffer if target=='-' else target
-        done = score_files(source, dst, opened_for_bulk(detector, settings), how=TextOptions(**how), progress=bar_of_rows(), **settings)
+        more = dict(how=TextOptions(**how), progress=bar_of_rows(), **settings)
+        done = score_files(source, dst, opened_for_bulk(detector), **more)
     return scored_answer(done, target)
 
 # %% ../nbs/94_cli.ipynb #e99eee12
 def opened_for_bulk(
     detector, # Name or folder
-    settings:dict, # For `score_files`, those of `Detector` among them
 ): # `detector`
     "The same, once its folder has been read: what is wrong with it has a code of its own"
     with exits_with(4):
@@ -761,11 +802,16 @@ def opened_for_bulk(
         read_folder(detector_path(detector))
     return detector
 
+def is_watched() -> bool:
+    "Is there somebody to look at a bar? Not where stderr goes to a file or a pipe"
+    return sys.stderr.isatty()
+
 def bar_of_rows(): # A function of `BulkProgress`; None where nobody looks
     "A line on the terminal that says how far a job is"
     if not is_watched(): return None
     return lambda o: click.echo(f'\r{o!s:<70}', nl=False, err=True)
 
+# %% ../nbs/94_cli.ipynb #caf83068
 def scored_answer(
     done, # `BulkDone`
     target:str, # Where it was written; `-` for stdout
@@ -776,13 +822,10 @@ def scored_answer(
     return Answer(str(done), rows=done.rows, earlier=done.earlier, problems=dict(done.problems),
                   files=list(map(str, done.files)), seconds=round(done.seconds, 3))
 
-def is_watched() -> bool:
-    "Is there somebody to look at a bar? Not where stderr goes to a file or a pipe"
-    return sys.stderr.isatty()
-
 # %% ../nbs/94_cli.ipynb #469b8d29
-@verb('explain', 'Judge comments', VerbOptions('Explanation', 'toxicai.serve.explain:explain_text', ('detector','text')),
-      detector_options)
+explain_source = VerbOptions('Explanation', 'toxicai.serve.explain:explain_text', ('detector','text'))
+
+@verb('explain', 'Judge comments', explain_source, detector_options)
 def explain_command(
     text, # A comment
     *,
@@ -790,7 +833,7 @@ def explain_command(
     **settings, # Options of the functions that it calls
 ):
     "Say which words of a comment decided"
-    own = own_settings('toxicai.serve.explain:explain_text', settings)
+    own = own_settings(explain_source, settings)
     with exits_with(4):
         from toxicai.serve.explain import explain_text
         return explanation_answer(explain_text(opened_detector(detector, **settings), text, **own))
@@ -808,14 +851,6 @@ def explanation_answer(
 # %% ../nbs/94_cli.ipynb #f8456f07
 rows_source = VerbOptions('Rows and columns', 'toxicai.data.load:load_comments', ('source',))
 
-def own_settings(
-    place:str, # As `documented` takes it
-    settings:dict, # Name -> value; loses those that are found
-    but=(), # Names to leave
-) -> dict: # Name -> value
-    "Those of `settings` that are for `place`"
-    return {k:settings.pop(k) for k in documented(place) if k in settings and k not in but}
-
 def read_comments(
     data:str, # A file, a folder, a pattern, or the name of a corpus
     settings:dict, # For `load_comments`, and others; loses the former
@@ -823,26 +858,31 @@ def read_comments(
     "The labelled comments of `data`, or a `Trouble` that says what is wrong with them"
     with exits_with(3):
         from toxicai.data.load import load_comments
-        return load_comments(data, **own_settings(rows_source.place, settings))
+        return load_comments(data, **own_settings(rows_source, settings))
 
 # %% ../nbs/94_cli.ipynb #35182905
-left_out = dict( # Place -> arguments that have another name on the command line, or are for Python alone
-    loaders=('df','text_col','label_cols','vocab','label_delim','na_values','splitter','seed','kind'),
-    network=('dls','checkpoint','hub','token','cbs','seed','loss_func','lr'))
 train_titles = dict(rows='Rows and columns', loaders='Texts and batches', network='Network and optimizer',
                     loss='Loss', fit='Fit', callbacks='Averages and unfreezing', run='Reproducibility')
+train_places = dict(rows=rows_source.place, loaders='toxicai.data.loaders:ToxicityDataLoaders.from_df',
+                    network='toxicai.train.learner:toxicity_learner')
+left_out = dict( # Place -> arguments that have another name on the command line, or are for Python alone
+    rows=('source',), loaders=('df','text_col','label_cols','vocab','label_delim','na_values','splitter','seed','kind'),
+    network=('dls','checkpoint','hub','token','cbs','seed','loss_func','lr'))
+
+# %% ../nbs/94_cli.ipynb #b660dee7
+def called_arguments(
+    place:str, # A key of `train_titles`
+) -> dict: # Name -> `Argument`
+    "Arguments that `train` passes to a function; the seed of the loaders has a name of its own"
+    if place=='run': return {'split_seed':documented(train_places['loaders'])['seed']._replace(name='split_seed')}
+    found = documented(train_places[place]) if place in train_places else {}
+    return {k:o for k,o in found.items() if k not in left_out[place]}
 
 def train_arguments() -> dict: # Title -> {name: `Argument`}
     "All settings of a training, by title; a name stands under the first title that has it"
-    swept,seed = sweep_arguments(),documented('toxicai.data.loaders:ToxicityDataLoaders.from_df')['seed']
-    found = dict(rows=documented(rows_source.place), loaders=documented('toxicai.data.loaders:ToxicityDataLoaders.from_df'),
-                 network=documented('toxicai.train.learner:toxicity_learner'))
-    found['rows'].pop('source')
-    found = {k:{n:o for n,o in args.items() if n not in left_out.get(k, ())} for k,args in found.items()}
-    found['run'] = {'split_seed':seed._replace(name='split_seed')}
-    res,taken = {},set()
+    swept,res,taken = sweep_arguments(),{},set()
     for place,title in train_titles.items():
-        args = {**found.get(place, {}), **swept.get(place, {})}
+        args = {**called_arguments(place), **swept.get(place, {})}
         res[title] = {k:o for k,o in args.items() if k not in taken}
         taken |= set(args)
     return res
@@ -850,6 +890,15 @@ def train_arguments() -> dict: # Title -> {name: `Argument`}
 def train_options() -> dict: # Title -> list of `click.Option`
     "The options of `train`"
     return {k:[option_for(o) for o in args.values()] for k,args in train_arguments().items()}
+
+# %% ../nbs/94_cli.ipynb #39ecbc68
+def python_name(
+    key, # As it stands in a file of settings
+    known, # Names of arguments
+) -> str: # `key` in Python's spelling
+    "The argument that `key` means, by the name of its option or by its own"
+    name = str(key).replace('-', '_')
+    return next((k for k,v in short_names.items() if v==name and k in known), name)
 
 # %% ../nbs/94_cli.ipynb #8e544de3
 def read_settings(
@@ -862,8 +911,7 @@ def read_settings(
         from toxicai.runs.sweeps import parse_yaml
         found = parse_yaml(Path(path).read_text(encoding='utf-8'))
     if not isinstance(found, dict): raise Trouble(f"{path} holds no settings: expected lines such as `bs: 32`", 2)
-    long = {v:k for k,v in short_names.items() if k in known}
-    res = {long.get(k, k):v for k,v in ((str(k).replace('-', '_'), v) for k,v in found.items())}
+    res = {python_name(k, known):v for k,v in found.items()}
     odd = next((o for o in res if o not in known), None)
     if odd is None: return res
     raise Trouble(f"{path} has {odd!r}, which is no setting: expected names of options{did_you_mean(odd, known)}", 2)
@@ -895,6 +943,7 @@ def yaml_has(
     if isinstance(o, dict): return all(map(yaml_has, [*o, *o.values()]))
     return isinstance(o, (str,int,float,bool))
 
+# %% ../nbs/94_cli.ipynb #02bd4f18
 def training_defaults() -> dict: # Name -> value
     "Defaults of everything that `train` can set"
     from toxicai.data.loaders import ToxicityDataLoaders
@@ -931,6 +980,12 @@ def check_target(
         if not os.access(parent, os.W_OK): raise PermissionError(f"{str(parent)!r} cannot be written to")
 
 # %% ../nbs/94_cli.ipynb #28041fee
+def epoch_line(
+    row, # Numbers and words of the Recorder
+) -> str:
+    "What an epoch gave, in a line"
+    return '  '.join(str(o) if isinstance(o, (str,int)) else f'{o:.4f}' for o in row)
+
 @contextmanager
 def told(
     learn, # A learner
@@ -940,9 +995,10 @@ def told(
         yield
         return
     with learn.no_bar():
-        learn.logger = lambda row: click.echo('  '.join(str(o) if isinstance(o, (str,int)) else f'{o:.4f}' for o in row), err=True)
+        learn.logger = lambda row: click.echo(epoch_line(row), err=True)
         yield
 
+# %% ../nbs/94_cli.ipynb #5a6ff041
 def trained_learner(
     comments, # `Comments`
     settings:dict, # By the names of `sweepable`, of loaders and of learner
@@ -999,6 +1055,7 @@ def train_and_save(
         if own['report']: learn.report().save(own['report'])
     return training_answer(learn, folder, stored)
 
+# %% ../nbs/94_cli.ipynb #37075509
 def write_settings(
     path, # A file
     settings:dict, # Name -> value
@@ -1048,11 +1105,14 @@ def sweep_command(
     comments = read_comments(data, settings)
     with exits_with(3, RuntimeError=4),quiet_training():
         from toxicai.runs.sweeps import sweep
-        res = sweep(plan, comments, count=count, folder=folder, online=online, sweep_id=sweep_id, keep=keep_best, **settings)
-        return res.results()
+        how = dict(count=count, folder=folder, online=online, sweep_id=sweep_id, keep=keep_best)
+        return sweep(plan, comments, **how, **settings).results()
 
 # %% ../nbs/94_cli.ipynb #fe6e63a5
-@verb('export', 'Train', VerbOptions('Folder', 'toxicai.train.export:detector_from_pickle', ('path','folder','reports','metrics')))
+pickle_source = VerbOptions('Folder', 'toxicai.train.export:detector_from_pickle',
+                            ('path','folder','reports','metrics'))
+
+@verb('export', 'Train', pickle_source)
 def export_command(
     learner, # File that `train --pickle` or `learn.export` wrote: a pickle, so one of your own alone
     folder, # Where to write the detector folder
@@ -1071,10 +1131,10 @@ def stand_in_rows(
 ): # A frame: `text`, the labels, and `side`, True for validation
     "Rows from which loaders learn the classes, and nothing else"
     import pandas as pd
-    if single: rows = [dict(text=f'{o} {side}', label=o, side=side) for o in names for side in (False,True)]
-    else: rows = [dict(text=f'{v} {side}', side=side, **dict.fromkeys(names, v)) for v in (0,1) for side in (False,True)]
-    return pd.DataFrame(rows)
+    seen = [dict(label=o) for o in names] if single else [dict.fromkeys(names, o) for o in (0,1)]
+    return pd.DataFrame([dict(text=f'{i} {side}', side=side, **o) for i,o in enumerate(seen) for side in (False,True)])
 
+# %% ../nbs/94_cli.ipynb #ea17b242
 def classifier_classes(
     checkpoint:str, # Name on the Hub or a folder
     kind:str=None, # 'single' or 'multi'; what the configuration says by default
@@ -1084,14 +1144,37 @@ def classifier_classes(
     from transformers import AutoConfig
     from toxicai.text.models import head_outputs
     own = head_outputs(AutoConfig.from_pretrained(checkpoint, **hub))
-    if kind not in (None,'single','multi'): raise click.BadParameter(f"{kind!r} is neither 'single' nor 'multi'", param_hint='--kind')
-    if not own.named: raise ValueError(f"{checkpoint} calls its outputs {list(own.names)}: expected names of classes in its config.json")
+    if kind not in (None,'single','multi'):
+        raise click.BadParameter(f"{kind!r} is neither 'single' nor 'multi'", param_hint='--kind')
+    if not own.named:
+        raise ValueError(f"{checkpoint} calls its outputs {list(own.names)}: "
+                         "expected names of classes in its config.json")
     if kind is None and own.problem is None:
-        raise ValueError(f"{checkpoint} does not say whether its classes exclude each other: pass --kind single or --kind multi")
+        raise ValueError(f"{checkpoint} does not say whether its classes exclude each other: "
+                         "pass --kind single or --kind multi")
     return list(own.names),(kind=='single' if kind else own.problem.startswith('single'))
 
+# %% ../nbs/94_cli.ipynb #bb63ff61
+def classifier_learner(
+    checkpoint:str, # Name on the Hub or a folder
+    kind:str=None, # As `classifier_classes` takes it
+    hub=(), # Options of `from_pretrained`, as a dict
+    **texts, # How texts are read: `rules`, `max_length`
+): # A learner without data
+    "A learner with the network, the tokens and the classes of a classifier"
+    from toxicai.data.loaders import ToxicityDataLoaders
+    from toxicai.train.learner import toxicity_learner
+    names,single = classifier_classes(checkpoint, kind, **dict(hub))
+    how = dict(bs=1, label_cols='label' if single else names, vocab=names, valid_col='side', **texts)
+    dls = ToxicityDataLoaders.from_df(stand_in_rows(names, single), checkpoint, **how, **dict(hub))
+    learn = toxicity_learner(dls, head='keep')
+    learn.dls = dls.new_empty()
+    return learn
+
 # %% ../nbs/94_cli.ipynb #36f25d10
-@verb('convert', 'Train', VerbOptions('Folder', 'toxicai.train.export:TransformerLearner.save_detector', ('folder','reports','metrics')))
+folder_source = pickle_source._replace(place='toxicai.train.export:TransformerLearner.save_detector')
+
+@verb('convert', 'Train', folder_source)
 def convert_command(
     checkpoint, # A trained classifier: its name on the Hugging Face Hub, or a folder
     folder, # Where to write the detector folder
@@ -1106,17 +1189,11 @@ def convert_command(
     check_target(folder)
     hub = {} if revision is None else dict(revision=revision)
     with exits_with(4),quiet_training():
-        from toxicai.data.loaders import ToxicityDataLoaders
-        from toxicai.train.learner import toxicity_learner
-        names,single = classifier_classes(checkpoint, kind, **hub)
-        how = dict(bs=1, label_cols='label' if single else names, vocab=names, valid_col='side', rules=rules, max_length=max_length)
-        dls = ToxicityDataLoaders.from_df(stand_in_rows(names, single), checkpoint, **how, **hub)
-        learn = toxicity_learner(dls, head='keep')
-        learn.dls = dls.new_empty()
+        learn = classifier_learner(checkpoint, kind, hub, rules=rules, max_length=max_length)
         return str(learn.save_detector(folder, **settings))
 
 # %% ../nbs/94_cli.ipynb #38456f9b
-@verb('demo', 'Train', VerbOptions('Options', 'toxicai.demo:main', ('load',)))
+@verb('demo', 'Train', VerbOptions('Options', 'toxicai.demo:main', ('load',), own=('checkpoint','epochs')))
 def demo_command(
     **settings, # Options of the functions that it calls
 ):
@@ -1126,6 +1203,15 @@ def demo_command(
         whole_demo.__wrapped__(**settings)
 
 # %% ../nbs/94_cli.ipynb #143ac06c
+def saved_report(
+    report, # A `Report`
+    out, # Where to write it; None for nowhere
+): # `report`
+    "Write `report` where it was asked for"
+    if out: click.echo(f'Written: {report.save(out)}', err=True)
+    return report
+
+# %% ../nbs/94_cli.ipynb #4c0195bd
 judge_source = VerbOptions('Report', 'toxicai.judge.report:judge', ('judged','about'))
 
 def judged_learner(
@@ -1152,6 +1238,7 @@ def judged_by(
         from toxicai.evaluate import detector_facts,evaluate_detector
         return evaluate_detector(found, comments),detector_facts(found, data)
 
+# %% ../nbs/94_cli.ipynb #b7c0414f
 @verb('evaluate', 'Measure', rows_source, judge_source, detector_options)
 def evaluate_command(
     data, # Labelled comments: a file, a folder, a pattern, or the name of a corpus
@@ -1162,7 +1249,7 @@ def evaluate_command(
 ):
     "Say how right a detector is about labelled comments"
     comments = read_comments(data, settings)
-    own = own_settings(judge_source.place, settings)
+    own = own_settings(judge_source, settings)
     judged,about = judged_by(detector, comments, data, **settings)
     with exits_with(3):
         from toxicai.judge.report import judge
@@ -1179,33 +1266,27 @@ def parsed_bound(
     return (name,float(m[1])) if m else goal
 
 # %% ../nbs/94_cli.ipynb #cff86b3d
-tune_place = 'toxicai.evaluate:tune_thresholds'
+tune_source = VerbOptions('Thresholds', 'toxicai.evaluate:tune_thresholds', ('folder','comments','goal'), own=('use',))
 
-@verb('tune', 'Measure', VerbOptions('Thresholds', tune_place, ('folder','comments','goal')), rows_source)
+@verb('tune', 'Measure', tune_source, rows_source)
 def tune_command(
     folder, # A detector folder, whose thresholds are written anew
     data, # Labelled comments that it was not trained on
-    goal, # What the thresholds shall reach: f1, fbeta, precision>=0.9, recall>=0.95, fpr<=0.01, or costs such as [[0,1],[5,0]]
+    goal, # What they shall reach: f1, fbeta, precision>=0.9, recall>=0.95, fpr<=0.01, or costs such as [[0,1],[5,0]]
     **settings, # Options of the functions that it calls
 ):
     "Find the thresholds that reach a goal, and write them into a folder"
     with exits_with(2): bound = parsed_bound(goal)
-    own = own_settings(tune_place, settings, ('folder','comments','goal'))
+    own = own_settings(tune_source, settings)
     comments = read_comments(data, settings)
     with exits_with(3):
         from toxicai.evaluate import tune_thresholds
         return tune_thresholds(folder, comments, bound, **own).table
 
-# %% ../nbs/94_cli.ipynb #73eb34fa
-def texts_of(
-    comments, # `Comments`
-) -> list: # Of strings, or of pairs
-    "The texts of `comments`"
-    cols = list(comments.text_cols)
-    rows = comments.to_frame()[cols]
-    return rows[cols[0]].tolist() if len(cols)==1 else list(map(tuple, rows.to_numpy()))
+# %% ../nbs/94_cli.ipynb #37b2540d
+compare_source = VerbOptions('Comparison', 'toxicai.evaluate:compare_detectors', ('a','b','texts','text'))
 
-@verb('compare', 'Measure', VerbOptions('Comparison', 'toxicai.evaluate:compare_detectors', ('a','b','texts','text')), rows_source)
+@verb('compare', 'Measure', compare_source, rows_source)
 def compare_command(
     first, # A detector folder, or the name of an installed one
     second, # Another one
@@ -1215,26 +1296,18 @@ def compare_command(
     **settings, # Options of the functions that it calls
 ):
     "Say which flags change from one detector to another, with texts"
-    own = own_settings('toxicai.evaluate:compare_detectors', settings)
-    texts = texts_of(read_comments(data, {'label_cols':[], **settings}))
+    own = own_settings(compare_source, settings)
+    comments = read_comments(data, {'label_cols':[], **settings})
     found = [opened_detector(o) for o in (first,second)]
     with exits_with(3):
         from toxicai.evaluate import compare_detectors
-        return saved_report(compare_detectors(*found, texts, **own), out)
-
-def saved_report(
-    report, # A `Report`
-    out, # Where to write it; None for nowhere
-): # `report`
-    "Write `report` where it was asked for"
-    if out: click.echo(f'Written: {report.save(out)}', err=True)
-    return report
+        return saved_report(compare_detectors(*found, comments, **own), out)
 
 # %% ../nbs/94_cli.ipynb #f318c9af
-match_place = 'toxicai.evaluate:match_decisions'
+match_source = VerbOptions('Matching', 'toxicai.evaluate:match_decisions', ('detector','table','text'))
+unlabelled_source = rows_source._replace(but=('source','label_cols','kind','classes','label_delim','na_values'))
 
-@verb('match', 'Measure', VerbOptions('Matching', match_place, ('detector','table','text')),
-      rows_source._replace(but=('source','label_cols','kind','classes','label_delim','na_values')), detector_options)
+@verb('match', 'Measure', match_source, unlabelled_source, detector_options)
 def match_command(
     data, # Table with a column of texts, and columns of old scores or decisions
     *,
@@ -1243,7 +1316,7 @@ def match_command(
     **settings, # Options of the functions that it calls
 ):
     "Find the thresholds that decide as another system did, such as Perspective"
-    own,rows = own_settings(match_place, settings),own_settings(rows_source.place, settings)
+    own,rows = own_settings(match_source, settings),own_settings(unlabelled_source, settings)
     found = opened_detector(detector, **settings)
     with exits_with(3):
         from toxicai.evaluate import match_decisions
@@ -1256,7 +1329,10 @@ def catalog_command():
     from toxicai.data.corpora import catalog
     return catalog()
 
-@verb('data describe', 'Measure', VerbOptions('Description', 'toxicai.data.describe:describe', ('data','text_col','label_cols')), rows_source)
+# %% ../nbs/94_cli.ipynb #e5ceba50
+describe_source = VerbOptions('Description', 'toxicai.data.describe:describe', ('data','text_col','label_cols'))
+
+@verb('data describe', 'Measure', describe_source, rows_source)
 def describe_command(
     data, # Labelled comments: a file, a folder, a pattern, or the name of a corpus
     *,
@@ -1264,7 +1340,7 @@ def describe_command(
     **settings, # Options of the functions that it calls
 ):
     "Say what is in labelled comments: labels, gaps, lengths, languages, copies"
-    own = own_settings('toxicai.data.describe:describe', settings, ('data','text_col','label_cols'))
+    own = own_settings(describe_source, settings)
     comments = read_comments(data, settings)
     with exits_with(3):
         from toxicai.data.describe import describe
@@ -1281,8 +1357,9 @@ def duplicates_command(
     "List the comments that are there twice, group by group"
     comments = read_comments(data, settings)
     with exits_with(3):
+        from toxicai.data.comments import comment_texts
         from toxicai.data.duplicates import near_duplicates
-        texts = texts_of(comments)
+        texts = comment_texts(comments)
         return copies_table(texts, near_duplicates(texts, thresh))
 
 def copies_table(
@@ -1294,7 +1371,10 @@ def copies_table(
     df = pd.DataFrame(dict(group=groups, row=range(len(texts)), text=texts))
     return df[df.group.duplicated(keep=False)].sort_values(['group','row'], ignore_index=True)
 
-@verb('data leakage', 'Measure', VerbOptions('Comparison', 'toxicai.data.duplicates:leakage_report', ('train','test','text_col','label_cols')), rows_source)
+# %% ../nbs/94_cli.ipynb #d5f43e30
+leakage_source = VerbOptions('Comparison', 'toxicai.data.duplicates:leakage_report', ('train','test','text_col','label_cols'))
+
+@verb('data leakage', 'Measure', leakage_source, rows_source)
 def leakage_command(
     train, # Comments that something is trained on
     test, # Comments that it is judged on
@@ -1303,20 +1383,22 @@ def leakage_command(
     **settings, # Options of the functions that it calls
 ):
     "Say which test comments are in the training comments too"
-    own = own_settings('toxicai.data.duplicates:leakage_report', settings, ('train','test','text_col','label_cols'))
+    own = own_settings(leakage_source, settings)
     sides = [read_comments(o, dict(settings)) for o in (train,test)]
     with exits_with(3):
         from toxicai.data.duplicates import leakage_report
         return saved_report(leakage_report(*sides, **own), out)
 
 # %% ../nbs/94_cli.ipynb #93825c3d
+told_facts = ('name','version','hash','languages','uses','metrics','measured','drift','versions') # where a folder has them
+
 def folder_facts(
     folder, # `DetectorFolder`
 ) -> dict: # What JSON has
     "What a folder says of itself"
     labels = folder.labels
     rows = {k:dict(threshold=float(t), description=d) for k,t,d in zip(labels, labels.thresholds, labels.descriptions)}
-    known = {k:getattr(folder, k) for k in ('name','version','hash','languages','uses','metrics','measured','drift','versions')}
+    known = {k:getattr(folder, k) for k in told_facts}
     return dict(path=str(folder.path), **{k:v for k,v in known.items() if v}, kind=labels.kind, labels=rows)
 
 def folder_words(
@@ -1324,12 +1406,12 @@ def folder_words(
 ) -> str:
     "The facts of a folder for people"
     lines = [f'{k:<10} {facts[k]}' for k in ('name','version','hash','path','kind') if k in facts]
-    if facts.get('languages'): lines.append(f"languages  {', '.join(facts['languages'])}")
-    if facts.get('uses'): lines.append(f"uses       {', '.join(facts['uses'])}")
+    lines += [f"{k:<10} {', '.join(facts[k])}" for k in ('languages','uses') if facts.get(k)]
     rows = [f"  {k:<20} {o['threshold']:<8.3g} {o['description']}".rstrip() for k,o in facts['labels'].items()]
     figures = [f'  {k:<20} {v:.4g}' for k,v in facts.get('metrics', {}).items()]
     return '\n'.join([*lines, '', 'flagged from', *rows, *(['', 'measured', *figures] if figures else [])])
 
+# %% ../nbs/94_cli.ipynb #41377bc4
 @verb('info', 'Folders and services')
 def info_command(
     detector:str='english', # A detector folder, or the name of an installed one
@@ -1360,8 +1442,11 @@ def check_command(
                   flags_that_differ=int(res.flipped.sum()), flags=int(res.flipped.size), made=res.made, here=res.here)
 
 # %% ../nbs/94_cli.ipynb #c55ea91e
-@verb('serve', 'Folders and services', VerbOptions('Service', 'toxicai.serve.running:run_service', ('folder',)),
-      VerbOptions('Detector, limits and families', 'toxicai.serve.service:ServiceConfig', ('folder','options')))
+running_source = VerbOptions('Service', 'toxicai.serve.running:run_service', ('folder',))
+service_source = VerbOptions('Detector, limits and families', 'toxicai.serve.service:ServiceConfig', ('folder','options'),
+                             own=('long','threads'))
+
+@verb('serve', 'Folders and services', running_source, service_source)
 def serve_command(
     detector:str='english', # A detector folder, or the name of an installed one
     /,

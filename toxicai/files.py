@@ -8,7 +8,7 @@ __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is
            'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'record_text', 'put_record',
            'write_record', 'others_in', 'check_places', 'entries', 'put_in_place', 'check_ready', 'finish_ready',
            'check_amount', 'settle', 'written_stamp', 'staging', 'move_in', 'new_folder', 'adopted', 'change_file',
-           'local_path', 'portable_pickle']
+           'copy_into', 'local_path', 'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,shutil,stat,time
@@ -244,6 +244,7 @@ def record_text(
     "A record of files that were written, as it stands on the disk"
     return json.dumps(dict(format=1, files=digests), indent=1).encode()
 
+# %% ../nbs/02_files.ipynb #1b8e58d3
 def put_record(
     folder:Path, # A folder
     files:dict, # Name -> SHA-256
@@ -341,8 +342,9 @@ def check_amount(
     places = [o/name for o in (folder,ready) for name in {**written_files(folder), **written_files(ready)}]
     size = sum(o.lstat().st_size for o in places if o.is_file())
     if size>most:
-        raise FileExistsError(f"a writer of {str(folder)!r} was killed, and left {size:,} bytes to compare, more than {most:,}: "
-                              f"`toxicai.files.settle({str(folder)!r})` finishes its work where the folder is yours")
+        raise FileExistsError(f"a writer of {str(folder)!r} was killed, and left {size:,} bytes to compare, "
+                              f"more than {most:,}: `toxicai.files.settle({str(folder)!r})` "
+                              "finishes its work where the folder is yours")
 
 # %% ../nbs/02_files.ipynb #a1000034
 def settle(
@@ -429,6 +431,7 @@ def adopted(
     if res!=old: put_record(folder, res)
     return res
 
+# %% ../nbs/02_files.ipynb #ae2e1068
 def change_file(
     folder, # A folder that `new_folder` wrote, or any other
     name:str, # A file in it
@@ -447,6 +450,15 @@ def change_file(
             os.rename(new, folder/ready_name)
             put_in_place(folder)
             finish_ready(folder)
+
+# %% ../nbs/02_files.ipynb #fd6dbecb
+def copy_into(
+    src:Path, # A file
+    dst:Path, # Where to
+):
+    "Copy a file, with the folder that it lies in"
+    dst.parent.mkdir(exist_ok=True)
+    shutil.copyfile(src, dst)
 
 # %% ../nbs/02_files.ipynb #e8609675
 def local_path(

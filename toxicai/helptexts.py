@@ -16,7 +16,7 @@ def add_help(
     "Put `text` behind the docstring of `o`, once"
     o = getattr(o, '__func__', o)
     doc = inspect.cleandoc(o.__doc__ or '')
-    if text not in doc: o.__doc__ = f'{doc}\n\n{text}' # two line ends also without `doc`: `getdoc` strips the first line
+    if text not in doc: o.__doc__ = f'{doc}\n\n{text}' # also without `doc`: `getdoc` strips the first line
 
 # %% ../nbs/92_helptexts.ipynb #15ceb3a1
 def placed_at(

@@ -176,6 +176,7 @@ def name_key(
     "`name` without capitals, marks that are not seen, and differences of blanks and of Unicode's spellings"
     return visible_spelling(name) or unicodedata.normalize('NFKC', name).casefold()
 
+# %% ../nbs/01_labels.ipynb #9c541e12
 def check_distinct(
     names, # Class names, text
 ):

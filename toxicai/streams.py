@@ -8,16 +8,17 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
            'Pipe', 'PipeReader', 'zip_parts', 'zip_members', 'only_member', 'open_stored', 'arrow', 'file_compression',
            'unpacking', 'opened_raw', 'open_raw', 'file_of', 'check_unpacked', 'unpacked', 'marked_encoding',
            'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells', 'CsvLayout',
-           'first_part', 'csv_head', 'found_delimiter', 'column_names', 'is_quoted', 'other_quotes', 'check_header',
-           'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow', 'ragged_hint', 'refuse_ragged',
-           'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed', 'refuse_escapes',
-           'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width', 'check_keys_seen',
-           'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem', 'refuse_merged',
-           'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'csv_blocks', 'refuse_open_end', 'record_keys',
-           'json_blocks', 'native_file', 'open_parquet', 'parquet_parts', 'even_batches', 'parquet_blocks',
-           'empty_batch', 'NewColumn', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell',
-           'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet',
-           'RowFormat', 'tsv_blocks', 'plain_ending', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
+           'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
+           'other_quotes', 'check_header', 'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow',
+           'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed',
+           'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width',
+           'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem',
+           'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'csv_blocks', 'refuse_open_end',
+           'record_keys', 'json_blocks', 'native_file', 'open_parquet', 'parquet_parts', 'even_batches',
+           'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value',
+           'csv_cell', 'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes',
+           'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending', 'ending_format', 'row_format', 'read_rows',
+           'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -62,6 +63,7 @@ class Pipe:
         self.next,self.seen,self.keeps = getattr(self.file, 'read1', self.file.read),b'',True
     def forget(self): self.keeps = False
 
+# %% ../nbs/10_streams.ipynb #fa298882
 class PipeReader(io.RawIOBase):
     "A `Pipe` from its beginning on"
     def __init__(self,
@@ -143,6 +145,7 @@ def arrow(
         raise ImportError(f"{what} needs pyarrow: `pip install 'toxicai-core[bulk]'`") from e
     return pyarrow
 
+# %% ../nbs/10_streams.ipynb #144be614
 def file_compression(
     path:Path, # A file
 ) -> str|None: # 'gzip', 'zstd', 'bz2', 'xz', 'zip', or None
@@ -150,6 +153,7 @@ def file_compression(
     with open_stored(path) as f: head = f.read(6)
     return next((v for k,v in _magic.items() if head.startswith(k)), None)
 
+# %% ../nbs/10_streams.ipynb #7b2e9901
 def unpacking(
     stored, # Binary stream
     how:str, # As `file_compression` says
@@ -222,6 +226,7 @@ def _decoder(encoding):
         raise ValueError(f"`encoding` is {encoding!r}: "
                          "expected a name that Python knows, such as 'utf-8' or 'cp1252'") from e
 
+# %% ../nbs/10_streams.ipynb #bf5b531e
 class TextBytes(io.RawIOBase):
     "UTF-8 bytes of a text file in any encoding, checked while they are read"
     quote,look = b'"',None # The quotes that are counted, and a function that sees each piece
@@ -239,15 +244,17 @@ class TextBytes(io.RawIOBase):
 
     def readable(self): return True
 
-    @property
-    def share(self): # In [0,1]; None where nobody can tell
-        "How much of the file was read"
-        if isinstance(self.path, Pipe) or not self.path.is_file() or isinstance(self.stored, zipfile.ZipExtFile): return None
-        return min(1., self.stored.tell()/max(1, self.path.stat().st_size))
-
     def close(self):
         if not self.closed: self.raw.close()
         super().close()
+
+# %% ../nbs/10_streams.ipynb #bbcc118b
+@patch(as_prop=True)
+def share(self:TextBytes): # In [0,1]; None where nobody can tell
+    "How much of the file was read"
+    is_member = isinstance(self.stored, zipfile.ZipExtFile)
+    if is_member or isinstance(self.path, Pipe) or not self.path.is_file(): return None
+    return min(1., self.stored.tell()/max(1, self.path.stat().st_size))
 
 # %% ../nbs/10_streams.ipynb #73046f7a
 @patch
@@ -291,6 +298,7 @@ def _before(self:TextBytes, e):
     if is_header or not e.start: raise self.failed # no row is whole
     return e.object[:e.start].decode(self.encoding)
 
+# %% ../nbs/10_streams.ipynb #ee79ff4b
 @patch
 def _checked(self:TextBytes, chunk):
     "`chunk` as valid UTF-8 without NUL"
@@ -332,7 +340,7 @@ class TextOptions:
     quoting:int = None # `csv.QUOTE_NONE` or `csv.QUOTE_MINIMAL`; the latter, with a check, by default
     quotechar:str = '"' # What stands around a cell with delimiters or line ends
     escapechar:str = None # What makes the next character text, often a backslash; nothing by default
-    header:object = 'infer' # 0: the first line names the columns; None: it is a row; 'infer': a row if there are `names`
+    header:object = 'infer' # 0: the first line names columns; None: it is a row; 'infer': a row if there are `names`
     names:tuple = None # Names of the columns
     def __post_init__(self):
         if self.names is not None: object.__setattr__(self, 'names', tuple(map(str, as_list(self.names))))
@@ -407,6 +415,7 @@ def first_part(
     while not f.done and len(res)<n and b'\n' not in res.strip(): res += f.read(n-len(res))
     return res
 
+# %% ../nbs/10_streams.ipynb #99ee63da
 def csv_head(
     path:Path, # A CSV or TSV file
     how:TextOptions=TextOptions(), # How it is read
@@ -446,14 +455,22 @@ def column_names(
     "Names of the columns of a CSV file"
     quoted = how.quoting is None and all(is_quoted(o.strip()) for o in cells)
     if quoted: raise ValueError(f"{path.name!r} has the columns {cells}: {other_quotes(cells[0].strip()[0])}")
-    if how.names is None:
-        return [(not how.headless and o.strip()) or f'column_{i}' for i,o in enumerate(cells)]
+    if how.names is None: return [(not how.headless and o.strip()) or f'column_{i}' for i,o in enumerate(cells)]
+    check_given_names(path, cells, how)
+    return list(how.names)
+
+# %% ../nbs/10_streams.ipynb #75d2f128
+def check_given_names(
+    path:Path, # A CSV or TSV file
+    cells:list, # Of its first line
+    how:TextOptions, # With `names`
+):
+    "Raise where `names` are not as many as the columns, or stand in the file as well"
     if len(how.names)!=len(cells):
         raise ValueError(f"`names` are {len(how.names)}, but {path.name!r} has {len(cells)} columns, "
                          f"its first line is {some_names(cells)}: expected a name for each")
     if how.headless and [o.strip().lower() for o in cells]==[o.lower() for o in how.names]:
         raise ValueError(f"the first line of {path.name!r} is {cells}: pass `header=0`, or leave out `names`")
-    return list(how.names)
 
 def is_quoted(
     cell:str, # Of a CSV file
@@ -559,6 +576,7 @@ def ragged_hint(
                 f"pass `header=0, names={names}`")
     return "quote texts that contain the delimiter or a line end, or pass `delimiter=`"
 
+# %% ../nbs/10_streams.ipynb #8e7643d2
 def refuse_ragged(
     path:Path, # A CSV file
     ragged:list, # Its `RaggedRow`; none where all is well
@@ -593,6 +611,7 @@ def rows_in_cell(
     rows = [[None]*k+first, *rest, last+[None]*(n_cols-1-k)]
     return rows if all(len(o)==n_cols for o in rows) else []
 
+# %% ../nbs/10_streams.ipynb #bd93600b
 def refuse_held_rows(
     path:Path, # A CSV file
     row:int, # Number of a row of it
@@ -632,6 +651,7 @@ def refuse_escapes(
     raise ValueError(f"{name!r}: in {near!r} a backslash stands before a quote within a quoted cell: "
                      r"pass `escapechar='\\'` where it escapes the quote, `quoting=csv.QUOTE_MINIMAL` where it is text")
 
+# %% ../nbs/10_streams.ipynb #79002467
 def refuse_other_quotes(
     columns:dict, # Name -> cells of the first rows of a CSV file
     name:str, # What messages call the file
@@ -848,6 +868,7 @@ def refuse_merged(
             if any(o[c] and o[c] in known(c) for o in held for c in range(n) if c!=k):
                 refuse_held_rows(path, first+i, layout.names[k], cell, len(held))
 
+# %% ../nbs/10_streams.ipynb #7ab2b63e
 def check_ragged(
     path:Path, # A CSV file
     rows:list, # Lists of cells, some following rows of it
@@ -878,6 +899,7 @@ class PeekedRows:
         if not self.held: self.held,self.error = rows_and_error(self.rows, 1)
         return self.held
 
+# %% ../nbs/10_streams.ipynb #3f91bca3
 def csv_cells(
     stream:TextBytes, # A CSV file at its beginning
     layout:CsvLayout, # Of the file
@@ -1005,6 +1027,7 @@ def parquet_parts(
         yield first,batch
         first += batch.num_rows
 
+# %% ../nbs/10_streams.ipynb #c9150c81
 def even_batches(
     batches, # Iterator of `pa.RecordBatch`
     n:int, # Rows
@@ -1030,8 +1053,9 @@ def parquet_blocks(
     if isinstance(path, Pipe):
         raise ValueError(f"{path.name} cannot be Parquet, whose table of contents is at its end: pass a file")
     file,first = open_parquet(path),0
-    check_names(file.schema_arrow.names, repr(path.name))
-    if not file.metadata.num_rows: yield RowBlock(0, file.schema_arrow.names, batch=empty_batch(file.schema_arrow), share=1.)
+    schema = file.schema_arrow
+    check_names(schema.names, repr(path.name))
+    if not file.metadata.num_rows: yield RowBlock(0, schema.names, batch=empty_batch(schema), share=1.)
     for batch in even_batches((o for _,o in parquet_parts(path, file, n)), n):
         first += batch.num_rows
         yield RowBlock(first-batch.num_rows, batch.schema.names, batch=batch, share=first/file.metadata.num_rows)
@@ -1050,6 +1074,7 @@ class NewColumn:
     values:list # Of each row; None for a gap
     kind:str # 'number', 'yes or no', 'text'
 
+# %% ../nbs/10_streams.ipynb #dde7168f
 @patch
 def extended(self:RowBlock,
     new:dict, # Name -> `NewColumn`
@@ -1102,6 +1127,7 @@ def json_value(
         with suppress(UnicodeDecodeError): return o.decode()
     raise ValueError(f"{o!r:.40} is a {type(o).__name__}, which has no place in text: write Parquet, `.parquet`")
 
+# %% ../nbs/10_streams.ipynb #b3756e4e
 def csv_cell(
     o, # A value
     delimiter:str=',', # Between cells
@@ -1235,20 +1261,27 @@ def plain_ending(
     while endings and endings[-1] in packed_endings: endings.pop()
     return endings[-1] if endings else ''
 
+def ending_format(
+    path:Path, # A file, perhaps compressed
+) -> RowFormat:
+    "The format that the name of a file speaks of"
+    found = next((o for o in row_formats.values() if plain_ending(path) in o.endings), None)
+    if found is not None: return found
+    endings = ', '.join(e for o in row_formats.values() for e in o.endings)
+    raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {endings}, "
+                     f"perhaps with .gz or .zst behind it, or pass `format`, one of {list(row_formats)}")
+
+# %% ../nbs/10_streams.ipynb #7bb01b74
 def row_format(
     path, # A file, or a `Pipe`
     format:str=None, # A key of `row_formats`; by the name by default
 ) -> RowFormat:
     "The format of a file"
     if format is not None and format not in row_formats:
-        raise ValueError(f"`format` is {format!r}: expected one of {list(row_formats)}{did_you_mean(format, row_formats)}")
+        raise ValueError(f"`format` is {format!r}: expected one of {list(row_formats)}"
+                         f"{did_you_mean(format, row_formats)}")
     if format is not None: return row_formats[format]
-    if isinstance(path, Pipe): return row_formats['jsonl']
-    found = next((o for o in row_formats.values() if plain_ending(path) in o.endings), None)
-    if found is not None: return found
-    endings = ', '.join(e for o in row_formats.values() for e in o.endings)
-    raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {endings}, "
-                     f"perhaps with .gz or .zst behind it, or pass `format`, one of {list(row_formats)}")
+    return row_formats['jsonl'] if isinstance(path, Pipe) else ending_format(path)
 
 # %% ../nbs/10_streams.ipynb #d2e00062
 def read_rows(
@@ -1290,6 +1323,7 @@ def first_shape(
     schema = pa.schema([*types.items(),*[(k, arrow_type(o)) for k,o in new.items()]])
     return RowShape(names, schema, dict(notes))
 
+# %% ../nbs/10_streams.ipynb #cfe0e9d3
 def write_rows(
     blocks, # Iterator of `RowBlock`
     path, # File to write; it is there as a whole or not at all

@@ -5,21 +5,21 @@
 # %% auto #0
 __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_gaps', 'value_names', 'split_names', 'split_flags',
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
-           'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'as_numbers', 'class_text',
-           'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists', 'list_rows', 'relisted',
-           'with_gaps', 'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells',
-           'first_batch', 'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values',
-           'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag',
-           'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names',
-           'list_names', 'bit_names', 'joined_names', 'share_names', 'unscored_names', 'mark_names', 'respelt_names',
-           'header_names', 'refuse_names', 'check_labelled', 'check_shapes', 'check_number_columns', 'check_dicts',
-           'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names',
-           'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
-           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
-           'check_two_sides']
+           'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'word_numbers', 'as_numbers',
+           'class_text', 'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists',
+           'list_rows', 'relisted', 'with_gaps', 'split_cells', 'written_value', 'may_write', 'read_written',
+           'dict_contents', 'label_cells', 'first_batch', 'looks_like_flags', 'find_labels', 'find_split', 'row_sides',
+           'Seen', 'counted_values', 'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels',
+           'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint',
+           'mixed_names', 'id_names', 'list_names', 'bit_names', 'joined_names', 'share_names', 'unscored_names',
+           'mark_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_flat',
+           'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan',
+           'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found', 'check_order', 'found_class_names',
+           'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts',
+           'label_arrays', 'label_frame', 'check_two_sides']
 
 # %% ../../nbs/59_data.columns.ipynb #14abb4eb
-import ast,json,re,unicodedata
+import ast,json,re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass,field
@@ -105,6 +105,17 @@ def number_of(
 # %% ../../nbs/59_data.columns.ipynb #19358f69
 def _low_words(array): return pc.utf8_lower(pc.utf8_trim_whitespace(array))
 
+def word_numbers(
+    array:pa.Array, # Words; n values
+) -> tuple: # As `as_numbers`
+    "What words say in numbers; each different one is looked at once"
+    words = _low_words(array).dictionary_encode()
+    found = [number_of(o) for o in words.dictionary.to_pylist()]
+    numbers = pa.array([None if o is False else o for o in found], pa.float64()).take(words.indices)
+    odd = pa.array([o is False for o in found], pa.bool_()).take(words.indices)
+    return numbers,pc.fill_null(odd, False).to_numpy(zero_copy_only=False)
+
+# %% ../../nbs/59_data.columns.ipynb #90bc7067
 def as_numbers(
     array:pa.Array, # Numbers, flags, or words for them; n values
 ) -> tuple: # (float64 with gaps, True where a value is neither a number nor a gap; shape (n,))
@@ -116,11 +127,7 @@ def as_numbers(
         return pc.if_else(pc.is_nan(x), pa.scalar(None, pa.float64()), x),np.zeros(len(array), bool)
     if not is_text_type(array.type):
         return pa.nulls(len(array), pa.float64()),array.is_valid().to_numpy(zero_copy_only=False)
-    words = _low_words(array).dictionary_encode()
-    found = [number_of(o) for o in words.dictionary.to_pylist()]
-    numbers = pa.array([None if o is False else o for o in found], pa.float64()).take(words.indices)
-    odd = pa.array([o is False for o in found], pa.bool_()).take(words.indices)
-    return numbers,pc.fill_null(odd, False).to_numpy(zero_copy_only=False)
+    return word_numbers(array)
 
 # %% ../../nbs/59_data.columns.ipynb #347a9242
 def class_text(
@@ -604,6 +611,7 @@ def id_names(
         return (f"has another value in each of its {n} rows, such as {names[:3]}: is it an id? "
                 "If all are classes, list them in `classes`")
 
+# %% ../../nbs/59_data.columns.ipynb #9748bc9a
 def list_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -613,7 +621,8 @@ def list_names(
     if not written and all(re.fullmatch(r'\w*[\[({].*[\])}]', o, re.S) for o in names): written = names
     if written:
         return (f"holds lists that are written as text, such as {written[0]!r}, in a way that cannot be read, "
-                f"or beside other cells: turn all into lists, `df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
+                "or beside other cells: turn all into lists, "
+                f"`df[{one.name!r}] = df[{one.name!r}].map(ast.literal_eval)`; "
                 "if each cell is one class, list all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #f7cf109e
@@ -739,6 +748,18 @@ def check_labelled(
                                     "add data, or leave the column out of `label_cols`")
 
 # %% ../../nbs/59_data.columns.ipynb #4f66f589
+def check_flat(
+    one:Seen, # A label column
+):
+    "Raise where a label column holds lists or dicts within each other"
+    if not (one.nested or any(o.nested or o.is_list or o.fields for o in one.fields.values())): return
+    what = one.nested or f"dicts of dicts or lists with the keys {list(one.fields)}"
+    raise ValueError(f"label column {one.name!r} holds {what}: "
+                     "expected class names, numbers, lists of class names, or dicts of class name and number; "
+                     f"pick what is the label, `df[{one.name!r}].map(lambda o: o['value'])` for dicts, "
+                     f"`df[{one.name!r}].map(lambda o: [v['label'] for v in o])` for lists of dicts")
+
+# %% ../../nbs/59_data.columns.ipynb #f4bcde49
 def check_shapes(
     seen, # `Seen` of each label column
 ):
@@ -747,12 +768,7 @@ def check_shapes(
         if len(o.shapes)>1:
             raise ValueError(f"label column {o.name!r} holds {' in some rows and '.join(sorted(o.shapes))} in others: "
                              "give every row the same")
-        if o.nested or any(p.nested or p.is_list or p.fields for p in o.fields.values()):
-            what = o.nested or f"dicts of dicts or lists with the keys {list(o.fields)}"
-            raise ValueError(f"label column {o.name!r} holds {what}: "
-                             "expected class names, numbers, lists of class names, or dicts of class name and number; "
-                             f"pick what is the label, `df[{o.name!r}].map(lambda o: o['value'])` for dicts, "
-                             f"`df[{o.name!r}].map(lambda o: [v['label'] for v in o])` for lists of dicts")
+        check_flat(o)
         if (o.is_list or o.fields) and len(seen)>1:
             raise ValueError(f"label column {o.name!r} holds {'lists' if o.is_list else 'dicts'}: "
                              "expected 0, 1, a share in [0,1] or a gap; such a column must be the only label column")
@@ -782,8 +798,9 @@ def check_dicts(
     "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
+        value,row,n = words.odd
         raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, "
-                         f"and {words.name!r} is {words.odd[0]!r} in row {words.odd[1]} of {words.odd[2]}: expected a number for each class; "
+                         f"and {words.name!r} is {value!r} in row {row} of {n}: expected a number for each class; "
                          f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
@@ -810,8 +827,8 @@ def check_delim(
     if len(seen)>1: raise ValueError(f"`label_delim` is for one label column, but there are {[o.name for o in seen]}")
     one = seen[0]
     if one.n_empty and '' not in how.gaps:
-        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: where no class is true, "
-                         f"`df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
+        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: "
+                         f"where no class is true, `df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
                          f"where nobody looked, `na_values={['', *how.gaps]}`")
     if names is None and max(one.widths, default=0)<2:
         raise ValueError(f"no cell of label column {one.name!r} holds `label_delim={how.delim!r}`: "

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows',
-           'no_text', 'tidy_batches', 'Comments', 'split_terms', 'FoundColumns', 'check_column_names', 'find_columns',
-           'other_columns', 'check_clash', 'cache_folder', 'cached_files', 'clear_cache', 'private_folder', 'not_kept',
-           'label_notes', 'kept_digest', 'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels',
-           'check_inputs', 'labelled_frame']
+           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'spelt_splits', 'FoundColumns',
+           'check_column_names', 'check_asked', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
+           'cached_files', 'clear_cache', 'private_folder', 'not_kept', 'label_notes', 'kept_digest', 'keep_facts',
+           'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_comments',
+           'labelled_frame']
 
 # %% ../../nbs/60_data.comments.ipynb #3281c5ba
 from ..quiet import *
@@ -214,6 +215,14 @@ def to_pandas(self:Comments) -> pd.DataFrame:
     "The same as `to_frame`, under the name that other libraries look for"
     return self.to_frame()
 
+# %% ../../nbs/60_data.comments.ipynb #09279048
+def comment_texts(
+    comments:Comments, # n rows
+) -> list: # n texts, or pairs in tuples
+    "What a detector judges of `comments`"
+    cols = [comments.data[o][:] for o in comments.text_cols]
+    return list(cols[0]) if len(cols)==1 else list(zip(*cols))
+
 # %% ../../nbs/60_data.comments.ipynb #c4412a92
 def _column(data, name):
     "Arrow arrays of a column, batch by batch"
@@ -273,14 +282,20 @@ def split_terms(
     return [(o,cut) for o in found]
 
 # %% ../../nbs/60_data.comments.ipynb #0a318823
+def spelt_splits(
+    sizes, # Names of splits
+) -> dict: # Name, 'all' among them -> one that `datasets` can read
+    "Names of splits as the expressions of `datasets` take them: letters, digits and underscores"
+    return {k:k if re.fullmatch(r'\w+', k) else f'split__{i}' for i,k in enumerate([*sizes,'all'])}
+
+# %% ../../nbs/60_data.comments.ipynb #8fb9514e
 @patch
 def part(self:Comments,
     split:str, # Such as 'train', 'test[:5%]', 'train[1000:2000]+validation'
 ) -> Comments:
     "The rows that `split` names"
     sizes = self.splits()
-    plain = {k:re.fullmatch(r'\w+', k) for k in [*sizes,'all']} # `datasets` knows no other names
-    spelt = {k:k if o else f'split__{i}' for i,(k,o) in enumerate(plain.items())}
+    spelt = spelt_splits(sizes)
     terms = [spelt[k]+cut for o in split.split('+') for k,cut in split_terms(o, sizes, self.name)]
     rows_of = {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}
     try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute(rows_of)
@@ -351,6 +366,20 @@ def check_column_names(
     raise KeyError(f"no column {k!r} in {rows.name}{name}; expected names, of {names}")
 
 # %% ../../nbs/60_data.comments.ipynb #09ae922d
+def check_asked(
+    rows:Rows, # A source
+    text=None, # Names of text columns that a user gives, or None
+    labels=None, # The same of label columns
+    split=None, # The same of a column of splits
+):
+    "Raise where `rows` have no such columns, or text is in more than two"
+    for o in filter(None, (text, labels, split)):
+        check_column_names(o, rows)
+        need_columns(o, rows.columns, rows.name)
+    if text is not None and len(text) not in (1,2):
+        raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
+
+# %% ../../nbs/60_data.comments.ipynb #abc9816e
 def find_columns(
     rows:Rows, # A source
     text_col=None, # Name of the text column, or two names for pairs; recognised by default
@@ -359,11 +388,7 @@ def find_columns(
 ) -> FoundColumns:
     "Text, label and split columns of `rows`"
     text,labels,said = as_names(text_col),as_names(label_cols),[]
-    for o in (text, labels, as_names(split_col)):
-        check_column_names(o or [], rows)
-        need_columns(o or [], rows.columns, rows.name)
-    if text is not None and len(text) not in (1,2):
-        raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
+    check_asked(rows, text, labels, as_names(split_col))
     if text is None:
         text = find_text(rows)
         said.append(f"text in {' + '.join(map(repr, text))}")
@@ -594,6 +619,16 @@ def check_inputs(
     return cols
 
 # %% ../../nbs/60_data.comments.ipynb #c5dc611b
+def labelled_comments(
+    comments:Comments, # n rows
+) -> LabelledFrame: # n rows
+    "The frame of comments, which know their columns"
+    if comments.labels is None:
+        raise ValueError(f"{comments.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
+    read_from = comments.source or LabelSource(comments.label_cols)
+    return LabelledFrame(comments.to_frame(), comments.text_cols, comments.labels, comments.label_cols, read_from, True)
+
+# %% ../../nbs/60_data.comments.ipynb #aa5151d9
 def labelled_frame(
     source, # `Comments`, a frame, a `Dataset`, or a list of dicts; n rows
     text_col='text', # Name of the text column, two names for pairs, or None where `input_ids` are there
@@ -602,11 +637,7 @@ def labelled_frame(
     how:CellOptions=CellOptions(), # How the cells of its label columns are read
 ) -> LabelledFrame: # n rows
     "The checked frame that training uses; `Comments` know their columns"
-    if isinstance(source, Comments):
-        if source.labels is None:
-            raise ValueError(f"{source.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
-        read_from = source.source or LabelSource(source.label_cols)
-        return LabelledFrame(source.to_frame(), source.text_cols, source.labels, source.label_cols, read_from, True)
+    if isinstance(source, Comments): return labelled_comments(source)
     df = as_frame(source)
     if len(df)==0: raise ValueError("the data have no rows: expected at least two labelled texts")
     text,cols = check_inputs(df, text_col),as_list(label_cols)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['long_texts', 'one_text', 'text_lengths', 'flag_table', 'label_table', 'Description', 'class_rows', 'language_rows',
-           'copy_figures', 'describe', 'shown_classes', 'plot_balance', 'class_overlap', 'plot_together',
+           'copy_figures', 'count_rows', 'describe', 'shown_classes', 'plot_balance', 'class_overlap', 'plot_together',
            'plot_languages', 'plot_lengths', 'plot_label_lengths']
 
 # %% ../../nbs/65_data.describe.ipynb #fd204a49
@@ -123,6 +123,14 @@ def copy_figures(
             'rows with duplicates of other labels':int(contradicting(values, near).sum())}
 
 # %% ../../nbs/65_data.describe.ipynb #60fd3ea9
+def count_rows(
+    n:int, # Rows of the data
+    counts:dict, # What is counted -> rows
+) -> pd.DataFrame: # Columns `figure`, `rows`, `percent`
+    "A table of counts, also in per cent of all rows"
+    return pd.DataFrame([dict(figure=k, rows=v, percent=100*v/max(n, 1)) for k,v in counts.items()])
+
+# %% ../../nbs/65_data.describe.ipynb #30bd2890
 def describe(
     data, # A frame, or a table that knows its columns; n rows
     text_col=None, # Name of the text column, or two names for pairs
@@ -138,13 +146,12 @@ def describe(
     flags,texts = flag_table(values),column_texts(df[has], text)
     n_tokens,unit = text_lengths(texts, encoder)
     lengths = pd.Series(n_tokens, np.flatnonzero(has), dtype=float, name=unit).reindex(range(len(df)))
-    found = {'rows':len(df),
-             'missing texts':int((~has).sum()),
-             'empty texts':sum(not one_text(o).strip() for o in texts),
-             'rows without any label':int(flags.isna().all(axis=1).sum()),
-             **copy_figures(texts, values[has], thresh),
-             **{f'longer than {k} {unit}':int((lengths>k).sum()) for k in long_texts}}
-    summary = pd.DataFrame([dict(figure=k, rows=v, percent=100*v/max(len(df), 1)) for k,v in found.items()])
+    summary = count_rows(len(df), {
+        'rows':len(df), 'missing texts':int((~has).sum()),
+        'empty texts':sum(not one_text(o).strip() for o in texts),
+        'rows without any label':int(flags.isna().all(axis=1).sum()),
+        **copy_figures(texts, values[has], thresh),
+        **{f'longer than {k} {unit}':int((lengths>k).sum()) for k in long_texts}})
     languages = language_rows(texts, n_languages, seed) if n_languages else pd.DataFrame()
     yes = (flags==1).astype(int)
     return Description(summary, class_rows(flags, lengths), yes.T@yes, languages, flags, lengths)

@@ -27,7 +27,7 @@ from itertools import chain
 from pathlib import Path
 from uuid import uuid4
 
-import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc,pyarrow.parquet as pq
+import datasets as hf,pandas as pd,pyarrow as pa,pyarrow.compute as pc
 from fastcore.meta import delegates
 from ..files import *
 from ..labels import without_steering
@@ -146,8 +146,9 @@ def named_columns(
     "`batch` with class names in the place of class numbers"
     for i,k in enumerate(batch.schema.names):
         if k not in classes: continue
-        if not isinstance(classes[k], hf.ClassLabel): new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
-        else: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
+        plain = isinstance(classes[k], hf.ClassLabel)
+        if plain: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
+        else: new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
         batch = batch.set_column(i, k, new)
     return batch
 
@@ -352,8 +353,8 @@ def damage_named(
     except (ValueError,*foreign_errors) as e:
         if type(e) is not ValueError:
             why = without_steering(' '.join(str(e).split()))[:160]
-            raise ValueError(f"{name_in_messages(path)!r} cannot be read{where()} ({type(e).__name__}: {why}): it is damaged, or is "
-                             "not what its name says; fetch it again") from e
+            raise ValueError(f"{name_in_messages(path)!r} cannot be read{where()} ({type(e).__name__}: {why}): "
+                             "it is damaged, or is not what its name says; fetch it again") from e
         if path.name in str(e) or repr(path.name)[1:-1] in str(e): raise
         raise ValueError(f"{name_in_messages(path)!r}: {e}") from e
 
@@ -405,7 +406,7 @@ def with_split(
     return batch if columns is None else batch.select(columns)
 
 # %% ../../nbs/58_data.rows.ipynb #fda81a51
-def _columns_of(path, how, notes):
+def _file_columns(path, how, notes):
     "Columns of one file; None for the type of those that are nested too deeply"
     with damage_named(path): res = file_format(path).columns(path, how, notes)
     check_width(len(res), path)
@@ -413,7 +414,7 @@ def _columns_of(path, how, notes):
 
 def _same_columns(paths, how, notes):
     "Columns of the first of `paths`, checked to be those of all"
-    first,*rest = [_columns_of(o, how, notes) for o in paths]
+    first,*rest = [_file_columns(o, how, notes) for o in paths]
     for o,cols in zip(paths[1:], rest):
         if set(cols)!=set(first):
             raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has "

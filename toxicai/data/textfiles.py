@@ -81,6 +81,7 @@ def _refuse_merged(path, batch, delimiter, row):
             if any(o[c] and o[c] in known(c) for o in held for c in others):
                 refuse_held_rows(path, row+i, name, cell, len(held))
 
+# %% ../../nbs/57_data.textfiles.ipynb #8a5baeb5
 def _last_cells(batch):
     "Cells of the last row"
     return [] if batch is None else [o.as_py() for o in (c[batch.num_rows-1] for c in batch.columns)]
@@ -160,8 +161,9 @@ def check_depth(
 ) -> pa.Array: # `array`
     "Raise where values are nested more deeply than anybody reads"
     if type_depth(array.type)<=max_depth: return array
-    raise ValueError(f"column {name!r} has lists or records within each other, {type_depth(array.type)} levels of them: "
-                     f"expected {max_depth} at most; leave the column out with `keep=[...]`")
+    raise ValueError(f"column {name!r} has lists or records within each other, "
+                     f"{type_depth(array.type)} levels of them: expected {max_depth} at most; "
+                     "leave the column out with `keep=[...]`")
 
 _no_one_type = (pa.ArrowInvalid,pa.ArrowTypeError,pa.ArrowNotImplementedError,OverflowError)
 

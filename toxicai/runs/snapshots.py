@@ -318,7 +318,8 @@ def call_args(
         args = {k:arg_from_json(v) for k,v in call['args'].items()}
         signature(getattr(type(learn), call['verb'])).bind(learn, **args, cbs=None)
     except (TypeError,ValueError,RecursionError) as e:
-        raise CheckpointError(f"the checkpoint calls `{call['verb']}` with arguments that it does not take ({e})") from e
+        raise CheckpointError(f"the checkpoint calls `{call['verb']}` with arguments "
+                              f"that it does not take ({e})") from e
     check_counts(args)
     return args
 
@@ -573,7 +574,8 @@ def fits_optimizer(
     groups = next(k for k in ('hypers','param_groups') if k in now)
     if not same_keys(o[groups], now[groups]): return False
     if groups=='hypers': return isinstance(o['state'], list) and len(o['state'])==len(now['state'])
-    if not all(fits_group(p, q) for p,q in zip(o[groups], now[groups])) or not isinstance(o['state'], dict): return False
+    if not isinstance(o['state'], dict): return False
+    if not all(fits_group(p, q) for p,q in zip(o[groups], now[groups])): return False
     ps = [p for g in getattr(opt, 'opt', opt).param_groups for p in g['params']] # numbered as torch numbers them
     return all(is_whole(k, 0, len(ps)-1) and fits_moments(ps[k], v) for k,v in o['state'].items())
 

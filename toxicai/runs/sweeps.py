@@ -33,6 +33,8 @@ from fastcore.script import call_parse
 from filelock import FileLock,Timeout
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
+
+# %% ../../nbs/89_runs.sweeps.ipynb #4bcf1deb
 from ..quiet import *
 from ..files import *
 from ..strings import *
@@ -434,8 +436,11 @@ class Sweep:
         self._same_data()
         self.goal,self.metric = [self.plan['metric'][o] for o in ('goal','name')]
 
-    @property
-    def runs(self): return read_runs(self.folder)
+# %% ../../nbs/89_runs.sweeps.ipynb #b779edeb
+@patch(as_prop=True)
+def runs(self:Sweep): # Records, in their order
+    "What is written down of the runs"
+    return read_runs(self.folder)
 
 # %% ../../nbs/89_runs.sweeps.ipynb #0fb9c56d
 @patch
@@ -445,10 +450,8 @@ def __repr__(self:Sweep):
 
 # %% ../../nbs/89_runs.sweeps.ipynb #9e26ea9c
 @patch
-def _settled(self:Sweep, plan):
-    "The plan, checked, and the same as the folder's"
-    path = self.folder/'plan.json'
-    old = load_json(path)
+def _checked(self:Sweep, plan, old):
+    "The plan that is passed, or else that of the folder, as far as it can be carried out"
     if plan is None and old is None:
         raise FileNotFoundError(f"there is no sweep in {str(self.folder)!r}: pass a plan")
     plan = old if plan is None else read_plan(plan)
@@ -457,6 +460,15 @@ def _settled(self:Sweep, plan):
     if self.data is not None and self.train is train_config:
         check_fixed(self.fixed)
         check_known_metric(plan['metric']['name'], possible_metrics(self.fixed))
+    return plan
+
+# %% ../../nbs/89_runs.sweeps.ipynb #afc0ec34
+@patch
+def _settled(self:Sweep, plan):
+    "The plan, checked, and the same as the folder's"
+    path = self.folder/'plan.json'
+    old = load_json(path)
+    plan = self._checked(plan, old)
     is_other = old is not None and old!=plan
     if is_other and any(o['state']!='failed' for o in self.runs):
         raise SettingError(f"{str(self.folder)!r} holds a sweep with another plan: "
@@ -614,7 +626,8 @@ def say_best(self:Sweep):
     best = self.ranked(self.runs)[:1]
     if best: print(f"best: {run_line(best[0], self.metric)}")
     logged = list((self.folder/'wandb').glob('offline-run-*')) if self.logs else []
-    if logged: print(f"W&B: logged offline, `wandb sync {shlex.quote(str(self.folder/'wandb'))}/offline-run-*` sends it")
+    folder = shlex.quote(str(self.folder/'wandb'))
+    if logged: print(f"W&B: logged offline, `wandb sync {folder}/offline-run-*` sends it")
 
 @patch
 @contextmanager

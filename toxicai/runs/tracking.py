@@ -27,6 +27,8 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import nn
+
+# %% ../../nbs/87_runs.tracking.ipynb #8e9cf575
 from ..quiet import *
 from ..labels import *
 from ..strings import *
@@ -233,7 +235,8 @@ def say_where(
 ):
     "A line for a run that is on the disk"
     if run.settings.mode!='offline': return
-    print(f"W&B: {run.name or run.id!r} is logged offline, `wandb sync {shlex.quote(str(Path(run.dir).parent))}` sends it")
+    folder = shlex.quote(str(Path(run.dir).parent))
+    print(f"W&B: {run.name or run.id!r} is logged offline, `wandb sync {folder}` sends it")
 
 # %% ../../nbs/87_runs.tracking.ipynb #72afebe7
 def run_options(

@@ -9,8 +9,9 @@ __all__ = ['schema', 'onnx_files', 'text_checks', 'own_facts', 'record_names', '
            'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages', 'is_use', 'are_uses', 'is_shallow_json',
            'check_meta', 'check_uses', 'check_config_classes', 'check_config_head', 'check_config_network',
            'settle_foreign', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
-           'check_token_room', 'check_frame', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json',
-           'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
+           'check_token_room', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in',
+           'read_json', 'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys', 'own_type',
+           'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -503,3 +504,14 @@ def encoder(self:DetectorFolder,
     res = FileEncoder(tok, rules, parallel=parallel, **settings)
     check_frame(res, self)
     return res
+
+# %% ../../nbs/21_serve.folder.ipynb #870e1ae4
+def check_replaceable(
+    folder:Path, # Where a detector folder shall be written
+):
+    "Raise when something is there that is neither a detector folder nor an empty one"
+    if not folder.exists(): return
+    ours = folder.is_dir() and ((folder/'toxicai.json').is_file() or not entries(folder))
+    if not ours:
+        raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
+                              "pass the name of a new folder, or of a detector folder to replace it")

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['cuts', 'TokenIds', 'flat_ids', 'text_shares', 'kept_tokens', 'encode_fast', 'token_parts', 'apply_rules', 'cut_ids',
-           'pack_ids', 'FileEncoder', 'text_origins', 'token_places', 'word_scores', 'read_words', 'text_windows']
+           'pack_ids', 'TracedEncoder', 'FileEncoder', 'text_origins', 'token_places', 'word_scores', 'read_words',
+           'text_windows']
 
 # %% ../../nbs/17_text.encoding.ipynb #d2091b39
 import numpy as np
@@ -153,7 +154,11 @@ def batch(self:TokenIds,
     return np.stack([_field(*o) for o in zip(enc.fields, enc.pads)], axis=1).astype(np.int64, copy=False)
 
 # %% ../../nbs/17_text.encoding.ipynb #0b792251
-class FileEncoder:
+class TracedEncoder:
+    "An encoder with `rules`, `max_length`, `cut` and `rust`, its Rust tokenizer: it knows where its tokens came from"
+
+# %% ../../nbs/17_text.encoding.ipynb #e40ab2c0
+class FileEncoder(TracedEncoder):
     "Normalisation rules and a tokenizer file: text in, token ids out, without transformers"
     def __init__(self,
         tok:Tokenizer, # A Rust tokenizer
@@ -214,18 +219,23 @@ def token_places(
 
 # %% ../../nbs/17_text.encoding.ipynb #1bab1ebd
 @patch
-def origins(self:FileEncoder,
+def origins(self:TracedEncoder,
     text:str, # One text
 ) -> tuple: # (normalised text, offset in `text` of each of its characters and of the end)
     "What the tokenizer sees of `text`, and where its characters came from"
     return text_origins(self.rules, text)
 
 @patch
-def token_spans(self:FileEncoder,
+def token_spans(self:TracedEncoder,
     text, # A text or a pair
 ) -> tuple: # Text (-1: special), start and end of each token, shape (n_tokens, 3); places of those that stay
     "Characters of the normalised text that each token came from, and which tokens the cut leaves"
-    return token_places(self.tok, self, text)
+    return token_places(self.rust, self, text)
+
+@patch(as_prop=True)
+def rust(self:FileEncoder):
+    "The Rust tokenizer"
+    return self.tok
 
 # %% ../../nbs/17_text.encoding.ipynb #d1623c9d
 def _chars_of(spans, owners):
@@ -238,6 +248,7 @@ def _chars_of(spans, owners):
     word = own[within+np.repeat(start, n)]
     return tok[word>=0],word[word>=0]
 
+# %% ../../nbs/17_text.encoding.ipynb #756c0439
 def word_scores(
     contribs, # Contribution of each token that was read; shape (seq_len,)
     spans, # Text, start and end of every token, as `token_spans` of an encoder gives them; shape (n_tokens, 3)

@@ -193,6 +193,7 @@ def undisguising_rules() -> Rules:
     "The rules of the preset 'strict', but those for tags"
     return Rules([o for o in presets['strict'] if o!='html_tags'])
 
+# %% ../../nbs/15_text.masking.ipynb #51f8e086
 def swear_spans(
     text:str, # Any text
     words=None, # Words to look for, in any case; those of `masked_words` by default

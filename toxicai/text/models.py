@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head',
-           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'renamed_outputs', 'head_rows', 'beside_harmless',
-           'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows', 'fit_head',
-           'say_new_head', 'warn_of_gaps', 'say_new', 'with_own_head', 'has_trained_head', 'with_mean_pooling',
-           'with_stored_head', 'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows',
-           'check_token_ids', 'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding',
-           'depths', 'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
-           'decayed_lrs']
+           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs', 'head_rows',
+           'beside_harmless', 'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows',
+           'fit_head', 'say_new_head', 'warn_of_gaps', 'say_new', 'prepare_own_head', 'with_own_head',
+           'has_trained_head', 'with_mean_pooling', 'with_stored_head', 'classifier_config', 'load_transformer',
+           'position_table', 'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer',
+           'block_stacks', 'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth',
+           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
 
 # %% ../../nbs/19_text.models.ipynb #ee99cdbe
 import inspect,re
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from torch import nn
 from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification
@@ -66,17 +67,19 @@ class MeanPoolClassifier(nn.Module):
         **kwargs, # As transformers takes them
     ): self.encoder.gradient_checkpointing_enable(**kwargs)
 
-    def forward(self,
-        input_ids, # Numbers of tokens; shape (bs, seq_len)
-        attention_mask=None, # 1 for a token, 0 for padding; shape (bs, seq_len)
-        token_type_ids=None, # Which text of a pair; shape (bs, seq_len)
-    ):
-        "Logits of a batch; inputs have shape (bs, seq_len)"
-        inp = dict(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
-        h = self.encoder(**{k:v for k,v in inp.items() if v is not None and k in self.takes}).last_hidden_state
-        m = torch.ones_like(h[...,:1]) if attention_mask is None else attention_mask[...,None].to(h.dtype)
-        mean = (h*m).sum(1)/m.sum(1).clamp(min=1)
-        return SequenceClassifierOutput(logits=self.classifier(self.dropout(mean)))
+# %% ../../nbs/19_text.models.ipynb #460dc422
+@patch
+def forward(self:MeanPoolClassifier,
+    input_ids, # Numbers of tokens; shape (bs, seq_len)
+    attention_mask=None, # 1 for a token, 0 for padding; shape (bs, seq_len)
+    token_type_ids=None, # Which text of a pair; shape (bs, seq_len)
+):
+    "Logits of a batch; inputs have shape (bs, seq_len)"
+    inp = dict(input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids)
+    h = self.encoder(**{k:v for k,v in inp.items() if v is not None and k in self.takes}).last_hidden_state
+    m = torch.ones_like(h[...,:1]) if attention_mask is None else attention_mask[...,None].to(h.dtype)
+    mean = (h*m).sum(1)/m.sum(1).clamp(min=1)
+    return SequenceClassifierOutput(logits=self.classifier(self.dropout(mean)))
 
 # %% ../../nbs/19_text.models.ipynb #cd11c8ba
 _head_dropouts = ('classifier_dropout','classifier_dropout_prob','cls_dropout','seq_classif_dropout','summary_last_dropout','classifier_dropout_rate')
@@ -132,23 +135,31 @@ def head_outputs(
 # %% ../../nbs/19_text.models.ipynb #c697548a
 head_choices = ('auto','keep','new')
 
-def renamed_outputs(
+def check_head_names(
     own:HeadOutputs, # Those of a checkpoint
-    head, # Names in order; or a dict, number or name of an output -> its right name; or one of `head_choices`
-) -> HeadOutputs:
-    "`own` under the names that the user gives"
-    if isinstance(head, str):
-        if head not in head_choices:
-            raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
-                             f"{len(own.names)} outputs {list(own.names)}")
-        return own
+    head, # As for `renamed_outputs`
+):
+    "Raise where `head` is no choice, and does not name the outputs of `own`"
+    if isinstance(head, str) and head not in head_choices:
+        raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
+                         f"{len(own.names)} outputs {list(own.names)}")
+    if isinstance(head, str): return
     is_dict = isinstance(head, Mapping)
     odd = [o for o in head if is_dict and o not in own.names and o not in range(len(own.names))]
     if odd or (not is_dict and len(head)!=len(own.names)):
         raise ValueError(f"`head` names {list(odd or head)}, the checkpoint has the outputs {list(own.names)}: "
                          "expected a name for each in their order, or a dict `{output: name}`")
-    if is_dict: return HeadOutputs(tuple(str(head.get(i, head.get(o, o))) for i,o in enumerate(own.names)), own.problem)
-    return HeadOutputs(names_as_text(head), own.problem)
+
+# %% ../../nbs/19_text.models.ipynb #cebb8ac9
+def renamed_outputs(
+    own:HeadOutputs, # Those of a checkpoint
+    head, # Names in order; or a dict, number or name of an output -> its right name; or one of `head_choices`
+) -> HeadOutputs:
+    "`own` under the names that the user gives"
+    check_head_names(own, head)
+    if isinstance(head, str): return own
+    if not isinstance(head, Mapping): return HeadOutputs(names_as_text(head), own.problem)
+    return HeadOutputs(tuple(str(head.get(i, head.get(o, o))) for i,o in enumerate(own.names)), own.problem)
 
 # %% ../../nbs/19_text.models.ipynb #adba208b
 def head_rows(
@@ -308,6 +319,21 @@ def say_new(
     if head=='new' or f'{name}.weight' in info['missing_keys']: say_new_head(checkpoint, head_outputs(config).names)
 
 # %% ../../nbs/19_text.models.ipynb #d373c38b
+def prepare_own_head(
+    config, # Configuration of a network; is changed
+    dropout:float=None, # Dropout of the head, in [0,1]
+    remote:bool=False, # May the checkpoint bring a head in code of its own?
+):
+    "Set the dropout of the head of an architecture; raise where it has no head, or none with dropout"
+    family = repr(config.model_type)
+    if not has_head(config) and not remote:
+        raise ValueError(f"transformers has no classification head for {family}: "
+                         "pass `pooling='mean'` to use its encoder")
+    err = (f"the classification head of {family} has no dropout to set: "
+           "leave `dropout` out, or use `pooling='mean'`")
+    if dropout is not None: set_dropout(config, _head_dropouts, dropout, err)
+
+# %% ../../nbs/19_text.models.ipynb #59da1d2e
 @delegates(hub_options, keep=True)
 def with_own_head(
     checkpoint, # Name on the Hugging Face Hub or a local folder
@@ -317,21 +343,15 @@ def with_own_head(
     **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
 ) -> nn.Module:
     "The network of `checkpoint` with the head that its architecture has"
-    family = repr(config.model_type)
-    if not has_head(config) and not hub.get('trust_remote_code'):
-        raise ValueError(f"transformers has no classification head for {family}: "
-                         "pass `pooling='mean'` to use its encoder")
-    err = (f"the classification head of {family} has no dropout to set: "
-           "leave `dropout` out, or use `pooling='mean'`")
-    if dropout is not None: set_dropout(config, _head_dropouts, dropout, err)
+    prepare_own_head(config, dropout, bool(hub.get('trust_remote_code')))
     load = partial(load_pretrained, AutoModelForSequenceClassification, checkpoint, dtype=torch.float32, **hub)
     model,info = load(config=config, ignore_mismatched_sizes=True, output_loading_info=True)
     say_new(checkpoint, model, info, config, head)
     name,layer = output_layer(model)
     if layer is None or not has_trained_head(checkpoint, f'{name}.weight', info, head): return model
-    own,ours = renamed_outputs(head_outputs(load_pretrained(AutoConfig, checkpoint, **hub)), head),head_outputs(config)
-    if head=='new': rows = torch.full((len(ours.names),1), torch.nan)
-    else: rows = kept_rows(checkpoint, own, ours, head)
+    stored,ours = load_pretrained(AutoConfig, checkpoint, **hub),head_outputs(config)
+    own = renamed_outputs(head_outputs(stored), head)
+    rows = torch.full((len(ours.names),1), torch.nan) if head=='new' else kept_rows(checkpoint, own, ours, head)
     resized = any(o[0]==f'{name}.weight' for o in info['mismatched_keys'])
     fit_head(model, rows, lambda: output_layer(load())[1] if resized else layer)
     return model
@@ -372,6 +392,7 @@ def with_mean_pooling(
     say_new_head(checkpoint, head_outputs(config).names)
     return model
 
+# %% ../../nbs/19_text.models.ipynb #eb9ccab4
 def with_stored_head(
     model:MeanPoolClassifier, # With a new head; is changed
     folder, # A detector folder with such a head

@@ -78,6 +78,7 @@ def stored_architecture(
     check_architecture(d)
     return d
 
+# %% ../../nbs/18_text.tokenizer.ipynb #e88aaada
 def is_mean_folder(
     checkpoint, # Name on the Hub or a local folder
 ) -> bool:
@@ -254,7 +255,7 @@ def as_rules(
     return Rules([rules] if callable(rules) else rules)
 
 # %% ../../nbs/18_text.tokenizer.ipynb #936d8096
-class TextEncoder:
+class TextEncoder(TracedEncoder):
     "Normalisation rules and a tokenizer: text in, token ids out, and back"
     @delegates(hub_options, keep=True)
     def __init__(self,
@@ -378,21 +379,10 @@ def decode(self:TextEncoder,
     texts = [self.tok.decode(o, clean_up_tokenization_spaces=True).strip() for o in runs]
     return tuple(texts) if len(texts)==2 else ' '.join(texts)
 
-# %% ../../nbs/18_text.tokenizer.ipynb #2e703e9a
-@patch
-def origins(self:TextEncoder,
-    text:str, # One text
-) -> tuple: # (normalised text, offset in `text` of each of its characters and of the end)
-    "What the tokenizer sees of `text`, and where its characters came from"
-    return text_origins(self.rules, text)
-
 # %% ../../nbs/18_text.tokenizer.ipynb #23d6e79e
-@patch
-def token_spans(self:TextEncoder,
-    text, # A text or a text pair
-) -> tuple: # Text (-1: special), start and end of each token, shape (n_tokens, 3); places of those that stay
-    "Characters of the normalised text that each token came from, and which tokens the cut leaves"
-    if not self.tok.is_fast:
-        raise ValueError(f"{type(self.tok).__name__} does not say where its tokens came from: "
-                         "expected a fast tokenizer, one with `is_fast`")
-    return token_places(self.tok.backend_tokenizer, self, text)
+@patch(as_prop=True)
+def rust(self:TextEncoder):
+    "The Rust tokenizer; a slow one of Python does not know where its tokens came from"
+    if self.tok.is_fast: return self.tok.backend_tokenizer
+    raise ValueError(f"{type(self.tok).__name__} does not say where its tokens came from: "
+                     "expected a fast tokenizer, one with `is_fast`")

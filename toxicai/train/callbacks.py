@@ -78,17 +78,19 @@ class HFInputs(Callback):
         "Refuse callbacks that mix inputs; predictions are none of their business"
         if not hasattr(self, 'gather_preds'): check_mixing(self.learn.cbs)
 
-    def before_batch(self):
-        "Put the hooks on, after taking off what a failed batch left"
-        self.close()
-        if self.fields is None: self.fields = text_tfm(self.dls).encoder.fields
-        pre = partial(to_keywords, fields=self.fields, takes=forward_names(self.model))
-        self.handles = [self.model.register_forward_pre_hook(pre, with_kwargs=True),
-                        self.model.register_forward_hook(to_logits, with_kwargs=True)]
-
     def after_batch(self): self.close()
     def after_cancel_batch(self): self.close()
     def after_fit(self): self.close()
+
+# %% ../../nbs/74_train.callbacks.ipynb #7a0428e1
+@patch
+def before_batch(self:HFInputs):
+    "Put the hooks on, after taking off what a failed batch left"
+    self.close()
+    if self.fields is None: self.fields = text_tfm(self.dls).encoder.fields
+    pre = partial(to_keywords, fields=self.fields, takes=forward_names(self.model))
+    self.handles = [self.model.register_forward_pre_hook(pre, with_kwargs=True),
+                    self.model.register_forward_hook(to_logits, with_kwargs=True)]
 
 # %% ../../nbs/74_train.callbacks.ipynb #0bc4ed0b
 def _cpu_has_bf16():

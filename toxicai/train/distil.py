@@ -5,15 +5,14 @@
 # %% auto #0
 __all__ = ['block_stack', 'checked_layers', 'is_layer', 'config_of_layers', 'untrained_like', 'student_of', 'stored_pieces',
            'plain_piece', 'is_byte_piece', 'kept_pieces', 'renumbered', 'cut_tokenizer', 'with_tokens', 'cut_embedding',
-           'used_tokens', 'check_same_pieces', 'cut_vocabulary', 'unknown_token', 'logits_by_name', 'teacher_logits',
-           'soft_loss', 'SoftTargets', 'hidden_loss', 'block_outputs', 'HiddenTargets', 'check_distil',
-           'student_network', 'hidden_targets', 'distil']
+           'used_tokens', 'first_logits', 'check_same_pieces', 'cut_vocabulary', 'unknown_token', 'logits_by_name',
+           'teacher_logits', 'soft_loss', 'SoftTargets', 'hidden_loss', 'block_outputs', 'block_states',
+           'HiddenTargets', 'check_distil', 'student_network', 'hidden_targets', 'teachable_texts', 'distil']
 
 # %% ../../nbs/83_train.distil.ipynb #094d015a
 import json,re
 from copy import deepcopy
 from functools import partial
-from pathlib import Path
 
 import numpy as np,torch
 from fastai.callback.core import Callback
@@ -44,6 +43,7 @@ def block_stack(
                          "with a block for each of its layers; others cannot be taken apart")
     return found[0][0].rsplit('.', 2)[0]
 
+# %% ../../nbs/83_train.distil.ipynb #0b7c2fce
 def checked_layers(
     layers, # Numbers of blocks, from 0; negative ones count from the end
     n:int, # Blocks that there are
@@ -80,6 +80,7 @@ def config_of_layers(
         raise ValueError(f"the layers of {config.model_type!r} are not of one kind: they cannot be taken apart") from e
     return res
 
+# %% ../../nbs/83_train.distil.ipynb #0b19b486
 def untrained_like(
     model:nn.Module, # A network of transformers, or a `MeanPoolClassifier`
     config, # Configuration of its body
@@ -88,13 +89,15 @@ def untrained_like(
     if not isinstance(model, MeanPoolClassifier): return type(model)(config)
     return MeanPoolClassifier(type(model.encoder)(config), model.classifier.out_features, model.dropout.p)
 
+# %% ../../nbs/83_train.distil.ipynb #d96bd6bb
 def student_of(
     model:nn.Module, # A transformer with a head; is not changed
     layers, # Numbers of the layers that stay, from 0, such as [0,2,5]; negative ones count from the end
 ) -> nn.Module: # With `taken`: the layers it has
     "A network of some of the layers of `model`, with its embeddings and its head"
     model = unwrapped(model)
-    if has_lora(model): raise ValueError("the network has low-rank adapters: `merge_lora` adds them to its weights first")
+    if has_lora(model):
+        raise ValueError("the network has low-rank adapters: `merge_lora` adds them to its weights first")
     stack = block_stack(model)
     layers = checked_layers(layers, len(model.get_submodule(stack)))
     res,state = untrained_like(model, config_of_layers(model.config, layers)),model.state_dict()
@@ -116,6 +119,7 @@ def stored_pieces(
 
 _joint = ('##','▁') # what stands before a piece within a word (WordPiece), at the beginning of one (Unigram)
 
+# %% ../../nbs/83_train.distil.ipynb #9076a82d
 def plain_piece(
     piece:str, # As a vocabulary has it
 ) -> str:
@@ -151,6 +155,7 @@ def renumbered(
     if isinstance(d.get('ids'), list): new['ids'] = [at[o] for o in d['ids']]
     return new
 
+# %% ../../nbs/83_train.distil.ipynb #28203fb3
 def cut_tokenizer(
     tok:Tokenizer, # WordPiece or Unigram
     keep:list, # Numbers of the pieces that stay, going up
@@ -177,6 +182,7 @@ def with_tokens(
     keep = ('model_input_names','padding_side','truncation_side','model_max_length')
     return PreTrainedTokenizerFast(tokenizer_object=tok, **names, **{k:getattr(tokenizer, k) for k in keep})
 
+# %% ../../nbs/83_train.distil.ipynb #b28f3c10
 _numbers = ('pad','bos','eos','cls','sep','unk','mask','decoder_start')
 
 def cut_embedding(
@@ -199,13 +205,25 @@ def cut_embedding(
 # %% ../../nbs/83_train.distil.ipynb #bccce424
 def used_tokens(
     tok:Tokenizer, # A Rust tokenizer
-    texts, # Texts; n of them
+    texts, # Texts, or numbers of tokens
 ) -> set: # Numbers
-    "The tokens that occur in `texts`, and all special ones"
-    added = {i for i,o in tok.get_added_tokens_decoder().items()}
+    "The tokens that occur in `texts`, or that they name, and all special ones"
+    added = {*tok.get_added_tokens_decoder()}
+    if all(is_layer(o, 2**31) for o in texts): return added.union(map(int, texts))
     return added.union(*[o.ids for o in tok.encode_batch_fast(list(texts))])
 
+# %% ../../nbs/83_train.distil.ipynb #006a0549
 @torch.no_grad()
+def first_logits(
+    tokenizer, # A tokenizer of transformers
+    model:nn.Module, # Its network; is moved to the CPU
+    text:str, # Its beginning is enough
+) -> Tensor: # shape (1, n_classes)
+    "What a network says of one text"
+    x = tokenizer(text, truncation=True, max_length=64, return_tensors='pt')
+    return model.cpu().eval()(**{k:v for k,v in x.items() if k in forward_names(model)}).logits
+
+# %% ../../nbs/83_train.distil.ipynb #cb1e30fe
 def check_same_pieces(
     old, # Tokenizer and network before
     new, # The same after
@@ -218,11 +236,10 @@ def check_same_pieces(
     odd = next((t for t,x,y in zip(texts, *pieces) if x!=y), None)
     if odd is not None: raise ValueError(f"{odd[:60]!r} would be cut up otherwise: this tokenizer cannot be cut")
     for o in texts[:4]:
-        logits = [net.eval()(**{k:v for k,v in t(o, truncation=True, max_length=64, return_tensors='pt').items()
-                                if k in forward_names(net)}).logits for t,net in ((a,net_a.cpu()),(b,net_b.cpu()))]
-        if not torch.allclose(*logits, atol=1e-4):
+        if not torch.allclose(first_logits(a, net_a, o), first_logits(b, net_b, o), atol=1e-4):
             raise ValueError(f"the network would say something else of {o[:60]!r}: its vocabulary cannot be cut")
 
+# %% ../../nbs/83_train.distil.ipynb #e87f7571
 def cut_vocabulary(
     tokenizer, # A fast tokenizer of transformers, WordPiece or Unigram; is not changed
     model:nn.Module, # Its network; is not changed
@@ -233,14 +250,14 @@ def cut_vocabulary(
     tok.no_truncation(); tok.no_padding()
     if tok.get_vocab_size()>unwrapped(model).get_input_embeddings().num_embeddings:
         raise ValueError("the tokenizer has more tokens than the network has rows: they do not belong together")
-    by_number = all(is_layer(o, 2**31) for o in texts)
-    used = {*map(int, texts)}|used_tokens(tok, ()) if by_number else used_tokens(tok, texts)
+    used = used_tokens(tok, texts)
     pieces = stored_pieces(json.loads(tok.to_str())['model'])
     keep = sorted({*kept_pieces(pieces, {o for o in used if o<len(pieces)}), *used, *unknown_token(tok)})
     res = with_tokens(tokenizer, cut_tokenizer(tok, keep)),cut_embedding(model, keep)
     check_same_pieces((with_tokens(tokenizer, tok), deepcopy(unwrapped(model))), tuple(map(deepcopy, res)), texts)
     return res
 
+# %% ../../nbs/83_train.distil.ipynb #7f457d05
 def unknown_token(
     tok:Tokenizer, # A Rust tokenizer
 ) -> list: # Its number, or nothing
@@ -266,6 +283,7 @@ def logits_by_name(
         if o in found: res[:,i] = logits[:,theirs.names.index(found[o])]
     return res
 
+# %% ../../nbs/83_train.distil.ipynb #2189563d
 def teacher_logits(
     teacher, # A `TransformerLearner` or a `Detector`
     texts, # Texts; n of them
@@ -347,6 +365,23 @@ def block_outputs(
     stack = block_stack(model)
     return [model.get_submodule(f'{stack}.{o}').register_forward_hook(partial(_keep, o)) for o in layers]
 
+# %% ../../nbs/83_train.distil.ipynb #3a15c7c9
+@torch.no_grad()
+def block_states(
+    model:nn.Module, # A transformer with a head
+    layers, # Numbers of blocks
+    x:Tensor, # A batch; shape (bs, n_fields, seq_len)
+    fields, # Names of its inputs, in order
+) -> dict: # Number -> vectors; shape (bs, seq_len, dim)
+    "What some blocks give for one batch"
+    res = {}
+    handles = block_outputs(model, layers, res)
+    try: model(**to_keywords(model, (x,), {}, fields, forward_names(model))[1])
+    finally:
+        for o in handles: o.remove()
+    return res
+
+# %% ../../nbs/83_train.distil.ipynb #dedead65
 class HiddenTargets(Callback):
     "Draw the vectors between the blocks of the network to those of a teacher"
     order = -19 # after `SoftTargets`
@@ -374,20 +409,16 @@ def close(self:HiddenTargets):
     for o in self.handles: o.remove()
     self.handles,self.states = [],{}
 
+# %% ../../nbs/83_train.distil.ipynb #eaf71a15
 @patch
 def after_loss(self:HiddenTargets):
     "Add how far the vectors are apart to the loss of a training batch"
     if not self.handles: return
-    x,theirs = self.learn.xb[0].as_subclass(Tensor),{}
+    x = self.learn.xb[0].as_subclass(Tensor)
     ours,enc = dict(self.states),text_tfm(self.learn.dls).encoder
     if any(len(o)!=len(x) for o in ours.values()):
         raise ValueError("`hidden` needs batches that are computed as a whole: make the loaders with a smaller `bs`")
-    net = self.teacher.to(x.device).eval()
-    handles = block_outputs(net, self.layers, theirs)
-    try:
-        with torch.no_grad(): net(**to_keywords(net, (x,), {}, enc.fields, forward_names(net))[1])
-    finally:
-        for o in handles: o.remove()
+    theirs = block_states(self.teacher.to(x.device).eval(), self.layers, x, enc.fields)
     mask = x[:,enc.fields.index('attention_mask')] if 'attention_mask' in enc.fields else torch.ones_like(x[:,0])
     apart = sum(hidden_loss(ours[i], theirs[o], mask) for i,o in enumerate(self.layers))/len(self.layers)
     self.learn.loss_grad = self.learn.loss_grad+self.weight*apart
@@ -395,7 +426,9 @@ def after_loss(self:HiddenTargets):
     self.close()
 
 @patch
-def after_cancel_batch(self:HiddenTargets): self.close()
+def after_cancel_batch(self:HiddenTargets):
+    "Let go of a student whose batch was given up"
+    self.close()
 
 # %% ../../nbs/83_train.distil.ipynb #a7852f48
 def check_distil(
@@ -408,6 +441,7 @@ def check_distil(
     if not 0<=share<=1: raise ValueError(f"`share` is {share}: expected a number in [0,1]")
     if not hidden>=0: raise ValueError(f"`hidden` is {hidden}: expected a weight, 0 or more")
 
+# %% ../../nbs/83_train.distil.ipynb #761860ff
 def student_network(
     teacher, # A learner or a `Detector`
     dls, # Loaders
@@ -419,8 +453,10 @@ def student_network(
         raise TypeError("layers are taken from the network of a learner, `teacher` is a "
                         f"{type(teacher).__name__}: pass a network, `student_of(model, layers)`, or a checkpoint")
     if is_layers: student = student_of(teacher.model, student)
-    return match_tokenizer(student, text_tfm(dls).encoder) if isinstance(student, nn.Module) else fitting_network(dls, student)
+    if isinstance(student, nn.Module): return match_tokenizer(student, text_tfm(dls).encoder)
+    return fitting_network(dls, student)
 
+# %% ../../nbs/83_train.distil.ipynb #dc0f6aa8
 def hidden_targets(
     teacher, # A learner
     dls, # Loaders of the student
@@ -438,7 +474,17 @@ def hidden_targets(
     return [HiddenTargets(deepcopy(net), layers, weight)]
 
 # %% ../../nbs/83_train.distil.ipynb #64fdb1a6
-@delegates(toxicity_learner, but='checkpoint,pooling,dropout,attn_dropout,gradient_checkpointing,head,lora,hub,token,seed')
+def teachable_texts(
+    dls, # Loaders of the student
+) -> list: # Texts, or pairs in tuples
+    "The training texts, as a teacher reads them"
+    texts = loader_texts(dls.train)
+    if texts is None: raise ValueError("the loaders have token ids without texts, which a teacher cannot read")
+    return [o if isinstance(o, str) else tuple(o) for o in texts]
+
+# %% ../../nbs/83_train.distil.ipynb #bfc0409c
+@delegates(toxicity_learner,
+           but='checkpoint,pooling,dropout,attn_dropout,gradient_checkpointing,head,lora,hub,token,seed')
 def distil(
     teacher, # A learner or a `Detector`
     dls, # Loaders with the student's texts and classes; rows whose labels are NaN learn from the teacher alone
@@ -455,15 +501,14 @@ def distil(
     "A learner whose network learns from what `teacher` says"
     check_distil(temperature, share, hidden)
     check_learner_args('distil', distil, kwargs)
-    texts,labels = loader_texts(dls.train),labels_of(dls)
-    if texts is None: raise ValueError("the loaders have token ids without texts, which a teacher cannot read")
-    texts = [o if isinstance(o, str) else tuple(o) for o in texts] # pairs
+    texts,labels = teachable_texts(dls),labels_of(dls)
     net = student_network(teacher, dls, student)
     soft = SoftTargets(teacher_logits(teacher, texts, labels), temperature, share, exclusive(labels.kind))
     own = [soft, *hidden_targets(teacher, dls, net, hidden), *L(cbs)]
     if metrics is None: metrics = default_metrics(dls)
     return TransformerLearner(dls, net, metrics=metrics, cbs=usual_callbacks(precision, clip, own), **kwargs)
 
+# %% ../../nbs/83_train.distil.ipynb #1cf4400e
 @patch
 @delegates(distil, but='teacher')
 def distil(self:TransformerLearner,

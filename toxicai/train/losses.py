@@ -129,10 +129,12 @@ class MaskedLoss:
         "A loss for `labels`, with the settings `kwargs`"
         return cls(**kwargs)
 
-    def __repr__(self):
-        args = {k:v.tolist() if isinstance(v, Tensor) else v for k,v in vars(self).items()}
-        shown = [f'{k}={v!r}' for k,v in args.items() if v is not None and v!=()]
-        return f"{type(self).__name__}({', '.join(shown)})"
+# %% ../../nbs/71_train.losses.ipynb #0f0faf4b
+@patch
+def __repr__(self:MaskedLoss):
+    args = {k:v.tolist() if isinstance(v, Tensor) else v for k,v in vars(self).items()}
+    shown = [f'{k}={v!r}' for k,v in args.items() if v is not None and v!=()]
+    return f"{type(self).__name__}({', '.join(shown)})"
 
 # %% ../../nbs/71_train.losses.ipynb #171983a6
 @patch
@@ -241,13 +243,14 @@ class MaskedBCELoss(MaskedLoss):
         logits, # shape (bs, n_classes)
     ): return -F.logsigmoid(logits),-F.logsigmoid(-logits)
 
-    @classmethod
-    def for_labels(cls,
-        labels, # A `LabelSet`, or None
-        **kwargs, # Settings of the loss
-    ):
-        "A loss that decodes at the thresholds of `labels`"
-        return cls(**({} if labels is None else {'thresh':labels.thresholds}), **kwargs)
+# %% ../../nbs/71_train.losses.ipynb #1ec02a9b
+@patch(cls_method=True)
+def for_labels(cls:MaskedBCELoss,
+    labels, # A `LabelSet`, or None
+    **kwargs, # Settings of the loss
+):
+    "A loss that decodes at the thresholds of `labels`"
+    return cls(**({} if labels is None else {'thresh':labels.thresholds}), **kwargs)
 
 # %% ../../nbs/71_train.losses.ipynb #30123412
 @patch

@@ -78,7 +78,8 @@ class MaskedMetric(Metric):
 # %% ../../nbs/72_train.metrics.ipynb #a7f97d6a
 @patch
 def __getstate__(self:MaskedMetric):
-    return {**self.__dict__, 'logits':[], 'targs':[], 'loss':None, 'labels':None, 'record':None, 'said':set(), 'rows_of':None}
+    of_one_pass = dict(logits=[], targs=[], loss=None, labels=None, record=None, said=set(), rows_of=None)
+    return {**self.__dict__, **of_one_pass}
 
 @patch
 def _begin(self:MaskedMetric, learn):
@@ -340,18 +341,6 @@ class WholeRecorder(Recorder):
     name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun
     kept = None # The history that is put aside during a pass
     last = None # Names and row of the last pass or epoch, as `last_figures` reads them
-    def before_fit(self):
-        "Begin anew; the history so far is put aside"
-        if self.rests and hasattr(self, 'values'): return
-        if vars(self).get('lrs'):
-            self.kept = {k:v for k,v in vars(self).items() if k in _history} | dict(smooth_loss=copy(self.smooth_loss))
-        super().before_fit()
-
-    def after_fit(self):
-        "A pass without a training batch leaves the history as it was"
-        if self.kept and not self.lrs: vars(self).update(self.kept)
-        self.kept = None
-
     def fill(self,
         n:int, # Values that the row should have, the number of the epoch among them
     ):
@@ -361,30 +350,57 @@ class WholeRecorder(Recorder):
     @property
     def rests(self): return hasattr(self.learn, 'gather_preds') # as fastai's trackers do while predictions are made
 
-    def after_batch(self):
-        if not self.rests: super().after_batch()
+# %% ../../nbs/72_train.metrics.ipynb #8ebcd31f
+@patch
+def before_fit(self:WholeRecorder):
+    "Begin anew; the history so far is put aside"
+    if self.rests and hasattr(self, 'values'): return
+    if vars(self).get('lrs'):
+        self.kept = {k:v for k,v in vars(self).items() if k in _history} | dict(smooth_loss=copy(self.smooth_loss))
+    Recorder.before_fit(self)
 
-    def before_epoch(self):
-        if self.rests: return
-        super().before_epoch()
-        self.n_before = 0
+@patch
+def after_fit(self:WholeRecorder):
+    "Put the history back where no batch was trained on"
+    if self.kept and not self.lrs: vars(self).update(self.kept)
+    self.kept = None
 
-    def before_validate(self):
-        if self.rests: return
-        super().before_validate()
-        self.fill(1+len(recorder_names(self)[0]))
-        self.n_before = len(self.log)
+@patch
+def after_batch(self:WholeRecorder):
+    "Note rates and losses, but not of predictions"
+    if not self.rests: Recorder.after_batch(self)
 
-    def after_validate(self):
-        if self.rests: return
-        super().after_validate()
-        if self.n_before: self.fill(self.n_before+len(recorder_names(self)[1]))
+# %% ../../nbs/72_train.metrics.ipynb #e4f36f17
+@patch
+def before_epoch(self:WholeRecorder):
+    "Begin a row"
+    if self.rests: return
+    Recorder.before_epoch(self)
+    self.n_before = 0
 
-    def after_epoch(self):
-        if self.rests: return
-        self.fill(1+sum(map(len, recorder_names(self))))
-        super().after_epoch()
-        self.last = SimpleNamespace(values=self.values[-1:], **{k:getattr(self, k) for k in _names})
+@patch
+def before_validate(self:WholeRecorder):
+    "End the part of the row that training has"
+    if self.rests: return
+    Recorder.before_validate(self)
+    self.fill(1+len(recorder_names(self)[0]))
+    self.n_before = len(self.log)
+
+# %% ../../nbs/72_train.metrics.ipynb #899a1cb5
+@patch
+def after_validate(self:WholeRecorder):
+    "End the part of the row that validation has"
+    if self.rests: return
+    Recorder.after_validate(self)
+    if self.n_before: self.fill(self.n_before+len(recorder_names(self)[1]))
+
+@patch
+def after_epoch(self:WholeRecorder):
+    "End the row, and keep it for `last_figures`"
+    if self.rests: return
+    self.fill(1+sum(map(len, recorder_names(self))))
+    Recorder.after_epoch(self)
+    self.last = SimpleNamespace(values=self.values[-1:], **{k:getattr(self, k) for k in _names})
 
 # %% ../../nbs/72_train.metrics.ipynb #efdbe5cd
 def last_figures(

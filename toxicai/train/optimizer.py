@@ -36,9 +36,11 @@ class NoDecayOptim(OptimWrapper):
         "Settings of the groups, as fastai names them; loggers take no None"
         return L({k:v for k,v in o.items() if v is not None} for o in super().hypers[:self.n_groups])
 
-    def _set_hyper(self, k, v):
-        v = list(v)
-        super()._set_hyper(k, v + ([0.]*self.n_groups if k=='wd' else v))
+# %% ../../nbs/73_train.optimizer.ipynb #4833a0d3
+@patch
+def _set_hyper(self:NoDecayOptim, k, v):
+    v = list(v)
+    OptimWrapper._set_hyper(self, k, v + ([0.]*self.n_groups if k=='wd' else v))
 
 # %% ../../nbs/73_train.optimizer.ipynb #72b13b71
 @delegates(torch.optim.AdamW)
