@@ -7,6 +7,8 @@ __all__ = ['cuts', 'TokenIds', 'flat_ids', 'text_shares', 'kept_tokens', 'encode
            'pack_ids', 'FileEncoder', 'text_origins', 'token_places', 'word_scores', 'read_words', 'text_windows']
 
 # %% ../../nbs/17_text.encoding.ipynb #d2091b39
+from copy import copy
+
 import numpy as np
 from fastcore.basics import patch
 from tokenizers import Tokenizer
@@ -39,6 +41,27 @@ def flat_ids(
     "The numbers of `rows` one after the other, in the smallest of the two types that holds them"
     res = np.concatenate([np.asarray(o, dtype=np.int32) for o in rows]) if rows else np.zeros(0, np.int32)
     return res.astype(np.int8) if len(res)==0 or (res.min()>=0 and res.max()<128) else res
+
+# %% ../../nbs/17_text.encoding.ipynb #b8c3189a
+@patch
+def select(self:TokenIds,
+    rows, # Numbers of texts; shape (k,)
+) -> TokenIds: # k texts
+    "The texts `rows`, in the arrays of all"
+    res = copy(self)
+    res.lengths,res.full,res.starts = self.lengths[rows],self.full[rows],self.starts[rows]
+    return res
+
+@patch
+def pieces(self:TokenIds,
+    name:str, # A key of `arrays`
+    n:int=4096, # Texts in a piece
+): # Iterator of arrays
+    "What `arrays` hold of these texts, in their order"
+    for i in range(0, len(self), n):
+        lengths = self.lengths[i:i+n]
+        before = lengths.cumsum()-lengths
+        yield self.arrays[name][np.arange(lengths.sum()) + np.repeat(self.starts[i:i+len(lengths)]-before, lengths)]
 
 # %% ../../nbs/17_text.encoding.ipynb #cb26d4e9
 def _cut_head(n, room): return room,0
