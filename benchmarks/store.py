@@ -15,7 +15,7 @@ def repeated_comments(
     path:Path, # File to write
 ):
     "A Parquet file of `n` comments"
-    df = data_file('jigsaw_train_part').dropna(subset=['comment_text'])
+    df = data_file('jigsaw_train_part').dropna(subset=['comment_text', *jigsaw_labels])
     texts,labels = df.comment_text.str[:2000].tolist(),df[jigsaw_labels[:n_labels]].astype('int8')
     writer,k = None,len(texts)
     for i in range(0, n, k):

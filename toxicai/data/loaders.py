@@ -100,7 +100,8 @@ class MultiLabelEncode(EncodedMultiCategorize):
         o, # A number for each class, or one
     ):
         "Labels as a tensor"
-        return TensorMultiCategory(torch.tensor([float(v) for v in (o if is_iter(o) else [o])]))
+        numbers = [math.nan if v is None else float(v) for v in (o if is_iter(o) else [o])]
+        return TensorMultiCategory(torch.tensor(numbers))
     def decodes(self,
         o, # What `encodes` gave; shape (n_classes,)
     ):
