@@ -84,7 +84,7 @@ def test_everything_else(tmp_path):
     learn.export(tmp_path/'x.pkl')
     assert (tmp_path/'x.pkl').stat().st_size<5e6
     learn.save_detector(tmp_path/'detector')
-    assert np.allclose(Detector(tmp_path/'detector').probs(['you idiot']), learn.classify(['you idiot'])[list(learn.labels)], atol=1e-5)
+    assert np.allclose(Detector(tmp_path/'detector')(['you idiot']).scores, learn.classify(['you idiot'])[list(learn.labels)], atol=1e-5)
 
 # What is on disk
 
@@ -254,3 +254,73 @@ def test_tensor_weights():
     rows = type('Rows', (), dict(items=pd.DataFrame(index=[5,6,7]), __len__=lambda self: 3))()
     assert checked_weights(given_weights(rows, torch.tensor([1.,2.,0.]))).tolist()==[1.,2.,0.]
     with pytest.raises(ValueError, match='row 6 is nan'): checked_weights(given_weights(rows, torch.tensor([1.,float('nan'),0.])))
+
+# Streams
+
+def streamed(train, tmp_path=None, **kwargs):
+    how = dict(steps=6, buffer=40, bs=8, label_cols=['toxic','insult'])|kwargs
+    return ToxicityDataLoaders.from_stream(train, varied(40), tiny_checkpoint(), **how)
+
+def text_of(dls, x): return [text_tfm(dls).encoder.decode(o) for o in x]
+
+def test_stream_is_read_once():
+    "Every row comes once in a turn, whatever the buffer, in buckets, and no more is read than is held"
+    rows,n = varied(96).assign(text=lambda d: [f'row {"very "*(i%20)}{i}' for i in range(96)]).to_dict('records'),[0]
+    def _rows():
+        for o in rows:
+            n[0] += 1
+            yield o
+    dls = streamed(_rows, steps=12, buffer=40)
+    it = iter(dls.train)
+    seen = text_of(dls, next(it)[0])
+    assert n[0]==40
+    for x,_ in it: seen += text_of(dls, x)
+    ids = token_ids(Datasets(rows, [[lambda o: o['text'], text_tfm(dls)]]).tls[0])
+    assert len(seen)==96 and len(set(seen))==len({tuple(o) for o in np.split(ids.arrays['input_ids'], ids.starts[1:-1])})
+
+def test_stream_goes_on():
+    "The next epoch begins where the last one ended, and labels stay with their texts"
+    rows = [dict(text=f'a{"b"*i}', toxic=i/64, insult=1.) for i in range(64)]
+    dls = ToxicityDataLoaders.from_stream(rows, varied(40).assign(toxic=0.5), tiny_checkpoint(), steps=4, buffer=16, bs=8, label_cols=['toxic','insult'])
+    first,second = [torch.cat([y[:,0] for _,y in dls.train]) for _ in range(2)]
+    assert sorted((torch.cat([first, second])*64).int().tolist())==list(range(64))
+
+def test_stream_of_datasets():
+    "Class numbers of a data set have their names, and a shuffled stream has another order in each turn"
+    import datasets as hf
+    df = varied(64)
+    ds = hf.Dataset.from_pandas(df[['text','label']]).cast_column('label', hf.ClassLabel(names=['kind','rude'])).to_iterable_dataset()
+    dls = ToxicityDataLoaders.from_stream(ds.shuffle(seed=1, buffer_size=64), df, tiny_checkpoint(), steps=8, buffer=64, bs=8)
+    names = dict(zip(df.text, df.label))
+    assert list(dls.vocab)==['kind','rude']
+    y = torch.cat([y for _,y in dls.train])
+    assert int(y.sum())==(df.label=='rude').sum()
+
+@pytest.mark.parametrize('row,error', [
+    (dict(text='a', toxic=2., insult=0.), 'goes from'), (dict(text=None, toxic=1., insult=0.), 'row 3'),
+    (dict(text='a', toxic=1.), 'no column|insult'), ('a', 'row 3 of the stream is a str')])
+def test_stream_with_faults(row, error):
+    "A row that is none is named"
+    rows = [o for o in varied(40)[['text','toxic','insult']].to_dict('records')]
+    rows[3] = row
+    if isinstance(row, dict) and 'insult' not in row: rows = [{k:v for k,v in o.items() if k!='insult'} for o in rows]
+    with pytest.raises((ValueError,TypeError,KeyError), match=error): streamed(rows).one_batch()
+
+def test_stream_trains(tmp_path):
+    "Fit, weights, new data, export; what needs a length says so"
+    rows = varied(200).to_dict('records')
+    dls = streamed(lambda: iter(rows), weight_col='w')
+    x,y = dls.one_batch()
+    assert y.sample_weight.shape==(8,) and x.ndim==3
+    learn = trained(dls)
+    assert learn.train_iter==6 and len(learn.get_preds()[0])==40
+    assert len(learn.classify(['you idiot']))==1
+    learn.export(tmp_path/'x.pkl')
+    learn.save_detector(tmp_path/'detector')
+    with pytest.raises(TypeError, match='`ToxicityDataLoaders.from_store` puts rows on disk'): learn.fit(1, cbs=Checkpoint(tmp_path/'run'))
+    with pytest.raises(ValueError, match='those of a stream'): toxicity_learner(dls, pos_weight='balanced')
+
+def test_one_pass_only():
+    "An iterator cannot be read twice"
+    dls = streamed(iter(varied(40).to_dict('records')))
+    with pytest.raises(ValueError, match='an iterator cannot be read again'): list(dls.train)

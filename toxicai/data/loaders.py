@@ -668,7 +668,7 @@ def check_has_rows(
     verb:str, # What the user called
 ):
     "Raise when there are no rows in `dl`"
-    if not hasattr(dl.dataset, '__len__') or len(dl.dataset): return
+    if not hasattr(dl.dataset, '__len__') or dl.n is None or len(dl.dataset): return
     raise ValueError(f"`{verb}` needs data, and this learner has none: an exported learner leaves them behind; set "
                      "`learn.dls = dls`, loaders with the same classes, or pass to verbs that take it "
                      "`dl=learn.dls.test_dl(df, with_labels=True)`; `classify` and `predict` need neither")

@@ -7,18 +7,21 @@ __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_abo
            'store_refusal', 'kept_store', 'text_blocks', 'column_bytes', 'columns_digest', 'copy_number',
            'write_copies', 'array_types', 'write_tokens', 'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts',
            'label_targets', 'as_targets', 'write_sides', 'open_side', 'stored_comments', 'stored_frame', 'side_lists',
-           'fill_lists', 'two_loaders', 'RowStore', 'stores', 'is_store', 'remove_stores']
+           'fill_lists', 'two_loaders', 'RowStore', 'stores', 'is_store', 'remove_stores', 'stream_records', 'endless',
+           'StreamedRows', 'buffer_frame', 'StreamDL', 'check_stream']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
 import_quietly('fastai.layers')
 
-# %% ../../nbs/70_data.store.ipynb #1b62c3f9
+# %% ../../nbs/70_data.store.ipynb #7263371b
 import hashlib,json,shutil,time
 from contextlib import ExitStack
 from dataclasses import replace
 from inspect import signature
 from itertools import islice
+
+from collections.abc import Mapping
 
 import datasets as hf
 from fastai.data.all import *
@@ -490,3 +493,162 @@ def remove_stores(
                 size += sum(f.stat().st_size for f in o.rglob('*') if f.is_file())
                 shutil.rmtree(o)
     return size
+
+# %% ../../nbs/70_data.store.ipynb #f4844cfa
+def stream_records(
+    source, # An `IterableDataset`, a function that gives an iterator of dicts, or dicts
+    turn:int=0, # How often the stream was read before
+): # Iterator of dicts
+    "The rows of a stream from its beginning"
+    if hasattr(source, 'set_epoch'): source.set_epoch(turn)
+    res = source() if callable(source) else source
+    if turn and iter(res) is res and not callable(source):
+        raise ValueError("the stream has come to its end, and an iterator cannot be read again: "
+                         "pass a function that makes one, an `IterableDataset`, or fewer `steps` and epochs")
+    return iter(res)
+
+def endless(
+    source, # As for `stream_records`
+): # Iterator of dicts
+    "The rows of a stream, again and again"
+    turn = 0
+    while True:
+        n = 0
+        for n,o in enumerate(stream_records(source, turn), 1): yield o
+        if not n: raise ValueError("the stream has no rows: expected dicts with a text and labels")
+        turn += 1
+
+# %% ../../nbs/70_data.store.ipynb #7b5dd992
+class StreamedRows(Datasets):
+    "The transforms of a stream, with one row that shows what its items are"
+    def __len__(self):
+        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, `judged(0)` and "
+                        "balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk and counts them")
+    def new_empty(self): return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
+
+def buffer_frame(
+    records, # Pairs of a row number and a dict; n rows
+    reader:LabelReader, # Of the loaders
+    features=None, # Of an `IterableDataset`, where it knows them
+) -> pd.DataFrame: # n rows, their labels tidy
+    "Rows of a stream as training takes them"
+    odd = next(((i,o) for i,o in records if not isinstance(o, Mapping)), None)
+    if odd: raise TypeError(f"row {odd[0]} of the stream is a {type(odd[1]).__name__}: expected dicts")
+    df = pd.DataFrame([o for _,o in records], dtype=object, index=[i for i,_ in records])
+    for k,f in (features or {}).items():
+        if k in df and isinstance(f, hf.ClassLabel): df[k] = [None if o is None or o<0 else f.int2str(o) for o in df[k]]
+    return relabelled(reader, None, df.infer_objects())
+
+# %% ../../nbs/70_data.store.ipynb #63ffeafc
+class StreamDL(BucketedDL):
+    "Batches of a stream: a buffer of rows at a time is shuffled and put into buckets"
+    def __init__(self,
+        dataset:StreamedRows=None, # The transforms
+        source=None, # As for `stream_records`
+        steps:int=None, # Batches in a pass
+        buffer:int=10_000, # Rows that are held
+        weight_col:str=None, # Column of sample weights
+        **kwargs, # For `BucketedDL`
+    ):
+        super().__init__(dataset, **kwargs)
+        self.source,self.steps,self.buffer,self.weight_col = source,steps,buffer,weight_col
+        self.batches,self.left = self.all_batches(),[]
+
+    def __len__(self): return self.steps
+    def get_idxs(self): return range(self.steps)
+    def create_batches(self, samps):
+        for _ in samps: yield next(self.batches)
+
+    def new(self,
+        dataset=None, # Other data; a stream cannot be read in another way
+        cls=None, # Kind of the new loader
+        **kwargs, # For `BucketedDL`
+    ):
+        "A loader of other data with the same settings"
+        if dataset is None: len(self.dataset)
+        return super().new(dataset, BucketedDL if cls is None else cls, **kwargs)
+
+# %% ../../nbs/70_data.store.ipynb #1ce81577
+@patch
+def buffer_loader(self:StreamDL,
+    df:pd.DataFrame, # Rows of the stream; n rows
+) -> BucketedDL:
+    "A loader of the rows `df`"
+    tls = [TfmdLists(df, tl.tfms, types=tl.types, split_idx=0) for tl in self.dataset.tls]
+    dl = BucketedDL(Datasets(tls=tls, n_inp=1), bs=self.bs, pool=self.pool, weights=self.weight_col)
+    dl.shuffle,dl.rng = True,random.Random(self.rng.getrandbits(64))
+    report_cut(encode_tfm(tls[0]))
+    return dl
+
+@patch
+def buffer_batches(self:StreamDL,
+    records, # Pairs of a row number and a dict; n rows
+): # Iterator of batches; rows that fill none are `left`
+    "Batches of the rows of one buffer"
+    reader = self.dataset.tls[1].tfms.fs[0]
+    dl = self.buffer_loader(buffer_frame(records, reader, getattr(self.source, 'features', None)))
+    idxs = dl.get_idxs()
+    k = len(idxs)//self.bs*self.bs
+    self.left = [records[i] for i in idxs[k:]]
+    return dl.create_batches(idxs[:k])
+
+@patch
+def all_batches(self:StreamDL): # Iterator of batches
+    "Batches without end"
+    rows = enumerate(endless(self.source))
+    while True: yield from self.buffer_batches(self.left + [*islice(rows, self.buffer-len(self.left))])
+
+# %% ../../nbs/70_data.store.ipynb #248089cd
+def check_stream(
+    train, # What `stream_records` takes
+    valid, # Rows that validate
+    steps, # Batches in an epoch
+    buffer, # Rows that are held
+    bs, # Texts in a batch
+):
+    "Raise for a stream that cannot be trained on"
+    if isinstance(train, (str,bytes,Path,Mapping,pd.DataFrame)) or not (callable(train) or hasattr(train, '__iter__')):
+        raise TypeError(f"`train` is a {type(train).__name__}: expected an `IterableDataset`, an iterable of dicts, or a function "
+                        "that gives one; `from_store` takes files, `from_df` frames")
+    if isinstance(valid, hf.IterableDataset) or iter(valid) is valid:
+        raise TypeError(f"`valid` is a stream, {type(valid).__name__}: validation needs the same rows each time; "
+                        "pass a table, or some of the rows, `list(stream.take(1000))`")
+    if not isinstance(steps, int) or steps<1:
+        raise ValueError(f"`steps` is {steps!r}: a stream has no length, so say how many batches make an epoch, 1 or more")
+    if buffer<bs: raise ValueError(f"`buffer` is {buffer} rows, a batch has {bs}: expected a buffer of many batches")
+
+# %% ../../nbs/70_data.store.ipynb #53f0c8b6
+@patch(cls_method=True)
+@delegates(TransformerTextBlock, but='lazy')
+def from_stream(cls:ToxicityDataLoaders,
+    train, # An `IterableDataset`, an iterable of dicts, or a function that gives one
+    valid, # Rows that validate, and say what the classes are: what `from_df` takes
+    checkpoint=None, # Name on the Hub, a folder, or a tokenizer; the weights of `toxicai-weights` by default
+    steps:int=None, # Training batches in an epoch; has to be said
+    buffer:int=10_000, # Rows that are held, shuffled and put into buckets
+    text_col='text', # Name of the text column, or two names for pairs
+    label_cols='label', # One column or several, as in `from_df`
+    vocab=None, # Class names in order, or a dict of value -> name; found in `valid` by default
+    label_delim:str=None, # Between the labels of one cell, such as ',' or '|'; one label in each by default
+    na_values=None, # A label or a list of them that means that nobody looked, such as -1
+    bs:int=32, # Texts in a training batch
+    val_bs:int=None, # Texts in a validation batch; `bs` by default
+    weight_col:str=None, # Column of sample weights for training, 0 or more
+    path='.', # Folder for `learn.save` and `learn.export`
+    device=None, # Device of the batches; fastai's default
+    **kwargs, # For `TransformerTextBlock`
+) -> ToxicityDataLoaders:
+    "Loaders whose training rows come and go"
+    check_keywords(kwargs, [*signature(cls.from_stream).parameters, *hub_args], 'from_stream', names_elsewhere)
+    check_stream(train, valid, steps, buffer, bs)
+    data = training_frame(valid, text_col, label_cols, vocab, cell_options(label_delim, na_values))
+    block = TransformerTextBlock(checkpoint, **kwargs)
+    ds = labelled_block(data, block, (range(len(data.df)), [])).datasets(data.df).train
+    valid_ds,one = [[TfmdLists(o, tl.tfms, types=tl.types, split_idx=i) for tl in ds.tls] for i,o in ((1,data.df),(0,data.df[:1]))]
+    one[1]._targs,device = None,default_device() if device is None else device
+    how = dict(bs=bs, device=device, after_item=[ToTensor])
+    train = StreamDL(StreamedRows(tls=one, n_inp=1), train, steps, buffer, weight_col, **how)
+    valid = BucketedDL(Datasets(tls=valid_ds, n_inp=1), **{**how, 'bs':val_bs or bs})
+    res = cls(train, valid, path=path, device=device)
+    res.labels,res.split_args = data.labels,None
+    return res

@@ -80,7 +80,7 @@ def set_up_loss(
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
-        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets differ in shape: pass numbers")
+        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, or differ in shape: pass numbers")
     labels = labels_of(dls) if known else None
     return loss.setup(targs, None if labels is None else len(labels))
 
