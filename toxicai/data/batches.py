@@ -112,7 +112,7 @@ def checked_weights(
     w = pd.to_numeric(given, errors='coerce').to_numpy(dtype=float)
     odd = np.flatnonzero(~(np.isfinite(w) & (w>=0)))
     if len(odd):
-        raise ValueError(f"the sample weight in row {given.index[odd[0]]} is {given.iloc[odd[0]]!r}: "
+        raise ValueError(f"the sample weight in row {given.index[odd[0]]} is {given.iloc[odd[:1]].tolist()[0]!r}: "
                          "expected a number, 0 or more")
     if not w.any(): raise ValueError("all sample weights are 0: nothing would be learnt")
     return torch.tensor(w, dtype=torch.float32)

@@ -72,6 +72,7 @@ def TransformerTextBlock(
     checkpoint=None, # Name on the Hub, a folder, or a tokenizer; the weights of `toxicai-weights` by default
     max_length:int=None, # Tokens kept of a text; by default 512 or the tokenizer's own limit
     cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
+    long:str='truncate', # Or 'windows', overlapping, whose largest output counts, or 'mean_windows', whose mean does
     lazy:bool=False, # Tokenise batch by batch, for data that do not fit the memory?
     rules='auto', # `Rules`, 'none', 'light', 'social', 'strict', or functions `str -> str`; 'auto' suits the checkpoint
     token:str=None, # Access token for a private model; not stored
@@ -81,7 +82,7 @@ def TransformerTextBlock(
     known = [*signature(TransformerTextBlock).parameters, *hub_args]
     check_keywords(hub, known, 'TransformerTextBlock', names_elsewhere)
     checkpoint,rules = where_to_begin(checkpoint, rules)
-    enc = TextEncoder(checkpoint, max_length, cut, rules, **hub, **({} if token is None else {'token':token}))
+    enc = TextEncoder(checkpoint, max_length, cut, rules, long, **hub, **({} if token is None else {'token':token}))
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
 
