@@ -18,6 +18,7 @@ from toxicai.runs.snapshots import run_identity
 from toxicai.train.losses import MaskedBCELoss
 from toxicai.train.provenance import ids_digest
 from toxicai.test_utils import comments,tiny_checkpoint
+from samples import as_nobody
 
 pytestmark = pytest.mark.filterwarnings('ignore')
 
@@ -149,6 +150,14 @@ def test_full_disk(tmp_path, monkeypatch):
     after = {o.name for o in (tmp_path/'s').rglob('*')}
     assert len(after-before)==1 and before<=after and made(tmp_path)[1]==0 # the empty place of what was asked for
 
+def test_no_permission(tmp_path):
+    "A folder that may not be written to is named, with what to do"
+    home = tmp_path/'s'
+    home.mkdir(mode=0o555)
+    os.chmod(tmp_path, 0o755)
+    with as_nobody(), pytest.raises(OSError, match=f'no store could be written to .{home}. .Permission denied|Operation not permitted.*`folder=`'):
+        kept_store(home, store_facts('test'), lambda folder: {})
+
 def test_two_at_once(tmp_path):
     "One writes, the other waits and reads"
     n,facts = [],store_facts('test')
@@ -277,10 +286,10 @@ def test_stream_is_read_once():
         for o in numbered(96):
             n.append(o)
             yield o
-    dls = ToxicityDataLoaders.from_stream(_rows, varied(40).assign(toxic=np.linspace(0, 1, 40)), tiny_checkpoint(), buffer=40, bs=8, **shares)
+    dls = ToxicityDataLoaders.from_stream(_rows, varied(40).assign(toxic=np.linspace(0, 1, 40)), tiny_checkpoint(), buffer=48, bs=8, **shares)
     it = iter(dls.train)
     batches = [next(it)]
-    assert len(n)==40
+    assert len(n)==48
     batches += it
     assert numbers_of(batches, 96)==list(range(96)) and len(batches)==12
     padding = np.mean([float((x[:,-1]==0).float().mean()) for x,_ in batches])

@@ -72,9 +72,9 @@ def TransformerTextBlock(
     checkpoint=None, # Name on the Hub, a folder, or a tokenizer; the weights of `toxicai-weights` by default
     max_length:int=None, # Tokens kept of a text; by default 512 or the tokenizer's own limit
     cut:str='head', # What stays of a longer text: 'head', 'tail' or 'head_tail'
-    long:str='truncate', # Or 'windows', overlapping, whose largest output counts, or 'mean_windows', whose mean does
     lazy:bool=False, # Tokenise batch by batch, for data that do not fit the memory?
     rules='auto', # `Rules`, 'none', 'light', 'social', 'strict', or functions `str -> str`; 'auto' suits the checkpoint
+    long:str='truncate', # Or 'windows', overlapping, whose largest output counts, or 'mean_windows', whose mean does
     token:str=None, # Access token for a private model; not stored
     **hub, # `revision`, `cache_dir`, `trust_remote_code` for `from_pretrained`
 ) -> TransformBlock: # For `DataBlock(blocks=(here, CategoryBlock), ...)`

@@ -7,8 +7,9 @@ __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_ref
            'write_store', 'kept_store', 'text_blocks', 'spread_texts', 'column_bytes', 'columns_digest', 'copy_number',
            'write_copies', 'array_types', 'write_tokens', 'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts',
            'label_targets', 'as_targets', 'write_sides', 'open_side', 'stored_comments', 'stored_frame', 'side_lists',
-           'fill_lists', 'two_loaders', 'RowStore', 'stores', 'is_store', 'remove_stores', 'stream_records', 'endless',
-           'StreamedRows', 'buffer_frame', 'StreamDL', 'check_stream']
+           'fill_lists', 'two_loaders', 'RowStore', 'folder_bytes', 'stores', 'is_store', 'named_stores',
+           'remove_stores', 'stream_records', 'endless', 'StreamedRows', 'buffer_frame', 'StreamDL', 'other_items',
+           'check_stream']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
@@ -62,7 +63,7 @@ def store_facts(
     "What a store is made from, with the versions that decide about it"
     return dict(kind=kind, store=store_version, toxicai=__version__, **facts)
 
-# %% ../../nbs/70_data.store.ipynb #7fb06994
+# %% ../../nbs/70_data.store.ipynb #333b80c2
 def store_refusal(
     home:Path, # Where stores are kept
 ): # A context; errors of the disk in it say what to do
@@ -77,6 +78,7 @@ def store_about(
     try: return json.loads((Path(data)/'about.json').read_bytes())
     except (OSError,ValueError,RecursionError): return {}
 
+# %% ../../nbs/70_data.store.ipynb #eefdf4fb
 def is_whole_store(
     data:Path, # Folder of the arrays
     facts:dict, # What it shall be made from
@@ -87,6 +89,7 @@ def is_whole_store(
     except ValueError: return False
     return sorted(record)==inner_files(data) and not others_in(data, record)
 
+# %% ../../nbs/70_data.store.ipynb #7d8a8423
 def write_store(
     data:Path, # Folder of the arrays
     facts:dict, # What it is made from
@@ -117,7 +120,7 @@ def kept_store(
             if not is_whole_store(data, facts): write_store(data, facts, write)
     return data
 
-# %% ../../nbs/70_data.store.ipynb #149c687a
+# %% ../../nbs/70_data.store.ipynb #1a55ee78
 def text_blocks(
     data, # A `Dataset`; n rows
     cols, # Its text columns, one or two
@@ -128,6 +131,7 @@ def text_blocks(
         lists = [table[o].to_pylist() for o in cols]
         yield lists[0] if len(lists)==1 else list(zip(*lists))
 
+# %% ../../nbs/70_data.store.ipynb #7779af60
 def spread_texts(
     data, # A `Dataset`; n rows
     cols, # Its text columns
@@ -174,7 +178,7 @@ def write_copies(
         for texts in text_blocks(data, cols): f.write(np.array([*map(copy_number, texts)], dtype=np.uint64).tobytes())
     return dict(rows=len(data), tokens=0)
 
-# %% ../../nbs/70_data.store.ipynb #49486f1b
+# %% ../../nbs/70_data.store.ipynb #561f94c2
 def array_types(
     enc, # A `TextEncoder`
 ) -> dict: # Name of a file -> type of its numbers
@@ -196,12 +200,13 @@ def write_tokens(
         files = {k:s.enter_context(open(folder/f'{k}.bin', 'wb')) for k in types}
         for texts in text_blocks(data, cols):
             ids = enc.encode(texts)
-            for k,f in files.items(): f.write((ids.arrays[k] if k in ids.arrays else getattr(ids, k)).astype(types[k]).tobytes())
+            found = dict(ids.arrays, lengths=ids.lengths, full=ids.full)
+            for k,f in files.items(): f.write(found[k].astype(types[k]).tobytes())
             tokens += int(ids.lengths.sum())
             bar.update(len(texts))
     return dict(rows=len(data), tokens=tokens, types=types)
 
-# %% ../../nbs/70_data.store.ipynb #5d7e2b72
+# %% ../../nbs/70_data.store.ipynb #1bcb6596
 def open_tokens(
     folder:Path, # Of a store of tokens
 ) -> TokenIds: # n texts
@@ -219,7 +224,8 @@ def encoder_facts(
     vocab = hashlib.sha256(json.dumps(sorted(enc.tok.get_vocab().items())).encode()).hexdigest()
     ids = enc.encode(texts)
     tried = hashlib.sha256(b''.join(o.tobytes() for o in (ids.lengths, *ids.arrays.values()))).hexdigest()
-    return dict(vocab=vocab, max_length=int(enc.max_length), cut=enc.cut, rules=repr(enc.rules), fields=enc.fields, tried=tried)
+    settings = dict(max_length=int(enc.max_length), cut=enc.cut, rules=repr(enc.rules), fields=enc.fields)
+    return dict(vocab=vocab, tried=tried, **settings)
 
 # %% ../../nbs/70_data.store.ipynb #8650e642
 class StoredRows:
@@ -284,7 +290,7 @@ def open_side(
     path = folder/f'{name}.npy'
     return np.load(path, mmap_mode='c') if path.exists() else None
 
-# %% ../../nbs/70_data.store.ipynb #01c58935
+# %% ../../nbs/70_data.store.ipynb #195e15c1
 def stored_comments(
     source, # `Comments`, or what `load_comments` takes
     keep=(), # Other columns that are needed
@@ -293,7 +299,8 @@ def stored_comments(
     "The labelled rows that a store is made from"
     given = [k for k,v in columns.items() if v is not None]
     if isinstance(source, Comments) and given:
-        raise ValueError(f"`Comments` know their columns and classes: leave out {given}, or pass them to `load_comments`")
+        raise ValueError(f"`Comments` know their columns and classes: leave out {given}, "
+                         "or pass them to `load_comments`")
     res = source if isinstance(source, Comments) else load_comments(source, keep=list(keep), **columns)
     if res.labels is None: raise ValueError(f"{res.name} has no labels: name them with `label_cols`")
     check_columns(pd.DataFrame(columns=res.data.column_names), keep)
@@ -318,7 +325,7 @@ def stored_frame(
     check_two_sides(df, data.cols, data.declared)
     return data,rows,sides
 
-# %% ../../nbs/70_data.store.ipynb #0281a2bf
+# %% ../../nbs/70_data.store.ipynb #5c673519
 def side_lists(
     data, # A `Dataset` with texts and labels
     rows, # (training rows, validation rows): numbers in `data`
@@ -338,9 +345,11 @@ def fill_lists(
     "A side with everything that is made once"
     (texts,labels) = tls
     texts._ids,labels._targs = ids,targs
-    texts._digest,labels._digest = [hashlib.sha256(f'{k} {digest}'.encode()).hexdigest()[:16] for k in ('texts','labels')]
+    for k,tl in (('texts',texts),('labels',labels)):
+        tl._digest = hashlib.sha256(f'{k} {digest}'.encode()).hexdigest()[:16]
     return Datasets(tls=tls, n_inp=1)
 
+# %% ../../nbs/70_data.store.ipynb #2f5d6828
 def two_loaders(
     train:Datasets, # For training
     valid:Datasets, # For validation
@@ -354,7 +363,7 @@ def two_loaders(
     dl = BucketedDL(train, bs=bs, shuffle=True, drop_last=True, device=device, after_item=[ToTensor], **kwargs)
     return [dl, dl.new(valid, bs=val_bs or bs, shuffle=False, drop_last=False)]
 
-# %% ../../nbs/70_data.store.ipynb #0a1d5edc
+# %% ../../nbs/70_data.store.ipynb #d564c89a
 class RowStore:
     "Comments, what encodes them, and where their stores are"
     def __init__(self,
@@ -363,12 +372,14 @@ class RowStore:
         tfm:EncodeTfm, # What encodes their texts
     ):
         if tfm.encoder.long!='truncate':
-            raise ValueError("a store keeps one row of tokens for each text: use `from_df` for windows, or `long='truncate'`")
+            raise ValueError("a store keeps one row of tokens for each text: "
+                             "use `from_df` for windows, or `long='truncate'`")
         self.home,self.source,self.tfm = home,source,tfm
         cols = source.text_cols
         self.texts = dict(texts=columns_digest(source.data, cols))
         self.about = dict(source=source.name)
 
+# %% ../../nbs/70_data.store.ipynb #da077fc8
 @patch
 def copies(self:RowStore) -> np.ndarray: # uint64; shape (n,)
     "The number of each text"
@@ -376,6 +387,7 @@ def copies(self:RowStore) -> np.ndarray: # uint64; shape (n,)
     def _write(folder): return write_copies(folder, data, cols)|self.about
     return np.fromfile(kept_store(self.home, store_facts('copies', **self.texts), _write)/'copies.bin', dtype=np.uint64)
 
+# %% ../../nbs/70_data.store.ipynb #4e6d22f6
 @patch
 def split(self:RowStore,
     valid_pct:float=0.2, # Share of rows for validation, unless the source has splits
@@ -391,6 +403,7 @@ def split(self:RowStore,
     self.sides = [np.asarray(o) for o in res]
     self.rows = [numbers[o] for o in self.sides]
 
+# %% ../../nbs/70_data.store.ipynb #33989cff
 @patch
 def tokens(self:RowStore) -> TokenIds: # Of all n rows
     "Token ids of the texts, by the encoder as it was set up on training rows"
@@ -398,6 +411,7 @@ def tokens(self:RowStore) -> TokenIds: # Of all n rows
     facts = store_facts('tokens', **self.texts, **encoder_facts(enc, spread_texts(data, cols)))
     return open_tokens(kept_store(self.home, facts, lambda folder: write_tokens(folder, data, cols, enc)|self.about))
 
+# %% ../../nbs/70_data.store.ipynb #cf83c85c
 @patch
 def side_arrays(self:RowStore,
     weight_col:str=None, # Column of sample weights for training
@@ -408,9 +422,11 @@ def side_arrays(self:RowStore,
     values = columns_digest(self.source.data, cols)
     facts = store_facts('sides', rows=rows, labels=data.labels.to_dict(), weights=weight_col, values=values)
     w = None if weight_col is None else checked_weights(data.df[weight_col])
-    def _write(folder): return write_sides(folder, self.sides, label_targets(data.labels, data.df[data.cols]), w)|self.about
+    targs = label_targets(data.labels, data.df[data.cols])
+    def _write(folder): return write_sides(folder, self.sides, targs, w)|self.about
     return kept_store(self.home, facts, _write)
 
+# %% ../../nbs/70_data.store.ipynb #1477f31e
 @patch
 def loaders(self:RowStore,
     weight_col:str=None, # Column of sample weights for training
@@ -431,7 +447,7 @@ def loaders(self:RowStore,
     parts = [fill_lists(tls, ids.select(o), *more) for tls,o,*more in zip(lists, self.rows, targs, digests)]
     return two_loaders(*parts, **kwargs)
 
-# %% ../../nbs/70_data.store.ipynb #397e9886
+# %% ../../nbs/70_data.store.ipynb #56ee3b95
 @patch(cls_method=True)
 @delegates(TransformerTextBlock, but='lazy')
 def from_store(cls:ToxicityDataLoaders,
@@ -458,8 +474,8 @@ def from_store(cls:ToxicityDataLoaders,
     "Loaders that keep tokens, targets and weights on disk, for more rows than memory"
     check_keywords(kwargs, [*signature(cls.from_store).parameters, *hub_args], 'from_store', names_elsewhere)
     keep = [o for o in (valid_col,weight_col) if o is not None]
-    columns = dict(text_col=text_col, label_cols=label_cols, classes=vocab, label_delim=label_delim, na_values=na_values)
-    source = stored_comments(source, keep, **columns)
+    how = dict(classes=vocab, label_delim=label_delim, na_values=na_values)
+    source = stored_comments(source, keep, text_col=text_col, label_cols=label_cols, **how)
     store = RowStore(store_home(folder), source, TransformerTextBlock(checkpoint, **kwargs).type_tfms[0])
     store.split(valid_pct, valid_col, splitter, seed)
     loaders = store.loaders(weight_col, bs=bs, val_bs=val_bs, balance=balance, device=device)
@@ -468,42 +484,58 @@ def from_store(cls:ToxicityDataLoaders,
     res.labels,res.split_args = source.labels,dict(valid_pct=valid_pct, valid_col=valid_col, splitter=name, seed=seed)
     return res
 
-# %% ../../nbs/70_data.store.ipynb #582d3d49
+# %% ../../nbs/70_data.store.ipynb #41087a15
+def folder_bytes(
+    folder:Path, # Any folder
+) -> int:
+    "What the files in `folder` take"
+    return sum(o.stat().st_size for o in folder.rglob('*') if o.is_file())
+
 def stores(
     folder=None, # Where stores are kept; in the cache folder of `datasets` by default
 ) -> pd.DataFrame: # One row for each, the newest first
     "The stores, what they were made from and what they take"
-    rows = [(o.name, store_about(o/'data'), sum(f.stat().st_size for f in o.rglob('*') if f.is_file()))
-            for o in store_home(folder).glob('*') if is_store(o)]
+    def _row(o):
+        about = store_about(o/'data')
+        kind = about.get('facts', {}).get('kind', 'not whole')
+        return dict(name=o.name, kind=kind, **{k:about.get(k, '') for k in ('source','rows','tokens')},
+                    MB=round(folder_bytes(o)/1e6, 1), made=about.get('made', ''))
+    found = [_row(o) for o in store_home(folder).glob('*') if is_store(o)]
     cols = ['name','kind','source','rows','tokens','MB','made']
-    res = [[k, a.get('facts', {}).get('kind', 'not whole'), *[a.get(o, '') for o in cols[2:5]], round(size/1e6, 1), a.get('made', '')]
-           for k,a,size in rows]
-    return pd.DataFrame(res, columns=cols).sort_values('made', ascending=False, ignore_index=True)
+    return pd.DataFrame(found, columns=cols).sort_values('made', ascending=False, ignore_index=True)
 
+# %% ../../nbs/70_data.store.ipynb #a6dfee3e
 def is_store(
     o:Path, # Anything in the folder of stores
 ) -> bool:
     "Is `o` a folder that `kept_store` made?"
     return re.fullmatch('[0-9a-f]{24}', o.name) is not None and o.is_dir() and not o.is_symlink()
 
+def named_stores(
+    home:Path, # Where stores are kept
+    name:str, # Of a store, the beginning of its name, or 'all'
+) -> list: # Their folders
+    "The stores that `name` means"
+    found = [o for o in sorted(home.glob('*')) if is_store(o)]
+    mine = [o for o in found if name=='all' or (name and o.name.startswith(name))]
+    if not mine and name!='all':
+        raise KeyError(f"no store {name!r} in {str(home)!r}: expected one of {[o.name for o in found]}")
+    return mine
+
+# %% ../../nbs/70_data.store.ipynb #c07e80c4
 def remove_stores(
     *names, # Of stores, or the beginnings of names; 'all' for all of them
     folder=None, # Where stores are kept; in the cache folder of `datasets` by default
 ) -> int: # Bytes that they took
     "Remove stores; whoever has one open reads on"
     home,size = store_home(folder),0
-    found = [o for o in sorted(home.glob('*')) if is_store(o)]
-    for name in names:
-        mine = [o for o in found if name=='all' or (name and o.name.startswith(name))]
-        if not mine and name!='all': raise KeyError(f"no store {name!r} in {str(home)!r}: expected one of {[o.name for o in found]}")
-        for o in mine:
-            if not o.exists(): continue
-            with alone_in(o):
-                size += sum(f.stat().st_size for f in o.rglob('*') if f.is_file())
-                shutil.rmtree(o)
+    for o in dict.fromkeys(o for name in names for o in named_stores(home, name)):
+        with alone_in(o):
+            size += folder_bytes(o)
+            shutil.rmtree(o)
     return size
 
-# %% ../../nbs/70_data.store.ipynb #f4844cfa
+# %% ../../nbs/70_data.store.ipynb #292b51d8
 def stream_records(
     source, # An `IterableDataset`, a function that gives an iterator of dicts, or dicts
     turn:int=0, # How often the stream was read before
@@ -516,6 +548,7 @@ def stream_records(
                          "pass a function that makes one, an `IterableDataset`, or fewer `steps` and epochs")
     return iter(res)
 
+# %% ../../nbs/70_data.store.ipynb #1dacb7e2
 def endless(
     source, # As for `stream_records`
 ): # Iterator of dicts
@@ -527,14 +560,15 @@ def endless(
         if not n: raise ValueError("the stream has no rows: expected dicts with a text and labels")
         turn += 1
 
-# %% ../../nbs/70_data.store.ipynb #7b5dd992
+# %% ../../nbs/70_data.store.ipynb #46af7737
 class StreamedRows(Datasets):
     "The transforms of a stream, with one row that shows what its items are"
     def __len__(self):
-        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, `judged(0)` and "
-                        "balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk and counts them")
+        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, `judged(0)` "
+                        "and balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk and counts them")
     def new_empty(self): return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
 
+# %% ../../nbs/70_data.store.ipynb #720cd217
 def buffer_frame(
     records, # Pairs of a row number and a dict; n rows
     reader:LabelReader, # Of the loaders
@@ -578,18 +612,27 @@ class StreamDL(BucketedDL):
         if dataset is None: len(self.dataset)
         return super().new(dataset, BucketedDL if cls is None else cls, **kwargs)
 
-# %% ../../nbs/70_data.store.ipynb #1ce81577
+# %% ../../nbs/70_data.store.ipynb #827f5262
+def other_items(
+    ds:Datasets, # Texts and labels, set up
+    items, # Other rows
+    split_idx:int, # 0 for training, 1 for validation
+) -> list: # `TfmdLists`, without what was made of the rows of `ds`
+    "The transforms of `ds` over `items`"
+    return [TfmdLists(items, tl.tfms, types=tl.types, split_idx=split_idx) for tl in ds.tls]
+
 @patch
 def buffer_loader(self:StreamDL,
     df:pd.DataFrame, # Rows of the stream; n rows
 ) -> BucketedDL:
     "A loader of the rows `df`"
-    tls = [TfmdLists(df, tl.tfms, types=tl.types, split_idx=0) for tl in self.dataset.tls]
+    tls = other_items(self.dataset, df, 0)
     dl = BucketedDL(Datasets(tls=tls, n_inp=1), bs=self.bs, pool=self.pool, weights=self.weight_col)
     dl.shuffle,dl.rng = True,random.Random(self.rng.getrandbits(64))
     report_cut(encode_tfm(tls[0]))
     return dl
 
+# %% ../../nbs/70_data.store.ipynb #cfc83a13
 @patch
 def buffer_batches(self:StreamDL,
     records, # Pairs of a row number and a dict; n rows
@@ -608,7 +651,7 @@ def all_batches(self:StreamDL): # Iterator of batches
     rows = enumerate(endless(self.source))
     while True: yield from self.buffer_batches(self.left + [*islice(rows, self.buffer-len(self.left))])
 
-# %% ../../nbs/70_data.store.ipynb #248089cd
+# %% ../../nbs/70_data.store.ipynb #993d0d7f
 def check_stream(
     train, # What `stream_records` takes
     valid, # Rows that validate
@@ -618,16 +661,17 @@ def check_stream(
 ):
     "Raise for a stream that cannot be trained on"
     if isinstance(train, (str,bytes,Path,Mapping,pd.DataFrame)) or not (callable(train) or hasattr(train, '__iter__')):
-        raise TypeError(f"`train` is a {type(train).__name__}: expected an `IterableDataset`, an iterable of dicts, or a function "
-                        "that gives one; `from_store` takes files, `from_df` frames")
+        raise TypeError(f"`train` is a {type(train).__name__}: expected an `IterableDataset`, an iterable of dicts, "
+                        "or a function that gives one; `from_store` takes files, `from_df` frames")
     if isinstance(valid, hf.IterableDataset) or iter(valid) is valid:
         raise TypeError(f"`valid` is a stream, {type(valid).__name__}: validation needs the same rows each time; "
                         "pass a table, or some of the rows, `list(stream.take(1000))`")
     if not isinstance(steps, int) or steps<1:
-        raise ValueError(f"`steps` is {steps!r}: a stream has no length, so say how many batches make an epoch, 1 or more")
+        raise ValueError(f"`steps` is {steps!r}: a stream has no length, "
+                         "so say how many batches make an epoch, 1 or more")
     if buffer<bs: raise ValueError(f"`buffer` is {buffer} rows, a batch has {bs}: expected a buffer of many batches")
 
-# %% ../../nbs/70_data.store.ipynb #53f0c8b6
+# %% ../../nbs/70_data.store.ipynb #296ae991
 @patch(cls_method=True)
 @delegates(TransformerTextBlock, but='lazy')
 def from_stream(cls:ToxicityDataLoaders,
@@ -654,11 +698,11 @@ def from_stream(cls:ToxicityDataLoaders,
     data = training_frame(valid, text_col, label_cols, vocab, cell_options(label_delim, na_values))
     block = TransformerTextBlock(checkpoint, **kwargs)
     ds = labelled_block(data, block, (range(len(data.df)), [])).datasets(data.df).train
-    valid_ds,one = [[TfmdLists(o, tl.tfms, types=tl.types, split_idx=i) for tl in ds.tls] for i,o in ((1,data.df),(0,data.df[:1]))]
+    valid_tls,one = [other_items(ds, *o) for o in ((data.df,1),(data.df[:1],0))]
     one[1]._targs,device = None,default_device() if device is None else device
     how = dict(bs=bs, device=device, after_item=[ToTensor])
     train = StreamDL(StreamedRows(tls=one, n_inp=1), train, steps, buffer, weight_col, **how)
-    valid = BucketedDL(Datasets(tls=valid_ds, n_inp=1), **{**how, 'bs':val_bs or bs})
+    valid = BucketedDL(Datasets(tls=valid_tls, n_inp=1), **{**how, 'bs':val_bs or bs})
     res = cls(train, valid, path=path, device=device)
     res.labels,res.split_args = data.labels,None
     return res
