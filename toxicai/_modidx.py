@@ -4393,7 +4393,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'toxicai/train/learner.py'),
                                        'toxicai.train.learner.usual_metrics': ( 'train.learner.html#usual_metrics',
                                                                                 'toxicai/train/learner.py'),
-                                       'toxicai.train.learner.windowed': ('train.learner.html#windowed', 'toxicai/train/learner.py')},
+                                       'toxicai.train.learner.windows_of': ('train.learner.html#windows_of', 'toxicai/train/learner.py')},
             'toxicai.train.loop': { 'toxicai.train.loop.TransformerLoop': ('train.loop.html#transformerloop', 'toxicai/train/loop.py'),
                                     'toxicai.train.loop.TransformerLoop.__getstate__': ( 'train.loop.html#transformerloop.__getstate__',
                                                                                          'toxicai/train/loop.py'),

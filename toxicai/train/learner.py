@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_loss',
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
-           'windowed', 'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
+           'windows_of', 'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
            'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
            'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'note_classes',
            'check_saved_classes']
@@ -166,8 +166,8 @@ def check_learner_args(
     known = dict.fromkeys(k for o in (f, TransformerLearner.__init__, Learner.__init__) for k in signature(o).parameters)
     check_keywords(kwargs, [o for o in known if o not in ('self','kwargs')], name, learner_names_elsewhere)
 
-# %% ../../nbs/79_train.learner.ipynb #adeed652
-def windowed(
+# %% ../../nbs/79_train.learner.ipynb #505b5b47
+def windows_of(
     dls, # Loaders
 ): # A key of `window_pools`; None where long texts are cut, and where there are no encoded texts
     "How `dls` read long texts in windows, after a look at the labels"
@@ -204,7 +204,7 @@ class TransformerLearner(TransformerLoop):
         super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd,
                          moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
-        if (long := windowed(dls)) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows(long))
+        if (long := windows_of(dls)) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows(long))
         self._labels = learner_labels(dls, loss_func, clean)
 
 # %% ../../nbs/79_train.learner.ipynb #0277aa07
