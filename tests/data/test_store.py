@@ -217,14 +217,14 @@ torch.save(learn.model.state_dict(), home+'/weights.pt')
 
 @pytest.mark.slow
 def test_resumed(tmp_path):
-    "Killed twice, the run goes on from the same store to the same weights"
+    "A run that is killed goes on from the same store to the same weights"
     varied(96).to_parquet(tmp_path/'rows.parquet')
     def _run(kill, verb): return subprocess.run([sys.executable, '-W', 'ignore', '-c', fitter, str(tmp_path), str(kill), verb]).returncode
     assert _run(0, 'fit')==0
     whole = torch.load(tmp_path/'weights.pt')
     for o in (tmp_path/'run').iterdir(): o.unlink()
     (tmp_path/'weights.pt').unlink()
-    assert [_run(5, 'fit'), _run(13, 'resume'), _run(0, 'resume')]==[-signal.SIGKILL,-signal.SIGKILL,0]
+    assert [_run(13, 'fit'), _run(0, 'resume')]==[-signal.SIGKILL,0]
     assert all(torch.equal(v, whole[k]) for k,v in torch.load(tmp_path/'weights.pt').items())
 
 def test_same_run(tmp_path):

@@ -113,7 +113,7 @@ def kept_store(
     place = home/facts_key(facts)
     data = place/'data'
     with store_refusal(home):
-        private_folder(home)
+        private_folder(home) if home==store_home() else home.mkdir(parents=True, exist_ok=True)
         place.mkdir(exist_ok=True)
         if is_whole_store(data, facts): return data
         with alone_in(place, seconds):

@@ -393,7 +393,7 @@ def decode(self:TextEncoder,
     if 'attention_mask' in self.fields: ids = ids[x[self.fields.index('attention_mask')]>0]
     runs = unframed_runs(self.tok, ids.tolist())
     texts = [self.tok.decode(o, clean_up_tokenization_spaces=True).strip() for o in runs]
-    return tuple(texts) if len(texts)==2 else ' '.join(texts)
+    return tuple(texts) if len(texts)==2 and self.long=='truncate' else ' '.join(texts)
 
 # %% ../../nbs/18_text.tokenizer.ipynb #2e703e9a
 @patch
