@@ -17,16 +17,14 @@ import_quietly('fastai.layers')
 
 # %% ../../nbs/70_data.store.ipynb #7263371b
 import hashlib,json,shutil,time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from inspect import signature
 from itertools import islice
 
-from collections.abc import Mapping
-
-import datasets as hf
+import datasets as hf,toxicai
 from fastai.data.all import *
-from .. import __version__
 from ..files import *
 from ..labels import *
 from ..strings import *
@@ -61,7 +59,7 @@ def store_facts(
     **facts, # What it is made from; JSON
 ) -> dict:
     "What a store is made from, with the versions that decide about it"
-    return dict(kind=kind, store=store_version, toxicai=__version__, **facts)
+    return dict(kind=kind, store=store_version, toxicai=toxicai.__version__, **facts)
 
 # %% ../../nbs/70_data.store.ipynb #333b80c2
 def store_refusal(
