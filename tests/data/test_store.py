@@ -1,13 +1,12 @@
 "Rows on disk train as rows in memory do; what is on disk is whole, or made anew"
-import errno,json,os,random,signal,subprocess,sys,threading,time
-from pathlib import Path
+import errno,os,random,signal,subprocess,sys,threading,time,traceback
 
 import numpy as np,pandas as pd,pytest,torch
+from fastai.callback.core import Callback
 from fastcore.basics import chunked
 from fastai.torch_core import set_seed
 
 from toxicai.all import *
-from toxicai import files
 from toxicai.data import store as room
 from toxicai.data.batches import bucketed_order,given_weights,checked_weights,longest_first
 from toxicai.data.encode import token_ids
@@ -195,36 +194,44 @@ def test_killed_writer(tmp_path):
     data = kept_store(tmp_path/'s', store_facts('test'), _write)
     assert (data/'a.bin').read_bytes()==b'34' and sorted(o.name for o in data.parent.iterdir())==['data']
 
-fitter = """
-import os,signal,sys
-from fastai.callback.core import Callback
-from fastai.torch_core import set_seed
-from toxicai.all import *
-from toxicai.test_utils import tiny_checkpoint
-home,kill = sys.argv[1],int(sys.argv[2])
 class Kill(Callback):
+    "Ends the process at a training batch"
     order = 2000
+    def __init__(self, at): self.at = at
     def after_batch(self):
-        if self.training and self.train_iter==kill: os.kill(os.getpid(), signal.SIGKILL)
-set_seed(4, reproducible=True)
-dls = ToxicityDataLoaders.from_store(home+'/rows.parquet', tiny_checkpoint(), 'text', 'label', bs=8, weight_col='w', folder=home+'/s')
-learn = toxicity_learner(dls, metrics=[], seed=3)
-with learn.no_bar(), learn.no_logging():
-    if sys.argv[3]=='fit': learn.fit_one_cycle(2, 1e-3, cbs=[Checkpoint(home+'/run', every=2), Kill()])
-    else: learn.resume(home+'/run', cbs=Kill())
-torch.save(learn.model.state_dict(), home+'/weights.pt')
-"""
+        if self.training and self.train_iter==self.at: os.kill(os.getpid(), signal.SIGKILL)
+
+def fitted(home, at, verb):
+    "Train from the store, or go on, and keep the weights"
+    torch.set_num_threads(1)
+    set_seed(4, reproducible=True)
+    dls = ToxicityDataLoaders.from_store(home/'rows.parquet', tiny_checkpoint(), 'text', 'label', bs=8, weight_col='w', folder=home/'s')
+    learn = toxicity_learner(dls, metrics=[], seed=3)
+    with learn.no_bar(), learn.no_logging():
+        if verb=='fit': learn.fit_one_cycle(2, 1e-3, cbs=[Checkpoint(home/'run', every=2), Kill(at)])
+        else: learn.resume(home/'run', cbs=Kill(at))
+    torch.save(learn.model.state_dict(), home/'weights.pt')
+
+def in_child(f, *args):
+    "Exit status of a process of its own"
+    pid = os.fork()
+    if pid: return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try: f(*args)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 @pytest.mark.slow
 def test_resumed(tmp_path):
-    "A run that is killed goes on from the same store to the same weights"
+    "A run that is killed twice goes on from the same store to the same weights"
     varied(96).to_parquet(tmp_path/'rows.parquet')
-    def _run(kill, verb): return subprocess.run([sys.executable, '-W', 'ignore', '-c', fitter, str(tmp_path), str(kill), verb]).returncode
-    assert _run(0, 'fit')==0
+    tiny_checkpoint()
+    assert in_child(fitted, tmp_path, 0, 'fit')==0
     whole = torch.load(tmp_path/'weights.pt')
     for o in (tmp_path/'run').iterdir(): o.unlink()
     (tmp_path/'weights.pt').unlink()
-    assert [_run(13, 'fit'), _run(0, 'resume')]==[-signal.SIGKILL,0]
+    assert [in_child(fitted, tmp_path, *o) for o in ((5,'fit'),(13,'resume'),(0,'resume'))]==[-signal.SIGKILL,-signal.SIGKILL,0]
     assert all(torch.equal(v, whole[k]) for k,v in torch.load(tmp_path/'weights.pt').items())
 
 def test_same_run(tmp_path):
