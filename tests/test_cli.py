@@ -99,9 +99,10 @@ def test_commands():
     "Those of the issue, each in the list of the help"
     wanted = 'train evaluate predict score explain tune export convert sweep info serve demo compare match check completion'.split()
     found = [k for k,_ in all_commands()]
-    assert {*wanted, *[f'data {o}' for o in ('catalog','describe','duplicates','leakage')]}==set(found)
+    of_groups = [*[f'data {o}' for o in ('catalog','describe','duplicates','leakage')], 'store list', 'store remove']
+    assert {*wanted, *of_groups}==set(found)
     out = process('--help').stdout
-    assert all(f'\n  {o} ' in out for o in [*wanted,'data']) and all(f'{k}  {v}' in out for k,v in exit_codes.items())
+    assert all(f'\n  {o} ' in out for o in [*wanted,'data','store']) and all(f'{k}  {v}' in out for k,v in exit_codes.items())
 
 def test_completion():
     env = dict(_TOXICAI_COMPLETE='bash_complete', COMP_WORDS='toxicai tr', COMP_CWORD='1')

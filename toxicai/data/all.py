@@ -9,6 +9,7 @@ from .encode import EncodedText,EncodeTfm
 from .batches import BucketedDL
 from .loaders import text_tfm,TransformerTextBlock,MultiLabelEncode,ToxicityDataLoaders
 from .show import CommentTable,show_batch,show_results,plot_top_losses
+import toxicai.data.store as _store # `from_store` and `from_stream` of the loaders
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings

@@ -97,10 +97,11 @@ def given_weights(
         weights = items[weights]
     by_name = isinstance(weights, pd.Series) and names is not None and names.is_unique and weights.index.is_unique
     if by_name and names.isin(weights.index).all(): weights = weights.loc[names]
-    weights = np.asarray(weights, dtype=object).tolist()
+    if not isinstance(weights, Tensor): weights = np.asarray(weights, dtype=object).tolist()
     if len(weights)!=len(dataset):
         raise ValueError(f"there are {len(weights)} `weights` for {len(dataset)} training rows: "
                          "expected one for each, or the name of a column")
+    if isinstance(weights, Tensor): return pd.Series(weights.numpy(), index=names)
     return pd.Series(weights, index=names, dtype=object)
 
 # %% ../../nbs/67_data.batches.ipynb #95e3f07a
@@ -111,7 +112,7 @@ def checked_weights(
     w = pd.to_numeric(given, errors='coerce').to_numpy(dtype=float)
     odd = np.flatnonzero(~(np.isfinite(w) & (w>=0)))
     if len(odd):
-        raise ValueError(f"the sample weight in row {given.index[odd[0]]} is {given.iloc[odd[0]]!r}: "
+        raise ValueError(f"the sample weight in row {given.index[odd[0]]} is {given.iloc[odd[:1]].tolist()[0]!r}: "
                          "expected a number, 0 or more")
     if not w.any(): raise ValueError("all sample weights are 0: nothing would be learnt")
     return torch.tensor(w, dtype=torch.float32)
@@ -179,7 +180,8 @@ def longest_first(
     lengths, # Length of each row; shape (n,)
 ) -> list: # The same row numbers; rows of one length stay in their order
     "`idxs` by length"
-    return sorted(idxs, key=lambda i: -lengths[i])
+    idxs = np.asarray(idxs, dtype=np.int64)
+    return idxs[np.argsort(-lengths[idxs], kind='stable')].tolist()
 
 def bucketed_order(
     idxs, # Row numbers in random order
@@ -189,9 +191,11 @@ def bucketed_order(
     rng, # `random.Random`, which shuffles the batches
 ) -> list: # The same row numbers; a batch that is not full comes last
     "Random batches of rows of about the same length"
-    batches = [b for p in chunked(idxs, bs*pool) for b in chunked(longest_first(p, lengths), bs)]
-    last = [] if len(batches[-1])==bs else [batches.pop()]
-    return [i for b in rng.sample(batches, len(batches))+last for i in b]
+    idxs = np.asarray(idxs, dtype=np.int64)
+    n,k = len(idxs),len(idxs)//bs
+    by_length = idxs[np.lexsort((-lengths[idxs], np.arange(n)//(bs*pool)))]
+    whole = by_length[:k*bs].reshape(k, bs)[rng.sample(range(k), k)]
+    return np.concatenate([whole.ravel(), by_length[k*bs:]]).tolist()
 
 # %% ../../nbs/67_data.batches.ipynb #656891b9
 @patch

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_loss',
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
-           'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
+           'windows_of', 'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
            'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
            'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'note_classes',
            'check_saved_classes']
@@ -80,7 +80,7 @@ def set_up_loss(
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
-        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets differ in shape: pass numbers")
+        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, or differ in shape: pass numbers")
     labels = labels_of(dls) if known else None
     return loss.setup(targs, None if labels is None else len(labels))
 
@@ -166,6 +166,19 @@ def check_learner_args(
     known = dict.fromkeys(k for o in (f, TransformerLearner.__init__, Learner.__init__) for k in signature(o).parameters)
     check_keywords(kwargs, [o for o in known if o not in ('self','kwargs')], name, learner_names_elsewhere)
 
+# %% ../../nbs/79_train.learner.ipynb #505b5b47
+def windows_of(
+    dls, # Loaders
+): # A key of `window_pools`; None where long texts are cut, and where there are no encoded texts
+    "How `dls` read long texts in windows, after a look at the labels"
+    tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
+    if tfm is None or tfm.encoder.long=='truncate': return None
+    labels = None if label_tfm(dls) is None else labels_of(dls)
+    if tfm.encoder.long=='windows' and labels is not None and exclusive(labels.kind):
+        raise ValueError("the classes exclude each other, so there is no largest output of each over windows: "
+                         "use `long='mean_windows'`, or `long='truncate'`")
+    return tfm.encoder.long
+
 # %% ../../nbs/79_train.learner.ipynb #6c88d354
 @delegates(Learner.__init__)
 class TransformerLearner(TransformerLoop):
@@ -191,6 +204,7 @@ class TransformerLearner(TransformerLoop):
         super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd,
                          moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
+        if (long := windows_of(dls)) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows(long))
         self._labels = learner_labels(dls, loss_func, clean)
 
 # %% ../../nbs/79_train.learner.ipynb #0277aa07

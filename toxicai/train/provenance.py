@@ -116,7 +116,8 @@ def ids_digest(
 ) -> str: # 64 hexadecimal digits
     "SHA-256 of token ids and lengths"
     h = hashlib.sha256(ids.lengths.astype('<i8').tobytes())
-    for k in sorted(ids.arrays): h.update(ids.arrays[k].astype('<i4').tobytes())
+    for k in sorted(ids.arrays):
+        for o in ids.pieces(k): h.update(o.astype('<i4').tobytes())
     return h.hexdigest()
 
 def ids_facts(
