@@ -1,10 +1,11 @@
 "What each process of the tests of `train.distributed` runs: `torchrun --nproc-per-node 2 rank_job.py CASE FOLDER`"
-import os,sys,time
+import os,signal,sys,time
 from functools import partial
 from pathlib import Path
 
 import numpy as np,pandas as pd,torch
 from fastai.callback.core import Callback
+from fastai.callback.progress import CSVLogger
 from fastai.callback.tracker import EarlyStoppingCallback,SaveModelCallback
 from fastai.callback.training import GradientAccumulation
 from fastai.optimizer import SGD
@@ -61,6 +62,80 @@ settings = dict( # Case -> arguments of `trained`
 def agree(folder, names=tuple(settings)):
     res = {k:trained(lambda o: o.distrib_ctx(timeout=30), 1, **settings[k]) for k in names}
     torch.save(res, folder/f'rank{rank_distrib()}.pt')
+
+class At(Callback):
+    "Does something in training batch `n` of one process"
+    def __init__(self, rank, n, f): self.rank,self.left,self.f = rank,n,f
+    def before_backward(self):
+        self.left -= self.rank==rank_distrib()
+        if self.left==0: self.f()
+
+def stopped(learn, timeout, *cbs, before=lambda: None):
+    "How a fit of two epochs ends, and after how many seconds"
+    start = time.monotonic()
+    try:
+        before()
+        start = time.monotonic()
+        with learn.no_logging(),learn.distrib_ctx(timeout=timeout): learn.fit(2, 0.1, cbs=list(cbs))
+    except BaseException as e: return dict(name=type(e).__name__, said=str(e), seconds=time.monotonic()-start, iter=vars(learn).get('train_iter', 0))
+    return dict(name=None, said='', seconds=time.monotonic()-start, iter=vars(learn).get('train_iter', 0))
+
+def raises(): raise ValueError('no such planet')
+
+def failures(folder):
+    "What each process says when one of them fails, sleeps, comes late, or has other data"
+    r,res = rank_distrib(),{}
+    res['raises'] = stopped(learner(1), 30, At(1, 3, raises))
+    res['first raises'] = stopped(learner(1), 30, At(0, 3, raises))
+    res['other rows'] = stopped(learner(1, n=63-3*r), 30)
+    res['other split'] = stopped(learner(1, labels='single' if r else 'multi'), 30)
+    res['other rate'] = stopped(learner(1, lr=1e-3*(r+1)), 30)
+    res['sleeps'] = stopped(learner(1), 2, At(1, 3, lambda: time.sleep(5)))
+    res['late'] = stopped(learner(1), 2, before=lambda: time.sleep(6*r))
+    learn = learner(1)
+    def other_rows():
+        with learn.distrib_ctx(timeout=30): learn.get_preds(dl=learn.dls.test_dl(['you fool','thanks'][:2-r]))
+    try: other_rows()
+    except Exception as e: res['other texts'] = dict(name=type(e).__name__, said=str(e))
+    torch.save(res, folder/f'rank{r}.pt')
+
+def signals(folder):
+    "Ctrl-C for one process stops all after the same batch, and all go on to the weights of a run without a stop"
+    r,res = rank_distrib(),{}
+    make = lambda: learner(1, opt='adamw', seed=3, path=folder/'tiny', precision='bf16')
+    def with_dropout():
+        learn = make()
+        for m in learn.model.modules():
+            if isinstance(m, torch.nn.Dropout): m.p = 0.1
+        return learn
+    whole,part,rest = [with_dropout() for _ in range(3)]
+    with whole.no_logging(),whole.distrib_ctx(timeout=30): whole.fine_tune(2)
+    try:
+        with part.no_logging(),part.distrib_ctx(timeout=30):
+            part.fine_tune(2, cbs=[Checkpoint(folder/'run', every=100),At(1, 9, lambda: os.kill(os.getpid(), signal.SIGINT))])
+    except KeyboardInterrupt as e: res['said'] = str(e)
+    res['iter'] = part.train_iter
+    with rest.no_logging(),rest.distrib_ctx(timeout=30): rest.resume(folder/'run', cbs=At(1, 0, None))
+    res.update(same=same_weights(whole.model, rest.model), moved=not same_weights(part.model, rest.model), weights=weights(rest),
+               tables=[[list(o)[:-1] for o in l.recorder.values] for l in (whole,rest)])
+    alone = with_dropout()
+    try: alone.resume(folder/'run')
+    except ValueError as e: res['alone'] = str(e)
+    torch.save(res, folder/f'rank{r}.pt')
+
+def trackers(folder):
+    "Callbacks that write or decide"
+    r = rank_distrib()
+    learn = learner(1, opt='adamw', n=60, path=folder/'tiny')
+    learn.path = folder
+    cbs = [SaveModelCallback(monitor='valid_loss'),EarlyStoppingCallback(monitor='valid_loss', patience=1),CSVLogger(),
+           WandbRun(project='ranks', mode='offline', dir=folder, texts=4, model=True)]
+    with learn.distrib_ctx(timeout=60): learn.fit(12, 0.02, cbs=cbs)
+    with_input = learn.get_preds(with_input=True)
+    with learn.distrib_ctx(timeout=60): again = learn.get_preds(with_input=True)
+    torch.save(dict(epochs=len(learn.recorder.values), weights=weights(learn), run=cbs[0].run, table=list(map(list, learn.recorder.values)),
+                    same=torch.equal(with_input[1], again[1])), folder/f'rank{r}.pt')
+    learn.export(folder/'export.pkl')
 
 if __name__=='__main__':
     case,folder,*args = sys.argv[1:]

@@ -339,7 +339,9 @@ def loader_facts(
     dl, # A loader
 ) -> dict: # JSON
     "What decides about the batches of `dl`"
-    return {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    facts = {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    shared = getattr(dl, 'ranks', None) # of several processes
+    return facts if shared is None else {**facts, 'processes':shared.n}
 
 def encoding_facts(
     dls, # Loaders

@@ -353,7 +353,7 @@ def shared_dl(
     dl.rng.setstate(ranks.from_first(dl.rng.getstate()))
     return dl
 
-# %% ../../nbs/84_train.distributed.ipynb #a82896b7
+# %% ../../nbs/84_train.distributed.ipynb #a8df87f9
 def loader_digests(
     dl, # A loader
     name:str='rows', # What they are called
@@ -363,7 +363,7 @@ def loader_digests(
     columns = [column_digest(o) for o in getattr(dl.dataset, 'tls', [])]
     weights = [] if getattr(dl, 'row_weights', None) is None else [parts_digest([dl.row_weights.numpy().tobytes()])]
     return {f'number of {name}':len(dl.dataset), f'batch size of {name}':dl.bs, f'order of {name}':dl.shuffle,
-            f'contents of {name}':'-'.join([*columns, *texts, *weights])}
+            f'contents of {name}':parts_digest(o.encode() for o in [*columns, *texts, *weights])}
 
 def learner_digests(
     learn, # A learner
@@ -372,7 +372,7 @@ def learner_digests(
     shapes = [f'{k} {tuple(v.shape)} {v.dtype} {v.requires_grad}'.encode() for k,v in learn.model.named_parameters()]
     loaders = [loader_digests(o, k) for k,o in zip(('training rows','validation rows'), learn.dls.loaders)]
     return {**loaders[0], **loaders[1], 'network':parts_digest(shapes), 'loss':repr(learn.loss_func),
-            'learning rate':described(learn.lr), 'weight decay':learn.wd, 'callbacks':str(sorted(learn.cbs.attrgot('name')))}
+            'learning rate':described(learn.lr), 'weight decay':learn.wd, 'callbacks':', '.join(sorted(o.name for o in learn.cbs if not shows(o)))}
 
 def differences(
     facts, # A dict of each process
