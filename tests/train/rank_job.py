@@ -108,14 +108,15 @@ def signals(folder):
         for m in learn.model.modules():
             if isinstance(m, torch.nn.Dropout): m.p = 0.1
         return learn
-    whole,part,rest = [with_dropout() for _ in range(3)]
+    whole = with_dropout()
     with whole.no_logging(),whole.distrib_ctx(timeout=30): whole.fine_tune(2)
+    part = with_dropout()
     try:
         with part.no_logging(),part.distrib_ctx(timeout=30):
             part.fine_tune(2, cbs=[Checkpoint(folder/'run', every=100),At(1, 9, lambda: os.kill(os.getpid(), signal.SIGINT))])
     except KeyboardInterrupt as e: res['said'] = str(e)
-    res['iter'] = part.train_iter
-    with rest.no_logging(),rest.distrib_ctx(timeout=30): rest.resume(folder/'run', cbs=At(1, 0, None))
+    res['iter'],rest = part.train_iter,with_dropout()
+    with rest.no_logging(),rest.distrib_ctx(timeout=30): rest.resume(folder/'run', cbs=At(1, -1, None))
     res.update(same=same_weights(whole.model, rest.model), moved=not same_weights(part.model, rest.model), weights=weights(rest),
                tables=[[list(o)[:-1] for o in l.recorder.values] for l in (whole,rest)])
     alone = with_dropout()
@@ -136,6 +137,13 @@ def trackers(folder):
     torch.save(dict(epochs=len(learn.recorder.values), weights=weights(learn), run=cbs[0].run, table=list(map(list, learn.recorder.values)),
                     same=torch.equal(with_input[1], again[1])), folder/f'rank{r}.pt')
     learn.export(folder/'export.pkl')
+
+def killed(folder):
+    "The second process is killed by the system within a batch"
+    learn = learner(1)
+    kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    with learn.no_logging(),learn.distrib_ctx(): learn.fit(50, 0.1, cbs=[At(1, 3, kill)])
+    (folder/f'ended{rank_distrib()}').touch()
 
 if __name__=='__main__':
     case,folder,*args = sys.argv[1:]
