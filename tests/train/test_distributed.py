@@ -153,3 +153,13 @@ def test_parts_are_the_batches_of_one_process(lazy, drop_last):
         assert all(len({len(b[0]) for b in o})==1 for o in zip(*batches)) # as many rows in each step
         for o in parts: assert o.rows_of_pass==one.rows_of_pass[:n*12]
     if not lazy: assert load_spread(token_loads(parts[0]))<0.15
+
+def test_without_context_under_a_launcher(monkeypatch):
+    "What a launcher sets makes fastai ask other processes, which nobody has met outside of the context"
+    plain,learn = rank_job.learner(1),rank_job.learner(1)
+    with plain.no_logging(): plain.fit(1, 0.1)
+    for k,v in dict(WORLD_SIZE='2', RANK='0').items(): monkeypatch.setenv(k, v)
+    rank_job.seed_everything(1, learn.dls)
+    with learn.no_logging(): learn.fit(1, 0.1)
+    assert [len(o) for o in (learn.validate(),learn.get_preds())]==[3,2]
+    assert plain.recorder.losses==learn.recorder.losses
