@@ -335,7 +335,7 @@ def recorder_names(
 _history = 'lrs iters losses values metric_names log n_before cancel_train cancel_valid start_epoch'.split()
 _names = 'metric_names train_metrics valid_metrics add_time'.split()
 
-# %% ../../nbs/72_train.metrics.ipynb #9ae449c6
+# %% ../../nbs/72_train.metrics.ipynb #67f898ca
 class SmoothLoss(AvgSmoothLoss):
     "fastai's running loss, of the batch as it is: fastai asks other processes wherever a launcher has set `WORLD_SIZE`"
     def accumulate(self,
@@ -344,6 +344,7 @@ class SmoothLoss(AvgSmoothLoss):
         self.count += 1
         self.val = torch.lerp(to_detach(learn.loss.mean(), gather=False), self.val, self.beta)
 
+# %% ../../nbs/72_train.metrics.ipynb #9ae449c6
 class WholeRecorder(Recorder):
     "fastai's Recorder with a value for every name in each row, and with the history of the last fit"
     name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun
