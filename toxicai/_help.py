@@ -2442,7 +2442,7 @@ d = {
   'alone': 'Args:\n    learn: A learner',
   'as_rank': 'Args:\n    learn: A learner\n    ranks: `Ranks`',
   'by_first': 'Args:\n    learn: A learner\n    f: A function\n    *args: For `f`\n\nReturns:\n    What `f` gives; in a `distrib_ctx` it can be pickled',
-  'check_parts': 'Args:\n    dl: A loader\n    ranks: `Ranks`\n    bs (int): Texts in the joint batch',
+  'check_dealable': 'Args:\n    dl: A loader\n    ranks: `Ranks`\n    bs (int): Texts in the joint batch',
   'check_same': 'Args:\n    ranks: `Ranks`\n    facts (dict): Name -> what must be the same',
   'copy_weights': 'Args:\n    model (Module): Of each process\n    ranks: `Ranks`',
   'counted': 'Args:\n    loss_func: Any loss\n    logits (Tensor): shape (bs, n_classes)\n    targs (Tensor): shape (bs,) or (bs, n_classes)\n\nReturns:\n    Tensor: A number, 0 or more',

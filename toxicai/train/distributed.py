@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['first_only', 'rank_callbacks', 'RankError', 'Ranks', 'by_first', 'is_first', 'agreed', 'alone', 'dealt', 'in_batches',
-           'RankDL', 'peeked', 'check_parts', 'rank_dl', 'token_loads', 'load_spread', 'counted', 'kept', 'shows',
+           'RankDL', 'peeked', 'check_dealable', 'rank_dl', 'token_loads', 'load_spread', 'counted', 'kept', 'shows',
            'RankCallback', 'RankRows', 'shared_dl', 'loader_digests', 'learner_digests', 'differences', 'check_same',
            'RankBatch', 'joined_targets', 'RankGrads', 'RankFigures', 'sum_grads', 'launch_store', 'meet',
            'process_group', 'rank_device', 'copy_weights', 'shared_loaders', 'as_rank']
@@ -208,7 +208,7 @@ def peeked(
     twin.setstate(rng.getstate())
     return twin.getrandbits(32)
 
-def check_parts(
+def check_dealable(
     dl, # A loader
     ranks, # `Ranks`
     bs:int, # Texts in the joint batch
@@ -228,7 +228,7 @@ def rank_dl(
     bs:int, # Texts in the joint batch
 ) -> RankDL:
     "The part of this process of `dl`"
-    check_parts(dl, ranks, bs)
+    check_dealable(dl, ranks, bs)
     joint,res = dl.new(bs=bs),dl.new(cls=RankDL, bs=-(-bs//ranks.n), drop_last=False)
     vars(res).pop('get_idxs', None) # of `get_preds`, which the joint one has
     res.whole,res.joint,res.ranks,res.rng = dl,joint,ranks,dl.rng
