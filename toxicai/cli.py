@@ -23,8 +23,8 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'sweep_command', 'export_command', 'stand_in_rows', 'classifier_classes', 'classifier_learner',
            'convert_command', 'demo_command', 'saved_report', 'judged_learner', 'judged_by', 'evaluate_command',
            'parsed_bound', 'tune_command', 'compare_command', 'match_command', 'catalog_command', 'describe_command',
-           'duplicates_command', 'copies_table', 'leakage_command', 'folder_facts', 'folder_words', 'info_command',
-           'check_command', 'serve_command', 'completion_command']
+           'duplicates_command', 'copies_table', 'leakage_command', 'store_list_command', 'store_remove_command',
+           'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command', 'completion_command']
 
 # %% ../nbs/94_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys
@@ -482,7 +482,7 @@ def format_options(self:Command,
         with formatter.section(title): formatter.write_dl(rows)
 
 # %% ../nbs/94_cli.ipynb #7ab203d8
-groups = dict(data='Look at labelled comments before anything is trained on them')
+groups = dict(data='Look at labelled comments before anything is trained on them', store='What training from more rows than memory keeps on disk')
 
 def first_line(
     text:str, # A docstring
@@ -1388,6 +1388,28 @@ def leakage_command(
     with exits_with(3):
         from toxicai.data.duplicates import leakage_report
         return saved_report(leakage_report(*sides, **own), out)
+
+# %% ../nbs/94_cli.ipynb #a7c0a58b
+@verb('store list', 'Train')
+def store_list_command(
+    folder:str=None, # Where stores are kept; in the cache folder of datasets by default
+):
+    "List what is kept: from which file, of how many rows, and how large"
+    with exits_with(3):
+        from toxicai.data.store import stores
+        return stores(folder)
+
+@verb('store remove', 'Train')
+def store_remove_command(
+    *names, # Of stores, or the beginnings of names; all for all of them
+    folder:str=None, # Where stores are kept; in the cache folder of datasets by default
+):
+    "Remove stores; they are made anew when they are needed"
+    if not names: raise click.UsageError('name what to remove, or all: `toxicai store list` lists it')
+    with exits_with(3):
+        from toxicai.data.store import remove_stores
+        size = remove_stores(*names, folder=folder)
+        return Answer(f'{size/1e6:,.1f} MB are free', bytes=size)
 
 # %% ../nbs/94_cli.ipynb #93825c3d
 told_facts = ('name','version','hash','languages','uses','metrics','measured','drift','versions') # where a folder has them

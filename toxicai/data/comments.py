@@ -582,6 +582,7 @@ class LabelledFrame:
     cols:list # Tidy label columns
     source:LabelSource # What they were read from
     declared:bool = False # Were the classes given, or declared by the source?
+    groups:np.ndarray = None # A number for each row, the same for copies of a text; found in the texts by default
 
 @patch
 def labelled(self:LabelledFrame) -> np.ndarray: # Row numbers

@@ -15,7 +15,7 @@ __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_ref
 from ..quiet import *
 import_quietly('fastai.layers')
 
-# %% ../../nbs/70_data.store.ipynb #7263371b
+# %% ../../nbs/70_data.store.ipynb #adf6e01d
 import hashlib,json,shutil,time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -39,7 +39,7 @@ from .encode import *
 from .batches import *
 from .loaders import *
 
-# %% ../../nbs/70_data.store.ipynb #27ecc485
+# %% ../../nbs/70_data.store.ipynb #de194321
 store_version = 1 # Another where the files of stores are laid out otherwise
 
 def store_home(
@@ -100,7 +100,7 @@ def write_store(
         about = dict(facts=facts, made=time.strftime('%Y-%m-%d %H:%M', time.gmtime()), **more)
         (new/'about.json').write_text(json.dumps(about, indent=1))
 
-# %% ../../nbs/70_data.store.ipynb #1713350b
+# %% ../../nbs/70_data.store.ipynb #e8b104f7
 def kept_store(
     home:Path, # Where stores are kept
     facts:dict, # What the store is made from

@@ -8,7 +8,7 @@ __all__ = ['Checkpoint', 'run_place', 'check_free', 'call_record', 'signals_to',
 
 # %% ../../nbs/86_runs.checkpoints.ipynb #6416c971
 import signal,threading,time,uuid
-from contextlib import contextmanager
+from contextlib import contextmanager,nullcontext
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from ..train.callbacks import *
 from ..train.provenance import *
 from ..train.learner import *
 from ..train.loop import *
+from ..train.distributed import *
 from .snapshots import *
 
 # %% ../../nbs/86_runs.checkpoints.ipynb #de2a742e
@@ -105,8 +106,7 @@ def before_call(self:Checkpoint,
     self.learn_,self.call = learn,call
     if self.found is not None: self.about = {k:v for k,v in self.found[0].items() if k!='sha256'}
     else:
-        with self._errors(): self.folder.mkdir(parents=True, exist_ok=True)
-        if not self.overwrite: check_free(self.folder)
+        by_first(learn, self._take_folder)
         self.n,self.about = None,dict(format=1, run=uuid.uuid4().hex, call=call_record(call, self), every=self.every,
                                       identity=run_identity(learn), versions=versions(), finished=False)
     self.overwrite = False
@@ -116,6 +116,15 @@ def after_call(self:Checkpoint,
     call, # A `VerbCall`
 ):
     "Note that the call has come to its end"
+    by_first(self.learn_, self._finish)
+
+@patch
+def _take_folder(self:Checkpoint):
+    with self._errors(): self.folder.mkdir(parents=True, exist_ok=True)
+    if not self.overwrite: check_free(self.folder)
+
+@patch
+def _finish(self:Checkpoint):
     info = checkpoint_info(self.folder, self.n)
     with self._errors(): write_checkpoint_info(self.folder, self.n, {**info, 'finished':True})
 
@@ -150,7 +159,7 @@ def first_epoch(self:Checkpoint):
 @contextmanager
 def around_fit(self:Checkpoint):
     "Let signals wait while the fit runs, and write a checkpoint after it"
-    with alone_in(self.folder),self._patient():
+    with alone_in(self.folder) if is_first(self.learn_) else nullcontext(),self._patient():
         self.first_rng = None
         yield
         self._save()
@@ -165,9 +174,12 @@ def _save(self:Checkpoint,
     learn = self.learn_ # its own, as a fit that is over has taken `learn` from its callbacks
     position = dict(fit=self.call.fit, epoch=learn.epoch, batch=batch,
                     n_epoch=learn.n_epoch, n_batch=len(learn.dls.train), done=batch is None)
-    info = {**self.about, 'position':position, 'time':time.time()}
+    self.n = by_first(learn, self._write, {**self.about, 'position':position, 'time':time.time()})
+
+@patch
+def _write(self:Checkpoint, info):
     with self._errors():
-        self.n = write_checkpoint(self.folder, info, training_state(learn, self.first_rng, self.start_rng))
+        return write_checkpoint(self.folder, info, training_state(self.learn_, self.first_rng, self.start_rng))
 
 @patch
 def _go_on(self:Checkpoint):
@@ -194,6 +206,7 @@ def before_train(self:Checkpoint):
 def after_batch(self:Checkpoint):
     "Write a checkpoint when one is due, and stop when a signal asked for it"
     if not self.active: return
+    self.asked = agreed(self.learn, self.asked)
     done,asked = self.iter+1,self.asked is not None
     due = self.train_iter%self.every==0 or done==self.n_iter or asked
     if self.training and due: self._save(done)
@@ -272,7 +285,7 @@ def resume(self:TransformerLearner,
     cbs=None, # The callbacks that its call had besides `Checkpoint`, made anew
 ):
     "Go on with the call whose checkpoints are in `folder`, to its end; a call that is over only gives its weights"
-    info,state = found = read_checkpoint(folder)
+    info,state = found = by_first(self, read_checkpoint, folder)
     check_same_run(self, info)
     check_batches(info['position'], len(self.dls.train))
     if info['finished']:
@@ -283,7 +296,7 @@ def resume(self:TransformerLearner,
     check_callbacks(call, L(cbs).attrgot('name'))
     own = next((o for o in self._grab_cbs(Checkpoint) if o.folder==Path(folder)), None)
     guard = Checkpoint(folder, info['every']) if own is None else own
-    guard.found,guard.n = found,checkpoint_numbers(folder)[-1]
+    guard.found,guard.n = found,by_first(self, checkpoint_numbers, folder)[-1]
     getattr(type(self), call['verb'])(self, **args, cbs=L(cbs) + ([guard] if own is None else []))
 
 # %% ../../nbs/86_runs.checkpoints.ipynb #5d62e333

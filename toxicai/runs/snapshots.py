@@ -340,7 +340,9 @@ def loader_facts(
     dl, # A loader
 ) -> dict: # JSON
     "What decides about the batches of `dl`"
-    return {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    facts = {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    shared = getattr(dl, 'ranks', None) # of several processes
+    return facts if shared is None else {**facts, 'processes':shared.n}
 
 def encoding_facts(
     dls, # Loaders
@@ -349,7 +351,8 @@ def encoding_facts(
     tfm = text_tfm(dls)
     enc = tfm.encoder
     vocab = _short_sha(json.dumps(sorted(enc.tok.get_vocab().items())))
-    return dict(vocab=vocab, max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules), lazy=tfm.lazy)
+    long = {} if enc.long=='truncate' else dict(long=enc.long)
+    return dict(vocab=vocab, max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules), lazy=tfm.lazy, **long)
 
 # %% ../../nbs/85_runs.snapshots.ipynb #9ca84825
 def network_facts(

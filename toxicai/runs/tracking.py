@@ -45,6 +45,7 @@ from ..train.provenance import *
 from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
+from ..train.distributed import *
 from .snapshots import *
 
 # %% ../../nbs/87_runs.tracking.ipynb #a6d0f944
@@ -491,11 +492,11 @@ def _log_data(self:WandbRun):
 # %% ../../nbs/87_runs.tracking.ipynb #9cd2b76a
 @patch
 def _report(self:WandbRun):
-    "Everything that was asked for"
+    "Everything that was asked for; of several processes, the first alone does it"
     if self.texts or self.figures:
-        with or_warn('texts and figures'): self._log_judged()
+        with or_warn('texts and figures'),alone(self.learn): self._log_judged()
     if self.model_:
-        with or_warn('model'): self._log_model()
+        with or_warn('model'),alone(self.learn): self._log_model()
     if self.data:
         with or_warn('data'): self._log_data()
 

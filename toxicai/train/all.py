@@ -12,6 +12,7 @@ from .learner import TransformerLearner,toxicity_learner
 from . import verbs as _verbs # methods of the learner
 from .export import push_folder,detector_from_pickle
 from . import distil as _distil # methods of the learner
+from . import distributed as _distributed # the same
 import toxicai.helptexts as _helptexts
 
 _helptexts.put_help() # what arguments are, behind the docstrings

@@ -35,6 +35,7 @@ class TransformerLoop(Learner):
     is_dry = False # Is this a rehearsal of one batch?
     measured = None # `Measured`, of the last validation of the network
     verb_call = None # `VerbCall` of the verb that runs
+    ranks = None # `Ranks` of the processes that train together
     fit_one_cycle,fit_flat_cos = resumable(Learner.fit_one_cycle),resumable(Learner.fit_flat_cos)
     fit_sgdr = resumable(Learner.fit_sgdr)
 

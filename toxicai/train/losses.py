@@ -169,6 +169,17 @@ def __call__(self:MaskedLoss,
     loss,count = self.terms(at_least_fp32(logits.as_subclass(Tensor)), targs.as_subclass(Tensor))
     return reduced_loss(loss, count, w, self.reduction)
 
+# %% ../../nbs/71_train.losses.ipynb #33effbad
+@patch
+def counted(self:MaskedLoss,
+    logits:Tensor, # shape (bs, n_classes)
+    targs:Tensor, # As for a call
+) -> Tensor: # A number, 0 or more
+    "How much counts in the mean: annotated labels or texts, times their weights"
+    w = weights_of(targs)
+    count = self.terms(at_least_fp32(logits.as_subclass(Tensor)), targs.as_subclass(Tensor))[1]
+    return (count if w is None else (count.T*w.to(count)).T).sum()
+
 # %% ../../nbs/71_train.losses.ipynb #2911db50
 @patch
 def setup(self:MaskedLoss,
@@ -491,6 +502,20 @@ def __call__(self:LogitsLoss, logits, targs):
     if self.kind=='regression': targs = targs.reshape(logits.shape).to(logits)
     res = self.to(logits.device).reduced(logits, targs) # fastai moves modules alone
     return res.flatten(1).mean(1) if self.reduction=='none' and res.ndim>1 else res
+
+# %% ../../nbs/71_train.losses.ipynb #cf205dff
+@patch
+def counted(self:LogitsLoss, logits, targs):
+    "Of a loss of torch, the sum over the mean, which knows factors and classes that are ignored; else texts or numbers"
+    n = logits.numel() if self.kind=='regression' else len(logits)
+    own = self.reduction
+    if self.kind=='regression' or own!='mean' or not isinstance(self.func, nn.Module): return logits.new_tensor(float(n))
+    flat = torch.zeros_like(logits)
+    mean = self(flat, targs)
+    try:
+        self.reduction = 'sum'
+        return (self(flat, targs)/mean).nan_to_num()
+    finally: self.reduction = own
 
 # %% ../../nbs/71_train.losses.ipynb #ae9df623
 def plain_loss(

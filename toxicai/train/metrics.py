@@ -6,7 +6,7 @@
 __all__ = ['number_metrics', 'metric_labels', 'metric_array', 'MaskedMetric', 'is_shown', 'fit_mark', 'shared_rows',
            'is_first_of', 'split_average', 'label_metric', 'named_metric', 'named_metrics', 'label_metrics',
            'MaskedRocAuc', 'MaskedAveragePrecision', 'MaskedF1', 'load_evaluate', 'evaluate_metric', 'recorder_names',
-           'WholeRecorder', 'last_figures', 'passed_rows', 'BiasAuc']
+           'SmoothLoss', 'WholeRecorder', 'last_figures', 'passed_rows', 'BiasAuc']
 
 # %% ../../nbs/72_train.metrics.ipynb #d5025e9f
 from ..quiet import *
@@ -21,9 +21,10 @@ from types import SimpleNamespace
 from weakref import ref
 
 import numpy as np,pandas as pd,torch
-from fastai.learner import AvgMetric,Metric,Recorder
+from fastai.learner import AvgMetric,AvgSmoothLoss,Metric,Recorder
 from fastai.metrics import AccumMetric,mae,rmse
-from fastcore.all import L,patch
+from fastai.torch_core import to_detach
+from fastcore.all import L,delegates,patch
 from ..labels import *
 from ..strings import *
 from ..judge.judged import *
@@ -335,12 +336,26 @@ def recorder_names(
 _history = 'lrs iters losses values metric_names log n_before cancel_train cancel_valid start_epoch'.split()
 _names = 'metric_names train_metrics valid_metrics add_time'.split()
 
+# %% ../../nbs/72_train.metrics.ipynb #67f898ca
+class SmoothLoss(AvgSmoothLoss):
+    "fastai's running loss, of the batch as it is: fastai asks other processes wherever a launcher has set `WORLD_SIZE`"
+    def accumulate(self,
+        learn, # A learner after a training batch
+    ):
+        self.count += 1
+        self.val = torch.lerp(to_detach(learn.loss.mean(), gather=False), self.val, self.beta)
+
 # %% ../../nbs/72_train.metrics.ipynb #9ae449c6
 class WholeRecorder(Recorder):
     "fastai's Recorder with a value for every name in each row, and with the history of the last fit"
     name,n_before = 'recorder',0 # `n_before`: values of the row before those of validation; 0 where that has not begun
     kept = None # The history that is put aside during a pass
     last = None # Names and row of the last pass or epoch, as `last_figures` reads them
+    @delegates(Recorder.__init__)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.smooth_loss = SmoothLoss(self.smooth_loss.beta)
+
     def fill(self,
         n:int, # Values that the row should have, the number of the epoch among them
     ):
