@@ -1710,6 +1710,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                  'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds._learner': ( 'runs.crossval.html#kfolds._learner',
                                                                                   'toxicai/runs/crossval.py'),
+                                       'toxicai.runs.crossval.KFolds._of_test': ( 'runs.crossval.html#kfolds._of_test',
+                                                                                  'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds._predicted': ( 'runs.crossval.html#kfolds._predicted',
                                                                                     'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds._reading': ( 'runs.crossval.html#kfolds._reading',

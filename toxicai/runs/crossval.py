@@ -388,7 +388,7 @@ def _tracker(self:KFolds, job):
                config=dict(fold=job.fold+1, seed=job.seed))
     return WandbRun(**{**own, **(self.wandb if isinstance(self.wandb, dict) else {})})
 
-# %% ../../nbs/90_runs.crossval.ipynb #6433f8ec
+# %% ../../nbs/90_runs.crossval.ipynb #aa4074dc
 @patch
 def _learner(self:KFolds, job):
     "A learner for the fold, checked before it costs time"
@@ -400,17 +400,23 @@ def _learner(self:KFolds, job):
     return learn
 
 @patch
+def _of_test(self:KFolds, learn):
+    "Logits and targets of the test set; no rows of what there is not"
+    none = np.zeros((0, len(learn.labels)))
+    if self.test is None: return none,none
+    dl = learn.dls.test_dl(self.test, with_labels=self.has_targets)
+    if not self.has_targets: return learn.get_preds(dl=dl, act=noop)[0].numpy(),none
+    found = learn.judged(dl=dl)
+    return found.logits,found.targs
+
+@patch
 def _predicted(self:KFolds, learn, job, seconds):
     "What `learn` says of its fold and of the test set"
     rows = np.flatnonzero(self.rows.fold==job.fold)
-    own = learn.judged(dl=learn.dls.test_dl(some_rows(self.rows.source, rows), with_labels=True))
-    test,targs = np.zeros((0, len(learn.labels))),np.zeros(0)
-    if self.test is not None:
-        dl = learn.dls.test_dl(self.test, with_labels=self.has_targets)
-        test = learn.get_preds(dl=dl, act=noop)[0].numpy()
-        if self.has_targets: targs = learn.judged(dl=dl).targs
+    dl = learn.dls.test_dl(some_rows(self.rows.source, rows), with_labels=True)
+    with learn.no_bar(): own,of_test = learn.judged(dl=dl),self._of_test(learn)
     facts = dict(seconds=round(seconds, 1), rows=len(rows), figures=final_figures(learn))
-    return FoldRun(job, own.logits, own.targs, test, targs, facts)
+    return FoldRun(job, own.logits, own.targs, *of_test, facts)
 
 @patch
 def train(self:KFolds,
