@@ -243,7 +243,7 @@ def test_kill(tmp_path):
     file.write_text(script.format(here=str(Path(__file__).parent)))
     p = subprocess.Popen([sys.executable, str(file), str(folder), tiny])
     first = folder/'fold-1-seed-42'/'done.json'
-    while not (first.exists() and (folder/'fold-2-seed-42').exists()) and p.poll() is None: time.sleep(0.05)
+    while not first.exists() and p.poll() is None: time.sleep(0.02)
     p.send_signal(signal.SIGKILL)
     assert p.wait()==-signal.SIGKILL and not (folder/'fold-3-seed-42'/'done.json').exists()
     left = first.stat().st_mtime_ns,first.read_bytes()

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'average_file', 'some_rows', 'labelled_source', 'with_groups',
            'check_fold_count', 'FoldRows', 'fold_rows', 'fold_splits', 'tidy_targets', 'without_positives', 'lacking',
-           'lack_words', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'FoldRun', 'write_run', 'npz_bytes',
-           'read_run', 'fit_fold', 'work_on_folds', 'check_sendable', 'mean_logits', 'fold_spread', 'fold_values',
-           'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample', 'class_of_column', 'submission_rows',
-           'write_frame', 'mean_weights', 'write_soup', 'check_average_place', 'write_average', 'FoldsDetector',
-           'kfold_fit']
+           'lack_words', 'check_test_texts', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'check_fold_args',
+           'FoldRun', 'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable',
+           'mean_logits', 'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample',
+           'class_of_column', 'check_found', 'submission_rows', 'write_frame', 'mean_weights', 'write_soup',
+           'check_average_place', 'write_average', 'average_facts', 'FoldsDetector', 'kfold_fit']
 
 # %% ../../nbs/90_runs.crossval.ipynb #d5025e9f
 from ..quiet import *
@@ -57,7 +57,7 @@ from ..train.export import *
 from .tracking import *
 from .sweeps import *
 
-# %% ../../nbs/90_runs.crossval.ipynb #cfa22c87
+# %% ../../nbs/90_runs.crossval.ipynb #6718e8d1
 def some_rows(
     source, # `Comments`, a Hugging Face `Dataset`, a frame or a list of dicts; n rows
     rows, # Numbers of some; shape (k,)
@@ -66,6 +66,7 @@ def some_rows(
     if isinstance(source, (Comments,hf.Dataset)): return source.select(np.asarray(rows))
     return as_frame(source).iloc[rows]
 
+# %% ../../nbs/90_runs.crossval.ipynb #dff69ddf
 def labelled_source(
     data, # What `ToxicityDataLoaders.from_df` takes
     **reading, # Of `training_frame`: `text_col`, `label_cols`, `classes`, `how`
@@ -79,7 +80,7 @@ def labelled_source(
     source = some_rows(source, known)
     return source,training_frame(source, **reading)
 
-# %% ../../nbs/90_runs.crossval.ipynb #14ff3075
+# %% ../../nbs/90_runs.crossval.ipynb #d5b0308c
 group_col = 'rows that stay together' # Name of a column that no data have
 
 def with_groups(
@@ -95,6 +96,7 @@ def with_groups(
     check_same_rows(data=df, groups=groups)
     return df.assign(**{group_col:np.asarray(groups)}),[group_col]
 
+# %% ../../nbs/90_runs.crossval.ipynb #9ff03b6a
 def check_fold_count(
     n, # Folds
     together, # Number of the group of each row; shape (n_rows,)
@@ -107,7 +109,7 @@ def check_fold_count(
     raise ValueError(f"`n` is {n}, but the {len(together)} rows form only {n_groups} groups of near-duplicates or of "
                      f"`groups`, which stay together: expected {n_groups} folds at most and 2 at least, or more data")
 
-# %% ../../nbs/90_runs.crossval.ipynb #29000600
+# %% ../../nbs/90_runs.crossval.ipynb #a7c3e93d
 @dataclass(frozen=True)
 class FoldRows:
     "Labelled rows, and the fold of each"
@@ -116,6 +118,7 @@ class FoldRows:
     together:np.ndarray # Number of the group of each row; shape (n,)
     fold:np.ndarray # Number of the fold of each row, from 0; shape (n,)
 
+# %% ../../nbs/90_runs.crossval.ipynb #22178f2c
 def fold_rows(
     source, # As `labelled_source` gives it; n rows
     data:LabelledFrame, # The same
@@ -148,7 +151,7 @@ def fold_splits(
     how = dict(group_cols=group_col, duplicates=False, seed=seed)
     return tuple(train[o].tolist() for o in grouped_split(df, None, rows.data.cols, share, **how))
 
-# %% ../../nbs/90_runs.crossval.ipynb #2e77ee12
+# %% ../../nbs/90_runs.crossval.ipynb #d4bac4e4
 def tidy_targets(
     data:LabelledFrame, # n rows
 ) -> np.ndarray: # 0., 1. or NaN; shape (n, n_classes)
@@ -164,6 +167,7 @@ def without_positives(
     "Classes of which no row is a yes"
     return [k for k,o in zip(labels, (np.asarray(targs)==1).any(0)) if not o]
 
+# %% ../../nbs/90_runs.crossval.ipynb #b578853a
 def lacking(
     rows:FoldRows, # n rows
 ) -> dict: # Number of a fold -> (names that it lacks, names that its training rows lack); only folds that lack some
@@ -187,27 +191,34 @@ def lack_words(
                               "its network cannot learn that")
     return res
 
-# %% ../../nbs/90_runs.crossval.ipynb #2fcaa59b
+# %% ../../nbs/90_runs.crossval.ipynb #3bde007e
+def check_test_texts(
+    data:LabelledFrame, # What is trained on
+    df:pd.DataFrame, # The test set
+):
+    "Raise for a test set that cannot be predicted"
+    if not len(df): raise ValueError("`test` has no rows: expected texts to predict, or leave it out")
+    try: check_columns(df, data.text)
+    except KeyError as e: raise KeyError(f"`test`: {e.args[0]}") from e
+    if data.text==['input_ids']: return
+    for o in data.text: check_texts(df[o].tolist(), df.index)
+
+# %% ../../nbs/90_runs.crossval.ipynb #0f05b56d
 def check_test(
     data:LabelledFrame, # What is trained on
     test, # A frame, a `Dataset`, a list of dicts, or `Comments`
 ) -> bool: # Has it labels?
     "Whether `test` can be predicted, and measured; errors come before any training"
-    df,cols = as_frame(test),list(data.source.cols)
-    if not len(df): raise ValueError("`test` has no rows: expected texts to predict, or leave it out")
-    try: check_columns(df, data.text)
-    except KeyError as e: raise KeyError(f"`test`: {e.args[0]}") from e
-    if data.text!=['input_ids']:
-        for o in data.text: check_texts(df[o].tolist(), df.index)
-    there = [o for o in cols if o in df]
-    if 0<len(there)<len(cols):
-        warn_in_line(f"`test` has the label columns {there}, but not {[o for o in cols if o not in df]}: "
-                     "it counts as a set without labels")
-    if len(there)<len(cols): return False
-    relabelled(LabelReader(data), test, df)
-    return True
+    df = as_frame(test)
+    check_test_texts(data, df)
+    missing = [o for o in data.source.cols if o not in df]
+    there = [o for o in data.source.cols if o in df]
+    if not missing: relabelled(LabelReader(data), test, df) # which raises for labels that cannot be read
+    elif there:
+        warn_in_line(f"`test` has the label columns {there}, but not {missing}: it counts as a set without labels")
+    return not missing
 
-# %% ../../nbs/90_runs.crossval.ipynb #bf026993
+# %% ../../nbs/90_runs.crossval.ipynb #a56a247d
 def function_digest(
     f, # A function or another callable
 ) -> str: # Of its source, comments and spaces left out; its name where there is no source
@@ -219,6 +230,7 @@ def function_digest(
     except (OSError,TypeError): source = json.dumps(described(f))
     return f"{getattr(f, '__name__', type(f).__name__)} {sha256(source.encode()).hexdigest()[:16]}"
 
+# %% ../../nbs/90_runs.crossval.ipynb #746ed806
 @dataclass(frozen=True)
 class FoldJob:
     "One training"
@@ -228,7 +240,7 @@ class FoldJob:
     @property
     def name(self): return f'fold-{self.fold+1}-seed-{self.seed}'
 
-# %% ../../nbs/90_runs.crossval.ipynb #56ce4a00
+# %% ../../nbs/90_runs.crossval.ipynb #9aac5518
 own_split = dict(splitter='the folds are the split', valid_pct='pass `n` and `stop_share`',
                  valid_col='pass `groups`, or call `from_df`')
 
@@ -258,51 +270,59 @@ class KFolds:
         self.seeds = [42] if seeds is None else as_list(seeds)
         self.fit_,self.monitor,self.patience,self.stop_share = fit,monitor,patience,stop_share
         self.seed,self.keep,self.wandb,self.show,self.loader_args = seed,keep,wandb,show,kwargs
-        self._check_args()
+        known = [o for o in ToxicityDataLoaders.keywords() if o not in (*own_split,'seed')]
+        check_keywords(kwargs, known, 'kfold_fit', {**names_elsewhere, **own_split})
+        check_fold_args(make_learner, self.seeds, stop_share, patience)
         self.rows = fold_rows(*labelled_source(data, **self._reading()), n, groups, stratify, thresh, seed)
         self.has_targets = test is not None and check_test(self.rows.data, test)
         self._settle()
 
-# %% ../../nbs/90_runs.crossval.ipynb #dc82ed91
-@patch
-def _check_args(self:KFolds):
-    "Errors before anything is read"
-    known = [o for o in ToxicityDataLoaders.keywords() if o not in (*own_split,'seed')]
-    check_keywords(self.loader_args, known, 'kfold_fit', {**names_elsewhere, **own_split})
-    check_whole('patience', self.patience)
-    if not self.seeds or len(set(self.seeds))<len(self.seeds):
-        raise ValueError(f"`seeds` is {self.seeds}: expected different whole numbers, one or more")
-    if not 0<=self.stop_share<1:
-        raise ValueError(f"`stop_share` is {self.stop_share}: expected a share of the training rows, in [0,1)")
-    if not callable(self.make_learner):
-        raise TypeError(f"`make_learner` is a {type(self.make_learner).__name__}: expected a function of loaders, "
+# %% ../../nbs/90_runs.crossval.ipynb #b61bc26a
+def check_fold_args(
+    make_learner, # What should give learners
+    seeds, # A list
+    stop_share, # A number
+    patience, # A number
+):
+    "Raise for what no folds can be made with"
+    check_whole('patience', patience)
+    if not seeds or len(set(seeds))<len(seeds):
+        raise ValueError(f"`seeds` is {seeds}: expected different whole numbers, one or more")
+    if not 0<=stop_share<1:
+        raise ValueError(f"`stop_share` is {stop_share}: expected a share of the training rows, in [0,1)")
+    if not callable(make_learner):
+        raise TypeError(f"`make_learner` is a {type(make_learner).__name__}: expected a function of loaders, "
                         "such as `toxicity_learner`")
 
+# %% ../../nbs/90_runs.crossval.ipynb #a0136df0
 @patch
 def _reading(self:KFolds):
     "How texts and labels are read, as `from_df` does it"
     a = self.loader_args
     how = cell_options(a.get('label_delim'), a.get('na_values'))
-    return dict(text_col=a.get('text_col', 'text'), label_cols=a.get('label_cols', 'label'), classes=a.get('vocab'), how=how)
+    cols = dict(text_col=a.get('text_col', 'text'), label_cols=a.get('label_cols', 'label'))
+    return dict(cols, classes=a.get('vocab'), how=how)
 
+# %% ../../nbs/90_runs.crossval.ipynb #77e1908a
 @patch(as_prop=True)
 def jobs(self:KFolds):
     "The trainings, fold by fold"
     both = [(k, s) for s in self.seeds for k in range(self.n)]
     return [FoldJob(i, *o) for i,o in enumerate(both, 1)]
 
-# %% ../../nbs/90_runs.crossval.ipynb #9f8a2fa7
+# %% ../../nbs/90_runs.crossval.ipynb #75487870
 @patch
 def facts(self:KFolds) -> dict: # JSON
     "What decides about the figures"
     fit = function_digest(self.fit_) if callable(self.fit_) else described(self.fit_)
     folds = sha256(self.rows.fold.astype('<i8').tobytes()).hexdigest()[:16]
     stop = dict(monitor=self.monitor, patience=self.patience, stop_share=self.stop_share)
-    res = dict(data=data_summary(self.rows.source), folds=f'{self.n}, {folds}', seeds=self.seeds, seed=self.seed,
-               test=None if self.test is None else data_summary(self.test), fit=fit,
-               make_learner=function_digest(self.make_learner), **stop, **described(self.loader_args))
-    return json.loads(json.dumps(res))
+    test = None if self.test is None else data_summary(self.test)
+    about = dict(data=data_summary(self.rows.source), folds=f'{self.n}, {folds}', test=test)
+    own = dict(seeds=self.seeds, seed=self.seed, fit=fit, make_learner=function_digest(self.make_learner))
+    return json.loads(json.dumps({**about, **own, **stop, **described(self.loader_args)}))
 
+# %% ../../nbs/90_runs.crossval.ipynb #e1803872
 @patch
 def _settle(self:KFolds):
     "Take the folder, or go on with what is in it"
@@ -317,7 +337,7 @@ def _settle(self:KFolds):
                                  "pass the same as before, or another folder")
             if old is None: save_json(path, new)
 
-# %% ../../nbs/90_runs.crossval.ipynb #cac37f6d
+# %% ../../nbs/90_runs.crossval.ipynb #c3d7fdc4
 @dataclass(frozen=True)
 class FoldRun:
     "What a training left"
@@ -330,6 +350,7 @@ class FoldRun:
 
 _run_arrays = ('logits','targs','test_logits','test_targs')
 
+# %% ../../nbs/90_runs.crossval.ipynb #249aa8c9
 def write_run(
     folder:Path, # Of one training
     run:FoldRun, # What it left
@@ -347,6 +368,7 @@ def npz_bytes(
     np.savez(f, **arrays)
     return f.getvalue()
 
+# %% ../../nbs/90_runs.crossval.ipynb #075a8f85
 def read_run(
     folder:Path, # Of one training
     job:FoldJob, # Which it is
@@ -358,7 +380,7 @@ def read_run(
         return warn_in_line(f"{str(path)!r} is not what was written: {job.name} is trained anew")
     with np.load(path, allow_pickle=False) as d: return FoldRun(job, *[d[k] for k in _run_arrays], done)
 
-# %% ../../nbs/90_runs.crossval.ipynb #7a9d7cc6
+# %% ../../nbs/90_runs.crossval.ipynb #e60a3c48
 def fit_fold(
     learn, # A learner
     fit, # A dict for `fine_tune`, None, or a function of learner and callbacks
@@ -368,6 +390,7 @@ def fit_fold(
     if callable(fit): return fit(learn, cbs)
     with learn.no_bar(),learn.no_logging(): learn.fine_tune(**{'epochs':3, **(fit or {})}, cbs=cbs)
 
+# %% ../../nbs/90_runs.crossval.ipynb #7cca0ffd
 @patch
 def loaders(self:KFolds,
     k:int, # Number of a fold
@@ -388,7 +411,7 @@ def _tracker(self:KFolds, job):
                config=dict(fold=job.fold+1, seed=job.seed))
     return WandbRun(**{**own, **(self.wandb if isinstance(self.wandb, dict) else {})})
 
-# %% ../../nbs/90_runs.crossval.ipynb #aa4074dc
+# %% ../../nbs/90_runs.crossval.ipynb #23d6dfa9
 @patch
 def _learner(self:KFolds, job):
     "A learner for the fold, checked before it costs time"
@@ -409,6 +432,7 @@ def _of_test(self:KFolds, learn):
     found = learn.judged(dl=dl)
     return found.logits,found.targs
 
+# %% ../../nbs/90_runs.crossval.ipynb #b39271e9
 @patch
 def _predicted(self:KFolds, learn, job, seconds):
     "What `learn` says of its fold and of the test set"
@@ -419,22 +443,27 @@ def _predicted(self:KFolds, learn, job, seconds):
     return FoldRun(job, own.logits, own.targs, *of_test, facts)
 
 @patch
+def _stops(self:KFolds):
+    "The best epoch counts, and few without a better one end the fold"
+    return [Soup(self.monitor, k=1), EarlyStoppingCallback(self.monitor, patience=self.patience)]
+
+# %% ../../nbs/90_runs.crossval.ipynb #4b21e0bd
+@patch
 def train(self:KFolds,
     job:FoldJob, # Which one
 ) -> FoldRun:
     "Train the network of one fold, and write down what it says"
     start,place = time.perf_counter(),self.folder/job.name
-    place.mkdir(exist_ok=True)
     learn = self._learner(job)
-    stop = [Soup(self.monitor, k=1), EarlyStoppingCallback(self.monitor, patience=self.patience)]
-    with self._tracker(job) as run: fit_fold(learn, self.fit_, stop if run is None else [*stop, run])
+    with self._tracker(job) as log: fit_fold(learn, self.fit_, [*self._stops(), *([] if log is None else [log])])
     run = self._predicted(learn, job, time.perf_counter()-start)
     with asks_for_room('fold', place, 'folds that are done are whole'):
+        place.mkdir(exist_ok=True)
         if self.keep: learn.save_detector(place/'detector', name=job.name)
         write_run(place, run)
     return run
 
-# %% ../../nbs/90_runs.crossval.ipynb #31105388
+# %% ../../nbs/90_runs.crossval.ipynb #e1019711
 @patch
 def done(self:KFolds) -> list: # `FoldRun`s
     "The trainings that are done"
@@ -445,11 +474,13 @@ def done(self:KFolds) -> list: # `FoldRun`s
 def _say(self:KFolds, run, left):
     "A line about a fold that is done"
     if not self.show: return
-    figures = ', '.join(f"{k.partition('/')[2]} {v:.4f}" for k,v in run.facts['figures'].items() if k.startswith('valid/'))
+    of_valid = {k.partition('/')[2]:v for k,v in run.facts['figures'].items() if k.startswith('valid/')}
+    figures = ', '.join(f'{k} {v:.4f}' for k,v in of_valid.items())
     of_seed = f' (seed {run.job.seed})' if len(self.seeds)>1 else ''
     more = f', about {left*run.facts["seconds"]:.0f} s to go' if left else ''
     print(f"fold {run.job.fold+1} of {self.n}{of_seed}: {figures}; {run.facts['seconds']} s{more}", flush=True)
 
+# %% ../../nbs/90_runs.crossval.ipynb #e87bb3e5
 @patch
 def take(self:KFolds,
     job:FoldJob, # Which one
@@ -465,7 +496,7 @@ def take(self:KFolds,
         self._say(run, len(self.jobs)-len(self.done()))
     finally: lock.release()
 
-# %% ../../nbs/90_runs.crossval.ipynb #594222ed
+# %% ../../nbs/90_runs.crossval.ipynb #c0ce61ae
 def work_on_folds(
     todo:KFolds, # What there is to do
     threads:int, # Of torch
@@ -474,6 +505,7 @@ def work_on_folds(
     torch.set_num_threads(threads)
     for o in todo.jobs: todo.take(o)
 
+# %% ../../nbs/90_runs.crossval.ipynb #03751658
 def check_sendable(
     f, # A function
 ):
@@ -496,6 +528,7 @@ def _share(self:KFolds, workers):
     odd = [o.exitcode for o in ps if o.exitcode]
     if odd: warn_in_line(f"{len(odd)} of {workers} workers ended with {odd}: what they left is trained here")
 
+# %% ../../nbs/90_runs.crossval.ipynb #3ce185d8
 @patch
 def go(self:KFolds,
     workers:int=1, # Processes that train
@@ -518,7 +551,7 @@ def mean_logits(
     p = np.mean([labels.probs(o.astype(float)) for o in logits], axis=0).clip(1e-12, 1-1e-12)
     return np.log(p) if exclusive(labels.kind) else np.log(p)-np.log1p(-p)
 
-# %% ../../nbs/90_runs.crossval.ipynb #e83161dc
+# %% ../../nbs/90_runs.crossval.ipynb #5f63ec4a
 @patch
 def whole(self:KFolds) -> list: # `FoldRun`s, one for each of `jobs`
     "All trainings; an error where some are missing"
@@ -528,18 +561,24 @@ def whole(self:KFolds) -> list: # `FoldRun`s, one for each of `jobs`
     raise ValueError(f"{', '.join(names)}: not trained yet; call `go()`, or `kfold_fit` again with the same arguments")
 
 @patch
+def _columns(self:KFolds):
+    "What is known of the rows beside their labels: texts, and other columns with the fold"
+    data = self.rows.data
+    gone = [o for o in (*data.text, *data.cols) if o in data.df]
+    texts = None if data.text==['input_ids'] else list(map(as_text, column_texts(data.df, data.text)))
+    return dict(texts=texts, frame=data.df.drop(columns=gone).assign(fold=self.rows.fold+1), index=data.df.index)
+
+# %% ../../nbs/90_runs.crossval.ipynb #1484ec27
+@patch
 def predicted(self:KFolds) -> Judged: # n rows, in the order of the data
     "Predictions of every row by networks that have not seen it, beside the truth"
-    data,runs = self.rows.data,self.whole()
-    labels,n = data.labels,len(data.df)
-    logits,targs = np.zeros((n, len(labels))),np.zeros((n, *runs[0].targs.shape[1:]), dtype=runs[0].targs.dtype)
+    labels,fold,runs = self.rows.data.labels,self.rows.fold,self.whole()
+    targs = np.zeros((len(fold), *runs[0].targs.shape[1:]), dtype=runs[0].targs.dtype)
+    logits = np.zeros((len(fold), len(labels)))
     for k in range(self.n):
-        own,at = [o for o in runs if o.job.fold==k],self.rows.fold==k
-        logits[at],targs[at] = mean_logits(labels, [o.logits for o in own]),own[0].targs
-    texts = None if data.text==['input_ids'] else list(map(as_text, column_texts(data.df, data.text)))
-    rest = data.df.drop(columns=[*data.text, *[o for o in data.cols if o in data.df]])
-    frame = rest.assign(fold=self.rows.fold+1)
-    return Judged(labels.probs(logits), targs, labels, texts, frame, logits, data.df.index)
+        own = [o for o in runs if o.job.fold==k]
+        logits[fold==k],targs[fold==k] = mean_logits(labels, [o.logits for o in own]),own[0].targs
+    return Judged(labels.probs(logits), targs, labels, logits=logits, **self._columns())
 
 # %% ../../nbs/90_runs.crossval.ipynb #6b5cce53
 def fold_spread(
@@ -554,7 +593,7 @@ def fold_spread(
     low,high = [res['mean']+wide*(res[o]-res['mean']) for o in ('low','high')]
     return dict(folds=len(x), mean=res['mean'], sd=res['sd'], low=low, high=high)
 
-# %% ../../nbs/90_runs.crossval.ipynb #7f468bd4
+# %% ../../nbs/90_runs.crossval.ipynb #2f62bb3a
 def fold_values(
     judged:Judged, # n texts, in all folds
     fold, # Number of the fold of each; shape (n,)
@@ -567,6 +606,7 @@ def fold_values(
         return now.flat(now.means if lost else ())
     return np.stack([_of_fold(k) for k in np.unique(fold)], 1)
 
+# %% ../../nbs/90_runs.crossval.ipynb #6d6f5db4
 def fold_figures(
     judged:Judged, # n texts, in all folds
     fold, # Number of the fold of each, from 0; shape (n,)
@@ -597,7 +637,7 @@ def tune(self:KFolds,
     self.judged = judged.with_labels(self.labels)
     return self
 
-# %% ../../nbs/90_runs.crossval.ipynb #4c581141
+# %% ../../nbs/90_runs.crossval.ipynb #f63af3f8
 @patch
 @delegates(find_errors, but='n')
 def interpret_errors(self:KFolds,
@@ -607,6 +647,7 @@ def interpret_errors(self:KFolds,
     "Likely label errors among all rows, and the worst errors"
     return find_errors(self.judged, n, **kwargs)
 
+# %% ../../nbs/90_runs.crossval.ipynb #6ccd9699
 @patch
 @delegates(judge, but=['mask','about','by'])
 def report(self:KFolds,
@@ -622,7 +663,7 @@ def report(self:KFolds,
         res.lead.append('The thresholds were chosen on these very rows: expect somewhat worse of new comments.')
     return res
 
-# %% ../../nbs/90_runs.crossval.ipynb #9873a866
+# %% ../../nbs/90_runs.crossval.ipynb #abe18a65
 def mean_ranks(
     probs, # Of several networks for the same texts; shape (n_networks, n, n_classes)
 ) -> np.ndarray: # In (0,1]; shape (n, n_classes)
@@ -637,6 +678,7 @@ def test_probs(self:KFolds) -> np.ndarray: # In [0,1]; shape (n_networks, n, n_c
     if self.test is None: raise ValueError("there is no test set: pass `test` to `kfold_fit`")
     return np.stack([self.labels.probs(o.test_logits) for o in self.whole()])
 
+# %% ../../nbs/90_runs.crossval.ipynb #3502e6b4
 @patch
 def blend(self:KFolds,
     how:str='mean', # 'mean' of the scores, or 'rank': mean of the ranks
@@ -669,7 +711,7 @@ def test_figures(self:KFolds) -> pd.DataFrame: # A row for each network and blen
     rows |= {f'{k} of {len(runs)}':blend_scores(targs, f(probs), self.labels, k=='rank') for k,f in blends.items()}
     return pd.DataFrame(rows).T
 
-# %% ../../nbs/90_runs.crossval.ipynb #08aa58b0
+# %% ../../nbs/90_runs.crossval.ipynb #ebed04ec
 def read_sample(
     sample, # Path of a CSV file, or a frame
 ) -> pd.DataFrame: # All cells as text
@@ -685,45 +727,60 @@ def class_of_column(
     try: return labels.names[labels.index(str(col))]
     except KeyError: return None
 
+def check_found(
+    at, # Numbers of rows, -1 where there is none; shape (m,)
+    keys:pd.DataFrame, # What names the rows; m rows
+):
+    "Raise where a row of the sample is not in the test set"
+    if (at>=0).all(): return
+    lost = keys[at<0]
+    raise ValueError(f"{len(lost)} of {len(keys)} rows of the sample are not in `test`, such as "
+                     f"{lost.iloc[0].tolist()}: pass the test set that belongs to it")
+
+# %% ../../nbs/90_runs.crossval.ipynb #6a7ec87d
 def submission_rows(
     sample:pd.DataFrame, # Cells as text; m rows
     keys, # Names of the columns that name a row
     test:pd.DataFrame, # n rows
 ) -> np.ndarray: # Numbers of rows of `test`; shape (m,)
     "Which row of the test set each row of the sample is"
-    if not keys and len(sample)==len(test): return np.arange(len(test))
-    if not keys: raise ValueError(f"the sample has {len(sample)} rows and no column that names them, "
-                                  f"`test` has {len(test)}: expected as many")
+    if not keys:
+        if len(sample)==len(test): return np.arange(len(test))
+        raise ValueError(f"the sample has {len(sample)} rows and no column that names them, "
+                         f"`test` has {len(test)}: expected as many")
     own = pd.MultiIndex.from_frame(test[keys].astype(str))
-    if own.has_duplicates: raise ValueError(f"{keys} of `test` name {own.duplicated().sum()} rows twice: expected one each")
+    n_twice = own.duplicated().sum()
+    if n_twice: raise ValueError(f"{keys} of `test` name {n_twice} rows twice: expected one each")
     at = own.get_indexer(pd.MultiIndex.from_frame(sample[keys]))
-    if (at>=0).all(): return at
-    lost = sample[keys][at<0]
-    raise ValueError(f"{len(lost)} of {len(sample)} rows of the sample are not in `test`, such as {lost.iloc[0].tolist()}: "
-                     "pass the test set that belongs to it")
+    check_found(at, sample[keys])
+    return at
 
-# %% ../../nbs/90_runs.crossval.ipynb #c3964bd3
+# %% ../../nbs/90_runs.crossval.ipynb #10808eda
+@patch
+def _decided(self:KFolds, cols):
+    "Name of a column of a sample -> yes or no for its class, at the thresholds out of fold"
+    flags = self.labels.flags(self.blend().to_numpy()).astype(int)
+    return {o:flags[:,self.labels.index(k)] for o,k in cols.items()}
+
+@patch
+def _names(self:KFolds):
+    "The class of each text of the test set, of exclusive ones"
+    return np.array(list(self.labels))[self.labels.flags(self.blend().to_numpy()).argmax(1)]
+
 @patch
 def _filled(self:KFolds, sample, test, how, flags):
-    "Column of the sample -> values for the rows of the test set, and the columns that name a row"
-    scores = self.blend(how)
-    found = {o:class_of_column(self.labels, o) for o in sample}
-    cols = {o:scores[k].to_numpy() for o,k in found.items() if k}
+    "Column of the sample -> values for the rows of the test set"
+    cols = {o:k for o in sample if (k := class_of_column(self.labels, o))}
     rest = [o for o in sample if o not in cols and o not in test]
-    if not cols and len(rest)==1 and exclusive(self.labels.kind):
-        decided = self.labels.flags(self.blend().to_numpy()).argmax(1)
-        cols,rest = {rest[0]:np.array(list(self.labels))[decided]},[]
-    elif flags: cols = self._yes_or_no(cols, found)
+    if not cols and len(rest)==1 and exclusive(self.labels.kind): return {rest[0]:self._names()}
     if rest or not cols:
-        raise ValueError(f"the sample has the columns {list(sample)}: expected classes, of {list(self.labels)}, and columns "
-                         f"of `test`, which has {list(test)}; {rest or 'no class'} is neither")
-    return cols,[o for o in sample if o not in cols]
+        raise ValueError(f"the sample has the columns {list(sample)}: expected classes, of {list(self.labels)}, and "
+                         f"columns of `test`, which has {list(test)}; {rest or 'no class'} is neither")
+    if flags: return self._decided(cols)
+    scores = self.blend(how)
+    return {o:scores[k].to_numpy() for o,k in cols.items()}
 
-@patch
-def _yes_or_no(self:KFolds, cols, found):
-    flags = self.labels.flags(self.blend().to_numpy()).astype(int)
-    return {o:flags[:,self.labels.index(found[o])] for o in cols}
-
+# %% ../../nbs/90_runs.crossval.ipynb #da131527
 @patch
 def submission(self:KFolds,
     sample, # Path of a CSV file, or a frame
@@ -732,8 +789,8 @@ def submission(self:KFolds,
 ) -> pd.DataFrame: # As in the file `submission.csv` of the folder
     "Predictions of the test set in the shape of `sample`"
     sample,test = read_sample(sample),as_frame(self.test)
-    cols,keys = self._filled(sample, test, how, flags)
-    at = submission_rows(sample, keys, test)
+    cols = self._filled(sample, test, how, flags)
+    at = submission_rows(sample, [o for o in sample if o not in cols], test)
     res = sample.assign(**{k:v[at] for k,v in cols.items()})
     write_frame(self.folder/'submission.csv', res, index=False)
     return res
@@ -746,7 +803,7 @@ def write_frame(
     "`df` as a file, whole or not at all"
     write_atomically(path, lambda f: f.write(df.to_csv(index=index).encode('utf-8', 'backslashreplace')))
 
-# %% ../../nbs/90_runs.crossval.ipynb #25c79b02
+# %% ../../nbs/90_runs.crossval.ipynb #d17970af
 @patch
 def parts(self:KFolds) -> list: # Paths of detector folders
     "The detectors of the folds"
@@ -761,27 +818,25 @@ def mean_weights(
     from safetensors.torch import load_file
     return mean_state([load_file(o) for o in files])
 
+# %% ../../nbs/90_runs.crossval.ipynb #5d22189b
 def write_soup(
     parts, # Detector folders of networks of the same shape
     folder, # Where to write: a new folder, an empty one, or a detector folder
     labels:LabelSet, # With thresholds and calibration
-    metrics:dict=None, # Name -> figure, of the user
-    about:str='', # Markdown for the model card
 ) -> Path: # `folder`
     "A detector folder with the mean of the weights"
     from safetensors.torch import save_file
     first = read_folder(parts[0])
-    name = weight_files[first.head]
-    own = dict(labels=labels.to_dict(), metrics=metrics or {}, measured={'by':'folds'} if metrics else {}, drift={},
-               name=Path(folder).name, files={})
-    meta = {**first.content, **own}
+    weights = weight_files[first.head]
+    notes = dict(metrics={}, measured={}, drift={}, files={}) # those of one fold are not those of the soup
+    meta = {**first.content, **notes, 'labels':labels.to_dict(), 'name':Path(folder).name}
     with new_folder(folder, check_replaceable) as new:
         for o in folder_digests(first.path): copy_into(first.path/o, new/o)
-        save_file(mean_weights([o/name for o in parts]), new/name, metadata={'format':'pt'})
-        finish_folder(new, meta, model_card(meta, about=about))
+        save_file(mean_weights([o/weights for o in parts]), new/weights, metadata={'format':'pt'})
+        finish_folder(new, meta, model_card(meta))
     return Path(folder)
 
-# %% ../../nbs/90_runs.crossval.ipynb #3f3a3255
+# %% ../../nbs/90_runs.crossval.ipynb #a6d78e09
 average_file = 'folds.json'
 
 def check_average_place(
@@ -791,6 +846,7 @@ def check_average_place(
     if not folder.exists() or (folder.is_dir() and ((folder/average_file).is_file() or not entries(folder))): return
     raise FileExistsError(f"{str(folder)!r} is there and holds no average of detectors: pass the name of a new folder")
 
+# %% ../../nbs/90_runs.crossval.ipynb #2dc209f2
 def write_average(
     parts, # Detector folders with the same classes
     folder, # Where to write
@@ -805,6 +861,20 @@ def write_average(
         write_folder_json(new/average_file, facts)
     return Path(folder)
 
+# %% ../../nbs/90_runs.crossval.ipynb #912169c3
+def average_facts(
+    folder, # As `write_average` wrote it
+) -> dict: # `parts` and `labels`
+    "What the file of an average says, checked"
+    facts = load_json(Path(folder)/average_file)
+    if facts is None:
+        raise FileNotFoundError(f"{str(folder)!r} has no {average_file!r}: "
+                                "expected a folder of `res.save_detector(..., how='average')`")
+    if facts.get('format')!=1 or not all(map(is_inner_name, facts.get('parts') or [''])):
+        raise ValueError(f"{average_file!r} in {str(folder)!r} is not what this version writes")
+    return facts
+
+# %% ../../nbs/90_runs.crossval.ipynb #3c06ee51
 class FoldsDetector:
     "Detectors of several folds, whose calibrated scores are averaged"
     @delegates(Detector)
@@ -812,11 +882,7 @@ class FoldsDetector:
         folder, # As `write_average` wrote it
         **kwargs, # For each `Detector`: `backend`, `threads`, `long`, `recheck`
     ):
-        facts = load_json(Path(folder)/average_file)
-        if facts is None: raise FileNotFoundError(f"{str(folder)!r} has no {average_file!r}: "
-                                                  "expected a folder of `res.save_detector(..., how='average')`")
-        if facts.get('format')!=1 or not all(map(is_inner_name, facts.get('parts') or [''])):
-            raise ValueError(f"{average_file!r} in {str(folder)!r} is not what this version writes")
+        facts = average_facts(folder)
         self.labels = LabelSet.from_dict(facts['labels'])
         self.parts = [Detector(Path(folder)/o, **kwargs) for o in facts['parts']]
         for o in self.parts: o.labels = self.labels
@@ -841,7 +907,7 @@ def __call__(self:FoldsDetector,
     scores = self.scores(texts)
     return Detections(self.labels, self.labels.flags(scores), scores, index=None if callable(index) else index)
 
-# %% ../../nbs/90_runs.crossval.ipynb #099f84fe
+# %% ../../nbs/90_runs.crossval.ipynb #1f465022
 @patch
 def soup_figures(self:KFolds,
     folder, # A detector folder
@@ -859,13 +925,14 @@ def _soup_is_as_good(self:KFolds, folder, within):
     if self.show: print(f"ROC-AUC on the test set: soup {soup:.4f}, average {mean:.4f}: {'soup' if res else 'average'}")
     return res
 
+# %% ../../nbs/90_runs.crossval.ipynb #2153f533
 @patch
 def save_detector(self:KFolds,
     folder, # Where to write
     how:str='auto', # 'soup', 'average', or 'auto': the soup where it is as good on a labelled test set
     within:float=0.002, # ROC-AUC that a soup may lose and still be as good
 ) -> Path: # `folder`
-    "All folds as one detector, with thresholds and calibration out of fold: for `Detector`, an average for `FoldsDetector`"
+    "All folds as one, with thresholds and calibration out of fold: for `Detector`, an average for `FoldsDetector`"
     if how not in ('auto','soup','average'): raise ValueError(f"`how` is {how!r}: expected 'auto', 'soup' or 'average'")
     parts = self.parts()
     if how!='average':
@@ -874,15 +941,13 @@ def save_detector(self:KFolds,
             if how=='soup' or self._soup_is_as_good(soup, within): return write_soup(parts, folder, self.labels)
     return write_average(parts, folder, self.labels)
 
-# %% ../../nbs/90_runs.crossval.ipynb #aa3901a7
+# %% ../../nbs/90_runs.crossval.ipynb #49e62d20
 @patch
 def write(self:KFolds):
     "The tables as files in the folder"
-    j = self.judged
-    names = columns_of_classes(self.labels, ['fold'])
-    targs = pd.DataFrame(j.onehot(), columns=[f'{o}_true' for o in names], index=j.index)
-    oof = pd.DataFrame(j.probs, columns=names, index=j.index).join(targs) if j.index.is_unique else pd.DataFrame(
-        np.hstack([j.probs, j.onehot()]), columns=[*names, *targs.columns], index=j.index)
+    j,names = self.judged,columns_of_classes(self.labels, ['fold'])
+    values = np.hstack([j.probs, j.onehot()])
+    oof = pd.DataFrame(values, columns=[*names, *[f'{o}_true' for o in names]], index=j.index)
     oof.insert(0, 'fold', self.rows.fold+1)
     write_frame(self.folder/'out_of_fold.csv', oof)
     write_frame(self.folder/'figures.csv', self.figures)
@@ -896,6 +961,7 @@ def __repr__(self:KFolds):
     shown = self.figures.loc['all labels'][['mean','sd','low','high','out_of_fold','oof_low','oof_high']]
     return f'{head}\n{shown.map(cell_text).to_string()}'
 
+# %% ../../nbs/90_runs.crossval.ipynb #8eb3b0c5
 @delegates(KFolds)
 def kfold_fit(
     data, # What `ToxicityDataLoaders.from_df` takes: `Comments`, a frame, a `Dataset`, a list of dicts
