@@ -313,7 +313,7 @@ def test_single_label(tmp_path, kind):
         data = load_comments(more, text_col='text', label_cols='label', split_col='split')
     how = {} if kind=='comments' else dict(text_col='text', label_cols='label')
     with warnings.catch_warnings(action='ignore'):
-        res = kfold_fit(data, make, 2, tmp_path, seeds=[1,2], n_boot=0, stop_share=0.2, keep=False, **how, **quick)
+        res = kfold_fit(data, make, 2, tmp_path, seeds=[1,2], n_boot=0, stop_share=0.2, keep=False, **how, **{**quick, 'bs':8})
     names = list(res.labels)
     assert len(res.done())==4 and len(res.judged)==len(want) and sorted(names)==['fine','rude']
     assert [names[i] for i in res.judged.targs]==want.label.tolist() and res.thresholds is None

@@ -15,10 +15,10 @@ __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'average_file', 
 from ..quiet import *
 import_quietly('fastai.layers')
 
-# %% ../../nbs/90_runs.crossval.ipynb #f0411fdb
-import ast,inspect,io,json,os,shutil,sys,tempfile,textwrap,time
-from contextlib import nullcontext
-from dataclasses import dataclass,replace
+# %% ../../nbs/90_runs.crossval.ipynb #336833df
+import ast,inspect,io,json,os,sys,tempfile,textwrap,time
+from contextlib import ExitStack,nullcontext
+from dataclasses import dataclass
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -803,7 +803,7 @@ def write_frame(
     "`df` as a file, whole or not at all"
     write_atomically(path, lambda f: f.write(df.to_csv(index=index).encode('utf-8', 'backslashreplace')))
 
-# %% ../../nbs/90_runs.crossval.ipynb #d17970af
+# %% ../../nbs/90_runs.crossval.ipynb #45349a7a
 @patch
 def parts(self:KFolds) -> list: # Paths of detector folders
     "The detectors of the folds"
@@ -815,8 +815,10 @@ def mean_weights(
     files, # Paths of safetensors files of networks of the same shape
 ) -> dict: # Name -> tensor
     "Mean of the weights in `files`"
-    from safetensors.torch import load_file
-    return mean_state([load_file(o) for o in files])
+    from safetensors import safe_open
+    with ExitStack() as stack: # a tensor at a time, as networks are large
+        opened = [stack.enter_context(safe_open(o, 'pt')) for o in files]
+        return {k:mean_state([{k:o.get_tensor(k)} for o in opened])[k] for k in opened[0].keys()}
 
 # %% ../../nbs/90_runs.crossval.ipynb #5d22189b
 def write_soup(
