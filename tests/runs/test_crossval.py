@@ -3,6 +3,7 @@ import json,os,signal,subprocess,sys,time,warnings
 from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,pytest,torch
+from samples import as_nobody
 from scipy.stats import rankdata
 from sklearn.metrics import roc_auc_score
 
@@ -278,6 +279,12 @@ def test_damage(tmp_path):
 def test_other_settings(tmp_path, change, err):
     folds_in(tmp_path)
     with pytest.raises(ValueError, match=f'holds folds of other data or settings.*{err}'): folds_in(tmp_path, **change)
+
+def test_no_permission(tmp_path):
+    "Said in a line, before anything is trained"
+    (tmp_path/'f').mkdir()
+    (tmp_path/'f').chmod(0o555)
+    with as_nobody(), pytest.raises(OSError, match='no folds could be written to .*Permission denied'): folds_in(tmp_path/'f')
 
 # Arguments
 

@@ -240,12 +240,13 @@ class FoldJob:
     @property
     def name(self): return f'fold-{self.fold+1}-seed-{self.seed}'
 
-# %% ../../nbs/90_runs.crossval.ipynb #9aac5518
+# %% ../../nbs/90_runs.crossval.ipynb #dbca9efc
 own_split = dict(splitter='the folds are the split', valid_pct='pass `n` and `stop_share`',
                  valid_col='pass `groups`, or call `from_df`')
 
 class KFolds:
     "Networks of k folds, and what they say of the rows that they have not seen"
+    @delegates(ToxicityDataLoaders.from_df, but=list(own_split))
     def __init__(self,
         folder, # Where everything is written
         data, # What `ToxicityDataLoaders.from_df` takes: `Comments`, a frame, a `Dataset`, a list of dicts
