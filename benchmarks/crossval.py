@@ -1,0 +1,83 @@
+"""k folds end to end, as the published RoBERTuito tutorial on hate speech does by hand: several labels, the mean of the token vectors,
+a head initialised by Xavier, dropout, early stopping, F1 out of fold, blended predictions of a test set. On the Spanish comments of
+MeOffendES (`offendes`) and on the six labels of Jigsaw's challenge (`jigsaw`); real data, found through TOXICAI_DATA. A second call
+goes on where the first was stopped. `--encoder` names another one, such as the multilingual one of the package index.
+
+    python -m benchmarks.crossval [offendes jigsaw] [--rows 600] [--folds 5] [--epochs 3] [--seeds 1] [--workers 1]
+                                  [--encoder FOLDER] [--folder folds]
+"""
+import time,warnings
+from pathlib import Path
+
+import numpy as np,pandas as pd
+from torch import nn
+from benchmarks.common import *
+from toxicai.all import *
+from toxicai.judge.measures import score_tables
+
+offendes_labels = dict(obscene='NOE', offensive_person='OFP', offensive_group='OFG')
+
+def offendes(n):
+    "Comments to train on and the dev split for a test, a column for each label"
+    df = data_file('offendes_es')
+    for k,v in offendes_labels.items(): df[k] = (df.label==v).astype(int)
+    sides = df[df.split=='train'],df[df.split=='dev']
+    return [o.drop(columns='label').sample(min(n, len(o)), random_state=42) for o in sides]
+
+def jigsaw(n):
+    "Comments with all six labels; every fifth of those that are representative is for the test"
+    df = data_file('jigsaw_train_part').dropna(subset=jigsaw_labels).rename(columns={'comment_text':'text'})
+    is_test = df.representative_sample.astype(bool) & (np.arange(len(df))%5==0)
+    sides = df[~is_test],df[is_test]
+    return [o[['id','text',*jigsaw_labels]].sample(min(n, len(o)), random_state=42) for o in sides]
+
+sets = dict(offendes=(offendes, 'comment_id', list(offendes_labels)), jigsaw=(jigsaw, 'id', jigsaw_labels))
+
+def tutorial_learner(dls):
+    "Mean pooling, dropout, and a head initialised by Xavier"
+    learn = toxicity_learner(dls, pooling='mean', dropout=0.2)
+    nn.init.xavier_uniform_(learn.model.classifier.weight)
+    nn.init.zeros_(learn.model.classifier.bias)
+    return learn
+
+def show_frame(df, title): show(df.reset_index().to_dict('records'), title)
+
+def split_table(res):
+    "A single split beside all rows out of fold, with intervals of both"
+    first = res.judged.take(res.rows.fold==0)
+    found = {'one split':score_tables(first)[1], 'out of fold':score_tables(res.judged)[1]}
+    rows = [dict(rows=k, **o) for k,df in found.items() for o in df[df.metric.isin(['roc_auc','average_precision'])].to_dict('records')]
+    return [dict(o, width=o['high']-o['low']) for o in rows]
+
+def main(name, n, k, epochs, seeds, workers, encoder, folder):
+    make,key,labels = sets[name]
+    train,test = make(n)
+    sample = test[[key]].assign(**{o:0.5 for o in labels})
+    start,place = time.perf_counter(),Path(folder)/f'{name}-{n}-{Path(encoder).name if encoder else "english"}'
+    how = dict(text_col='text', label_cols=labels, checkpoint=encoder or packaged_encoder(), max_length=128, bs=32)
+    res = kfold_fit(train, tutorial_learner, k, place, sample, workers, test=test, seeds=list(range(1, seeds+1)),
+                    fit=dict(epochs=epochs, base_lr=3e-4), **how)
+    took = (time.perf_counter()-start)/60
+    shown = res.figures.drop(columns='folds')
+    main_rows = [o for o in shown.index if o[0]=='all labels' or o[1]=='f1']
+    show_frame(shown.loc[main_rows], f'{name}: {k} folds of {len(train):,} rows, {took:.1f} minutes (this call)')
+    show_frame(res.thresholds.table[['n','positive','threshold','before','after','after_low','after_high']], 'F1 out of fold, cross-fitted')
+    show(split_table(res), 'a single split against all rows')
+    show_frame(res.test_figures(), f'the networks on {len(test):,} test rows')
+    detector = res.save_detector(place/'detector')
+    print(f'\n{detector}, {len(res.interpret_errors().label_errors)} labels to look at, submission: {place/"submission.csv"}')
+
+if __name__=='__main__':
+    p = parser_of(__doc__)
+    p.add_argument('sets', nargs='*', default=['offendes'])
+    p.add_argument('--rows', type=int, default=600)
+    p.add_argument('--folds', type=int, default=5)
+    p.add_argument('--epochs', type=int, default=3)
+    p.add_argument('--seeds', type=int, default=1)
+    p.add_argument('--workers', type=int, default=1)
+    p.add_argument('--encoder', help='folder or name on the Hub; the packaged English one by default')
+    p.add_argument('--folder', default='folds')
+    args = p.parse_args()
+    check_choices(p, 'set', args.sets, sets)
+    begin()
+    for o in args.sets: main(o, args.rows, args.folds, args.epochs, args.seeds, args.workers, args.encoder, args.folder)
