@@ -3,7 +3,7 @@ from .snapshots import read_checkpoint,has_checkpoint
 from .checkpoints import Checkpoint
 from .tracking import GradNorm,masked_text,run_config,WandbRun
 from .configs import Setting,sweepable,SettingError,train_config
-from .sweeps import Sweep,sweep,spread
+from .sweeps import Sweep,sweep
 from .crossval import kfold_fit
 import toxicai.helptexts as _helptexts
 
