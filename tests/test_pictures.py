@@ -126,7 +126,8 @@ def test_nothing_flagged(judged, thresh, says):
 def test_optimistic(judged, method, cross, words):
     fig = calibrated(judged, method, cross, n_boot=0).plot()
     assert all(o in said(fig) for o in words) and ('tells' in said(fig))==(len(words)==2)
-    assert all('240 rows' in o.get_title() and ('optimistic' in o.get_title())!=cross for o in fig.axes)
+    titles = [o.get_title(loc='left') for o in fig.axes]
+    assert all('240 rows' in o and ('optimistic' in o)!=cross for o in titles)
 
 def test_thresholds_say_rows(judged): assert '240 rows' in said(tuned_thresholds(judged, n_boot=0).plot())
 
@@ -143,3 +144,41 @@ def test_groups_fold(judged, empty):
     assert shown.group.tolist()==['all rows','women','rare'] and len(rep.table)==3+empty==len(rep.frames['groups'])
     said = dict(zip(about.figure, about.value)).get('without any row')
     assert said is None if not empty else said.startswith(f"{empty} group{'s' if empty>1 else ''}: g0")
+
+@pytest.mark.parametrize('n,shape', [(1,(1,1)), (2,(1,2)), (3,(1,3)), (4,(2,2)), (5,(2,3)), (6,(2,3)), (7,(3,3)), (10,(4,3)), (12,(4,3))])
+def test_panels_fill_the_rows(n, shape):
+    "No row with a single panel beside emptiness where two rows of two do"
+    fig,axes = small_multiples(n)
+    grid = axes[0].get_subplotspec().get_gridspec()
+    assert (grid.nrows,grid.ncols)==shape and len(axes)==n
+
+@pytest.mark.parametrize('goal,word', [('maximize','brighter'),('minimize','darker')])
+def test_sweep_says_which_line_is_best(goal, word):
+    names = {}
+    exec(setup, names)
+    ran = names['swept']()
+    ran.goal = goal
+    fig = ran.plot()
+    lines = {o.get_ydata()[-1]:sum(o.get_color()[:3]) for o in fig.axes[0].lines if len(o.get_xdata())==3}
+    best = (max if goal=='maximize' else min)(lines)
+    assert word in said(fig) and lines[best]==(max if word=='brighter' else min)(lines.values())
+
+def test_importance_says_few(capsys):
+    "The table of a few runs comes with a word, the picture says it itself"
+    names = {}
+    exec(setup, names)
+    ran = names['swept']()
+    df,fig = ran.importance(n_repeats=2),ran.plot_importance(n_repeats=2)
+    assert capsys.readouterr().out.count('4 runs are too few')==1 and '4 runs are too few' in said(fig)
+    assert list(df.columns)==['importance','sd']
+
+@pytest.mark.parametrize('n', [1,2,4,5])
+def test_legend_fits(n):
+    "The legend below the panels lies within the picture, however few they are"
+    rng = np.random.default_rng(n)
+    p = rng.random((60,n))
+    judged = Judged(p, (rng.random((60,n))<p).astype(float), LabelSet(list('abcde')[:n]))
+    fig = tuned_thresholds(judged, n_boot=0).plot()
+    fig._repr_png_()
+    box,page = fig.legends[0].get_window_extent(),fig.bbox
+    assert page.x0<=box.x0 and box.x1<=page.x1 and page.y0<=box.y0

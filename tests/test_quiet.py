@@ -71,3 +71,27 @@ def test_imports_are_quiet():
     "`toxicai.all` says nothing, even to who sees every warning of others' insides"
     res = subprocess.run([sys.executable, '-W', 'error::FutureWarning', '-c', 'from toxicai.all import *'], capture_output=True, text=True)
     assert not res.returncode and res.stderr=='', res.stderr
+
+def shown_lines(fails=False):
+    "What three runs warn of, between which filters change, as in any library"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        for i in range(3):
+            with warnings.catch_warnings(): warnings.simplefilter('always')
+            warn_in_line('texts are cut')
+            warn_in_line(f'run {i}')
+    return [str(o.message) for o in said]
+
+def test_once_in_a_block():
+    "The same warning comes once in a block, others come, and after it all is as before"
+    assert shown_lines().count('texts are cut')==3
+    with warned_once():
+        assert shown_lines()==['texts are cut','run 0','run 1','run 2']
+        with warned_once(): assert shown_lines()==[]
+    with pytest.raises(KeyError), warned_once(): raise KeyError
+    assert shown_lines().count('texts are cut')==3
+
+def test_a_warning_can_stop_the_block():
+    with warnings.catch_warnings(), warned_once(), pytest.raises(UserWarning):
+        warnings.simplefilter('error')
+        warn_in_line('texts are cut')

@@ -308,3 +308,16 @@ def test_two_rows(tmp_path):
     with pytest.raises(ValueError, match='nothing to plot'): rep.plot()
     folder = rep.save(tmp_path/'r')
     assert not list((folder/'figures').iterdir()) and len(pd.read_csv(folder/'tables'/'groups.csv'))==len(rep.table)
+
+@pytest.mark.parametrize('flag,rows,says', [(False,40,['tune thresholds first']), (True,40,[]), (False,3,['tune thresholds first','cannot be compared']), (True,3,['cannot be compared'])])
+def test_what_to_do_first(flag, rows, says):
+    "A report that can say nothing says so before its tables"
+    rng = np.random.default_rng(0)
+    targs,probs = np.arange(80)%2,rng.random(80)
+    groups = pd.DataFrame(dict(women=np.arange(80)<2*rows, Sikh=[False]*80))
+    rep = find_bias(targs, probs, probs>.5 if flag else probs>2, groups, 'toxic', 'given by row', n_boot=0)
+    for view in (repr(rep), rep._repr_html_(), rep.to_html()):
+        assert [o for o in ('tune thresholds first','cannot be compared') if o in view]==says
+        assert 'nan' not in view.replace('finance', '') and 'given by row' in view
+    if 'cannot be compared' in says:
+        with pytest.raises(ValueError, match='nothing to plot: No group has 10 harmless rows'): rep.plot()

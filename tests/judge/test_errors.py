@@ -218,3 +218,21 @@ def test_training_rows():
     learn = toxicity_learner(ToxicityDataLoaders.from_df(comments(40), tiny_checkpoint(), label_cols=['toxic','insult'], bs=16))
     with learn.no_bar(),pytest.warns(UserWarning, match='ds_idx=1'): errors = learn.interpret_errors(ds_idx=0)
     assert len(errors.top_losses)==20
+
+@pytest.mark.parametrize('targs,said', [([1,nan,nan],'toxic, ?'), ([nan,nan,nan],'?'), ([0,nan,0],'?'), ([0,0,0],'–'), ([.25,1,nan],'toxic 0.25, insult, ?'), ([1,0,1],'toxic, threat')])
+def test_one_mark_for_all_gaps(targs, said): assert truth_of(['toxic','insult','threat'], np.array(targs, dtype=float))==said
+
+@pytest.mark.parametrize('gaps', [False,True])
+def test_mark_is_explained_once(gaps):
+    targs = np.array([[1,0,1],[0,1,0],[0,0,0.]])
+    if gaps: targs[0,1] = targs[2,2] = nan
+    report = find_errors(Judged(np.full((3,3), .4), targs, LabelSet(['toxic','insult','threat']), list('abc')))
+    for view in (repr(report), report._repr_html_(), report.to_html(), report.to_markdown()):
+        assert view.count('were not annotated')==gaps and 'insult?' not in view
+
+def test_no_rows_say_none():
+    "A table without rows is a word, not a header that stands alone"
+    report = find_errors(Judged(np.array([[.1],[.2]]), np.array([[0.],[1.]]), LabelSet(['toxic']), ['a','b']))
+    for view in (repr(report), report._repr_html_(), report.to_html(), report.to_markdown()):
+        part = view.split('Worst false alarms')[-1].split('Worst misses')[0]
+        assert 'None.' in part and 'threshold' not in part

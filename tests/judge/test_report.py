@@ -277,7 +277,7 @@ def test_figures_of_the_page():
     report = judge(judged, n_boot=20)
     shown = report.tables['Each label: decisions'].set_index('label')
     row = report.frames['each_label'].query("label=='toxic' and metric=='f1'").iloc[0]
-    assert shown.f1['toxic']==f'{row.value:.3f} ({row.low:.3f}–{row.high:.3f})' and shown.f1['spam']=='–'
+    assert shown.f1['toxic']==f'{row.value:.3f} ({row.low:.3f} to {row.high:.3f})' and shown.f1['spam']=='–'
     assert judge(judged, n_boot=20).to_markdown()==report.to_markdown()
 
 class Tags(HTMLParser):
@@ -564,3 +564,48 @@ def test_in_a_browser(tmp_path):
     seen = [o.split() for o in re.search('<title>([^<]*)</title>', run.stdout)[1].split(';')]
     assert len(seen)==3 and all(int(o[0])<=int(o[1]) for o in seen)
     assert all(int(lead)<300 for *_,lead,_,_ in seen) and [o[4] for o in seen]==['false','false','true'] and int(seen[0][2])<int(seen[0][3])
+
+@pytest.mark.parametrize('text', ['<b>'+'word '*200, 'x'*5000, 'one\n'*300, 'evil </details><script> '*90, 'so…', 'short', '…'*400, ''])
+def test_all_of_a_text(text):
+    "What is cut in a table of HTML is behind a click: both parts together are the text"
+    cell = html_table(pd.DataFrame(dict(text=[text])), n=60)
+    body = re.search('<tbody>(.*)</tbody>', cell, re.S)[1]
+    whole = ' '.join(text.split())
+    assert '<script' not in body and '<b>' not in body and body.count('</details>')==(len(whole)>60)
+    seen = re.sub('<[^>]*>', '', body).replace('&lt;', '<').replace('&gt;', '>')
+    assert seen.replace('…', '').replace(' ', '')==whole.replace('…', '').replace(' ', '')
+
+def test_longest_text_ends():
+    "A text without end does not blow up the page"
+    assert len(html_table(pd.DataFrame(dict(text=['word '*10**6]))))<12_000
+
+@pytest.mark.parametrize('soft', [False,True])
+@pytest.mark.parametrize('seed', range(3))
+def test_calibration_error_lies_within(seed, soft):
+    "The draws of a mean over bins lie above it; its interval lies around it"
+    rng = np.random.default_rng(seed)
+    p = rng.random((120,2))*.6
+    t = np.where(soft, p, rng.random((120,2))<p).astype(float)
+    t[rng.random((120,2))<.1] = nan
+    for o in score_tables(Judged(p, t, LabelSet(['a','b'], 'soft' if soft else 'multi')), n_boot=60, seed=seed):
+        ece = o[o.metric=='ece'].dropna()
+        assert ((0<=ece.low)&(ece.low<=ece.value)&(ece.value<=ece.high)&(ece.high<=1)).all()
+
+def test_one_form_of_intervals():
+    "Tables of all reports put the interval behind the figure, in the same words"
+    judged = multi(n_classes=2, gaps=0)
+    judged = Judged(judged.probs, judged.targs, judged.labels, logits=np.log(judged.probs.clip(.01, .99)/(1-judged.probs.clip(.01, .99))))
+    form = re.compile(r'-?\d\.\d{3} \(-?\d\.\d{3} to -?\d\.\d{3}\)')
+    tuned,fitted = tuned_thresholds(judged, n_boot=30),calibrated(judged, 'platt', n_boot=30)
+    cells = [*tuned.shown.after, *tuned.shown.threshold, *fitted.shown.ece, *fitted.shown.brier_after, *judge(judged, n_boot=30).tables['All labels'].value]
+    assert all(map(form.fullmatch, cells)), cells
+    for o in (tuned,fitted):
+        assert not [k for k in o.shown if str(k).endswith(('low','high'))] and o.table.dtypes.map(lambda d: d.kind in 'ifb').sum()>6
+        assert o.shown.shape[1]<=11 and 'nan' not in repr(o) and len(repr(o).splitlines())==4
+
+def test_titles_of_a_page():
+    "The heading of tuned thresholds is short, and what it is worth stands below"
+    judged = multi(n_classes=2, gaps=0)
+    page = judge(judged, n_boot=0).to_html(tuned_thresholds(judged, n_boot=0))
+    heading = re.search('<h2[^>]*>Thresholds for[^<]*</h2>(<p class="lead">[^<]*</p>)', page)
+    assert heading and ';' not in heading[0] and 'Optimistic: measured' in heading[1] and '>Picture<' not in page

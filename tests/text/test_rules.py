@@ -421,3 +421,14 @@ def count_calls(f):
     try: f()
     finally: sys.setprofile(None)
     return n
+
+@pytest.mark.parametrize('text', ['sois idiotas y malos', 'gilipollas y un tonto', 'una puta y una zorra', 'mierda y nada', 'los bastardos', 'es un ass y eso', 'puta o zorra', 'pendejos e idiotas', 'estúpidos'])
+def test_spanish_stays(text):
+    "Words of a Spanish sentence are neither glued together nor cut in two"
+    assert Rules('strict', lang='es')(text)==text
+
+@pytest.mark.parametrize('lang,typed,meant', [
+    ('es','eres un g.i.l.i.p.o.l.l.a.s y un tonto','eres un gilipollas y un tonto'), ('es','t.o.n.t.o.s','tontos'), ('es','i-d-i-o-t-a-s y','idiotas y'),
+    ('es','un 1d10ta','un idiota'), ('es','1mb3c1l','imbecil'), ('es','m13rd4','mierda'), ('es','c a b r ó n','cabrón'),
+    ('en','a-s-s','ass'), ('en','a.s.s','ass'), ('en','such i.d.i.o.t.s and','such idiots and'), ('en','sh-t','shit'), ('en','ok f*ck','ok fuck')])
+def test_spelt_out(lang, typed, meant): assert Rules('strict', lang=lang)(typed)==meant

@@ -86,7 +86,7 @@ def table_note(
     "What the marks in the cells of `df` mean"
     gaps = any(str(o).split('; ')[-1]=='?' for k in df if k.startswith('target') for o in df[k])
     cut = df['text'].map(lambda o: '…' in (o[-1:], o.split('\n')[0][-1:])).any()
-    said = ['?: some labels were not annotated']*gaps + ['…: cut, `trunc_at=10_000` shows more']*bool(cut)
+    said = [gap_note]*gaps + ['…: cut, `trunc_at=10_000` shows more']*bool(cut)
     return '; '.join(said)
 
 # %% ../../nbs/69_data.show.ipynb #0cdfc9ba

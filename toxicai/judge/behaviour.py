@@ -141,7 +141,7 @@ _answers = {True:'flag', False:'no flag'}
 
 def _shown_rates(table):
     "`table` for people to read"
-    rates = [f'{r:.0%} [{low:.0%}, {high:.0%}]' for r,low,high in zip(table.rate, table.low, table.high)]
+    rates = [f'{r:.0%} ({low:.0%} to {high:.0%})' for r,low,high in zip(table.rate, table.low, table.high)]
     return table[['kind','expected','n','passed']].assign(expected=table.expected.map(_answers), rate=rates)
 
 # %% ../../nbs/55_judge.behaviour.ipynb #d0ade921

@@ -6,8 +6,8 @@
 __all__ = ['bias_aucs', 'bias_words', 'GroupRows', 'group_rows', 'subgroup_auc', 'bpsn_auc', 'bnsp_auc', 'power_mean',
            'group_frame', 'bias_auc', 'column_groups', 'group_columns', 'counting_target', 'default_targets',
            'target_classes', 'target_label', 'FigureEnds', 'rate_ends', 'auc_ends', 'group_figures', 'bias_table',
-           'with_ends', 'shown_bias', 'enough_rows', 'BiasReport', 'folded_groups', 'groups_by_row', 'find_groups',
-           'find_bias']
+           'shown_bias', 'enough_rows', 'flags_none', 'bias_doubts', 'BiasReport', 'folded_groups', 'groups_by_row',
+           'find_groups', 'find_bias']
 
 # %% ../../nbs/54_judge.bias.ipynb #4c17f0f6
 from typing import NamedTuple
@@ -275,22 +275,12 @@ def bias_table(
 bias_words = dict(subgroup_auc='subgroup AUC', bpsn_auc='BPSN AUC', bnsp_auc='BNSP AUC',
                   fpr='false-positive rate', fnr='false-negative rate')
 
-def with_ends(
-    value:float, # A figure, or NaN
-    low:float, # The ends of its interval, or NaN
-    high:float, # As `low`
-) -> str: # '0.812 [0.790, 0.833]', '0.812', or a dash
-    "A figure and its interval in one cell"
-    if np.isnan(value): return '–'
-    return f'{value:.3f}' if np.isnan(low) else f'{value:.3f} [{low:.3f}, {high:.3f}]'
-
 def shown_bias(
     table:pd.DataFrame, # As `bias_table` gives it
 ) -> pd.DataFrame: # Counts, and a column of text for each figure
     "`table` with each figure and its interval in one cell"
-    cells = {v:[with_ends(*o) for o in zip(table[k], table[f'{k}_low'], table[f'{k}_high'])]
-             for k,v in bias_words.items()}
-    return table[['group','n','positives','negatives']].assign(**cells)
+    shown = folded_ends(table)[['group','n','positives','negatives',*bias_words]]
+    return shown.rename(columns=bias_words)
 
 # %% ../../nbs/54_judge.bias.ipynb #da83309a
 def enough_rows(
@@ -299,6 +289,22 @@ def enough_rows(
 ) -> pd.Series: # bool, one for each row of `table`
     "Which groups have enough rows on both sides"
     return table[['positives','negatives']].min(axis=1)>=least
+
+# %% ../../nbs/54_judge.bias.ipynb #0333922b
+def flags_none(
+    table:pd.DataFrame, # As `bias_table` gives it
+) -> bool:
+    "Whether no row at all is flagged"
+    return bool(table.fpr[0]==0 and table.fnr[0]==1)
+
+def bias_doubts(
+    table:pd.DataFrame, # As `bias_table` gives it
+    least:int, # Harmless rows that a group needs
+) -> list: # Sentences
+    "What whoever reads `table` should do first"
+    few = (f"No group has {least} harmless rows, so groups cannot be compared: use more data, `groups='families'`, "
+           "or `groups='templates'`.")
+    return [nothing_flagged]*flags_none(table) + [few]*bool(table.fpr[1:].isna().all())
 
 # %% ../../nbs/54_judge.bias.ipynb #023f2686
 class BiasReport(Report):
@@ -315,7 +321,7 @@ class BiasReport(Report):
         self.table,self.score,self.label,self.source,self.level,self.least = table,score,label,source,level,least
         found = self.sorted[self.sorted.n>0]
         by_group = {f'bias of {label!r}':self._about(), 'by group, most frequent first':shown_bias(found)}
-        super().__init__(by_group, dict(groups=self.sorted), f'Bias of {label!r}')
+        super().__init__(by_group, dict(groups=self.sorted), f'Bias of {label!r}, {source}', bias_doubts(table, least))
 
     @cached_property
     def figures(self):
@@ -344,7 +350,7 @@ def _about(self:BiasReport):
     "What was compared, as a table"
     enough,overall = enough_rows(self.table[1:], self.least).sum(),self.table.iloc[0]
     rows = {'class':self.label, 'groups':self.source, 'rows':f'{overall.n:,}',
-            'AUC of all rows':f'{overall.subgroup_auc:.4f}', f'bias AUC of {enough} groups':f'{self.score:.4f}',
+            'AUC of all rows':cell_text(overall.subgroup_auc), f'bias AUC of {enough} groups':cell_text(self.score),
             'intervals':f'{self.level:.0%}; – where a side has less than {self.least} rows'}
     if folded := folded_groups(self.table): rows['without any row'] = folded
     return pd.DataFrame(list(rows.items()), columns=['figure','value'])
@@ -391,16 +397,14 @@ def plot(self:BiasReport,
     "False-positive rate and AUCs of the groups that have enough rows"
     enough = self.table[1:].dropna(subset='fpr')
     rows = enough.sort_values('fpr', ascending=False, kind='stable')[:max_n]
-    if not len(rows):
-        raise ValueError(f"nothing to plot: no group has {self.least} harmless rows; "
-                         "use more data, `groups='families'`, or `groups='templates'`")
+    if not len(rows): raise ValueError(f'nothing to plot: {bias_doubts(self.table, self.least)[-1]}')
     fig = new_figure(*(figsize or (12,1.8+0.24*max(len(rows), 5))))
     left,right = fig.subplots(1, 2, sharey=True, width_ratios=(3,2))
     overall = self.table.fpr[0]
     _plot_rates(left, rows, overall)
     _name_rates(left, len(rows), len(enough), overall, self.level)
     _plot_aucs(right, rows)
-    if overall==0 and self.table.fnr[0]==1: quiet_note(fig, nothing_flagged)
+    if flags_none(self.table): quiet_note(fig, nothing_flagged)
     return fig
 
 # %% ../../nbs/54_judge.bias.ipynb #6b60dede

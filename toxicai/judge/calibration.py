@@ -201,7 +201,7 @@ def calibration_figures(
     value = np.array(_stat(None))
     draws = resampled(_stat, len(t), n_boot, seed, counted=True)
     if not len(draws): return [(v,np.nan,np.nan) for v in value]
-    low,high = with_width(percentiles(np.clip(draws-draws.mean(0)+value, 0, 1)))
+    low,high = with_width(percentiles(centred(draws, value)))
     return list(zip(value, low, high))
 
 # %% ../../nbs/51_judge.calibration.ipynb #58d76c3e
@@ -255,6 +255,7 @@ def _warn_calibrated(judged, calibration, table, cross_fit):
 @dataclass(frozen=True, eq=False, repr=False)
 class CalibrationReport:
     "A fitted calibration, and what it does"
+    caption = 'Share with the label against the score, before and after'
     table: pd.DataFrame # One row for each class: ECE and Brier score before and after, with intervals
     labels: LabelSet # The classes with the calibration, thresholds moved along
     cross_fitted: bool # Were the figures measured on rows that the calibration was not fitted on?
@@ -266,13 +267,15 @@ class CalibrationReport:
     def title(self):
         how = ('measured on rows that were not fitted (cross-fitted)' if self.cross_fitted
                else 'optimistic: measured on the rows that were fitted')
-        return f"Calibration by {self.calibration.method}; {how}"
+        return f"Calibration, {self.calibration.method}; {how}"
     @property
     def doubt(self):
         if self.cross_fitted or self.calibration.method!='isotonic': return ''
-        return ', through which an isotonic line passes whatever they are: `cross_fit=True` tells'
-    def __repr__(self): return f'{self.title}\n{self.table.map(cell_text).to_string()}'
-    def _repr_html_(self): return html_table(self.table.reset_index(), self.title)
+        return '. An isotonic line passes through them whatever they are: what it is worth, `cross_fit=True` tells'
+    @property
+    def shown(self): return folded_ends(self.table).reset_index()
+    def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
+    def _repr_html_(self): return html_table(self.shown, self.title)
 
 # %% ../../nbs/51_judge.calibration.ipynb #c90b808d
 def calibrated(
@@ -315,8 +318,7 @@ def plot(self:CalibrationReport): # A matplotlib `Figure`
         _plot_reliability(ax, t, before, after)
         rows = f"{'cross-fitted' if self.cross_fitted else 'optimistic: same'} {row.n:,.0f} rows"
         title = f'{name}: ECE {cell_text(row.ece)} to {cell_text(row.ece_after)}\n{rows}'
-        ax.set_title(title, fontsize=10)
-        ax.set(xlim=(0,1.02), ylim=(0,1.02), **text)
+        plain_axes(ax, title, xlim=(0,1.02), ylim=(0,1.02), **text)
     shared_legend(fig, axes)
     quiet_note(fig, self.title + self.doubt)
     return fig

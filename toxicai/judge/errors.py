@@ -44,18 +44,13 @@ def said_of(
     "The classes that a model flags, for people to read"
     return ', '.join(f'{k} {p:.2f}' for k,p,f in zip(names, probs, flags) if f) or '–'
 
-def _target_name(name, targ):
-    "'toxic', 'toxic?' where nobody annotated, 'toxic 0.40' for a share"
-    if np.isnan(targ): return f'{name}?'
-    return name if targ==1 else f'{name} {targ:.2f}'
-
 def truth_of(
     names, # Of the classes; n_classes strings
     targs, # In [0,1], NaN where nobody annotated; shape (n_classes,)
-) -> str: # 'toxic, insult?'; '–' for no class, '?' where nobody annotated any
+) -> str: # 'toxic, insult 0.40'; '–' for no class; one '?' at the end, however many were not annotated
     "What annotators said of one text, for people to read"
-    if np.isnan(targs).all(): return '?'
-    return ', '.join(_target_name(k, t) for k,t in zip(names, targs) if t!=0) or '–'
+    said = [k if t==1 else f'{k} {t:.2f}' for k,t in zip(names, targs) if t>0]
+    return ', '.join(said + ['?']*bool(np.isnan(targs).any())) or '–'
 
 # %% ../../nbs/53_judge.errors.ipynb #00d8af71
 def top_losses(
@@ -161,8 +156,11 @@ class ErrorReport(Report):
         shown = {'Highest losses':top_losses.head(n)}
         for k,o in worst.items(): shown |= {'Worst errors':o.head(2*n)} if k=='errors' else {f'Worst {k}':o.head(n)}
         doubtful = label_errors.drop(columns='key', errors='ignore')
-        super().__init__({**shown, f'Likely label errors ({len(label_errors):,})':doubtful.head(n)}, title='Errors')
+        gaps = any(o.endswith('?') for o in top_losses.annotated.head(n))
+        tables = {**shown, f'Likely label errors ({len(label_errors):,})':doubtful.head(n)}
+        super().__init__(tables, title='Errors', lead=[gap_note]*gaps)
 
+# %% ../../nbs/53_judge.errors.ipynb #6d8a8a72
 def find_errors(
     judged:Judged, # n texts that the model was not trained on
     n:int=20, # Rows shown of each kind

@@ -49,12 +49,12 @@ def small_multiples(
     n:int, # Panels
     width:float=3.4, # Of a panel, in inches
     height:float=2.9, # Of a panel, in inches
-    cols:int=3, # Panels in a row
+    cols:int=3, # Most panels in a row
     title:str=None, # Above all of them
 ) -> tuple: # A matplotlib `Figure` and a list of n axes
     "An empty figure with a panel for each class"
-    cols = min(n, cols)
     rows = -(-n//cols)
+    cols = -(-n//max(1, rows)) # four panels are two and two, not three and one
     fig = new_figure(max(1.4, cols)*width, rows*height+0.5)
     if title: fig.suptitle(title, x=0.01, ha='left', fontsize=12, color=hues.ink)
     return fig,[fig.add_subplot(rows, cols, i+1) for i in range(n)]
@@ -95,7 +95,7 @@ def class_panels(
     "A panel for each of the classes that can be drawn"
     drawn,note = drawn_classes(judged)
     if not drawn: return figure_saying(_one_sided)
-    fig,axes = small_multiples(len(drawn), width, height, 4, title+note)
+    fig,axes = small_multiples(len(drawn), width, height, title=title+note)
     for ax,i in zip(axes, drawn): draw(ax, i)
     return fig
 

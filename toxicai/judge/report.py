@@ -6,8 +6,8 @@
 __all__ = ['value_name', 'range_names', 'quintile_groups', 'slice_values', 'wrong_decisions', 'slice_table', 'in_turn',
            'worst_errors', 'Caught', 'harmful_rows', 'flagged_rows', 'caught', 'some_of', 'share_text', 'share_range',
            'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table', 'label_shares',
-           'threshold_text', 'JudgementReport', 'masked_frame', 'masked_report', 'compared_words', 'value_and_ends',
-           'wide_scores', 'own_version', 'all_slices', 'slice_files', 'score_parts', 'judge']
+           'threshold_text', 'JudgementReport', 'masked_frame', 'masked_report', 'compared_words', 'wide_scores',
+           'own_version', 'all_slices', 'slice_files', 'score_parts', 'judge']
 
 # %% ../../nbs/52_judge.report.ipynb #a13aad08
 from typing import NamedTuple
@@ -361,15 +361,7 @@ def together(self:JudgementReport,
     return [first, *[masked_report(o) if self.mask else o for o in others]]
 
 # %% ../../nbs/52_judge.report.ipynb #f36bbfd9
-def value_and_ends(
-    value:float, # A figure, NaN where there is none
-    low:float, # Lower end of its interval, NaN without one
-    high:float, # Upper end
-) -> str: # '0.912 (0.880–0.940)'
-    "A figure with its interval, for people to read"
-    return cell_text(float(value)) if value!=value or low!=low else f'{value:.3f} ({low:.3f}–{high:.3f})'
-
-def _with_ends(df): return [value_and_ends(*o) for o in zip(df.value, df.low, df.high)]
+def _with_ends(df): return [with_ends(*o) for o in zip(df.value, df.low, df.high)]
 
 def wide_scores(
     per:pd.DataFrame, # Figures of each class, as `score_tables` gives them

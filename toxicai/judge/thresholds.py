@@ -329,6 +329,7 @@ def metric_interval(
 @dataclass(frozen=True, eq=False, repr=False)
 class Thresholds:
     "Tuned thresholds, and what they do"
+    caption = 'Errors against the threshold'
     goal: Goal # What they were tuned for
     table: pd.DataFrame # One row for each class: rows, old and new threshold, metric before and after, with intervals
     labels: LabelSet # The classes with the new thresholds
@@ -339,8 +340,12 @@ class Thresholds:
         how = ('measured on rows that the threshold was not chosen on (cross-fitted)' if self.cross_fitted
                else 'optimistic: measured on the rows that the threshold was chosen on')
         return f"Thresholds for the {self.goal!r}; {how}"
-    def __repr__(self): return f'{self.title}\n{self.table.map(cell_text).to_string()}'
-    def _repr_html_(self): return html_table(self.table.reset_index(), self.title)
+    @property
+    def shown(self):
+        ends = dict(low='threshold_low', high='threshold_high')
+        return folded_ends(self.table.rename(columns=ends)).reset_index()
+    def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
+    def _repr_html_(self): return html_table(self.shown, self.title)
 
 # %% ../../nbs/50_judge.thresholds.ipynb #0897aa67
 def tuned_class(
@@ -420,7 +425,8 @@ def shared_legend(
     "One legend for all panels, below them"
     handles = {k:h for ax in axes for h,k in zip(*ax.get_legend_handles_labels())}
     if not handles: return
-    fig.legend(handles.values(), handles, loc='outside lower center', ncols=len(handles), frameon=False, fontsize=8)
+    cols = min(len(handles), max(1, int(fig.get_figwidth()/1.35))) # inches of an entry
+    fig.legend(handles.values(), handles, loc='outside lower center', ncols=cols, frameon=False, fontsize=8)
 
 # %% ../../nbs/50_judge.thresholds.ipynb #c96da31a
 _threshold_axes = dict(xlabel='threshold (probability)', ylabel='share', xlim=(0,1), ylim=(0,1.02))
@@ -458,7 +464,8 @@ def plot(self:Thresholds): # A matplotlib `Figure`
         t,p = one_class(*self.judged.known(i))
         if 0<t.sum()<len(t): _plot_class(ax, Cuts(t, p), self.goal, self.table.iloc[i])
         else: ax.text(0.5, 0.5, 'one side only', ha='center')
-        ax.set(title=name, **_threshold_axes)
+        row = self.table.iloc[i]
+        plain_axes(ax, f'{name}: {cell_text(row.old)} to {cell_text(row.threshold)}', **_threshold_axes)
     shared_legend(fig, axes)
     quiet_note(fig, f'{self.judged.n:,} rows, those that the thresholds were chosen on; goal: {self.goal!r}')
     return fig

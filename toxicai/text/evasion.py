@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['languages', 'swear_words', 'word_frequency', 'swear_forms', 'word_score', 'is_meant', 'likeliest_word',
            'is_plain_word', 'shorter_forms', 'squeezed', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
-           'respell_edits', 'leet', 'unmasked_word', 'hides_letters', 'censored', 'spelt_word', 'spaced',
-           'is_split_swear', 'split_words', 'word_segments', 'joined_words', 'unstretched', 'drop_edits', 'stretched',
-           'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word',
-           'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
+           'respell_edits', 'leet', 'unmasked_word', 'hides_letters', 'censored', 'with_singular', 'spelt_word',
+           'spaced', 'is_split_swear', 'split_words', 'word_segments', 'joined_words', 'unstretched', 'drop_edits',
+           'stretched', 'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among',
+           'latin_word', 'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
 
 # %% ../../nbs/12_text.evasion.ipynb #e83ca164
 import math,re,unicodedata
@@ -35,17 +35,22 @@ def word_frequency(
 # Those before the bar are never part of an innocent word in one piece, so they may also be cut out of `fuckyou`.
 _stems = ('fuck motherfuck shit bullshit bitch cunt asshole nigger nigga faggot retard idiot stupid whore slut bastard moron '
           'pendejo gilipollas mierda maricón cabrón | '
-          'ass dick cock pussy dumbass dickhead cocksucker fag kike twat wank prick piss crap damn porn rape puta puto coño joder zorra')
+          'ass dick cock pussy dumbass dickhead cocksucker fag kike twat wank prick piss crap damn porn rape puta puto coño joder zorra '
+          'idiota imbécil estúpido estúpida')
 _glued,_apart = (o.split() for o in _stems.split('|'))
+_spanish = 'pendejo gilipollas mierda maricón cabrón puta puto coño joder zorra idiota imbécil estúpido estúpida'.split()
+_endings = dict(en=('','s','ed','er','ers','ing','in','y'), es=('','s')) # 'puta y' is no form of a word
 
 def swear_forms(
     stem:str, # A swear word
+    lang:str='en', # One of `languages`
 ) -> list: # Words
     "A stem with its usual endings, and without its accent"
     plain = unicodedata.normalize('NFD', stem).replace('\u0301', '')
-    return [f'{o}{end}' for o in dict.fromkeys((stem,plain)) for end in ('','s','ed','er','ers','ing','in','y')]
+    return [f'{o}{end}' for o in dict.fromkeys((stem,plain)) for end in _endings[lang]]
 
-swear_words = tuple(dict.fromkeys(o for stem in _glued+_apart for o in swear_forms(stem)))
+_forms = [o for stem in _glued+_apart for o in swear_forms(stem, 'es' if stem in _spanish else 'en')]
+swear_words = tuple(dict.fromkeys(_forms))
 _core = re.compile('|'.join(_glued), re.I)
 _swears = frozenset(swear_words)
 
@@ -177,7 +182,7 @@ def leet(
     return edits
 
 # %% ../../nbs/12_text.evasion.ipynb #58e2e0dd
-_mask = re.compile(r'(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w)')
+_mask = re.compile(r'(?<!\b[A-Za-z][-_.])(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w|[-_.][A-Za-z]\b)')
 _masks = re.compile(r'[A-Za-z][-_.*#@$%!^&~]|[*#@$%!^&~][A-Za-z]')
 
 _swears_by_length = {n:[o for o in swear_words if len(o)==n] for n in set(map(len, swear_words))}
@@ -218,6 +223,12 @@ def censored(
 # %% ../../nbs/12_text.evasion.ipynb #2f20f1b8
 _single = re.compile(r'(?<![\w.])[^\W\d_]( ?[._*/|~•·-] ?| {1,3})(?:[^\W\d_]\1)+[^\W\d_](?![^\W_])')
 
+def with_singular(
+    word:str, # In lower case
+) -> list: # Words
+    "`word` with fewer repeated letters, and without an `s` at its end"
+    return [*shorter_forms(word), *(shorter_forms(word[:-1]) if word.endswith('s') and len(word)>4 else [])]
+
 def spelt_word(
     letters:str, # A run of single letters, without what stands between them
     dotted:bool, # Did a sign stand between them?
@@ -228,7 +239,7 @@ def spelt_word(
     n,initials = len(low),dotted and letters.isupper()
     for a,b in ((0,n),(0,n-1),(1,n)) if n<=24 else ():
         any_word = b-a>3 and not initials
-        if any(is_meant(o, lang, any_word) for o in shorter_forms(low[a:b])): return a,b
+        if any(is_meant(o, lang, any_word) for o in with_singular(low[a:b])): return a,b
     m = _core.search(low)
     return m.span() if m else None
 
@@ -248,6 +259,7 @@ def spaced(
 
 # %% ../../nbs/12_text.evasion.ipynb #4eec4088
 _contraction = ('s','t','d','m')
+_one_letter = dict(en=(), es=('a','e','o','u','y')) # words that end no other
 _halves = frozenset((o[:i],o[i:]) for o in swear_words if len(o)>3 for i in range(1, len(o)))
 
 def is_split_swear(
@@ -256,7 +268,7 @@ def is_split_swear(
     lang:str='en', # One of `languages`
 ) -> bool:
     "Whether two words are the pieces of a swear word; one of them must be no word"
-    if (first,second) not in _halves or first in _contraction: return False
+    if (first,second) not in _halves or first in _contraction or second in _one_letter[lang]: return False
     return not (is_plain_word(first, lang) and is_plain_word(second, lang))
 
 def split_words(
@@ -307,7 +319,8 @@ def joined_words(
     if not any(o in low for o in _glued): return []
     for m in _joined.finditer(text):
         word,at = m[0].lower(),m.start()
-        if word in _swears or word in word_frequency(lang) or word.endswith('shita'): continue # Takeshita is a name
+        known = word in _swears or not {word, word.removesuffix('s')}.isdisjoint(word_frequency(lang))
+        if known or word.endswith('shita'): continue # Takeshita is a name
         for part in (word_segments(word, lang) or [])[:-1]:
             at += len(part)
             edits.append((at,at,' '))
