@@ -257,8 +257,9 @@ def add_host(
     name:str, # A key of `host_routes`
 ):
     "A route for one host"
+    fastapi = service_package('fastapi')
     path,handler,summary,example = host_routes[name]
-    async def _call(request:service_package('fastapi').Request):
+    async def _call(request:fastapi.Request) -> fastapi.Response:
         service.check_key(request)
         return json_answer(await handler(service, parsed_body(await request.body())))
     router.add_api_route(path, _call, methods=['POST'], name=name, **route_words(summary, **example))
@@ -272,7 +273,7 @@ def add_coral(
     fastapi = service_package('fastapi')
     example = dict(action='NEW', comment=dict(body='you are an idiot', parentID=None))
     @router.post('/v1/coral', **route_words('Coral: external moderation phase', **example))
-    async def coral(request:fastapi.Request):
+    async def coral(request:fastapi.Request) -> fastapi.Response:
         body = await request.body()
         check_signature(service, body, request.headers.get('x-coral-signature', ''))
         answer = await coral_phase(service, parsed_body(body))

@@ -7,7 +7,7 @@ __all__ = ['service_package', 'ServiceKey', 'key_digest', 'key_of_line', 'read_k
            'declared_length', 'pour_away', 'read_body', 'patient_protocol', 'is_own_machine', 'check_start']
 
 # %% ../../nbs/33_serve.limits.ipynb #8e7c28b8
-import asyncio,hmac,importlib,ipaddress,math,re,time
+import asyncio,hmac,importlib,ipaddress,math,re,sys,time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,7 +19,7 @@ def service_package(
     name:str, # Of a module
 ): # The module
     "A module of the extra `service`"
-    try: return importlib.import_module(name)
+    try: return sys.modules.get(name) or importlib.import_module(name)
     except ImportError as e:
         top = name.split('.')[0]
         raise ImportError(f"the service needs {top}: `pip install 'toxicai-core[service]'`") from e

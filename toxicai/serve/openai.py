@@ -144,7 +144,7 @@ def routes(
     service.info_parts.append(category_facts)
     about = route_words('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
     @router.post('/v1/moderations', **about)
-    async def moderations(request:fastapi.Request):
+    async def moderations(request:fastapi.Request) -> fastapi.Response:
         service.check_key(request)
         return json_answer(await moderated(service, parsed_body(await request.body())))
     return router

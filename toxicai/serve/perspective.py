@@ -379,7 +379,7 @@ def add_method(
 ):
     "A route for one method"
     fastapi = service_package('fastapi')
-    async def _call(request:fastapi.Request):
+    async def _call(request:fastapi.Request) -> fastapi.Response:
         status,text,kind,headers = await answered(service, name, request, await request.body())
         return fastapi.Response(text, status, headers, kind)
     path,*_,handler = perspective_methods[name]

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
            'shaped_error', 'as_service_error', 'judge_facts', 'service_keys', 'Service', 'scope_header', 'route_of',
-           'with_headers', 'given_body', 'Guard', 'family_rooms', 'add_errors', 'add_cors', 'make_app']
+           'with_headers', 'given_body', 'is_plain', 'plain_routes', 'Guard', 'family_rooms', 'add_errors', 'with_cors',
+           'fronted_app', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
-import asyncio,importlib,importlib.util,math,time
+import asyncio,importlib,importlib.util,inspect,math,time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass,field
@@ -265,7 +266,7 @@ def check_key(self:Service,
     request, # A `Request`
 ) -> str: # Name of the key; 'anyone' where none is asked for
     "Who asks; raise `WrongKey`, or `Overloaded` where a key asks too often"
-    given = given_key(request)
+    given = given_key(request) if self.keys else None
     found = matching_key(given, self.keys) if self.keys else anyone
     if found is None: raise WrongKey("no key, or not a known one: send it as `Authorization: Bearer KEY`",
                                      given=given is not None)
@@ -339,20 +340,36 @@ def given_body(
     async def _receive(): return messages.pop() if messages else await receive()
     return _receive
 
+# %% ../../nbs/35_serve.service.ipynb #0c2179df
+def is_plain(
+    route, # Of FastAPI
+) -> bool:
+    "Does `route` need nothing of FastAPI?"
+    asked = inspect.signature(route.endpoint)
+    gives = inspect.isclass(asked.return_annotation) and issubclass(asked.return_annotation, service_package('fastapi').Response)
+    return gives and list(asked.parameters)==['request'] and '{' not in route.path
+
+def plain_routes(
+    routes, # Of FastAPI
+) -> dict: # Method and path -> route
+    "Those of `routes` that are called at once"
+    return {(method,o.path):o for o in routes if is_plain(o) for method in o.methods}
+
 # %% ../../nbs/35_serve.service.ipynb #436167b4
 class Guard:
     "What happens around every request"
     def __init__(self,
-        app, # Of ASGI
+        app, # As `fronted_app` gives it
         service:Service, # Knows limits and figures
-    ): self.app,self.service = app,service
+        plain=(), # As `plain_routes` gives it
+    ): self.app,self.service,self.plain = app,service,dict(plain)
 
     async def __call__(self,
         scope, # As ASGI has them: what is asked
         receive, # The same: gives the body
         send, # The same: takes the answer
     ):
-        if scope['type']!='http': return await self.app(scope, receive, send)
+        if scope['type']!='http': return await self.app.behind(scope, receive, send)
         start = time.perf_counter()
         scope['toxicai_id'] = request_id(scope_header(scope, 'x-request-id'))
         send = with_headers(send, scope)
@@ -360,6 +377,19 @@ class Guard:
         finally: self.note(scope, time.perf_counter()-start)
 
 # %% ../../nbs/35_serve.service.ipynb #0d8cf968
+@patch
+async def pass_on(self:Guard,
+    scope, # As ASGI has them: what is asked
+    receive, # The same: gives the body
+    send, # The same: takes the answer
+):
+    "Let a plain route answer at once, or else the app"
+    route = self.plain.get((scope['method'],scope['path']))
+    if route is None: return await self.app.behind(scope, receive, send)
+    scope.update(route=route, app=self.app)
+    response = await route.endpoint(service_package('fastapi').Request(scope, receive))
+    await response(scope, receive, send)
+
 @patch
 async def answer(self:Guard,
     scope, # As ASGI has them: what is asked
@@ -370,7 +400,7 @@ async def answer(self:Guard,
     try:
         c = self.service.config
         body = await read_body(scope, receive, c.max_body, c.body_seconds)
-        await self.app(scope, given_body(body, receive), send)
+        await self.pass_on(scope, given_body(body, receive), send)
     except Exception as e:
         if not isinstance(e, ServiceError):
             log_facts('error', 'failed', id=scope['toxicai_id'], error=type(e).__name__, place=error_place(e))
@@ -417,15 +447,25 @@ def add_errors(
              service_package('fastapi.exceptions').RequestValidationError]
     for o in known: app.add_exception_handler(o, _answer)
 
-def add_cors(
-    app, # A `FastAPI`
+def with_cors(
+    app, # Of ASGI
     origins:list, # That may ask; '*' for all
-):
-    "Let pages of `origins` ask"
-    if not origins: return
+): # Of ASGI
+    "`app`, which pages of `origins` may ask"
+    if not origins: return app
     cors = service_package('starlette.middleware.cors').CORSMiddleware
-    app.add_middleware(cors, allow_origins=origins, allow_methods=['GET','POST'], allow_headers=['*'],
-                       expose_headers=['x-request-id','retry-after'])
+    return cors(app, allow_origins=origins, allow_methods=['GET','POST'], allow_headers=['*'],
+                expose_headers=['x-request-id','retry-after'])
+
+# %% ../../nbs/35_serve.service.ipynb #155ea546
+def fronted_app(
+    **kwargs, # For `FastAPI`
+): # A `FastAPI`; `app.state.front` is to be an app of ASGI
+    "An app whose requests go to `app.state.front` first, before anything that FastAPI does"
+    class _Fronted(service_package('fastapi').FastAPI):
+        async def __call__(self, scope, receive, send): await self.state.front(scope, receive, send)
+        async def behind(self, scope, receive, send): await super().__call__(scope, receive, send)
+    return _Fronted(**kwargs, docs_url=None, redoc_url=None)
 
 # %% ../../nbs/35_serve.service.ipynb #80207c03
 def make_app(
@@ -440,11 +480,11 @@ def make_app(
     async def _life(app):
         yield
         await service.close()
-    app = service_package('fastapi').FastAPI(title='toxicai', docs_url=None, redoc_url=None, lifespan=_life,
+    app = fronted_app(title='toxicai', lifespan=_life,
         description='Judges comments: our own routes, and those that software for moderators knows')
     app.state.service = service
-    for o in family_rooms(config.families).values(): app.include_router(o.routes(service))
+    routers = [o.routes(service) for o in family_rooms(config.families).values()]
+    for o in routers: app.include_router(o)
     add_errors(app)
-    app.add_middleware(Guard, service=service)
-    add_cors(app, config.cors)
+    app.state.front = with_cors(Guard(app, service, plain_routes([r for o in routers for r in o.routes])), config.cors)
     return app
