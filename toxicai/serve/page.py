@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['page_policy', 'page_headers', 'page_files', 'request_shapes', 'text_columns', 'rows_at_once', 'page_file',
            'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names', 'page_row',
-           'FileError', 'file_text', 'sent_json_rows', 'separated_rows', 'sent_rows', 'text_column', 'sent_texts',
-           'csv_line', 'answer_head', 'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response',
-           'service_facts', 'page_rows', 'judged_file', 'asking_routes', 'loading_route', 'page_routes']
+           'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column', 'sent_texts', 'csv_line', 'answer_head',
+           'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response', 'service_facts', 'page_rows',
+           'judged_file', 'asking_routes', 'loading_route', 'page_routes']
 
 # %% ../../nbs/45_serve.page.ipynb #6229aba2
 import asyncio,csv,hashlib,io,json
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePosixPath
 
@@ -19,6 +18,7 @@ import numpy as np
 from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
+from ..streams import *
 from .detector import *
 from .batching import *
 from .limits import *
@@ -130,54 +130,36 @@ class FileError(ValueError):
         super().__init__(said)
         self.columns = list(columns)
 
-def file_text(
+def sent_pipe(
     data:bytes, # What was sent
-) -> str:
-    "`data` as text, in UTF-8 or, where it says so, UTF-16"
-    encoding = 'utf-16' if data[:2] in (b'\xff\xfe',b'\xfe\xff') else 'utf-8-sig'
-    try: return data.decode(encoding)
-    except UnicodeDecodeError as e:
-        raise FileError(f"byte {e.start} of the file is not {encoding.upper().removesuffix('-SIG')}: "
-                        "save it as UTF-8 (in a spreadsheet 'CSV UTF-8')") from e
-
-def sent_json_rows(
-    text:str, # JSON lines
-) -> list: # Dicts
-    "A row for each line that is not blank"
-    res = []
-    for i,line in enumerate(text.splitlines(), 1):
-        if not line.strip(): continue
-        try: row = json.loads(line)
-        except (ValueError,RecursionError) as e: raise FileError(f"line {i} of the file is not JSON: {e!s:.100}") from e
-        res.append(row if isinstance(row, dict) else {'text':row})
+    name:str, # Of the file
+) -> Pipe: # Under the name alone, without folders
+    "A file that was sent, for the room `streams`; it is not written to a disk"
+    res = Pipe(io.BytesIO(data), PurePosixPath(name).name[:100] or 'the file')
+    packed = file_compression(res)
+    if packed: raise FileError(f"{res.name!r} is packed ({packed}): send what is in it; a spreadsheet, saved as CSV")
     return res
 
-# %% ../../nbs/45_serve.page.ipynb #2406381b
-def separated_rows(
-    text:str, # Content of a CSV or TSV file
-    sep:str, # Between cells
-) -> list: # Dicts
-    "A row for each line; cells may have line breaks within quotes"
-    reader = csv.reader(io.StringIO(text, newline=''), delimiter=sep)
-    try: rows = [o for o in reader if o]
-    except csv.Error as e: raise FileError(f"line {reader.line_num} of the file cannot be read: {e}") from e
-    head,*rows = rows or [[]]
-    if len(set(head))<len(head): raise FileError(f"the file has a column twice: {head!r:.200}: rename one")
-    odd = next((i for i,o in enumerate(rows, 1) if len(o)!=len(head)), None)
-    if odd: raise FileError(f"row {odd} has {len(rows[odd-1])} cells, the first line {len(head)}: mend it, or quote its cells")
-    return [dict(zip(head, o)) for o in rows]
+def sent_blocks(
+    pipe:Pipe, # A file; the ending of its name tells the format, CSV where it says nothing
+): # Iterator of `RowBlock`
+    "The rows of a file; a line of plain text is a row"
+    ending = plain_ending(PurePosixPath(pipe.name))
+    if ending!='.txt': return read_rows(pipe, next((k for k,o in row_formats.items() if ending in o.endings), 'csv'))
+    lines = [o.rstrip('\r\n') for o in text_lines(TextBytes(pipe))]
+    return [RowBlock(0, ['text'], [dict(text=o) for o in lines if o.strip()])]
 
+# %% ../../nbs/45_serve.page.ipynb #2406381b
 def sent_rows(
     data:bytes, # What was sent
     name:str, # Of the file; its ending tells the format
 ) -> list: # Dicts
-    "The rows of a file, as its name tells what it is"
-    text,ending = file_text(data),PurePosixPath(name.lower()).suffix
-    if ending in ('.jsonl','.ndjson','.json'): return sent_json_rows(text)
-    if ending=='.txt': return [{'text':o} for o in text.splitlines() if o.strip()]
-    first = text.split('\n', 1)[0]
-    if ending in ('.tsv','.tab'): return separated_rows(text, '\t')
-    return separated_rows(text, ';' if first.count(';')>first.count(',') else ',')
+    "The rows of a file, or an error that says what is wrong with it"
+    try: return [row for o in sent_blocks(sent_pipe(data, name)) for row in o.dicts()]
+    except FileError: raise
+    except (ValueError,ImportError) as e:
+        hint = '. Here a file is read as it is: save it anew as "CSV UTF-8", or take `toxicai score`, which has these arguments'
+        raise FileError(f"{e}{hint if 'pass `' in str(e) else ''}") from e
 
 # %% ../../nbs/45_serve.page.ipynb #74ee2fc5
 def text_column(
@@ -200,7 +182,7 @@ def sent_texts(
     column:str, # Name of the one with the comments
 ) -> list: # Texts
     "The comments of `rows`; what is no text is an error that says where"
-    for i,o in enumerate(rows, 1):
+    for i,o in enumerate(rows):
         if not isinstance(o.get(column), str):
             raise FileError(f"row {i} has {o.get(column)!r:.40} in {column!r}: expected a text")
     return [o[column] for o in rows]
