@@ -80,7 +80,8 @@ def start_service(
     **kw, # For `run_service`
 ) -> tuple: # (process, address)
     "A service in a process of its own"
-    own = dict(port=0, threads=args.threads, workers=args.workers, backend=args.backend, families=['own'], log='warning', cache=0)
+    own = dict(port=0, threads=args.threads, workers=args.workers, backend=args.backend, families=['own'], log='warning',
+               cache=0)
     code = f'from toxicai.serve.running import run_service; run_service({args.folder!r}, **{ {**own, **kw}!r})'
     p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=stderr, text=True)
     return p,p.stdout.readline().split()[-1]
@@ -153,6 +154,8 @@ def wrk_files(args, tmp):
     lua.write_text(script)
     return {**os.environ, 'TOXICAI_BODIES':str(bodies)},str(lua)
 
+load_line = '{connections:11} {rate:11.0f} {p50:7.1f} {p99:7.1f} {bare:5.2f} {server:7.2f} {share:12.2f} {wrk:4.2f} {failed:8}'
+
 def show_load(args, tmp):
     (env,lua),texts = wrk_files(args, tmp),short_comments(args.texts)
     d = opened(args)
@@ -167,9 +170,9 @@ def show_load(args, tmp):
             o = load(url, n, args.seconds, env, lua)
             per = 1000/o['requests']
             own,base = (cpu_seconds(p.pid)-before)*per,(first+bare(d, texts))/2
-            rows.append(dict(connections=n, rate=o['requests']/o['us']*1e6, p50=o['p50']/1000, p99=o['p99']/1000, bare=base, server=own,
-                             share=base/own, wrk=o['wrk_cpu']*per, failed=o['failed']+o['refused']))
-            print('{connections:11} {rate:11.0f} {p50:7.1f} {p99:7.1f} {bare:5.2f} {server:7.2f} {share:12.2f} {wrk:4.2f} {failed:8}'.format(**rows[-1]), flush=True)
+            rows.append(dict(connections=n, rate=o['requests']/o['us']*1e6, p50=o['p50']/1000, p99=o['p99']/1000, bare=base,
+                             server=own, share=base/own, wrk=o['wrk_cpu']*per, failed=o['failed']+o['refused']))
+            print(load_line.format(**rows[-1]), flush=True)
     finally: end(p)
     return dict(rows=rows, failed=sum(o['failed'] for o in rows))
 
@@ -209,14 +212,15 @@ def show_overload(args, tmp):
 def examples(url):
     "Every route with a body, and its example: (path, body)"
     paths = httpx.get(f'{url}/openapi.json').json()['paths']
-    bodies = {k:o['post'].get('requestBody', {}).get('content', {}).get('application/json') for k,o in paths.items() if 'post' in o}
-    return [(k,dict(o['example'], **{MARK:0}) if i else o['example']) for k,o in bodies.items() if o for i in (0,1)]
+    asked = {k:o['post'].get('requestBody', {}) for k,o in paths.items() if 'post' in o}
+    bodies = {k:o.get('content', {}).get('application/json') for k,o in asked.items()}
+    return [(k,o['example']) for k,o in bodies.items() if o]
 
 def random_body(rng, example):
     "The example with a few changes, now and then in its bytes, and a mark"
     body = deepcopy(example)
-    for _ in range(rng.choice([1,1,2,5])): change_value(rng, body)
-    if rng.random()<.3: body = {**body, 'text':f'{MARK} {rng.random()}'}
+    for _ in range(rng.choice([0,1,1,2,5])): change_value(rng, body)
+    if rng.random()<.3: body = {**body, rng.choice(['text',MARK]):f'{MARK} {rng.random()}'}
     raw = json.dumps(body).encode()
     return changed_bytes(rng, raw) if rng.random()<.3 else raw
 
@@ -231,7 +235,8 @@ def body_findings(c, args, known):
         seen[path,res.status_code] += 1
         try: whole = res.status_code==204 or res.json() is not None
         except ValueError: whole = path=='/batch'
-        if res.status_code>=500 or not whole: found.append(dict(path=path, body=repr(body), status=res.status_code, answer=res.text[:300]))
+        if res.status_code<500 and whole: continue
+        found.append(dict(path=path, body=repr(body), status=res.status_code, answer=res.text[:300]))
     return seen,found
 
 def show_bodies(args, tmp):
@@ -246,8 +251,10 @@ def show_bodies(args, tmp):
     for o in found[:20]: print(o)
     for k in sorted({k for k,_ in seen}): print(f'{k:36}', {s:n for (o,s),n in sorted(seen.items()) if o==k})
     failed = len(found)+(MARK in told)+(not well)
-    print(f'{args.bodies:,} bodies (seed {args.seed}): {len(found)} failures; a text in the log: {MARK in told}; well afterwards: {well}')
-    return dict(bodies=args.bodies, seed=args.seed, answers={f'{k} {s}':n for (k,s),n in sorted(seen.items())}, logged=MARK in told, failed=failed)
+    print(f'{args.bodies:,} bodies (seed {args.seed}): {len(found)} failures; a text in the log: {MARK in told}; '
+          f'well afterwards: {well}')
+    answers = {f'{k} {s}':n for (k,s),n in sorted(seen.items())}
+    return dict(bodies=args.bodies, seed=args.seed, answers=answers, logged=MARK in told, failed=failed)
 
 parts = dict(load=show_load, memory=show_memory, overload=show_overload, bodies=show_bodies)
 
