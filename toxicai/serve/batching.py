@@ -88,6 +88,7 @@ def name(self:RepeatCache,
     plain = json.dumps(text).encode() # sure of where the texts of a pair end
     return blake2b(plain, key=self.key, digest_size=16).digest(),lane
 
+# %% ../../nbs/32_serve.batching.ipynb #adbba43a
 @patch
 def find(self:RepeatCache,
     name, # As `name` gives it
@@ -140,6 +141,7 @@ class Waiting:
         other, # Another one
     ): return self.detector is other.detector and self.detail==other.detail
 
+# %% ../../nbs/32_serve.batching.ipynb #e3f23a19
 class Judge:
     "A `Detector` that many requests ask at the same time"
     def __init__(self,
@@ -259,6 +261,7 @@ async def empty_queue(self:Judge):
         batch = self.next_batch()
         if batch: await self.answer_batch(batch)
 
+# %% ../../nbs/32_serve.batching.ipynb #97078999
 @patch
 def wake(self:Judge):
     "Begin to work, unless it does already"

@@ -110,6 +110,7 @@ async def tei_predict(
     res = [tei_labels(found.labels, o) for o in values]
     return res[0] if alone else res
 
+# %% ../../nbs/44_serve.hosts.ipynb #df259854
 def tei_info(
     service, # A `Service`
 ) -> dict: # For `/info`
@@ -158,6 +159,7 @@ def guard_output(
     "What is said of one text"
     return dict(name=f'result{at}', datatype='BYTES', shape=[len(names)], data=[names])
 
+# %% ../../nbs/44_serve.hosts.ipynb #89de7829
 async def guard_outputs(
     service, # A `Service`
     given:dict, # Body of a request

@@ -38,6 +38,7 @@ def key_digest(
     "What is kept and compared in the place of `key`"
     return sha256(key.encode('utf-8', 'surrogatepass')).digest()
 
+# %% ../../nbs/33_serve.limits.ipynb #3bcfa041
 def key_of_line(
     line:str, # Of a file of keys
     at:int, # Its number

@@ -68,6 +68,7 @@ def part_text(
         raise ModerationError("Invalid part of 'input': expected an object with 'type': 'text' and a 'text'.")
     return part['text']
 
+# %% ../../nbs/43_serve.openai.ipynb #f21564fd
 def moderated_texts(
     given, # `input` of a request
 ) -> list: # Texts: one for each result

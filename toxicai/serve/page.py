@@ -140,6 +140,7 @@ def sent_pipe(
     if packed: raise FileError(f"{res.name!r} is packed ({packed}): send what is in it; a spreadsheet, saved as CSV")
     return res
 
+# %% ../../nbs/45_serve.page.ipynb #c5941e1a
 def sent_blocks(
     pipe:Pipe, # A file; the ending of its name tells the format, CSV where it says nothing
 ): # Iterator of `RowBlock`
@@ -206,6 +207,7 @@ def answer_head(
     names = columns_of_classes(labels, columns, ('','_flag'))
     return csv_line([*columns, *(f'{n}{e}' for n in names for e in ('','_flag'))])
 
+# %% ../../nbs/45_serve.page.ipynb #43f0b4b5
 def answer_rows(
     columns, # Of the file that came
     rows, # Dicts
@@ -231,6 +233,7 @@ async def patient_judge(
             if not left: raise
             await asyncio.sleep(min(5, float(e.facts.get('retry_after', 1))))
 
+# %% ../../nbs/45_serve.page.ipynb #731cb693
 async def csv_pieces(
     service, # With `judge`
     rows, # Dicts
@@ -291,6 +294,7 @@ async def page_rows(
     sets = threshold_sets(service.pick(model=given.get('model')))
     return [page_row(o, sets) for o in found]
 
+# %% ../../nbs/45_serve.page.ipynb #0953a4c6
 async def judged_file(
     service, # A `Service`
     request, # A `Request` with the file as its body
@@ -331,6 +335,7 @@ def asking_routes(
             raise WrongType("expected the bytes of a file, with `Content-Type: application/octet-stream`")
         return await judged_file(service, request)
 
+# %% ../../nbs/45_serve.page.ipynb #3ed0e245
 def loading_route(
     router, # An `APIRouter`
     path:str, # A key of `page_files`

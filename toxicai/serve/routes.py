@@ -39,6 +39,7 @@ def is_object(o): # Anything
     "Is `o` an object of JSON?"
     return isinstance(o, dict)
 
+# %% ../../nbs/36_serve.routes.ipynb #cad4a6b2
 def is_marks(o): # Anything
     "Is `o` an object with 0, 1 or null by name?"
     return is_object(o) and len(o)<=100 and all(v is None or v in (0,1) for v in o.values())
@@ -73,6 +74,7 @@ def check_known(
     if odd is None: return
     raise BadInput(f"no {what} {printable(odd, 60)!r} here: expected some of {list(known)}{did_you_mean(odd, known)}")
 
+# %% ../../nbs/36_serve.routes.ipynb #f3e7a94c
 def check_fields(
     given:dict, # A body
     allowed:tuple, # Names of fields
@@ -151,6 +153,7 @@ def correction_line(
     row = dict(text=text, **{o:labels.get(o) for o in known}, note=note)
     return json.dumps(row).encode()+b'\n'
 
+# %% ../../nbs/36_serve.routes.ipynb #266d812a
 def append_line(
     path, # Of a file; made where there is none
     line:bytes, # With its end

@@ -81,6 +81,7 @@ def error_shape(
     known = [o for o in error_shapes if path.startswith(o)]
     return error_shapes[max(known, key=len)] if known else own_error
 
+# %% ../../nbs/35_serve.service.ipynb #0ef84c0e
 def error_headers(
     exc, # A `ServiceError`
 ) -> dict:
@@ -127,6 +128,7 @@ def service_keys(
     "The keys that a service knows"
     return [] if config.keys is None else read_keys(config.keys)
 
+# %% ../../nbs/35_serve.service.ipynb #8881fcbb
 class Service:
     "Judges and what is asked of requests, as families of routes see it"
     def __init__(self,
@@ -180,6 +182,7 @@ def pick(self:Service,
     "The detector that judges `text`"
     return self.judges[self.pick_name(languages, text, model)].detector
 
+# %% ../../nbs/35_serve.service.ipynb #93c790fb
 @patch
 def pick_names(self:Service,
     texts:list, # n of them
@@ -201,6 +204,7 @@ def check_texts(self:Service,
     long = [i for i,o in enumerate(texts) if isinstance(o, str) and len(o)>c.max_chars]
     if long: raise TooLarge(f"text {long[0]} has more than {c.max_chars:,} characters: send it in parts")
 
+# %% ../../nbs/35_serve.service.ipynb #ac64a8f5
 @patch
 async def judge(self:Service,
     texts, # A text or a list of texts; n of them
@@ -274,6 +278,7 @@ def check_key(self:Service,
     self.check_rate(found)
     return found.name
 
+# %% ../../nbs/35_serve.service.ipynb #f6688671
 @patch
 def check_rate(self:Service,
     key:ServiceKey, # Of who asks
@@ -296,6 +301,7 @@ def info(self:Service) -> dict: # Plain types
     for f in self.info_parts: res.update(f(self))
     return res
 
+# %% ../../nbs/35_serve.service.ipynb #9f85d074
 @patch
 async def close(self:Service):
     "Answer who waits, and end"
@@ -318,6 +324,7 @@ def route_of(
     "The route that answered, as the program has it; never the path, where anything may stand"
     return getattr(scope.get('route'), 'path', 'none')
 
+# %% ../../nbs/35_serve.service.ipynb #ad1cf655
 def with_headers(
     send, # Of ASGI
     scope, # Of ASGI; gets the status
@@ -390,6 +397,7 @@ async def pass_on(self:Guard,
     response = await route.endpoint(service_package('fastapi').Request(scope, receive))
     await response(scope, receive, send)
 
+# %% ../../nbs/35_serve.service.ipynb #4916f60c
 @patch
 async def answer(self:Guard,
     scope, # As ASGI has them: what is asked
@@ -409,6 +417,7 @@ async def answer(self:Guard,
         request = service_package('fastapi').Request(scope)
         await shaped_error(as_service_error(e), request)(scope, receive, send)
 
+# %% ../../nbs/35_serve.service.ipynb #c7a38505
 @patch
 def note(self:Guard,
     scope, # As ASGI has it

@@ -104,6 +104,7 @@ def saw_flags(self:ServiceFigures,
     for label,n in zip(found.labels, found.flags.sum(0)):
         if n: self.flags.labels(label).inc(int(n))
 
+# %% ../../nbs/34_serve.watch.ipynb #20dac9e7
 @patch
 def figures_of(self:ServiceFigures,
     route:str, # As the program has it
