@@ -264,6 +264,30 @@ def test_plain_routes(d):
             app.state.front.app.plain = {}
             assert ours==asyncio.run(_answers(method, path, kind)), path
 
+def test_failing_routes(d, monkeypatch):
+    "What nobody expected is said in our shape and without its words, whether FastAPI calls the route or we do"
+    import asyncio,importlib.machinery,types
+    from fastapi import APIRouter,Request,Response
+    from toxicai.serve.service import route_families
+    def _routes(service):
+        router = APIRouter()
+        @router.get('/ours')
+        async def ours(request:Request) -> Response: raise RuntimeError('a secret')
+        @router.get('/theirs/{n}')
+        async def theirs(n:int): raise RuntimeError('a secret')
+        return router
+    room = types.ModuleType('failing_routes')
+    room.__spec__,room.routes = importlib.machinery.ModuleSpec('failing_routes', None),_routes
+    monkeypatch.setitem(sys.modules, 'failing_routes', room)
+    monkeypatch.setitem(route_families, 'failing', 'failing_routes')
+    app = make_app(Judge(d), ServiceConfig(families=['failing']))
+    async def _ask(path):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c: return await c.get(path)
+    for path,status,code in (('/ours',500,'internal'), ('/theirs/3',500,'internal'), ('/theirs/x',400,'bad_input'), ('/none',404,'not_found')):
+        res = asyncio.run(_ask(path))
+        assert res.status_code==status and res.json()['error']['code']==code and 'secret' not in res.text
+        assert res.json()['error']['request_id']==res.headers['x-request-id']
+
 # Corrections
 
 def test_feedback(folder, tmp_path):

@@ -6,7 +6,7 @@
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
            'shaped_error', 'as_service_error', 'judge_facts', 'service_keys', 'Service', 'scope_header', 'route_of',
            'with_headers', 'given_body', 'is_plain', 'plain_routes', 'Guard', 'family_rooms', 'add_errors', 'with_cors',
-           'fronted_app', 'make_app']
+           'fronted_app', 'service_life', 'add_families', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
 import asyncio,importlib,importlib.util,inspect,math,time
@@ -453,7 +453,7 @@ def add_errors(
     "Every error in the shape of its family"
     async def _answer(request, exc): return shaped_error(as_service_error(exc), request)
     known = [ServiceError, service_package('starlette.exceptions').HTTPException,
-             service_package('fastapi.exceptions').RequestValidationError]
+             service_package('fastapi.exceptions').RequestValidationError, Exception]
     for o in known: app.add_exception_handler(o, _answer)
 
 def with_cors(
@@ -476,6 +476,26 @@ def fronted_app(
         async def behind(self, scope, receive, send): await super().__call__(scope, receive, send)
     return _Fronted(**kwargs, docs_url=None, redoc_url=None)
 
+# %% ../../nbs/35_serve.service.ipynb #81da345f
+def service_life(
+    service, # A `Service`
+): # A lifespan for `FastAPI`
+    "Whoever waits is answered before the app ends"
+    @asynccontextmanager
+    async def _life(app):
+        yield
+        await service.close()
+    return _life
+
+def add_families(
+    app, # A `FastAPI`
+    service, # A `Service`
+) -> dict: # As `plain_routes` gives it
+    "Add the routes of the families that the service is told"
+    routers = [o.routes(service) for o in family_rooms(service.config.families).values()]
+    for o in routers: app.include_router(o)
+    return plain_routes([route for o in routers for route in o.routes])
+
 # %% ../../nbs/35_serve.service.ipynb #80207c03
 def make_app(
     judges, # A `Judge`, or a dict of them: language, or '*' for all others -> `Judge`
@@ -485,15 +505,9 @@ def make_app(
     config,judges = config or ServiceConfig(),{'*':judges} if isinstance(judges, Judge) else dict(judges)
     if not judges: raise ValueError("`judges` is empty: expected a `Judge`, or a dict of them by language")
     service = Service(judges, config)
-    @asynccontextmanager
-    async def _life(app):
-        yield
-        await service.close()
-    app = fronted_app(title='toxicai', lifespan=_life,
+    app = fronted_app(title='toxicai', lifespan=service_life(service),
         description='Judges comments: our own routes, and those that software for moderators knows')
     app.state.service = service
-    routers = [o.routes(service) for o in family_rooms(config.families).values()]
-    for o in routers: app.include_router(o)
+    app.state.front = with_cors(Guard(app, service, add_families(app, service)), config.cors)
     add_errors(app)
-    app.state.front = with_cors(Guard(app, service, plain_routes([r for o in routers for r in o.routes])), config.cors)
     return app
