@@ -1573,6 +1573,7 @@ d = {
   'is_own_machine': 'Args:\n    host (str): A name or an address\n\nReturns:\n    bool',
   'key_digest': 'Args:\n    key (str): As a client sends it\n\nReturns:\n    bytes',
   'key_of_line': 'Args:\n    line (str): Of a file of keys\n    at (int): Its number\n    path: The file, for messages\n\nReturns:\n    ServiceKey',
+  'key_rate': 'Args:\n    word (str): In a file of keys\n    where (str): It stands, for messages\n\nReturns:\n    float: Above 0',
   'matching_key': 'Args:\n    given (str): What a client sent; None for nothing\n    keys (list): `ServiceKey`\n\nReturns:\n    ServiceKey | None',
   'patient_protocol': 'Args:\n    seconds (float, default 10.0): From the first byte of a request to the end of its\n        headers\n    most (int, default 65536): Bytes of headers\n\nReturns:\n    A class for `uvicorn.Config(http=)`',
   'pour_away': 'Args:\n    receive: Of ASGI\n    seconds (float, default 1.0): How long at most',

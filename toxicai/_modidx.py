@@ -2778,6 +2778,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                'toxicai/serve/limits.py'),
                                       'toxicai.serve.limits.key_digest': ('serve.limits.html#key_digest', 'toxicai/serve/limits.py'),
                                       'toxicai.serve.limits.key_of_line': ('serve.limits.html#key_of_line', 'toxicai/serve/limits.py'),
+                                      'toxicai.serve.limits.key_rate': ('serve.limits.html#key_rate', 'toxicai/serve/limits.py'),
                                       'toxicai.serve.limits.matching_key': ('serve.limits.html#matching_key', 'toxicai/serve/limits.py'),
                                       'toxicai.serve.limits.patient_protocol': ( 'serve.limits.html#patient_protocol',
                                                                                  'toxicai/serve/limits.py'),
