@@ -1793,7 +1793,7 @@ d = {
   'family_rooms': 'Args:\n    names: Keys of `route_families`; all by default\n\nReturns:\n    dict: Name -> module',
   'fronted_app': 'Args:\n    **kwargs: For `FastAPI`\n\nReturns:\n    A `FastAPI`; `app.state.front` is to be an app of ASGI',
   'given_body': 'Args:\n    body (bytes): That was read\n    receive: Of ASGI\n\nReturns:\n    The same, that gives `body` first',
-  'is_plain': 'Args:\n    route: Of FastAPI\n\nReturns:\n    bool',
+  'is_plain_route': 'Args:\n    route: Of FastAPI\n\nReturns:\n    bool',
   'judge_facts': 'Args:\n    detector: A `Detector`\n\nReturns:\n    dict: name, version, hash, settings',
   'make_app': "Args:\n    judges: A `Judge`, or a dict of them: language, or '*' for all others -> `Judge`\n    config (ServiceConfig): What it is told\n\nReturns:\n    A `FastAPI`; `app.state.service` is its `Service`",
   'own_error': 'Args:\n    exc: A `ServiceError`\n    request: A `Request`\n\nReturns:\n    A `JSONResponse`',

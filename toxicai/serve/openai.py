@@ -80,7 +80,8 @@ def moderated_texts(
     raise ModerationError("Invalid 'input': expected a string, or a list of strings or of parts that is not empty.")
 
 # %% ../../nbs/43_serve.openai.ipynb #6bb44b7f
-openai_models = ('omni-moderation-latest','omni-moderation-2024-09-26','text-moderation-latest','text-moderation-stable')
+openai_models = (
+    'omni-moderation-latest','omni-moderation-2024-09-26','text-moderation-latest','text-moderation-stable')
 
 def moderation_model(
     given, # `model` of a request; None for none

@@ -78,7 +78,8 @@ def shown_uses(
 ) -> list: # A dict for each set
     "Names and thresholds of the sets, and which is at work"
     thresholds = lambda labels: dict(zip(labels.names, map(float, labels.thresholds)))
-    return [dict(name=k, running=o==detector.labels, thresholds=thresholds(o)) for k,o in threshold_sets(detector).items()]
+    sets = threshold_sets(detector)
+    return [dict(name=k, running=o==detector.labels, thresholds=thresholds(o)) for k,o in sets.items()]
 
 def known_paths(
     app, # A `FastAPI`
@@ -159,7 +160,8 @@ def sent_rows(
     try: return [row for o in sent_blocks(sent_pipe(data, name)) for row in o.dicts()]
     except FileError: raise
     except (ValueError,ImportError) as e:
-        hint = '. Here a file is read as it is: save it anew as "CSV UTF-8", or take `toxicai score`, which has these arguments'
+        hint = ('. Here a file is read as it is: save it anew as "CSV UTF-8", or take `toxicai score`, '
+                'which has these arguments')
         raise FileError(f"{e}{hint if 'pass `' in str(e) else ''}") from e
 
 # %% ../../nbs/45_serve.page.ipynb #74ee2fc5
@@ -303,7 +305,8 @@ async def judged_file(
     asked,detector = request.query_params,service.pick(model=request.query_params.get('model'))
     try:
         rows = sent_rows(await request.body(), asked.get('name', ''))
-        pieces = csv_pieces(service, rows, text_column(rows, asked.get('column')), detector.labels, model=asked.get('model'))
+        column = text_column(rows, asked.get('column'))
+        pieces = csv_pieces(service, rows, column, detector.labels, model=asked.get('model'))
         first = await anext(pieces)
     except FileError as e: raise BadInput(str(e), **({'columns':e.columns} if e.columns else {})) from e
     async def _all():
@@ -327,7 +330,8 @@ def asking_routes(
     async def page_explain(request:Request):
         service.check_key(request)
         given = await json_body(request, ('text','label','model'), ('text',))
-        return json_answer((await service.explain(given['text'], given.get('label'), model=given.get('model'))).to_dict())
+        found = await service.explain(given['text'], given.get('label'), model=given.get('model'))
+        return json_answer(found.to_dict())
     @router.post('/page/file')
     async def page_judge_file(request:Request):
         service.check_key(request)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
            'shaped_error', 'as_service_error', 'judge_facts', 'service_keys', 'Service', 'scope_header', 'route_of',
-           'with_headers', 'given_body', 'is_plain', 'plain_routes', 'Guard', 'family_rooms', 'add_errors', 'with_cors',
-           'fronted_app', 'service_life', 'add_families', 'make_app']
+           'with_headers', 'given_body', 'is_plain_route', 'plain_routes', 'Guard', 'family_rooms', 'add_errors',
+           'with_cors', 'fronted_app', 'service_life', 'add_families', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
 import asyncio,importlib,importlib.util,inspect,math,time
@@ -348,19 +348,20 @@ def given_body(
     return _receive
 
 # %% ../../nbs/35_serve.service.ipynb #0c2179df
-def is_plain(
+def is_plain_route(
     route, # Of FastAPI
 ) -> bool:
     "Does `route` need nothing of FastAPI?"
-    asked = inspect.signature(route.endpoint)
-    gives = inspect.isclass(asked.return_annotation) and issubclass(asked.return_annotation, service_package('fastapi').Response)
-    return gives and list(asked.parameters)==['request'] and '{' not in route.path
+    asked,response = inspect.signature(route.endpoint),service_package('fastapi').Response
+    given = asked.return_annotation
+    if not (inspect.isclass(given) and issubclass(given, response)): return False
+    return list(asked.parameters)==['request'] and '{' not in route.path
 
 def plain_routes(
     routes, # Of FastAPI
 ) -> dict: # Method and path -> route
     "Those of `routes` that are called at once"
-    return {(method,o.path):o for o in routes if is_plain(o) for method in o.methods}
+    return {(method,o.path):o for o in routes if is_plain_route(o) for method in o.methods}
 
 # %% ../../nbs/35_serve.service.ipynb #436167b4
 class Guard:
