@@ -1,5 +1,5 @@
 "What tests of the service share: a detector, a real process that serves it, and clients that others wrote, as they are on the package index"
-import json,os,re,shutil,subprocess,sys,tempfile
+import importlib.util,json,os,re,shutil,subprocess,sys,tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import HTTPError
@@ -8,6 +8,12 @@ from urllib.request import Request,urlopen
 import numpy as np,pytest
 
 six = ['toxic','severe_toxic','obscene','threat','insult','identity_attack']
+
+key = 'a-long-secret-of-the-forum'
+
+close = dict(rel=0, abs=1e-5) # fp32 sums in another order in batches of another make
+
+needs_service = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('fastapi','uvicorn'))), reason='the extra `service` is not here')
 
 texts = ['you are an idiot', 'thank you', 'Hi 😀! You fool. Thank you…', 'lol ok', 'x']
 

@@ -1,10 +1,10 @@
 "Bodies of any shape at the addresses of every contract: an answer or an error of that contract, never a failure of ours"
-import importlib.util,json,random
+import json,random
 
 import pytest
-from serving import ask,save_six,served
+from serving import ask,needs_service,served
 
-pytestmark = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('fastapi','uvicorn'))), reason='the extra `service` is not here')
+pytestmark = needs_service
 
 good = {
     '/v1alpha1/comments:analyze':dict(comment=dict(text='you idiot', type='HTML'), requestedAttributes=dict(TOXICITY=dict(scoreThreshold=.1)), languages=['en'], spanAnnotations=True,
@@ -30,8 +30,7 @@ def changed(value, rng):
     return rng.choice(odd)
 
 @pytest.fixture(scope='module')
-def url(tmp_path_factory):
-    folder = save_six(tmp_path_factory.mktemp('any')/'six')
+def url(folder):
     with served(folder) as res: yield res
 
 @pytest.mark.parametrize('path', good)

@@ -1,31 +1,22 @@
 "What TEI, Discourse, Coral and Guardrails send, as their sources state it, and what they read from the answer"
-import hmac,importlib.util,json
+import hmac,json
 from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np,pytest
-from serving import ask,save_six,served,six,texts
+from serving import ask,close,key,needs_service,served,six,texts
 from toxicai.labels import LabelSet
 from toxicai.serve.decisions import Decider,Policy
-from toxicai.serve.detector import Detections,Detector
+from toxicai.serve.detector import Detections
 from toxicai.serve.batching import BadInput,WrongKey
 from toxicai.serve.hosts import *
 
-pytestmark = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('fastapi','uvicorn'))), reason='the extra `service` is not here')
-key,secret = 'a-long-secret-of-the-forum','open sesame'
-close = dict(rel=0, abs=1e-5)
+pytestmark = needs_service
+secret = 'open sesame'
 
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory): return save_six(tmp_path_factory.mktemp('hosts')/'six')
-
-@pytest.fixture(scope='module')
-def d(folder): return Detector(folder, 'torch')
-
-@pytest.fixture(scope='module')
-def url(folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp('keys')/'keys.txt'
-    path.write_text(f'forum {key}\n')
-    with served(folder, keys=str(path), options=dict(hosts=dict(coral_secret=['old', secret]))) as res: yield res
+def url(folder, keys_file):
+    with served(folder, keys=keys_file, options=dict(hosts=dict(coral_secret=['old', secret]))) as res: yield res
 
 def by_label(rows): return {o['label']:o['score'] for o in rows}
 

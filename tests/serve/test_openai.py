@@ -1,28 +1,15 @@
 "OpenAI's moderation contract: the official client, unmodified, and every error; each score is the detector's own"
-import importlib.util,json
+import json
 from types import SimpleNamespace
 
 import numpy as np,pytest
-from serving import ask,run_client,save_six,served,six,texts
+from serving import ask,close,key,needs_service,run_client,served,six,texts
 from toxicai.labels import LabelSet
-from toxicai.serve.detector import Detector
 from toxicai.serve.openai import *
 
-needs_service = pytest.mark.skipif(not all(map(importlib.util.find_spec, ('fastapi','uvicorn'))), reason='the extra `service` is not here')
-key = 'a-long-secret-of-the-forum'
-close = dict(rel=0, abs=1e-5)
-
 @pytest.fixture(scope='module')
-def folder(tmp_path_factory): return save_six(tmp_path_factory.mktemp('openai')/'six')
-
-@pytest.fixture(scope='module')
-def d(folder): return Detector(folder, 'torch')
-
-@pytest.fixture(scope='module')
-def url(folder, tmp_path_factory):
-    path = tmp_path_factory.mktemp('keys')/'keys.txt'
-    path.write_text(f'forum {key}\n')
-    with served(folder, keys=str(path)) as res: yield res
+def url(folder, keys_file):
+    with served(folder, keys=keys_file) as res: yield res
 
 def moderate(url, token=key, **kw): return ask(f'{url}/v1/moderations', kw, {'Authorization':f'Bearer {token}'} if token else {})
 

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from served import counting_service
 
 pytest.importorskip('fastapi', reason='the extra `service` is not installed')
-from toxicai.serve.page import (FileError,answer_head,csv_line,sent_rows,file_text,flagged_names,page_facts,page_file,page_files,page_row,
+from toxicai.serve.page import (FileError,answer_head,csv_line,sent_rows,flagged_names,page_facts,page_file,page_files,page_row,
                                 text_column,sent_texts,threshold_sets,shown_uses)
 
 # What files may be
@@ -23,16 +23,19 @@ from toxicai.serve.page import (FileError,answer_head,csv_line,sent_rows,file_te
 @pytest.mark.parametrize('data,name,want', [
     (b'text\nhi\n', 'a.csv', [{'text':'hi'}]), (b'text\r\n"a\r\nb, ""c"""\r\n', 'A.CSV', [{'text':'a\r\nb, "c"'}]),
     ('\ufefftext\né'.encode(), 'a.csv', [{'text':'é'}]), ('text\té\nü\tö'.encode('utf-16'), 'a.tsv', [{'text':'ü','é':'ö'}]),
-    (b'id;text\n1;a,b\n', 'a.csv', [{'id':'1','text':'a,b'}]), (b'\n\ntext\n\nhi\n\n', 'a.csv', [{'text':'hi'}]),
-    (b'one\r\n\r\ntwo', 'a.txt', [{'text':'one'},{'text':'two'}]), (b'{"text":"a","n":1}\n{"text":"b"}\n', 'a.jsonl', [{'text':'a','n':1},{'text':'b'}]),
-    (b'"a"\n', 'a.ndjson', [{'text':'a'}]), (b'text\nhi', 'noending', [{'text':'hi'}]), (b'text\nhi', '../../x.csv', [{'text':'hi'}])])
+    (b'id;text\n1;a,b\n', 'a.csv', [{'id':'1','text':'a,b'}]), (b'\n\nn,text\n\n1,hi\n\n', 'a.csv', [{'n':'1','text':'hi'}]),
+    (b'one\r\n\r\ntwo', 'a.txt', [{'text':'one'},{'text':'two'}]), ('a\x85b\u2028c\n'.encode(), 'a.txt', [{'text':'a\x85b\u2028c'}]),
+    (b'{"text":"a","n":1}\n{"text":"b"}\n', 'a.jsonl', [{'text':'a','n':1},{'text':'b'}]), (b'[{"text":"a"},\n{"text":"b"}]', 'a.json', [{'text':'a'},{'text':'b'}]),
+    (b'text\nhi', 'noending', [{'text':'hi'}]), (b'text\nhi', '', [{'text':'hi'}]), (b'text\nhi', '../../x.csv', [{'text':'hi'}])])
 def test_file_rows(data, name, want): assert sent_rows(data, name)==want
 
 @pytest.mark.parametrize('data,name,said', [
-    (b'', 'a.csv', 'no rows'), (b'text\n', 'a.csv', 'no rows'), (b'a,b\n1\n', 'a.csv', 'row 1 has 1 cells'), (b'a,a\n1,2\n', 'a.csv', 'a column twice'),
-    (b'text\n\xe9', 'a.csv', 'byte 5 of the file is not UTF-8'), (b'{', 'a.jsonl', 'line 1 of the file is not JSON'), (b'['*99999, 'a.jsonl', 'not JSON'),
-    (b'text\n"'+b'x'*200_000, 'a.csv', 'cannot be read'), (b'\xff\xfea', 'a.csv', 'UTF-16'), (b'{"text":null}\n', 'a.jsonl', 'row 1 has None'),
-    (b'{"text":"a"}\n{"text":3}\n', 'a.jsonl', 'row 2 has 3'), (b'a,b\n1,2\n', 'a.csv', 'which column'), (b'text,Comment\n1,2\n', 'a.csv', 'which column')])
+    (b'', 'a.csv', 'is empty'), (b'', 'a.txt', 'no rows'), (b'text\n', 'a.csv', 'no rows'), (b'a,b\n1\n', 'a.csv', 'row 0 has 1'),
+    (b'a,a\n1,2\n', 'a.csv', 'is there more than once'), (b'text\n\xe9', 'a.csv', 'line 2: byte 0xe9'), (b'\xff\xfea', 'a.csv', 'utf-16'),
+    (b'{', 'a.jsonl', 'line 1 is not JSON'), (b'['*99999, 'a.jsonl', 'nested too deeply'), (b'"a"\n', 'a.ndjson', 'holds a str'),
+    (b'text\n"x\ny', 'a.csv', 'never closed'), (b'{"text":null}\n', 'a.jsonl', 'row 0 has None'), (b'{"text":"a"}\n{"text":3}\n', 'a.jsonl', 'row 1 has 3'),
+    (b'a,b\n1,2\n', 'a.csv', 'which column'), (b'text,Comment\n1,2\n', 'a.csv', 'which column'),
+    (b'\x1f\x8b'+bytes(99), 'a.csv.gz', 'is packed (gzip)'), (b'PK\x03\x04', 'a.xlsx', 'is packed (zip)'), (b'PAR1', 'a.parquet', 'Parquet')])
 def test_bad_files(data, name, said):
     with pytest.raises(FileError, match=re.escape(said)):
         rows = sent_rows(data, name)
@@ -264,7 +267,7 @@ def test_bad_file(browser, url):
     with seen(browser, url, expected=['400']) as page:
         page.evaluate(drop, ['mine.csv', 'a,b\n1\n'])
         page.wait_for_selector('#file-result .trouble')
-        assert 'row 1 has 1 cells' in page.inner_text('#file-result')
+        assert 'row 0 has 1' in page.inner_text('#file-result')
 
 runners = dict(curl=lambda code: ['bash','-c',code.replace('curl ', 'curl -s ', 1)], python=lambda code: [sys.executable,'-c',code],
                javascript=lambda code: ['node','--input-type=module','-e',code])

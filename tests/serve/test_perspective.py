@@ -7,27 +7,18 @@ from urllib.parse import urlsplit
 
 import numpy as np,pytest
 from hypothesis import given,settings,strategies as st
-from serving import ask,run_client,save_six,served,six,texts
+from serving import ask,close,key,needs_service,run_client,served,six,texts
 from toxicai.labels import LabelSet
-from toxicai.serve.detector import Detector
 from toxicai.serve.plaintext import *
 from toxicai.serve.messages import *
 from toxicai.serve.calls import *
 from toxicai.serve.perspective import *
 
-needs_service = pytest.mark.skipif(not all(map(__import__('importlib.util').util.find_spec, ('fastapi','uvicorn'))), reason='the extra `service` is not here')
-
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory): return save_six(tmp_path_factory.mktemp('perspective')/'six')
-
-@pytest.fixture(scope='module')
-def d(folder): return Detector(folder, 'torch')
-
 @pytest.fixture(scope='module')
 def url(folder):
     with served(folder) as res: yield res
 
-keys = ('a-long-secret-of-the-forum','another-long-secret')
+keys = (key,'another-long-secret')
 
 @pytest.fixture(scope='module')
 def closed(folder, tmp_path_factory):
@@ -40,8 +31,6 @@ def body(text='you are an idiot', attributes=('TOXICITY',), kind=None, **kw):
     return dict(comment=dict(text=text, **(dict(type=kind) if kind else {})), requestedAttributes={o:{} for o in attributes}, **kw)
 
 def analyze(url, query='', **kw): return ask(f'{url}/v1alpha1/comments:analyze{query}', body(**kw))
-
-close = dict(rel=0, abs=1e-5) # fp32 sums in another order in batches of another make
 
 # The messages of a request
 

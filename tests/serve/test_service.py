@@ -230,6 +230,64 @@ def test_failing_text(d):
     assert isinstance(failed, RuntimeError) and (a.scores==again.scores).all()
     assert np.abs(np.concatenate([a.scores, b.scores])-d.scores(['a','b'])).max()<1e-5
 
+@pytest.mark.parametrize('crowd,waited', [(1,[]), (2,[]), (3,[.001])])
+def test_gathering(d, monkeypatch, crowd, waited):
+    "Two who wait are not kept waiting, unless more were under way before; nobody comes, so it is a millisecond"
+    import asyncio
+    judge,seen,sleep = Judge(d, max_wait=60.),[],asyncio.sleep
+    async def _sleep(seconds):
+        if seconds: seen.append(seconds)
+        await sleep(0)
+    async def _gather():
+        judge.crowd = crowd
+        judge.enter(['a','b'], d, 'scores'), judge.enter(['c'], d, 'scores')
+        await judge.gather()
+    monkeypatch.setattr(asyncio, 'sleep', _sleep)
+    asyncio.run(_gather())
+    assert seen==waited
+
+def test_plain_routes(d):
+    "A route that is called at once answers as FastAPI does, byte for byte, and OpenAPI lists it"
+    import asyncio
+    app = make_app(Judge(d), ServiceConfig(cors=['https://forum.example']))
+    plain = app.state.front.app.plain
+    assert {'/v1/classify','/v1/moderations','/v1alpha1/comments:analyze','/predict'}<={o for _,o in plain}<=set(app.openapi()['paths'])
+    bodies = [b'{"text": "thank you"}', b'{"texts": ["a"]}', b'', b'{', b'{"texts": 3}', b'{"input": "a"}', b'{"inputs": "a"}', b'{"comment": {"text": "a"}}']
+    async def _answers(method, path, kind):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c:
+            found = [await c.request(method, path, content=o, headers={'content-type':kind, 'x-request-id':'1'}) for o in bodies]
+        return [(o.status_code, re.sub(rb'modr-\w+', b'', o.content), sorted((k,v) for k,v in o.headers.items() if k!='x-compute-time' and not k.startswith('x-'))) for o in found]
+    for path in {o for _,o in plain}:
+        for method,kind in (('POST','application/json'), ('POST','text/plain'), ('PUT','application/json')):
+            app.state.front.app.plain = plain
+            ours = asyncio.run(_answers(method, path, kind))
+            app.state.front.app.plain = {}
+            assert ours==asyncio.run(_answers(method, path, kind)), path
+
+def test_failing_routes(d, monkeypatch):
+    "What nobody expected is said in our shape and without its words, whether FastAPI calls the route or we do"
+    import asyncio,importlib.machinery,types
+    from fastapi import APIRouter,Request,Response
+    from toxicai.serve.service import route_families
+    def _routes(service):
+        router = APIRouter()
+        @router.get('/ours')
+        async def ours(request:Request) -> Response: raise RuntimeError('a secret')
+        @router.get('/theirs/{n}')
+        async def theirs(n:int): raise RuntimeError('a secret')
+        return router
+    room = types.ModuleType('failing_routes')
+    room.__spec__,room.routes = importlib.machinery.ModuleSpec('failing_routes', None),_routes
+    monkeypatch.setitem(sys.modules, 'failing_routes', room)
+    monkeypatch.setitem(route_families, 'failing', 'failing_routes')
+    app = make_app(Judge(d), ServiceConfig(families=['failing']))
+    async def _ask(path):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c: return await c.get(path)
+    for path,status,code in (('/ours',500,'internal'), ('/theirs/3',500,'internal'), ('/theirs/x',400,'bad_input'), ('/none',404,'not_found')):
+        res = asyncio.run(_ask(path))
+        assert res.status_code==status and res.json()['error']['code']==code and 'secret' not in res.text
+        assert res.json()['error']['request_id']==res.headers['x-request-id']
+
 # Corrections
 
 def test_feedback(folder, tmp_path):

@@ -564,8 +564,11 @@ def packed(
 ): # Arrays of numbers of texts, longest first
     "Texts in batches of similar length"
     order,at = np.argsort(-np.asarray(lengths), kind='stable'),0
+    sizes = np.asarray(lengths)[order]
     while at<len(order):
-        n = max(1, budget//int(lengths[order[at]]))
+        most = max(1, budget//int(sizes[at]))
+        padding = np.cumsum(sizes[at]-sizes[at:at+most])
+        n = int(np.searchsorted(padding, budget//25, 'right'))
         yield order[at:at+n]
         at += n
 

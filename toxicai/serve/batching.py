@@ -53,11 +53,12 @@ def row_fields(
 def detection_rows(
     found:Detections, # About n texts
     at, # Numbers of texts, in any order and as often as you like
+    names=None, # Of the fields that have rows; as `row_fields` finds them by default
 ) -> Detections: # Copies, which do not keep the rest alive
     "The answers about some of the texts"
     at = np.asarray(at, dtype=int)
     def _rows(o): return [o[i] for i in at] if isinstance(o, list) else o[at]
-    return replace(found, **{o:_rows(getattr(found, o)) for o in row_fields(found)})
+    return replace(found, **{o:_rows(getattr(found, o)) for o in names or row_fields(found)})
 
 def joined_detections(
     parts:list, # `Detections` of one detector, at least one of them
@@ -87,6 +88,7 @@ def name(self:RepeatCache,
     plain = json.dumps(text).encode() # sure of where the texts of a pair end
     return blake2b(plain, key=self.key, digest_size=16).digest(),lane
 
+# %% ../../nbs/32_serve.batching.ipynb #adbba43a
 @patch
 def find(self:RepeatCache,
     name, # As `name` gives it
@@ -139,11 +141,12 @@ class Waiting:
         other, # Another one
     ): return self.detector is other.detector and self.detail==other.detail
 
+# %% ../../nbs/32_serve.batching.ipynb #e3f23a19
 class Judge:
     "A `Detector` that many requests ask at the same time"
     def __init__(self,
         detector, # A `Detector`
-        max_wait:float=.005, # Seconds that an idle engine waits for more
+        max_wait:float=.005, # Seconds that the engine waits for more, at most
         budget:int=2048, # Tokens that are judged together
         queue:int=512, # Texts that may wait
         cache:int=4096, # Texts whose answers are kept; 0 for none
@@ -151,6 +154,7 @@ class Judge:
     ):
         self.detector,self.max_wait,self.budget,self.queue,self.watch = detector,max_wait,budget,queue,watch
         self.cache,self.epoch,self.n_waiting,self.token_seconds = RepeatCache(cache),0,0,1e-4
+        self.crowd = 1 # requests that were under way when the last batch was answered
         self._views,self._line,self._task = OrderedDict(),deque(),None
         self._pool = ThreadPoolExecutor(1, 'toxicai-judge')
 
@@ -197,11 +201,12 @@ def enter(self:Judge,
 # %% ../../nbs/32_serve.batching.ipynb #44ea4c43
 @patch
 async def gather(self:Judge):
-    "Give the loop a few turns, while each brings requests"
+    "Give the loop a few turns, while each brings requests, and longer ones while fewer wait than before"
     until,seen,idle = time.monotonic()+self.max_wait,0,0
-    while idle<4 and time.monotonic()<until and sum(o.tokens for o in self._line)<self.budget:
+    while idle<5 and time.monotonic()<until and sum(o.tokens for o in self._line)<self.budget:
         idle,seen = (0 if len(self._line)>seen else idle+1),len(self._line)
-        await asyncio.sleep(0)
+        if idle==4 and seen>=self.crowd: return
+        await asyncio.sleep(.001 if idle==4 else 0)
 
 @patch
 def next_batch(self:Judge) -> list: # `Waiting`, at least one
@@ -228,7 +233,8 @@ def judge_together(
     except Exception as e:
         return [e] if len(batch)==1 else [judge_together([o])[0] for o in batch]
     if len(batch)==1 and len(at)==len(texts): return [found]
-    return [detection_rows(found, [at[t] for t in o.texts]) for o in batch]
+    names = row_fields(found)
+    return [detection_rows(found, [at[t] for t in o.texts], names) for o in batch]
 
 # %% ../../nbs/32_serve.batching.ipynb #0472d8f1
 @patch
@@ -241,6 +247,7 @@ async def answer_batch(self:Judge,
     seconds,tokens = time.perf_counter()-start,sum(o.tokens for o in batch)
     self.token_seconds += .1*(seconds/tokens-self.token_seconds)
     self.n_waiting -= n
+    self.crowd = len(batch)+len(self._line)
     if self.watch: self.watch(n, tokens, seconds)
     for o,res in zip(batch, found):
         if o.answer.done(): continue
@@ -254,6 +261,7 @@ async def empty_queue(self:Judge):
         batch = self.next_batch()
         if batch: await self.answer_batch(batch)
 
+# %% ../../nbs/32_serve.batching.ipynb #97078999
 @patch
 def wake(self:Judge):
     "Begin to work, unless it does already"

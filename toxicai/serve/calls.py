@@ -89,6 +89,7 @@ def split_head(
     head,rest = (_blank_line.split(piece.lstrip(b'\r\n'), maxsplit=1)+[b''])[:2]
     return re.split(r'\r?\n', head.decode('latin-1')),rest
 
+# %% ../../nbs/41_serve.calls.ipynb #ada20d72
 def header_dict(
     lines, # Such as 'Content-ID: <a + 1>'
 ) -> dict: # By name in lower case, without what does not print
@@ -114,6 +115,7 @@ def batch_mark(
     if found and 'multipart/mixed' in content_type: return (found[1] or found[2]).encode('latin-1', 'replace')
     raise PerspectiveError('Failed to parse batch request: expected multipart/mixed with a boundary.')
 
+# %% ../../nbs/41_serve.calls.ipynb #3433ba09
 def batch_calls(
     content_type:str, # Header of the batch
     body:bytes, # Of the batch

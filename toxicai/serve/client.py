@@ -33,6 +33,7 @@ answer_fields = dict( # Field of `Detections` -> name in an answer, type
     n_tokens=('n_tokens',int), truncated=('truncated',bool), texts=('normalised',list), languages=('language',list),
     decisions=('decision',list), reasons=('reasons',list), notes=('note',list))
 
+# %% ../../nbs/38_serve.client.ipynb #f486f476
 def read_answer(
     answer:dict, # Of `/v1/classify`
     labels:LabelSet, # Of the detector
@@ -95,6 +96,7 @@ def httpx_library(): # The module
     except ImportError as e:
         raise ImportError("a client needs httpx: `pip install 'toxicai-core[service]'`") from e
 
+# %% ../../nbs/38_serve.client.ipynb #5a8c464f
 @patch
 def http_settings(self:BaseClient) -> dict:
     "What httpx is given"
@@ -137,6 +139,7 @@ def info_steps(self:BaseClient): # As `send_steps`; returns what is known of the
         self.known = dict(facts, labels=LabelSet.from_dict(facts['labels']), most=info['limits']['max_texts'])
     return self.known
 
+# %% ../../nbs/38_serve.client.ipynb #c4925ed1
 @patch
 def judge_steps(self:BaseClient,
     texts, # A text or an iterable of texts; n of them

@@ -129,8 +129,9 @@ def foreign_languages(
 @patch(as_prop=True)
 def note(self:Detections): # A sentence, '' for nothing
     "What whoever reads the scores should know"
+    if not self.languages: return ''
     trained = (self.detector or {}).get('languages') or []
-    odd = foreign_languages(self.languages or [], trained)
+    odd = foreign_languages(self.languages, trained)
     if not odd: return ''
     which = ', '.join(f'{k} {n:,}' for k,n in odd.items())
     return (f"{sum(odd.values()):,} of {len(self):,} texts are in a language that the detector was not trained on "

@@ -110,6 +110,7 @@ async def tei_predict(
     res = [tei_labels(found.labels, o) for o in values]
     return res[0] if alone else res
 
+# %% ../../nbs/44_serve.hosts.ipynb #df259854
 def tei_info(
     service, # A `Service`
 ) -> dict: # For `/info`
@@ -158,6 +159,7 @@ def guard_output(
     "What is said of one text"
     return dict(name=f'result{at}', datatype='BYTES', shape=[len(names)], data=[names])
 
+# %% ../../nbs/44_serve.hosts.ipynb #89de7829
 async def guard_outputs(
     service, # A `Service`
     given:dict, # Body of a request
@@ -257,8 +259,9 @@ def add_host(
     name:str, # A key of `host_routes`
 ):
     "A route for one host"
+    fastapi = service_package('fastapi')
     path,handler,summary,example = host_routes[name]
-    async def _call(request:service_package('fastapi').Request):
+    async def _call(request:fastapi.Request) -> fastapi.Response:
         service.check_key(request)
         return json_answer(await handler(service, parsed_body(await request.body())))
     router.add_api_route(path, _call, methods=['POST'], name=name, **route_words(summary, **example))
@@ -272,7 +275,7 @@ def add_coral(
     fastapi = service_package('fastapi')
     example = dict(action='NEW', comment=dict(body='you are an idiot', parentID=None))
     @router.post('/v1/coral', **route_words('Coral: external moderation phase', **example))
-    async def coral(request:fastapi.Request):
+    async def coral(request:fastapi.Request) -> fastapi.Response:
         body = await request.body()
         check_signature(service, body, request.headers.get('x-coral-signature', ''))
         answer = await coral_phase(service, parsed_body(body))

@@ -29,6 +29,7 @@ class PerspectiveError(BadInput):
     ):
         super().__init__(message, errorType=kind, **more)
 
+# %% ../../nbs/40_serve.messages.ipynb #58029853
 def perspective_error(
     status:int, # Of HTTP
     message:str, # As clients parse it
@@ -102,6 +103,7 @@ def checked_scalar(
     if odd or (isinstance(value, float) and not math.isfinite(value)): raise wrong_value(at, name)
     return value
 
+# %% ../../nbs/40_serve.messages.ipynb #5266814b
 def checked_enum(
     value, # From JSON
     kind:str, # A key of `perspective_enums`

@@ -68,6 +68,7 @@ def part_text(
         raise ModerationError("Invalid part of 'input': expected an object with 'type': 'text' and a 'text'.")
     return part['text']
 
+# %% ../../nbs/43_serve.openai.ipynb #f21564fd
 def moderated_texts(
     given, # `input` of a request
 ) -> list: # Texts: one for each result
@@ -79,7 +80,8 @@ def moderated_texts(
     raise ModerationError("Invalid 'input': expected a string, or a list of strings or of parts that is not empty.")
 
 # %% ../../nbs/43_serve.openai.ipynb #6bb44b7f
-openai_models = ('omni-moderation-latest','omni-moderation-2024-09-26','text-moderation-latest','text-moderation-stable')
+openai_models = (
+    'omni-moderation-latest','omni-moderation-2024-09-26','text-moderation-latest','text-moderation-stable')
 
 def moderation_model(
     given, # `model` of a request; None for none
@@ -144,7 +146,7 @@ def routes(
     service.info_parts.append(category_facts)
     about = route_words('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
     @router.post('/v1/moderations', **about)
-    async def moderations(request:fastapi.Request):
+    async def moderations(request:fastapi.Request) -> fastapi.Response:
         service.check_key(request)
         return json_answer(await moderated(service, parsed_body(await request.body())))
     return router

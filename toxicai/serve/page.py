@@ -5,13 +5,12 @@
 # %% auto #0
 __all__ = ['page_policy', 'page_headers', 'page_files', 'request_shapes', 'text_columns', 'rows_at_once', 'page_file',
            'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names', 'page_row',
-           'FileError', 'file_text', 'sent_json_rows', 'separated_rows', 'sent_rows', 'text_column', 'sent_texts',
-           'csv_line', 'answer_head', 'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response',
-           'service_facts', 'page_rows', 'judged_file', 'asking_routes', 'loading_route', 'page_routes']
+           'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column', 'sent_texts', 'csv_line', 'answer_head',
+           'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response', 'service_facts', 'page_rows',
+           'judged_file', 'asking_routes', 'loading_route', 'page_routes']
 
 # %% ../../nbs/45_serve.page.ipynb #6229aba2
 import asyncio,csv,hashlib,io,json
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePosixPath
 
@@ -19,6 +18,7 @@ import numpy as np
 from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
+from ..streams import *
 from .detector import *
 from .batching import *
 from .limits import *
@@ -78,7 +78,8 @@ def shown_uses(
 ) -> list: # A dict for each set
     "Names and thresholds of the sets, and which is at work"
     thresholds = lambda labels: dict(zip(labels.names, map(float, labels.thresholds)))
-    return [dict(name=k, running=o==detector.labels, thresholds=thresholds(o)) for k,o in threshold_sets(detector).items()]
+    sets = threshold_sets(detector)
+    return [dict(name=k, running=o==detector.labels, thresholds=thresholds(o)) for k,o in sets.items()]
 
 def known_paths(
     app, # A `FastAPI`
@@ -130,54 +131,38 @@ class FileError(ValueError):
         super().__init__(said)
         self.columns = list(columns)
 
-def file_text(
+def sent_pipe(
     data:bytes, # What was sent
-) -> str:
-    "`data` as text, in UTF-8 or, where it says so, UTF-16"
-    encoding = 'utf-16' if data[:2] in (b'\xff\xfe',b'\xfe\xff') else 'utf-8-sig'
-    try: return data.decode(encoding)
-    except UnicodeDecodeError as e:
-        raise FileError(f"byte {e.start} of the file is not {encoding.upper().removesuffix('-SIG')}: "
-                        "save it as UTF-8 (in a spreadsheet 'CSV UTF-8')") from e
-
-def sent_json_rows(
-    text:str, # JSON lines
-) -> list: # Dicts
-    "A row for each line that is not blank"
-    res = []
-    for i,line in enumerate(text.splitlines(), 1):
-        if not line.strip(): continue
-        try: row = json.loads(line)
-        except (ValueError,RecursionError) as e: raise FileError(f"line {i} of the file is not JSON: {e!s:.100}") from e
-        res.append(row if isinstance(row, dict) else {'text':row})
+    name:str, # Of the file
+) -> Pipe: # Under the name alone, without folders
+    "A file that was sent, for the room `streams`; it is not written to a disk"
+    res = Pipe(io.BytesIO(data), PurePosixPath(name).name[:100] or 'the file')
+    packed = file_compression(res)
+    if packed: raise FileError(f"{res.name!r} is packed ({packed}): send what is in it; a spreadsheet, saved as CSV")
     return res
 
-# %% ../../nbs/45_serve.page.ipynb #2406381b
-def separated_rows(
-    text:str, # Content of a CSV or TSV file
-    sep:str, # Between cells
-) -> list: # Dicts
-    "A row for each line; cells may have line breaks within quotes"
-    reader = csv.reader(io.StringIO(text, newline=''), delimiter=sep)
-    try: rows = [o for o in reader if o]
-    except csv.Error as e: raise FileError(f"line {reader.line_num} of the file cannot be read: {e}") from e
-    head,*rows = rows or [[]]
-    if len(set(head))<len(head): raise FileError(f"the file has a column twice: {head!r:.200}: rename one")
-    odd = next((i for i,o in enumerate(rows, 1) if len(o)!=len(head)), None)
-    if odd: raise FileError(f"row {odd} has {len(rows[odd-1])} cells, the first line {len(head)}: mend it, or quote its cells")
-    return [dict(zip(head, o)) for o in rows]
+# %% ../../nbs/45_serve.page.ipynb #c5941e1a
+def sent_blocks(
+    pipe:Pipe, # A file; the ending of its name tells the format, CSV where it says nothing
+): # Iterator of `RowBlock`
+    "The rows of a file; a line of plain text is a row"
+    ending = plain_ending(PurePosixPath(pipe.name))
+    if ending!='.txt': return read_rows(pipe, next((k for k,o in row_formats.items() if ending in o.endings), 'csv'))
+    lines = [o.rstrip('\r\n') for o in text_lines(TextBytes(pipe))]
+    return [RowBlock(0, ['text'], [dict(text=o) for o in lines if o.strip()])]
 
+# %% ../../nbs/45_serve.page.ipynb #2406381b
 def sent_rows(
     data:bytes, # What was sent
     name:str, # Of the file; its ending tells the format
 ) -> list: # Dicts
-    "The rows of a file, as its name tells what it is"
-    text,ending = file_text(data),PurePosixPath(name.lower()).suffix
-    if ending in ('.jsonl','.ndjson','.json'): return sent_json_rows(text)
-    if ending=='.txt': return [{'text':o} for o in text.splitlines() if o.strip()]
-    first = text.split('\n', 1)[0]
-    if ending in ('.tsv','.tab'): return separated_rows(text, '\t')
-    return separated_rows(text, ';' if first.count(';')>first.count(',') else ',')
+    "The rows of a file, or an error that says what is wrong with it"
+    try: return [row for o in sent_blocks(sent_pipe(data, name)) for row in o.dicts()]
+    except FileError: raise
+    except (ValueError,ImportError) as e:
+        hint = ('. Here a file is read as it is: save it anew as "CSV UTF-8", or take `toxicai score`, '
+                'which has these arguments')
+        raise FileError(f"{e}{hint if 'pass `' in str(e) else ''}") from e
 
 # %% ../../nbs/45_serve.page.ipynb #74ee2fc5
 def text_column(
@@ -200,7 +185,7 @@ def sent_texts(
     column:str, # Name of the one with the comments
 ) -> list: # Texts
     "The comments of `rows`; what is no text is an error that says where"
-    for i,o in enumerate(rows, 1):
+    for i,o in enumerate(rows):
         if not isinstance(o.get(column), str):
             raise FileError(f"row {i} has {o.get(column)!r:.40} in {column!r}: expected a text")
     return [o[column] for o in rows]
@@ -224,6 +209,7 @@ def answer_head(
     names = columns_of_classes(labels, columns, ('','_flag'))
     return csv_line([*columns, *(f'{n}{e}' for n in names for e in ('','_flag'))])
 
+# %% ../../nbs/45_serve.page.ipynb #43f0b4b5
 def answer_rows(
     columns, # Of the file that came
     rows, # Dicts
@@ -249,6 +235,7 @@ async def patient_judge(
             if not left: raise
             await asyncio.sleep(min(5, float(e.facts.get('retry_after', 1))))
 
+# %% ../../nbs/45_serve.page.ipynb #731cb693
 async def csv_pieces(
     service, # With `judge`
     rows, # Dicts
@@ -309,6 +296,7 @@ async def page_rows(
     sets = threshold_sets(service.pick(model=given.get('model')))
     return [page_row(o, sets) for o in found]
 
+# %% ../../nbs/45_serve.page.ipynb #0953a4c6
 async def judged_file(
     service, # A `Service`
     request, # A `Request` with the file as its body
@@ -317,7 +305,8 @@ async def judged_file(
     asked,detector = request.query_params,service.pick(model=request.query_params.get('model'))
     try:
         rows = sent_rows(await request.body(), asked.get('name', ''))
-        pieces = csv_pieces(service, rows, text_column(rows, asked.get('column')), detector.labels, model=asked.get('model'))
+        column = text_column(rows, asked.get('column'))
+        pieces = csv_pieces(service, rows, column, detector.labels, model=asked.get('model'))
         first = await anext(pieces)
     except FileError as e: raise BadInput(str(e), **({'columns':e.columns} if e.columns else {})) from e
     async def _all():
@@ -341,7 +330,8 @@ def asking_routes(
     async def page_explain(request:Request):
         service.check_key(request)
         given = await json_body(request, ('text','label','model'), ('text',))
-        return json_answer((await service.explain(given['text'], given.get('label'), model=given.get('model'))).to_dict())
+        found = await service.explain(given['text'], given.get('label'), model=given.get('model'))
+        return json_answer(found.to_dict())
     @router.post('/page/file')
     async def page_judge_file(request:Request):
         service.check_key(request)
@@ -349,6 +339,7 @@ def asking_routes(
             raise WrongType("expected the bytes of a file, with `Content-Type: application/octet-stream`")
         return await judged_file(service, request)
 
+# %% ../../nbs/45_serve.page.ipynb #3ed0e245
 def loading_route(
     router, # An `APIRouter`
     path:str, # A key of `page_files`

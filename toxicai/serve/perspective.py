@@ -82,6 +82,7 @@ def asked_attribute(
         raise PerspectiveError(f'Requested score type {kind} is not supported by attribute {name}')
     return AskedAttribute(name, column, params.get('scoreThreshold', 0.))
 
+# %% ../../nbs/42_serve.perspective.ipynb #bd532e59
 def asked_attributes(
     labels:LabelSet, # Classes of the detector
     request:dict, # An `AnalyzeCommentRequest`
@@ -186,6 +187,7 @@ def check_suggested(
     fault = suggestion_fault(scores)
     if fault: raise PerspectiveError(f'Attribute scores of {name} {fault}.')
 
+# %% ../../nbs/42_serve.perspective.ipynb #311c0c20
 def suggested_labels(
     labels:LabelSet, # Classes of the detector
     request:dict, # A `SuggestCommentScoreRequest`
@@ -238,6 +240,7 @@ async def keep_suggestion(
     line = correction_line(text, found, service.labels)
     await asyncio.to_thread(append_line, service.config.feedback, line)
 
+# %% ../../nbs/42_serve.perspective.ipynb #76ba5292
 async def suggest_score(
     service, # As `make_app` gives it to rooms
     request:dict, # A `SuggestCommentScoreRequest`, checked
@@ -379,7 +382,7 @@ def add_method(
 ):
     "A route for one method"
     fastapi = service_package('fastapi')
-    async def _call(request:fastapi.Request):
+    async def _call(request:fastapi.Request) -> fastapi.Response:
         status,text,kind,headers = await answered(service, name, request, await request.body())
         return fastapi.Response(text, status, headers, kind)
     path,*_,handler = perspective_methods[name]

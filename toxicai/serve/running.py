@@ -43,6 +43,7 @@ def check_serving(
     if not np.isfinite(detector.scores(['thank you','you are an idiot',''])).all():
         raise ValueError("the detector gives scores that are no numbers")
 
+# %% ../../nbs/37_serve.running.ipynb #22e66bd9
 def open_judging(
     config:ServiceConfig, # What the service is told
     folder=None, # A folder, or the name of a packaged detector
@@ -100,6 +101,7 @@ def listening_socket(
     res.set_inheritable(True)
     return res
 
+# %% ../../nbs/37_serve.running.ipynb #45b5970b
 def address_of(
     config:ServiceConfig, # What the service is told
     sock, # Its socket
@@ -145,6 +147,7 @@ def quiet_end():
     finally:
         for k,o in before.items(): signal.signal(k, o)
 
+# %% ../../nbs/37_serve.running.ipynb #85b1b005
 def on_signals(
     service:Service, # At work, in the running loop
 ):
@@ -238,6 +241,7 @@ def end(self:Workers):
     for o in self.running: o.wait()
     self.figures.cleanup()
 
+# %% ../../nbs/37_serve.running.ipynb #79666f2a
 @patch
 def mend(self:Workers):
     "Start a new worker for each that is dead"
@@ -284,6 +288,7 @@ def serve_together(
     print(start_words(config, address_of(config, sock), crew.start_all()), flush=True)
     crew.watch()
 
+# %% ../../nbs/37_serve.running.ipynb #e409027a
 def run_service(
     folder=None, # Detector folder, or name of a packaged detector; that in the box by default
     host:str='127.0.0.1', # Address to listen at; any other is refused without `keys`, unless `open_`

@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
            'shaped_error', 'as_service_error', 'judge_facts', 'service_keys', 'Service', 'scope_header', 'route_of',
-           'with_headers', 'given_body', 'Guard', 'family_rooms', 'add_errors', 'add_cors', 'make_app']
+           'with_headers', 'given_body', 'is_plain_route', 'plain_routes', 'Guard', 'family_rooms', 'add_errors',
+           'with_cors', 'fronted_app', 'service_life', 'add_families', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
-import asyncio,importlib,importlib.util,math,time
+import asyncio,importlib,importlib.util,inspect,math,time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass,field
@@ -80,6 +81,7 @@ def error_shape(
     known = [o for o in error_shapes if path.startswith(o)]
     return error_shapes[max(known, key=len)] if known else own_error
 
+# %% ../../nbs/35_serve.service.ipynb #0ef84c0e
 def error_headers(
     exc, # A `ServiceError`
 ) -> dict:
@@ -126,6 +128,7 @@ def service_keys(
     "The keys that a service knows"
     return [] if config.keys is None else read_keys(config.keys)
 
+# %% ../../nbs/35_serve.service.ipynb #8881fcbb
 class Service:
     "Judges and what is asked of requests, as families of routes see it"
     def __init__(self,
@@ -179,6 +182,7 @@ def pick(self:Service,
     "The detector that judges `text`"
     return self.judges[self.pick_name(languages, text, model)].detector
 
+# %% ../../nbs/35_serve.service.ipynb #93c790fb
 @patch
 def pick_names(self:Service,
     texts:list, # n of them
@@ -200,6 +204,7 @@ def check_texts(self:Service,
     long = [i for i,o in enumerate(texts) if isinstance(o, str) and len(o)>c.max_chars]
     if long: raise TooLarge(f"text {long[0]} has more than {c.max_chars:,} characters: send it in parts")
 
+# %% ../../nbs/35_serve.service.ipynb #ac64a8f5
 @patch
 async def judge(self:Service,
     texts, # A text or a list of texts; n of them
@@ -265,7 +270,7 @@ def check_key(self:Service,
     request, # A `Request`
 ) -> str: # Name of the key; 'anyone' where none is asked for
     "Who asks; raise `WrongKey`, or `Overloaded` where a key asks too often"
-    given = given_key(request)
+    given = given_key(request) if self.keys else None
     found = matching_key(given, self.keys) if self.keys else anyone
     if found is None: raise WrongKey("no key, or not a known one: send it as `Authorization: Bearer KEY`",
                                      given=given is not None)
@@ -273,6 +278,7 @@ def check_key(self:Service,
     self.check_rate(found)
     return found.name
 
+# %% ../../nbs/35_serve.service.ipynb #f6688671
 @patch
 def check_rate(self:Service,
     key:ServiceKey, # Of who asks
@@ -295,6 +301,7 @@ def info(self:Service) -> dict: # Plain types
     for f in self.info_parts: res.update(f(self))
     return res
 
+# %% ../../nbs/35_serve.service.ipynb #9f85d074
 @patch
 async def close(self:Service):
     "Answer who waits, and end"
@@ -317,6 +324,7 @@ def route_of(
     "The route that answered, as the program has it; never the path, where anything may stand"
     return getattr(scope.get('route'), 'path', 'none')
 
+# %% ../../nbs/35_serve.service.ipynb #ad1cf655
 def with_headers(
     send, # Of ASGI
     scope, # Of ASGI; gets the status
@@ -339,20 +347,37 @@ def given_body(
     async def _receive(): return messages.pop() if messages else await receive()
     return _receive
 
+# %% ../../nbs/35_serve.service.ipynb #0c2179df
+def is_plain_route(
+    route, # Of FastAPI
+) -> bool:
+    "Does `route` need nothing of FastAPI?"
+    asked,response = inspect.signature(route.endpoint),service_package('fastapi').Response
+    given = asked.return_annotation
+    if not (inspect.isclass(given) and issubclass(given, response)): return False
+    return list(asked.parameters)==['request'] and '{' not in route.path
+
+def plain_routes(
+    routes, # Of FastAPI
+) -> dict: # Method and path -> route
+    "Those of `routes` that are called at once"
+    return {(method,o.path):o for o in routes if is_plain_route(o) for method in o.methods}
+
 # %% ../../nbs/35_serve.service.ipynb #436167b4
 class Guard:
     "What happens around every request"
     def __init__(self,
-        app, # Of ASGI
+        app, # As `fronted_app` gives it
         service:Service, # Knows limits and figures
-    ): self.app,self.service = app,service
+        plain=(), # As `plain_routes` gives it
+    ): self.app,self.service,self.plain = app,service,dict(plain)
 
     async def __call__(self,
         scope, # As ASGI has them: what is asked
         receive, # The same: gives the body
         send, # The same: takes the answer
     ):
-        if scope['type']!='http': return await self.app(scope, receive, send)
+        if scope['type']!='http': return await self.app.behind(scope, receive, send)
         start = time.perf_counter()
         scope['toxicai_id'] = request_id(scope_header(scope, 'x-request-id'))
         send = with_headers(send, scope)
@@ -360,6 +385,20 @@ class Guard:
         finally: self.note(scope, time.perf_counter()-start)
 
 # %% ../../nbs/35_serve.service.ipynb #0d8cf968
+@patch
+async def pass_on(self:Guard,
+    scope, # As ASGI has them: what is asked
+    receive, # The same: gives the body
+    send, # The same: takes the answer
+):
+    "Let a plain route answer at once, or else the app"
+    route = self.plain.get((scope['method'],scope['path']))
+    if route is None: return await self.app.behind(scope, receive, send)
+    scope.update(route=route, app=self.app)
+    response = await route.endpoint(service_package('fastapi').Request(scope, receive))
+    await response(scope, receive, send)
+
+# %% ../../nbs/35_serve.service.ipynb #4916f60c
 @patch
 async def answer(self:Guard,
     scope, # As ASGI has them: what is asked
@@ -370,7 +409,7 @@ async def answer(self:Guard,
     try:
         c = self.service.config
         body = await read_body(scope, receive, c.max_body, c.body_seconds)
-        await self.app(scope, given_body(body, receive), send)
+        await self.pass_on(scope, given_body(body, receive), send)
     except Exception as e:
         if not isinstance(e, ServiceError):
             log_facts('error', 'failed', id=scope['toxicai_id'], error=type(e).__name__, place=error_place(e))
@@ -379,6 +418,7 @@ async def answer(self:Guard,
         request = service_package('fastapi').Request(scope)
         await shaped_error(as_service_error(e), request)(scope, receive, send)
 
+# %% ../../nbs/35_serve.service.ipynb #c7a38505
 @patch
 def note(self:Guard,
     scope, # As ASGI has it
@@ -414,18 +454,48 @@ def add_errors(
     "Every error in the shape of its family"
     async def _answer(request, exc): return shaped_error(as_service_error(exc), request)
     known = [ServiceError, service_package('starlette.exceptions').HTTPException,
-             service_package('fastapi.exceptions').RequestValidationError]
+             service_package('fastapi.exceptions').RequestValidationError, Exception]
     for o in known: app.add_exception_handler(o, _answer)
 
-def add_cors(
-    app, # A `FastAPI`
+def with_cors(
+    app, # Of ASGI
     origins:list, # That may ask; '*' for all
-):
-    "Let pages of `origins` ask"
-    if not origins: return
+): # Of ASGI
+    "`app`, which pages of `origins` may ask"
+    if not origins: return app
     cors = service_package('starlette.middleware.cors').CORSMiddleware
-    app.add_middleware(cors, allow_origins=origins, allow_methods=['GET','POST'], allow_headers=['*'],
-                       expose_headers=['x-request-id','retry-after'])
+    return cors(app, allow_origins=origins, allow_methods=['GET','POST'], allow_headers=['*'],
+                expose_headers=['x-request-id','retry-after'])
+
+# %% ../../nbs/35_serve.service.ipynb #155ea546
+def fronted_app(
+    **kwargs, # For `FastAPI`
+): # A `FastAPI`; `app.state.front` is to be an app of ASGI
+    "An app whose requests go to `app.state.front` first, before anything that FastAPI does"
+    class _Fronted(service_package('fastapi').FastAPI):
+        async def __call__(self, scope, receive, send): await self.state.front(scope, receive, send)
+        async def behind(self, scope, receive, send): await super().__call__(scope, receive, send)
+    return _Fronted(**kwargs, docs_url=None, redoc_url=None)
+
+# %% ../../nbs/35_serve.service.ipynb #81da345f
+def service_life(
+    service, # A `Service`
+): # A lifespan for `FastAPI`
+    "Whoever waits is answered before the app ends"
+    @asynccontextmanager
+    async def _life(app):
+        yield
+        await service.close()
+    return _life
+
+def add_families(
+    app, # A `FastAPI`
+    service, # A `Service`
+) -> dict: # As `plain_routes` gives it
+    "Add the routes of the families that the service is told"
+    routers = [o.routes(service) for o in family_rooms(service.config.families).values()]
+    for o in routers: app.include_router(o)
+    return plain_routes([route for o in routers for route in o.routes])
 
 # %% ../../nbs/35_serve.service.ipynb #80207c03
 def make_app(
@@ -436,15 +506,9 @@ def make_app(
     config,judges = config or ServiceConfig(),{'*':judges} if isinstance(judges, Judge) else dict(judges)
     if not judges: raise ValueError("`judges` is empty: expected a `Judge`, or a dict of them by language")
     service = Service(judges, config)
-    @asynccontextmanager
-    async def _life(app):
-        yield
-        await service.close()
-    app = service_package('fastapi').FastAPI(title='toxicai', docs_url=None, redoc_url=None, lifespan=_life,
+    app = fronted_app(title='toxicai', lifespan=service_life(service),
         description='Judges comments: our own routes, and those that software for moderators knows')
     app.state.service = service
-    for o in family_rooms(config.families).values(): app.include_router(o.routes(service))
+    app.state.front = with_cors(Guard(app, service, add_families(app, service)), config.cors)
     add_errors(app)
-    app.add_middleware(Guard, service=service)
-    add_cors(app, config.cors)
     return app

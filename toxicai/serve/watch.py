@@ -81,6 +81,7 @@ class ServiceFigures:
                                    registry=r)
         self.waiting = o.Gauge('toxicai_waiting_texts', 'Texts in the queue', multiprocess_mode='livesum', registry=r)
         self.flags = o.Counter('toxicai_flags', 'Texts with a flag', ['label'], registry=r)
+        self.known = {} # (route, status) -> counter and histogram, which take a while to find
 
 # %% ../../nbs/34_serve.watch.ipynb #0fac72ec
 @patch
@@ -99,8 +100,21 @@ def saw_flags(self:ServiceFigures,
     found, # `Detections`
 ):
     "Count the flags of an answer"
+    if not found.flags.any(): return
     for label,n in zip(found.labels, found.flags.sum(0)):
         if n: self.flags.labels(label).inc(int(n))
+
+# %% ../../nbs/34_serve.watch.ipynb #20dac9e7
+@patch
+def figures_of(self:ServiceFigures,
+    route:str, # As the program has it
+    status:int, # Of the answer
+): # A counter and a histogram
+    "Where requests of `route` with this answer are counted"
+    key = route,status
+    if key not in self.known:
+        self.known[key] = self.requests.labels(route, str(status)),self.seconds.labels(route)
+    return self.known[key]
 
 @patch
 def saw_request(self:ServiceFigures,
@@ -109,8 +123,9 @@ def saw_request(self:ServiceFigures,
     seconds:float, # How long it took
 ):
     "Count a request"
-    self.requests.labels(route, str(status)).inc()
-    self.seconds.labels(route).observe(seconds)
+    count,times = self.figures_of(route, status)
+    count.inc()
+    times.observe(seconds)
 
 # %% ../../nbs/34_serve.watch.ipynb #49a07281
 @patch
