@@ -20,7 +20,7 @@ import_quietly('fastai.layers')
 import json,os,random,re,shlex,signal,time,warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest as digest_of,sha256
 from pathlib import Path
 
 import numpy as np,pandas as pd,torch
@@ -814,8 +814,10 @@ def _kept_weights(self:Sweep, rec):
     "The weights of `rec`; None, with a warning, where they are not what was written"
     file = weights_file(self.folder, rec)
     if file is None or not file.is_file(): why = 'are not there'
-    elif file_digest(file)!=rec.get('sha256'): why = 'are not what was written'
-    else: return load_state(file, file.name)
+    else:
+        with open(file, 'rb') as f: # the file that is compared is the one that is read
+            if digest_of(f, 'sha256').hexdigest()==rec.get('sha256'): return load_state(f, file.name)
+        why = 'are not what was written'
     warn_in_line(f"the weights of run {rec['number']} {why}: the learner is trained anew")
 
 @patch
