@@ -1,5 +1,5 @@
 "The fuzzer finds what it looks for, and a short run of it finds no hang and no process that died; crosses text, serve, data and runs"
-import json,random,sys
+import json,os,random,signal,sys
 
 import pytest
 from benchmarks import fuzz
@@ -42,6 +42,17 @@ def test_hang_and_crash():
             res = o.ask(n, 2 if n==1 else 30)
             assert res['n']==n and (res.get('odd') or '').startswith(odd or '') and ('odd' in res)==(odd is not None)
         finally: o.end()
+
+def test_busy_machine():
+    "A process that others keep from its work does not hang; one that works for too long does"
+    o = fuzz.Worker([sys.executable, '-c', "import sys,json,time\nfor n in map(int, sys.stdin):\n    end = time.monotonic()+99\n    while time.monotonic()<end: pass"])
+    try:
+        os.kill(o.process.pid, signal.SIGSTOP)
+        assert not fuzz.is_busy(o.process.pid) and fuzz.busy_seconds(o.process.pid)<5
+        os.kill(o.process.pid, signal.SIGCONT)
+        assert o.ask(0, 1)['odd'].startswith('hangs') and fuzz.busy_seconds(o.process.pid)>=1 and fuzz.is_busy(o.process.pid)
+    finally: o.end()
+    assert not fuzz.is_busy(o.process.pid) and fuzz.busy_seconds(o.process.pid)==0
 
 def test_growth():
     rows = [dict(n=i, mib=100+10*i, fresh=i in (0,5), seconds=1.) for i in range(100)]

@@ -341,7 +341,9 @@ class LabelSet:
     def __post_init__(self):
         if self.kind not in label_kinds:
             raise ValueError(f"`kind` is {self.kind!r}: expected one of {list(label_kinds)}")
-        names = checked_names(map(spelled_out, names_as_text(self.names)), self.kind)
+        given = names_as_text(self.names)
+        names = checked_names(map(spelled_out, given), self.kind)
+        check_distinct(given)
         values = dict(names=names, thresholds=checked_thresholds(self.thresholds, names),
                       descriptions=checked_descriptions(self.descriptions, names),
                       colours=checked_colours(self.colours, names))
