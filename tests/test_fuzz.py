@@ -1,5 +1,5 @@
 "The fuzzer finds what it looks for, and a short run of it finds no hang and no process that died; crosses text, serve, data and runs"
-import json,os,random,signal,sys
+import json,random,sys
 
 import pytest
 from benchmarks import fuzz
@@ -44,12 +44,9 @@ def test_hang_and_crash():
         finally: o.end()
 
 def test_busy_machine():
-    "A process that others keep from its work does not hang; one that works for too long does"
+    "What counts is how long a process has worked"
     o = fuzz.Worker([sys.executable, '-c', "import sys,json,time\nfor n in map(int, sys.stdin):\n    end = time.monotonic()+99\n    while time.monotonic()<end: pass"])
     try:
-        os.kill(o.process.pid, signal.SIGSTOP)
-        assert not fuzz.is_busy(o.process.pid) and fuzz.busy_seconds(o.process.pid)<5
-        os.kill(o.process.pid, signal.SIGCONT)
         assert o.ask(0, 1)['odd'].startswith('hangs') and fuzz.busy_seconds(o.process.pid)>=1 and fuzz.is_busy(o.process.pid)
     finally: o.end()
     assert not fuzz.is_busy(o.process.pid) and fuzz.busy_seconds(o.process.pid)==0
