@@ -491,9 +491,10 @@ def test_weights_swapped(trained_sweep, tmp_path, monkeypatch):
     def _swapped(f, name, **kwargs):
         os.replace(tmp_path/'other.pt', file)
         return real(f, name, **kwargs)
-    monkeypatch.setattr(module, 'load_state', _swapped)
     texts = comments(4).text.tolist()
-    pd.testing.assert_frame_equal(s.best_learner().classify(texts), trained_sweep.best_learner().classify(texts), atol=1e-5)
+    want = trained_sweep.best_learner().classify(texts)
+    monkeypatch.setattr(module, 'load_state', _swapped)
+    pd.testing.assert_frame_equal(s.best_learner().classify(texts), want, atol=1e-5)
 
 def test_kept_without_data(trained_sweep):
     with pytest.raises(SettingError, match='no data to make the learner with: pass `data`'): Sweep(trained_sweep.folder).best_learner()
