@@ -6,8 +6,9 @@ of another kind than promised (SECURITY.md), processes that hang or die, and mem
     python -m benchmarks.fuzz --one folders 123 [--seed 0]
 
 Each case is drawn from the seed, its kind and its number, so `--one` repeats it here, with the whole traceback. Cases run in processes of
-their own with a limit of memory; one that does not answer for 30 seconds is ended and counted as a hang. With `--file` a line of JSON is
-added for each kind. A count of 0 leaves a kind out; after `--seconds` no further case is begun. Ends with status 1 when there are findings.
+their own with a limit of memory; one that works for 30 seconds, or waits for nothing after them, is ended and counted as a hang. With
+`--file` a line of JSON is added for each kind. A count of 0 leaves a kind out; after `--seconds` no further case is begun. Ends with
+status 1 when there are findings.
 """
 import json,os,queue,random,resource,shutil,subprocess,sys,tempfile,threading,time,traceback,warnings
 from collections import Counter,defaultdict
@@ -366,6 +367,18 @@ def work(kind, seed, world):
     for line in sys.stdin:
         print(json.dumps(outcome(kind, int(line), seed, world, promised)), file=out, flush=True)
 
+def of_process(pid, pattern): # Fields behind the name, of each file; none where there is no /proc, or the process has ended
+    try: return [o.read_text().rpartition(')')[2].split() for o in Path('/proc').glob(f'{pid}/{pattern}')]
+    except OSError: return []
+
+def busy_seconds(pid):
+    "Seconds of a processor that a process has had, so that a case is no hang because the machine is busy with others"
+    return sum(int(o[11])+int(o[12]) for o in of_process(pid, 'stat'))/os.sysconf('SC_CLK_TCK')
+
+def is_busy(pid):
+    "Has a process something to do, and perhaps no processor to do it on?"
+    return any(o[0] in 'RD' for o in of_process(pid, 'task/*/stat'))
+
 class Worker:
     "A process that answers each number that it is given with a row"
     def __init__(self, cmd, **env):
@@ -376,10 +389,18 @@ class Worker:
     def _listen(self):
         for o in self.process.stdout: self.answers.put(json.loads(o))
         self.answers.put(None)
+    def _answer(self, limit):
+        "What comes; `queue.Empty` when it has worked for `limit` seconds, or waits for nothing after them"
+        begun,worked = time.monotonic(),busy_seconds(self.process.pid)
+        while True:
+            try: return self.answers.get(timeout=1)
+            except queue.Empty:
+                late = time.monotonic()-begun>limit and not is_busy(self.process.pid)
+                if late or busy_seconds(self.process.pid)-worked>limit: raise
     def ask(self, n, limit): # A row; `odd` where the process hangs or died
         try:
             print(n, file=self.process.stdin, flush=True)
-            res = self.answers.get(timeout=limit)
+            res = self._answer(limit)
         except queue.Empty: res = dict(n=n, odd=f'hangs: no answer in {limit:.0f} s', says='')
         except BrokenPipeError: res = None
         if res is None: res = dict(n=n, odd=f'dies: status {self.process.wait()}', says='')

@@ -43,6 +43,14 @@ def test_hang_and_crash():
             assert res['n']==n and (res.get('odd') or '').startswith(odd or '') and ('odd' in res)==(odd is not None)
         finally: o.end()
 
+def test_busy_machine():
+    "What counts is how long a process has worked"
+    o = fuzz.Worker([sys.executable, '-c', "import sys,json,time\nfor n in map(int, sys.stdin):\n    end = time.monotonic()+99\n    while time.monotonic()<end: pass"])
+    try:
+        assert o.ask(0, 1)['odd'].startswith('hangs') and fuzz.busy_seconds(o.process.pid)>=1 and fuzz.is_busy(o.process.pid)
+    finally: o.end()
+    assert not fuzz.is_busy(o.process.pid) and fuzz.busy_seconds(o.process.pid)==0
+
 def test_growth():
     rows = [dict(n=i, mib=100+10*i, fresh=i in (0,5), seconds=1.) for i in range(100)]
     assert fuzz.growth(rows)==10*(99-5)-10*19

@@ -1,4 +1,4 @@
-"`LabelSet`: any printable names survive JSON, others are refused, bad JSON does not pass, decisions agree with NumPy"
+"`LabelSet`: any printable names survive JSON, others are spelled out in memory and refused in JSON, bad JSON does not pass, decisions agree with NumPy"
 import json,subprocess,sys
 from dataclasses import FrozenInstanceError
 
@@ -19,11 +19,17 @@ def test_json(names, kind, data):
 
 @given(printable, st.characters(categories=['Cc','Cf','Cs','Zl','Zp'], exclude_characters='\u200c\u200d'), printable)
 def test_names_that_steer(before, odd, after):
-    "In memory and in JSON; the error itself steers nothing"
-    name = before[:40]+odd+after[:40]
-    for make in (lambda: LabelSet(['toxic',name]), lambda: LabelSet.from_dict(changed(name=name))):
-        with pytest.raises(ValueError, match='class name') as e: make()
-        assert str(e.value).isprintable()
+    "Spelled out in memory, refused in JSON; the error itself steers nothing"
+    name = before[:30]+odd+after[:30]
+    shown = LabelSet(['toxic',name]).names[1]
+    assert not unprintable(shown) and odd not in shown and ascii(odd)[1:-1] in shown and LabelSet(['toxic',shown]).names[1]==shown
+    with pytest.raises(ValueError, match='class name') as e: LabelSet.from_dict(changed(name=name))
+    assert str(e.value).isprintable()
+
+@pytest.mark.parametrize('names, err', [(['a\x1b','a\\x1b'], 'more than once'), (['toxic','\x07'*40], 'has 160 characters'), (['toxic','\u2028'], 'is empty')])
+def test_spelled_out(names, err):
+    "Never another name than one that is there, and never longer than names may be"
+    with pytest.raises(ValueError, match=err): LabelSet(names)
 
 @pytest.mark.parametrize('name', ['a'*100, 'می\u200cخواهم', 'क्\u200dष', '👩\u200d👧', 'a\xa0b', 'a\u3000b', '<b>', '=x'])
 def test_names_that_stay(name): assert list(LabelSet(['toxic',name]))==['toxic',name]

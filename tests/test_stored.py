@@ -2,6 +2,7 @@
 import json,os,random,struct
 
 import pytest,torch
+from hypothesis import given,strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file,save_file
 from toxicai.stored import *
@@ -77,6 +78,20 @@ def test_quoted(o):
     assert quoted(o).isprintable() and len(quoted(o))<=80 and quoted(o).encode('utf-8')
 
 # Which file
+
+key = st.sampled_from(['a','b',':','a:','\\\\','\\"','\\u003a','\\u003A','\\\\u003a','é',''])
+plain = key.map(lambda o: f'"{o}"') | st.sampled_from(['1','-2.5','true','null','[]','{}'])
+def members(inner): return st.lists(st.tuples(key, inner), max_size=5).map(lambda os: '{'+', '.join(f'"{k}" : {v}' for k,v in os)+'}')
+def items(inner): return st.lists(inner, max_size=4).map(lambda os: f"[{','.join(os)}]")
+
+@given(members(st.recursive(plain, lambda o: members(o) | items(o), max_leaves=12)))
+def test_keys_that_are_there_twice(text):
+    "Found as by asking for the pairs, whatever colons, quotes and escapes stand in texts"
+    try: want = json.loads(text, object_pairs_hook=unique_keys)
+    except ValueError: want = None
+    if want is not None: assert strict_json(text)==want and ('\\u003' in text.lower() or needed_colons(want)==text.count(':'))
+    else:
+        with pytest.raises(FolderError, match='a key is there twice'): parsed_json(text.encode(), 'a.json')
 
 def test_swapped_while_opened(tmp_path, monkeypatch):
     "A link to elsewhere that takes the place of a checked file is not read"

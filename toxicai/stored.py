@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['most_bytes', 'tensor_bytes', 'FolderError', 'is_whole', 'check_plain_file', 'file_in', 'file_stamp', 'open_in',
-           'read_in', 'unique_keys', 'parsed_json', 'read_json', 'quoted', 'is_sizes', 'check_tensor_entry',
-           'tensor_header', 'StoredTensors', 'tensor_shapes', 'torch_dtypes']
+           'read_in', 'unique_keys', 'needed_colons', 'strict_json', 'parsed_json', 'read_json', 'quoted', 'is_sizes',
+           'check_tensor_entry', 'tensor_header', 'StoredTensors', 'tensor_shapes', 'torch_dtypes']
 
 # %% ../nbs/05_stored.ipynb #3eb1ceba
 import json,os,stat
@@ -117,12 +117,33 @@ def unique_keys(
     if len(res)<len(pairs): raise ValueError(f"a key is there twice among {[k for k,_ in pairs][:8]}")
     return res
 
+# %% ../nbs/05_stored.ipynb #742e0fd7
+_plain = frozenset([int,float,bool,type(None)])
+
+def needed_colons(
+    o, # A value of JSON
+) -> int:
+    "How many colons a file has for `o`: one for each key, and those within texts"
+    if isinstance(o, str): return o.count(':')
+    if not isinstance(o, (dict,list)): return 0
+    inner,own = (o.values(),len(o)+''.join(o).count(':')) if isinstance(o, dict) else (o,0)
+    return own if _plain.issuperset(map(type, inner)) else own+sum(map(needed_colons, inner))
+
+def strict_json(
+    text:str, # Content of a file
+): # A value of JSON
+    "What `text` describes, unless a key is there twice or a number is none"
+    res = json.loads(text, parse_constant=_no_constant)
+    if '\\u003' not in text and text.count(':')==needed_colons(res): return res # no key was lost
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=unique_keys)
+
+# %% ../nbs/05_stored.ipynb #158a7491
 def parsed_json(
     data:bytes, # Content of a file
     name:str, # What the folder calls it
 ) -> dict:
     "The object that `data` describes, strictly"
-    try: res = json.loads(data.decode('utf-8'), parse_constant=_no_constant, object_pairs_hook=unique_keys)
+    try: res = strict_json(data.decode('utf-8'))
     except (ValueError,RecursionError,MemoryError) as e:
         raise FolderError(f"{name!r} is not JSON ({type(e).__name__}: {e!s:.80}): expected an object") from e
     if not isinstance(res, dict): raise FolderError(f"{name!r} holds a {type(res).__name__}: expected an object")

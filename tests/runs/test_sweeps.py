@@ -481,6 +481,21 @@ def test_pickle_with_its_digest(trained_sweep, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=f"{rec['weights']}' holds no tensors"): s.best_learner()
     assert not (tmp_path/'RAN').exists()
 
+def test_weights_swapped(trained_sweep, tmp_path, monkeypatch):
+    "Weights that take the place of those that were compared are not read"
+    import toxicai.runs.sweeps as module
+    folder = Path(shutil.copytree(trained_sweep.folder, tmp_path/'s'))
+    s = Sweep(folder, data=comments(48), **base)
+    file,real = folder/s.best_run()['weights'],module.load_state
+    torch.save({}, tmp_path/'other.pt')
+    def _swapped(f, name, **kwargs):
+        os.replace(tmp_path/'other.pt', file)
+        return real(f, name, **kwargs)
+    texts = comments(4).text.tolist()
+    want = trained_sweep.best_learner().classify(texts)
+    monkeypatch.setattr(module, 'load_state', _swapped)
+    pd.testing.assert_frame_equal(s.best_learner().classify(texts), want, atol=1e-5)
+
 def test_kept_without_data(trained_sweep):
     with pytest.raises(SettingError, match='no data to make the learner with: pass `data`'): Sweep(trained_sweep.folder).best_learner()
     assert {o.name for o in trained_sweep.folder.iterdir() if o.suffix in ('.pkl','.pt')}=={trained_sweep.best_run()['weights']}

@@ -203,17 +203,17 @@ def finished(run):
     return out.split()
 
 @pytest.mark.slow
-@pytest.mark.parametrize('ending,workers', [('csv',1),('parquet',2)])
-def test_killed(ending, workers, folder, tmp_path):
-    "kill -9 of real processes, twice: the same bytes as without, and what was done is kept"
+@pytest.mark.parametrize('ending,workers,number', [('csv',1,signal.SIGKILL),('parquet',2,signal.SIGKILL),('csv',2,signal.SIGTERM)])
+def test_killed(ending, workers, number, folder, tmp_path):
+    "The end of real processes, twice: the same bytes as without, and what was done is kept"
     src,dst,whole = source(tmp_path/f'a.{ending}', 1500),tmp_path/f'b.{ending}',tmp_path/f'whole.{ending}'
     finished(started(tmp_path, src, whole, folder))
     for n in (2,5):
         run = started(tmp_path, src, dst, folder, workers)
         for _ in range(n): run.stdout.readline()
-        os.kill(run.pid, signal.SIGKILL)
+        os.kill(run.pid, number)
         run.communicate()
-        assert not dst.exists()
+        assert run.returncode!=0 and not dst.exists()
     out = finished(started(tmp_path, src, dst, folder, workers))
     assert dst.read_bytes()==whole.read_bytes() and not work_folder(dst).exists() and len(read(dst))==1500
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np,pytest
 from toxicai.all import *
 from toxicai.files import file_digest
+from toxicai.serve.folder import relist_files
 from toxicai.test_utils import *
 
 torch_only = dict(backend='torch')
@@ -324,6 +325,30 @@ def test_changes_while_opened(folder):
         for f in (lambda path: os.utime(path), lambda path: path.write_bytes(path.read_bytes()), lambda path: shutil.copy(path, path.with_name('x')) and os.replace(path.with_name('x'), path)):
             own(f)
             with pytest.raises(FolderError, match='was changed while it was opened'): Detector(folder, 'own')
+    finally: del backends['own']
+
+def put_back(path):
+    "Another network for a moment, then what was there, with its time"
+    old,info = path.read_bytes(),path.stat()
+    path.write_bytes(b'another')
+    time.sleep(.02) # the clock of files ticks every few milliseconds
+    path.write_bytes(old)
+    os.utime(path, ns=(info.st_atime_ns,info.st_mtime_ns))
+
+def odd_network(path):
+    time.sleep(.2) # longer than the comparison takes
+    raise FolderError('an operator that nobody knows')
+
+@pytest.mark.parametrize('opener,damaged,err', [(put_back, False, 'was changed while it was opened'), (lambda path: None, True, 'lists'),
+                                                (odd_network, True, 'lists'), (odd_network, False, 'nobody knows')])
+def test_compared_beside_the_engine(folder, opener, damaged, err):
+    "The digest is taken while the engine opens the file: what was put back is seen, and damage counts for more than what is odd"
+    relist_files(folder)
+    path = folder/'model.safetensors'
+    if damaged: path.write_bytes(path.read_bytes()[:-1]+b'x')
+    add_backend(Backend('own', 'numpy', 'numpy', lambda folder, path, threads, at_once: (opener(path), lambda x: np.zeros((len(x['input_ids']), 2)))[1]))
+    try:
+        with pytest.raises(FolderError, match=err): Detector(folder, 'own')
     finally: del backends['own']
 
 @pytest.mark.parametrize('e,kind', [(KeyError('x'), FolderError), (RuntimeError('a\nb\x1b'), FolderError), (RuntimeError('CUDA out of memory'), RuntimeError), (MemoryError(), MemoryError)])

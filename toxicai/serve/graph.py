@@ -57,6 +57,7 @@ def whole_number(
     at:int, # Where the number begins
 ) -> tuple: # (number in [0,2**64), where it ends)
     "A whole number"
+    if (first := buf[at])<128: return first,at+1 # nearly all
     n = shift = 0
     while shift<64:
         byte = buf[at]

@@ -9,11 +9,8 @@ __all__ = ['packaged_table', 'packaged_weights', 'check_file', 'score_keys', 'Pa
            'stored_check', 'ScoreCheck', 'check_scores']
 
 # %% ../../nbs/26_serve.packaged.ipynb #5349ef4d
-import csv,os,platform
+import os
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.metadata import PackageNotFoundError,version
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -80,6 +77,7 @@ def alike_names(
     folder='.', # Where to look for detector folders
 ) -> list: # Names, the likest first
     "Detector folders that are called nearly so"
+    from difflib import get_close_matches
     try: there = sorted(o.name for o in Path(folder).iterdir() if is_detector(o))
     except OSError: there = []
     lower = {o.lower():o for o in there}
@@ -135,6 +133,8 @@ def probe_texts(
     language:str='en', # Of the texts
 ) -> list: # Strings; none in a language that there are no texts in
     "Texts that are judged to compare two machines"
+    import csv
+    from importlib.resources import files
     with (files('toxicai')/'checktexts.csv').open(encoding='utf-8', newline='') as f:
         return [o['text'] for o in csv.DictReader(f) if o['language']==language]
 
@@ -153,6 +153,8 @@ def engine_name(
     backend:str, # A key of `backends`
 ) -> str: # Such as 'onnxruntime 1.23.0 on x86_64'
     "What computes here"
+    import platform
+    from importlib.metadata import PackageNotFoundError,version
     library = backends[backend].library
     try: found = version(library)
     except PackageNotFoundError: found = ''

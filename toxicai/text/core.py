@@ -5,12 +5,14 @@
 # %% auto #0
 __all__ = ['pair_gap', 'unspaced_scripts', 'is_pair', 'text_sort', 'is_one_text', 'as_many', 'check_texts', 'row_names',
            'check_many', 'as_texts', 'as_text', 'apply_edits', 'edit_starts', 'back_span', 'moved_starts',
-           'common_ends', 'align_edits', 'word_spans', 'char_owners', 'glued_spans', 'located', 'without', 'occlusion']
+           'common_ends', 'align_edits', 'word_pattern', 'word_spans', 'char_owners', 'glued_spans', 'located',
+           'without', 'occlusion']
 
 # %% ../../nbs/11_text.core.ipynb #5a1e6cd7
 import difflib
 from bisect import bisect_right
 from collections.abc import Mapping,Set
+from functools import lru_cache
 
 import numpy as np,regex
 
@@ -185,15 +187,19 @@ unspaced_scripts = r'\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{M
 _picture = r'\p{Extended_Pictographic}\p{Regional_Indicator}'
 _letter = rf'[^{_apart}{_edge}{unspaced_scripts}{_picture}]'
 _inner = rf'[^{_apart}{unspaced_scripts}{_picture}]'
-_word = regex.compile(
-    rf'[{unspaced_scripts}]\p{{M}}*+|[{_picture}][{_picture}\p{{Emoji_Modifier}}\u200d\ufe0f\u20e3]*+'
-    rf'|{_letter}(?:{_inner}*{_letter})?|[{_apart}{_edge}--\s]++', regex.V1)
+
+@lru_cache(1)
+def word_pattern(): # A compiled pattern
+    "What is one word or one piece between words; compiled when it is first asked for"
+    picture = rf'[{_picture}][{_picture}\p{{Emoji_Modifier}}\u200d\ufe0f\u20e3]*+'
+    return regex.compile(rf'[{unspaced_scripts}]\p{{M}}*+|{picture}|{_letter}(?:{_inner}*{_letter})?'
+                         rf'|[{_apart}{_edge}--\s]++', regex.V1)
 
 def word_spans(
     text:str, # Any text
 ) -> list: # Start and end of each word in characters, in order
     "Where the words of `text` are"
-    return [o.span() for o in _word.finditer(text)]
+    return [o.span() for o in word_pattern().finditer(text)]
 
 # %% ../../nbs/11_text.core.ipynb #9b91e9aa
 def char_owners(
