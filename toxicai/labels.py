@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes', 'yes_no_pairs', 'most_name', 'plain_spelling',
-           'listed_class', 'without_accents', 'denies_harm', 'canonical', 'exclusive', 'denied_classes',
-           'counts_against', 'clean_names', 'names_as_text', 'visible_spelling', 'name_key', 'check_distinct',
-           'without_steering', 'unprintable', 'check_printable', 'checked_names', 'one_for_each', 'checked_thresholds',
-           'check_class_texts', 'checked_descriptions', 'checked_colours', 'plain_calibration', 'check_calibration',
-           'LabelSet', 'checked_clean', 'likeliest_clean', 'check_probs', 'counting_class', 'near_tie', 'near_median',
-           'columns_of_classes', 'paired_names']
+           'listed_class', 'without_accents', 'denial_pattern', 'denies_harm', 'canonical', 'exclusive',
+           'denied_classes', 'counts_against', 'clean_names', 'names_as_text', 'visible_spelling', 'name_key',
+           'check_distinct', 'without_steering', 'unprintable', 'spelled_out', 'check_printable', 'checked_names',
+           'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions', 'checked_colours',
+           'plain_calibration', 'check_calibration', 'LabelSet', 'checked_clean', 'likeliest_clean', 'check_probs',
+           'counting_class', 'near_tie', 'near_median', 'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
 import html,json,re,unicodedata
@@ -79,13 +79,18 @@ _negations = 'not non no nao nicht keine kein pas_de pas sans sin senza sem geen
 _harms = (r'(?:(?:cyber)?(?:tox|hat(?:e|red|ing)|hass|haine|haat|odi[oa]|offen[sc]|ofens|beleid|abus|bull[yi]|mobb|harass|acos|sexis|racis|rassis|misog|homoph|transph|xenoph|islamoph|insult|threat|amenaz|menac|ameac|bedroh|obscen|profan|vulg|aggres|agres|violen|gewalt|extrem|discrim|diskrim|hostil|derogat|slur|attack|identity|inappropriat|unsafe|harm(?!less)|danger|uncivil|porn|explicit|sexual|humiliat|stereotyp)'
           r'[a-z]*|(?:off|hof|hs|bad|rude|mean|spam|nsfw|flagged)(?![a-z]))')
 _after = r'(?:speech|language|comments?|contents?|texts?|posts?|tweets?|messages?|discurso|lenguaje|sprache|rede|discours|linguaggio|linguagem)'
-_denied = re.compile(rf"(?:is_|es_|ist_)?(?:{'|'.join(_negations)})_?(?:es_)?{_harms}(?:_{_after}|_(?:or|nor|o|ni|ou|oder)_{_harms})*|{_harms}_free")
+
+@lru_cache(1)
+def denial_pattern(): # A compiled pattern
+    "Words that say that a text is free of a harm; compiled when it is first asked for"
+    more = rf'(?:_{_after}|_(?:or|nor|o|ni|ou|oder)_{_harms})*'
+    return re.compile(rf"(?:is_|es_|ist_)?(?:{'|'.join(_negations)})_?(?:es_)?{_harms}{more}|{_harms}_free")
 
 def denies_harm(
     word:str, # As `plain_spelling` gives it, without accents
 ) -> bool: # True for 'not_sexist' and 'hate_free', False for 'not_sure', 'not_hate_but_rude' and 'notable'
     "Does `word` say that a text is free of a harm?"
-    return _denied.fullmatch(word) is not None
+    return denial_pattern().fullmatch(word) is not None
 
 # %% ../nbs/01_labels.ipynb #a3be744e
 @lru_cache(maxsize=2**12, typed=True)
@@ -208,6 +213,14 @@ def unprintable(
     odd = 'Cc Cf Cs Zl Zp'.split()
     return [] if name.isprintable() else [c for c in name if unicodedata.category(c) in odd and c not in '\u200c\u200d']
 
+# %% ../nbs/01_labels.ipynb #51aa57c5
+def spelled_out(
+    name:str, # Of a class
+) -> str: # The same for a printable one
+    "`name` with what `unprintable` finds in it written as its escape"
+    odd = unprintable(name) if name.strip() else [] # what is blank is refused
+    return ''.join(ascii(c)[1:-1] if c in odd else c for c in name)
+
 # %% ../nbs/01_labels.ipynb #6febdd5e
 def check_printable(
     names, # Class names, text
@@ -329,7 +342,9 @@ class LabelSet:
     def __post_init__(self):
         if self.kind not in label_kinds:
             raise ValueError(f"`kind` is {self.kind!r}: expected one of {list(label_kinds)}")
-        names = checked_names(self.names, self.kind)
+        given = names_as_text(self.names)
+        names = checked_names(map(spelled_out, given), self.kind)
+        check_distinct(given)
         values = dict(names=names, thresholds=checked_thresholds(self.thresholds, names),
                       descriptions=checked_descriptions(self.descriptions, names),
                       colours=checked_colours(self.colours, names))
@@ -584,6 +599,7 @@ def from_dict(cls:LabelSet,
     check_class_records(d)
     for i,o in enumerate(d['classes']): check_keys(o, _class_fields, f'class {i}')
     values = {v:tuple(o[k] for o in d['classes']) for k,v in _class_fields.items()}
+    check_printable(names_as_text(values['names']))
     if d.get('calibration') is not None: values['calibration'] = Calibration.from_dict(d['calibration'])
     return cls(kind=d['kind'], clean=d.get('clean'), **values)
 

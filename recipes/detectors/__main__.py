@@ -2,7 +2,7 @@
 
     python -m recipes.detectors frame NAME FRAME       # all rows of its corpora (TOXICAI_DATA), development rows marked: a Parquet file
     python -m recipes.detectors train NAME FRAME RUNS  # the steps of its course, each resumed where it was stopped, and what comes of them
-    python -m recipes.detectors pack NAME FRAME FOLDER # calibration, thresholds for three uses, folders for the wheels
+    python -m recipes.detectors pack NAME FRAME FOLDER # calibration, thresholds for three uses, first stage, folders for the wheels
 
 The multilingual one begins with a folder of intfloat/multilingual-e5-small: `--encoder FOLDER` for `train`. Two hours on two
 cores each. The same seeds give the same rows and steps; `RUNS/*/step.json` has every choice.

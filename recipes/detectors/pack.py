@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Callable
 
 import numpy as np
-from toxicai.judge.measures import masked_scores
+from toxicai.judge.measures import masked_score,masked_scores
 from toxicai.judge.report import threshold_text
-from toxicai.serve.folder import change_meta
+from toxicai.serve.detector import Detector
+from toxicai.serve.first import nearness,stage_facts,usual_bound,write_first
+from toxicai.serve.folder import change_meta,read_folder
 from toxicai.train.export import pack_detector,pack_weights
 from .corpora import credits,english,labels,languages,others
 from .decide import decisions,jigsaw_targets,judged_dev,world_targets
+from .first import first_stage
 
 version = '1.0.0'
 
@@ -53,7 +56,7 @@ with under 100 positives has no figure that decides anything. int8 network. `pyt
 
 {figures}
 
-### Where it fails
+{first}### Where it fails
 
 {fails}
 
@@ -61,6 +64,24 @@ with under 100 positives has no figure that decides anything. int8 network. `pyt
 
 {credits}
 """
+
+first_about = """### The first stage
+
+`Detector('{name}', first='auto')` lets a linear model of words answer what is plainly harmless, where at most {bound:.1%} of its answers
+hide a flag of the network, as far as {n:,} development comments tell. Of these it answered {answered:.0%}; {same:.2%} of the comments kept all
+flags, and the ROC-AUC of `toxic` is {after:.4f} instead of {before:.4f}. Off unless asked for. `python -m benchmarks.first` prints the curve.
+
+"""
+
+def first_text(name, stage, labels, targs):
+    "Markdown: what the first stage does to flags and ranking on the rows that it was compared on"
+    facts,near = stage_facts(stage, labels),nearness(labels, stage.own)
+    alone = stage.readable & (near<=stage.cut_for(labels, usual_bound))
+    mixed = np.where(alone[:,None], stage.own, stage.theirs)
+    scores = (labels.probs(o)[:,[labels.index('toxic')]] for o in (stage.theirs,mixed))
+    before,after = (masked_score('roc_auc', targs[:,None], o) for o in scores)
+    n,answered,differing = (facts[o] for o in ('compared','answered','differing'))
+    return first_about.format(name=name, bound=usual_bound, n=n, answered=answered/n, same=1-differing/n, after=after, before=before)
 
 @dataclass(frozen=True)
 class Box:
@@ -76,6 +97,7 @@ class Box:
     fails:str # Where it fails
     int8:str # Where the int8 folder goes
     weights:str = None # Where the 16-bit folder goes; None: it ships in int8 alone
+    first:bool = False # Is there a first stage?
 
 boxes = {o.name:o for o in (
     Box('english', english, ('en',), 'sentence-transformers/all-MiniLM-L6-v2', 'apache-2.0', jigsaw_targets,
@@ -86,7 +108,7 @@ Wikipedia as they come, the rarer labels on all of Jigsaw's development rows, th
         """Emoji that carry the hate are read poorly, as are hate in polite words, irony, and what only the thread tells. It takes quoted or opposed
 hate for hate more often than plain talk, and reclaimed words for attacks. Letters that are moved or masked cost recall. What stands
 beyond 128 tokens is cut, unless it is opened with `long='windows'`.""",
-        'toxicai/detectors/english', 'toxicai_weights/detectors/english'),
+        'toxicai/detectors/english', 'toxicai_weights/detectors/english', True),
     Box('multilingual', (*english, *others), languages, 'intfloat/multilingual-e5-small', 'mit', world_targets,
         """Trained by `python -m recipes.detectors` from intfloat/multilingual-e5-small (MIT), twelve layers, mean of the token vectors, with the pieces
 of its vocabulary that its languages use. It reads Arabic, Chinese, English, French, German, Italian, Korean, Portuguese, Spanish and
@@ -100,8 +122,8 @@ more than a thousand rows each. Hate in polite words, irony, and what only the t
 taken for hate. What stands beyond 96 tokens is cut, unless it is opened with `long='windows'`.""",
         'toxicai_multilingual/detectors/multilingual'))}
 
-def pack(df, folder, box, root):
-    "Write the folders of `box` that ship, below `root`"
+def pack(df, folder, box, root, kept=None):
+    "Write the folders of `box` that ship, below `root`; `kept` is a file for what the network says, for the first stage"
     dev = df[df.dev&df.source.isin([o.name for o in box.sources])].reset_index(drop=True)
     judged = judged_dev(folder, dev, 'onnx-int8', box.targets)
     found,labelled,uses = decisions(judged)
@@ -112,12 +134,15 @@ def pack(df, folder, box, root):
     auc = masked_scores('roc_auc', judged.targs, judged.probs)
     change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
                 measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
+    stage,targs = first_stage(df, Detector(work, 'onnx-int8'), kept) if box.first else (None,None)
     figures = label_rows(judged.with_labels(labelled), uses)
     if len(box.languages)>1: figures += '\n\n'+language_rows(judged, dev.lang.to_numpy())
-    text = about.format(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
-    card = dict(base=box.base, about=text, license=box.license)
-    paths = [pack_detector(work, root/box.int8, box.name, version, uses, list(box.languages), **card)]
-    if box.weights: paths.append(pack_weights(work, root/box.weights, box.name, version, **card))
+    parts = dict(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
+    card = dict(base=box.base, license=box.license)
+    served = about.format(first=first_text(box.name, stage, labelled, targs) if stage else '', **parts)
+    paths = [pack_detector(work, root/box.int8, box.name, version, uses, list(box.languages), about=served, **card)]
+    if stage: write_first(read_folder(paths[0]), stage)
+    if box.weights: paths.append(pack_weights(work, root/box.weights, box.name, version, about=about.format(first='', **parts), **card))
     for o in paths: print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
     print(figures)
     for k,o in uses.items(): print(k, {label:{n:round(v, 3) for n,v in row.items()} for label,row in o.items()})

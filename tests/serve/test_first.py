@@ -12,24 +12,25 @@ from toxicai.stored import StoredTensors
 from toxicai.test_utils import *
 
 words = st.text(st.characters(exclude_categories=['Cs']), max_size=30)
-table = np.random.default_rng(0).normal(size=(3,2**12)).astype(np.float32)
+table = np.random.default_rng(0).normal(size=(2**12,3)).astype(np.float32)
+
+def found_words(text):
+    "Words as a regular expression over bytes finds them"
+    import re
+    lower = bytes(o+32 if 65<=o<=90 else o for o in text.encode())
+    return re.findall(rb"[a-z0-9'\x80-\xff]+", lower)
+
+def hash_by_hand(word):
+    "The number of a word, letter by letter"
+    return sum((o+1)*pow(0x9E3779B97F4A7C15|1, i, 2**64) for i,o in enumerate(word)) % 2**64
 
 def by_hand(text, w):
-    "What a text gets, computed letter by letter"
-    data = bytes(o+32 if 65<=o<=90 else 32 if 9<=o<=13 else o for o in b' '+text.encode()+b' ')
-    bits,total,zeros = w.shape[1].bit_length()-1,np.zeros(len(w)),b'\0'*4
-    def row32(h): return (h*0x9E3779B1 & 0xFFFFFFFF) >> (32-bits)
-    for i in range(len(data)):
-        for n in (3,4,5):
-            h,some = 0,(data+zeros)[i:i+n]
-            for k,o in enumerate(some): h = o if not k else (h*0x01000193+o) & 0xFFFFFFFF
-            total += w[:,row32(h^n)]
-    inner = np.frombuffer(data, np.uint8)
-    at,to = word_places(inner)
-    hs = word_hashes(inner, at, to).tolist()
-    pairs = [(3*a+b) & (2**64-1) for a,b in zip(hs, hs[1:])]
-    for h in hs+pairs: total += w[:,(h*0xD6E8FEB86659FD93 & (2**64-1)) >> (64-bits)]
-    return total/np.sqrt(len(data))
+    "What a text gets, computed word by word"
+    bits,rows,hs = len(w).bit_length()-1,set(),[hash_by_hand(o) for o in found_words(text)]
+    for i in range(len(hs)):
+        a,b,c = (hs+[0,0])[i:i+3]
+        rows |= {(h*0xD6E8FEB86659FD93 & (2**64-1)) >> (64-bits) for h in (a, 3*a+b, 5*(3*a+b)+c)}
+    return w[sorted(rows)].sum(0)/np.sqrt(max(1, len(rows)))
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(words, min_size=1, max_size=6))
@@ -42,17 +43,51 @@ def test_sums(texts):
 @given(st.lists(words, min_size=1, max_size=6))
 def test_words(texts):
     "As many words as a regular expression over bytes finds, and equal ones have equal numbers"
-    import re
     h = hashed_texts(texts, 12)
-    found = [re.findall(rb"[a-z0-9'\x80-\xff]+", o.encode().lower()) for o in texts]
+    found = [found_words(o) for o in texts]
     assert np.diff(h.bounds).tolist()==[len(o) for o in found]
-    flat = [o for os in found for o in os]
-    assert len(set(flat))==len(set(h.words.tolist()))
+    assert len({o for os in found for o in os})==len(set(h.words.tolist()))
 
-def test_spread_is_the_transpose():
-    h,rng = hashed_texts(['you are an idiot','thank you','','x y z'], 12),np.random.default_rng(1)
-    v = rng.normal(size=4)
-    np.testing.assert_allclose(h.spread(v, 2**12)@table[0], h.sums(table)[:,0]@v, rtol=1e-4)
+def test_sums_and_spread():
+    "Of shared rows, in chunks too, with texts that have no words: as by a matrix"
+    texts,rng = ['you are an idiot','thank you','','x y z','!?','you are an idiot'],np.random.default_rng(1)
+    chunks,v = [hashed_texts(texts[:3], 12),hashed_texts(texts[3:], 12)],rng.normal(size=(6,2)).astype(np.float32)
+    dense,shared = hashed_texts(texts, 12).sums(np.eye(2**12, dtype=np.float32)),SharedRows(chunks, 2**12)
+    dense,w = dense[:,shared.there],rng.normal(size=(len(shared.there),3)).astype(np.float32)
+    np.testing.assert_allclose(shared.spread(v), dense.T@v, atol=1e-5)
+    np.testing.assert_allclose(shared.sums(w), dense@w, atol=1e-5)
+    assert sorted(shared.counts.tolist())==sorted((hashed_texts(texts, 12).sums(np.eye(2**12, dtype=np.float32))>0).sum(0)[shared.there].tolist())
+
+def test_solved_like_numpy():
+    rng = np.random.default_rng(2)
+    x,y = rng.normal(size=(80,12)),rng.normal(size=(80,3))
+    a = x.T@x+.5*np.eye(12)
+    np.testing.assert_allclose(solved(lambda o: a@o, x.T@y, 30), np.linalg.solve(a, x.T@y), atol=1e-8)
+    assert np.isfinite(solved(lambda o: a@o, np.zeros((12,3)), 5)).all() # nothing to learn
+
+def test_learns_the_order_of_the_harmless():
+    "Logits are learnt, so that texts far below any threshold stay in the network's order"
+    rng = np.random.default_rng(3)
+    vocabulary,each = [f'word{i}' for i in range(40)],rng.normal(size=40)
+    picked = rng.integers(0, 40, (1500,6))
+    texts,logits = [' '.join(vocabulary[k] for k in o) for o in picked],(each[picked].mean(1)-6)[:,None]
+    got,_ = fit_first(texts[:1000], logits[:1000], bits=14, shrink=.001)(texts[1000:])
+    assert np.corrcoef(got[:,0], logits[1000:,0])[0,1]>.9 and got.max()<-3
+
+def test_held_out_rows():
+    "Those that are named are measured with and not learnt from"
+    texts,logits = comments(400).text.tolist(),np.full((400,2), -5.)
+    held = np.arange(400)%4==0
+    texts[0],logits[0] = 'neverlearnt neverlearnt',3
+    stage = fit_first(texts, logits, bits=12, held_out=held)
+    np.testing.assert_array_equal(stage.theirs, logits[held])
+    assert not stage.readable[0] and len(stage.own)==100
+
+def test_reach():
+    "It reads no further than the network"
+    stage = fit_first(comments(400).text, np.random.default_rng(0).normal(size=(400,2)), bits=12, reach=30)
+    text = comments(400).text[0][:30].ljust(30)
+    np.testing.assert_array_equal(stage([text+' you idiot'])[0], stage([text+' thank you'])[0])
 
 labels = LabelSet(['toxic','insult'])
 
@@ -91,20 +126,11 @@ def test_other_thresholds_move_the_cut():
     assert stage.cut_for(low, .01)<0 and not (labels.flags(labels.probs(stage.own))).any()
     assert low.flags(low.probs(stage.own[near<=stage.cut_for(low, .01)])).sum()==0
 
-def test_calibrated():
-    "Probabilities that are twice too sure, and shifted, are put right"
-    rng,stage = np.random.default_rng(0),new_first(1, 12)
-    x = rng.normal(size=(4000,1))*3
-    targs = 1/(1+np.exp(-(x/2-1)))
-    stage.weights[:] = 1
-    stage.scale_like(x, targs)
-    assert abs(stage.weights[0,0]-.5)<.02 and abs(stage.bias[0]+1)<.05
-
 def test_learns():
     "What the network says of comments is learnt from its answers alone"
     df = comments(480)
     network = np.stack([df.toxic, df.insult], 1)*8.-5
-    stage = fit_first(df.text, network, bits=14, n_epoch=6)
+    stage = fit_first(df.text, network, bits=14)
     got,_ = stage(df.text.tolist())
     assert ((got>-1)==(network>-1)).mean()>.97
 
@@ -143,7 +169,7 @@ def test_answers(folder):
     "What it answers has no flag, what it does not is the network's; in lists, in streams, alone"
     one,two = detector(folder),detector(folder, first=.05)
     a,b = one(some, 'all'),two(some, 'all')
-    assert b.by_first.tolist()==[True,True,False,False,False] and a.by_first is None
+    assert b.by_first.tolist()==[True,True,False,False,True] and a.by_first is None
     rest = ~b.by_first
     np.testing.assert_allclose(a.logits[rest], b.logits[rest], atol=1e-5)
     assert a.n_tokens.tolist()==b.n_tokens.tolist() and a.truncated.tolist()==b.truncated.tolist()
@@ -187,7 +213,7 @@ def test_not_for(tmp_path, cols, kind):
 def test_noted(folder):
     "The folder lists the file and says what it was compared on"
     found = read_folder(folder)
-    assert found.first['compared']==200 and first_file in found.files and found.first['differing']<=found.first['answered']
+    assert found.first['compared']==400 and first_file in found.files and found.first['differing']<=found.first['answered']
 
 # A stranger's file
 
@@ -195,14 +221,14 @@ def good(): return stage_of(n=40).to_bytes()
 
 def damaged(name):
     "Contents that are no first stage for two classes"
-    arrays = dict(bias=np.zeros(2, np.float32), weights=np.zeros((2,2**12), np.float16), own=np.zeros((9,2), np.float16),
+    arrays = dict(bias=np.zeros(2, np.float32), weights=np.zeros((2**12,2), np.int8), step=np.ones(2, np.float32), own=np.zeros((9,2), np.float16),
                   theirs=np.zeros((9,2), np.float16), known=np.zeros(2**10, np.uint8), readable=np.zeros(9, np.uint8))
-    change = dict(three=dict(bias=np.zeros(3, np.float32)), odd=dict(weights=np.zeros((2,3000), np.float16)), nan=dict(bias=np.full(2, np.nan, np.float32)),
+    change = dict(three=dict(bias=np.zeros(3, np.float32)), odd=dict(weights=np.zeros((3000,2), np.int8)), nan=dict(bias=np.full(2, np.nan, np.float32)),
                   short=dict(own=np.zeros((8,2), np.float16)), more=dict(code=np.zeros(4, np.uint8)), words=dict(known=np.zeros(1000, np.uint8)),
-                  inf=dict(weights=np.full((2,2**12), np.inf, np.float16)), type=dict(bias=np.zeros(2, np.uint8)), none={})[name]
+                  inf=dict(step=np.full(2, np.inf, np.float32)), wide=dict(weights=np.zeros((2**12,2), np.float16)), type=dict(bias=np.zeros(2, np.uint8)), none={})[name]
     return tensor_file({**arrays, **change})
 
-@pytest.mark.parametrize('name', ['three','odd','nan','short','more','words','inf','type','cut','long','pickle','empty'])
+@pytest.mark.parametrize('name', ['three','odd','nan','short','more','words','inf','wide','type','cut','long','pickle','empty'])
 def test_hostile(folder, tmp_path, name):
     import shutil
     there = shutil.copytree(folder, tmp_path/'d')
@@ -228,13 +254,27 @@ def test_link_out(folder, tmp_path):
     with pytest.raises(FolderError, match='leads out'): read_first(read_folder(there))
 
 def test_round_trip(tmp_path):
-    "16 bits keep the answers to a hundredth"
+    "What is stored is what was compared"
     stage = fit_first(comments(400).text, np.stack([comments(400).toxic, comments(400).insult], 1)*8.-5, bits=12)
     path = tmp_path/first_file
     path.write_bytes(stage.to_bytes())
     from safetensors.numpy import load_file
     assert set(load_file(path))==set(first_kinds(2, 12, 40, 2**17)) # as the library of the format reads it
     with open(path, 'rb') as f: found = stored_arrays(StoredTensors(f, first_file))
-    np.testing.assert_allclose(found['weights'].astype(np.float32), stage.weights, atol=.01)
+    np.testing.assert_array_equal(from_steps(found['weights'], found['step']), stage.weights)
 
 def test_download_has_it(): assert first_file in hub_files()
+
+# The one in the box
+
+def test_packaged():
+    "It answers plain ones alone, gives no flag of its own, and leaves the rest to the network; off unless asked for"
+    texts = ['Thanks, I will look into it tomorrow.','Please see the talk page of the article.','You are a stupid idiot.','','😀','ты дурак']
+    one,two = Detector(),Detector(first='auto')
+    a,b = one(texts, 'all'),two(texts, 'all')
+    assert one.first is None and b.by_first.tolist()==[True,True,False,False,False,False]
+    assert (a.flags==b.flags).all() and not b.flags[b.by_first].any()
+    np.testing.assert_allclose(a.scores[~b.by_first], b.scores[~b.by_first], atol=.05) # int8: what stands beside a text counts
+    facts = two.folder.first
+    assert facts['compared']>8000 and facts['answered']>.6*facts['compared']
+    assert most_errors(facts['differing'])<=facts['bound']*facts['answered'] and 1-facts['differing']/facts['compared']>=.999

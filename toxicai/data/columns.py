@@ -1002,7 +1002,9 @@ def plan_labels(
     if form=='multi_hot': given,renamed = hot_names(one, given, renamed),None
     else: renamed = named_flags(one, given, renamed)
     found = found_class_names(seen, form, kind, renamed, given)
-    labels = own or LabelSet(found if given is None else given, kind)
+    names = found if given is None else given
+    labels = own or LabelSet(names, kind)
+    if own is None: check_printable(names_as_text(names)) # a column is looked up by its name
     check_found(seen, form, labels, found)
     declared = own is not None or given is not None
     return LabelPlan([o.name for o in seen], labels, form, renamed, declared, how)

@@ -20,7 +20,7 @@ import_quietly('fastai.layers')
 import json,os,random,re,shlex,signal,time,warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest as digest_of,sha256
 from pathlib import Path
 
 import numpy as np,pandas as pd,torch
@@ -636,7 +636,7 @@ def shown(self:Sweep):
     n = sum(o['state']!='running' for o in self.runs)
     self.view = SweepView(self, in_notebook()) if self.show else None
     try:
-        yield
+        with warned_once(): yield
         if self.show and sum(o['state']!='running' for o in self.runs)>n: self.say_best()
     finally: self.view = None
 
@@ -827,8 +827,10 @@ def _kept_weights(self:Sweep, rec):
     "The weights of `rec`; None, with a warning, where they are not what was written"
     file = weights_file(self.folder, rec)
     if file is None or not file.is_file(): why = 'are not there'
-    elif file_digest(file)!=rec.get('sha256'): why = 'are not what was written'
-    else: return load_state(file, file.name)
+    else:
+        with open(file, 'rb') as f: # the file that is compared is the one that is read
+            if digest_of(f, 'sha256').hexdigest()==rec.get('sha256'): return load_state(f, file.name)
+        why = 'are not what was written'
     warn_in_line(f"the weights of run {rec['number']} {why}: the learner is trained anew")
 
 @patch
@@ -942,6 +944,8 @@ def plot(self:Sweep): # A matplotlib `Figure`
     ax.set_xticks(range(len(axes)), [*names, self.metric])
     ax.set(yticks=[], xlim=(-0.2, len(axes)-0.6))
     ax.spines[['top','right','left']].set_visible(False)
+    best = 'brighter' if self.goal=='maximize' else 'darker'
+    quiet_note(fig, f'A line is a run; the {best}, the better its {self.metric}')
     return fig
 
 # %% ../../nbs/89_runs.sweeps.ipynb #797b096c
@@ -950,27 +954,37 @@ def few_runs(
     least:int=12, # From here on they are a hint
 ) -> str: # Empty where they are enough
     "What whoever looks at the importance of settings in `n` runs should know"
-    return f'{n} runs are too few to say which setting matters: the bars may be chance' if n<least else ''
+    return f'{n} runs are too few to say which setting matters: it may be chance' if n<least else ''
 
 # %% ../../nbs/89_runs.sweeps.ipynb #2b14d3b1
+@patch
+def _importance(self:Sweep, n_repeats, seed):
+    "Number of runs, and the importance of each setting in them"
+    names,rows,y = self.varied()
+    x = np.column_stack([setting_axis(o).places for o in zip(*rows)])
+    forest = RandomForestRegressor(300, random_state=seed).fit(x, y)
+    res = permutation_importance(forest, x, y, n_repeats=n_repeats, random_state=seed)
+    df = pd.DataFrame(dict(importance=res.importances_mean, sd=res.importances_std), index=pd.Index(names, name='setting'))
+    return len(y),df.sort_values('importance', ascending=False)
+
 @patch
 def importance(self:Sweep,
     n_repeats:int=30, # Shuffles of each setting
     seed:int=42, # Of forest and shuffles
 ) -> pd.DataFrame: # For each setting that varies: mean and `sd` of the loss of R² by shuffling, the largest first
     "How much the metric depends on each setting, by scikit-learn's permutation importance of a random forest"
-    names,rows,y = self.varied()
-    x = np.column_stack([setting_axis(o).places for o in zip(*rows)])
-    forest = RandomForestRegressor(300, random_state=seed).fit(x, y)
-    res = permutation_importance(forest, x, y, n_repeats=n_repeats, random_state=seed)
-    figures = dict(importance=res.importances_mean, sd=res.importances_std)
-    return pd.DataFrame(figures, index=pd.Index(names, name='setting')).sort_values('importance', ascending=False)
+    n_runs,df = self._importance(n_repeats, seed)
+    if few := few_runs(n_runs): say_once(few, id(self))
+    return df
 
 @patch
-@delegates(Sweep.importance)
-def plot_importance(self:Sweep, **kwargs): # A matplotlib `Figure`
+def plot_importance(self:Sweep,
+    n_repeats:int=30, # Shuffles of each setting
+    seed:int=42, # Of forest and shuffles
+): # A matplotlib `Figure`
     "Bars of `importance`"
-    df,n_runs = self.importance(**kwargs)[::-1],len(self.varied()[2])
+    n_runs,df = self._importance(n_repeats, seed)
+    df = df[::-1]
     fig = new_figure(6, 0.9+0.4*len(df))
     ax = fig.subplots()
     ax.barh(df.index, df.importance, xerr=df.sd, color='#0072B2', ecolor='#999999')

@@ -495,7 +495,7 @@ def _why_first(backend, passed):
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
 # %% ../../nbs/25_serve.backends.ipynb #b9bda3ac
-_most_compared = 2**31 # bytes of a file that is no network; others are compared whatever their size
+_most_compared = 2**31 # bytes of a file that may be no network; a larger one is compared when the engine has opened it
 
 @contextmanager
 def unchanged_file(
@@ -503,15 +503,16 @@ def unchanged_file(
     name:str, # Name of a file in it
 ): # Its path
     "Raise when the file is another one after the block, or was written to in it"
-    with folder.open(name) as f:
+    with folder.open(name) as f,ThreadPoolExecutor(1) as pool:
         before,path = file_stamp(os.fstat(f.fileno())),folder.file(name)
+        compared = pool.submit(folder.check_intact, name, f) if before[2]<=_most_compared else None
         try: yield path
         except FolderError: # rather than what is odd in a damaged file, that it is damaged
-            if before[2]<=_most_compared: folder.check_intact(name, f)
+            if compared: compared.result()
             raise
         if not before==file_stamp(os.fstat(f.fileno()))==file_stamp(folder.file(name).stat()):
             raise FolderError(f"{name!r} was changed while it was opened: open it again when nobody writes to it")
-        folder.check_intact(name, f)
+        compared.result() if compared else folder.check_intact(name, f)
 
 def running(
     run, # Function from a dict of arrays to logits

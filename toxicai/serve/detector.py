@@ -479,13 +479,14 @@ def scores(self:Detector,
 @patch
 def add_first(self:Detector,
     texts, # Texts like those that will be judged, 20,000 or more; they need no labels
-    **kwargs, # For `toxicai.serve.first.fit_first`: `bits`, `n_epoch`, `lr`, `held_out`, `seed`
+    **kwargs, # For `toxicai.serve.first.fit_first`: `bits`, `shrink`, `n_step`, `held_out`, `seed`
 ) -> Path: # The folder
     "Fit a first stage to what the network says of `texts`, and write it into the folder of the detector"
-    from toxicai.serve.first import check_first_folder,fit_first,write_first
+    from toxicai.serve.first import check_first_folder,fit_first,letters_read,write_first
     check_first_folder(self.folder)
     texts = as_texts(texts)
-    stage = fit_first(apply_rules(self.enc.rules, texts), self._of_network(texts)[0], **kwargs)
+    plain,logits = apply_rules(self.enc.rules, texts),self._of_network(texts)[0]
+    stage = fit_first(plain, logits, reach=letters_read(self.folder), **kwargs)
     return write_first(self.folder, stage)
 
 # %% ../../nbs/29_serve.detector.ipynb #ac82fdd7

@@ -8,10 +8,10 @@ __all__ = ['schema', 'onnx_files', 'text_checks', 'own_facts', 'record_names', '
            'known_digests', 'check_text_facts', 'migrated', 'stored_labels', 'stored_rules', 'is_flat_record',
            'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages', 'is_use', 'are_uses', 'is_shallow_json',
            'check_meta', 'check_uses', 'check_config_classes', 'check_config_head', 'check_config_network',
-           'settle_foreign', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
-           'check_token_room', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in',
-           'read_json', 'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys', 'own_type',
-           'weight_files']
+           'settle_foreign', 'present_folder', 'folder_meta', 'folder_config', 'read_folder', 'meta_dict',
+           'folder_digests', 'write_meta', 'change_meta', 'relist_files', 'check_token_room', 'check_frame',
+           'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole',
+           'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -376,29 +376,52 @@ def settle_foreign(
     try: settle(folder, _most_settled)
     except (ValueError,FileExistsError) as e: raise FolderError(f"{str(folder)!r} cannot be read: {e!s:.400}") from e
 
+# %% ../../nbs/21_serve.folder.ipynb #49f6aec8
+def present_folder(
+    folder, # Path that a user named
+) -> Path: # The same from the root of the disk; networks may be opened later, from elsewhere
+    "`folder`, or an error where there is none"
+    if Path(folder).is_dir(): return Path(folder).absolute()
+    raise FileNotFoundError(f"{str(folder)!r} is not a folder: expected one that `learn.save_detector` wrote; "
+                            "`Detector.from_hub` fetches one by its name")
+
+def folder_meta(
+    folder:Path, # A detector folder
+    root:Path=None, # Folder that links may lead to; `folder` by default
+) -> dict: # In the present version of the format
+    "What `toxicai.json` says, checked"
+    d = migrated(parsed_json(read_in(folder, 'toxicai.json', root), 'toxicai.json'))
+    check_meta(d)
+    return d
+
+def folder_config(
+    folder:Path, # A detector folder
+    d:dict, # As `folder_meta` gives it
+    labels:LabelSet, # Those of `d`
+    root:Path=None, # Folder that links may lead to; `folder` by default
+) -> dict:
+    "What `config.json` says, which is listed in `d` and belongs to it"
+    check_listed(d['files'], 'config.json')
+    data = listed_content(d['files'], 'config.json', read_in(folder, 'config.json', root))
+    config = parsed_json(data, 'config.json')
+    check_config_classes(config, labels)
+    check_config_head(config, d['head'])
+    check_config_network(config, d['head'])
+    return config
+
 # %% ../../nbs/21_serve.folder.ipynb #e4e2cc72
 def read_folder(
     folder, # Path of a detector folder
     root=None, # Folder that links may lead to; `folder` by default
 ) -> DetectorFolder:
     "The facts in a detector folder, checked; networks and tokenizer are left for later"
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{str(folder)!r} is not a folder: expected one that `learn.save_detector` wrote; "
-                                "`Detector.from_hub` fetches one by its name")
-    folder = folder.absolute() # networks may be opened later, from elsewhere
+    folder = present_folder(folder)
     settle_foreign(folder)
     stamp = written_stamp(folder)
-    d = migrated(parsed_json(read_in(folder, 'toxicai.json', root), 'toxicai.json'))
-    check_meta(d)
+    d = folder_meta(folder, root)
     labels = stored_labels(d['labels'])
     check_uses(d['uses'], labels)
-    check_listed(d['files'], 'config.json')
-    config = listed_content(d['files'], 'config.json', read_in(folder, 'config.json', root))
-    config = parsed_json(config, 'config.json')
-    check_config_classes(config, labels)
-    check_config_head(config, d['head'])
-    check_config_network(config, d['head'])
+    config = folder_config(folder, d, labels, root)
     stored_rules(d['text']['rules'])
     root = None if root is None else Path(root).absolute()
     notes = {k:d[k] for k in (*record_names,*own_facts)}

@@ -126,7 +126,7 @@ def all_words(
     "What the tables of all languages find in one way"
     return list(dict.fromkeys(o for t in swear_tables.values() for o in table_words(t, what)))
 
-masked_words = (*swear_words, *(o for o in all_words('whole') if o not in swear_words))
+masked_words = tuple(dict.fromkeys([*swear_words, *all_words('whole')]))
 
 # %% ../../nbs/15_text.masking.ipynb #ff1d8b6d
 def letter_tree(
