@@ -465,6 +465,7 @@ def copy_into(
     dst:Path, # Where to
 ):
     "Copy a file, with the folder that it lies in"
+    import shutil
     dst.parent.mkdir(exist_ok=True)
     shutil.copyfile(src, dst)
 

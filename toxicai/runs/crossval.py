@@ -8,7 +8,7 @@ __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'average_file', 
            'lack_words', 'check_test_texts', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'check_fold_args',
            'FoldRun', 'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable',
            'mean_logits', 'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample',
-           'class_of_column', 'check_found', 'submission_rows', 'write_frame', 'mean_weights', 'write_soup',
+           'class_of_column', 'check_sampled', 'submission_rows', 'write_frame', 'mean_weights', 'write_soup',
            'check_average_place', 'write_average', 'average_facts', 'FoldsDetector', 'kfold_fit']
 
 # %% ../../nbs/90_runs.crossval.ipynb #d5025e9f
@@ -728,7 +728,7 @@ def class_of_column(
     try: return labels.names[labels.index(str(col))]
     except KeyError: return None
 
-def check_found(
+def check_sampled(
     at, # Numbers of rows, -1 where there is none; shape (m,)
     keys:pd.DataFrame, # What names the rows; m rows
 ):
@@ -753,7 +753,7 @@ def submission_rows(
     n_twice = own.duplicated().sum()
     if n_twice: raise ValueError(f"{keys} of `test` name {n_twice} rows twice: expected one each")
     at = own.get_indexer(pd.MultiIndex.from_frame(sample[keys]))
-    check_found(at, sample[keys])
+    check_sampled(at, sample[keys])
     return at
 
 # %% ../../nbs/90_runs.crossval.ipynb #10808eda
