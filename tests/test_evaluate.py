@@ -15,7 +15,7 @@ from toxicai.data.all import ToxicityDataLoaders,load_comments
 from toxicai.judge.all import *
 from toxicai.labels import LabelSet
 from toxicai.serve.detector import Detector
-from toxicai.serve.folder import read_folder
+from toxicai.serve.folder import check_files,read_folder
 from toxicai.test_utils import *
 
 nan = float('nan')
@@ -91,6 +91,7 @@ def test_tuned_in_place(folder):
     after = json.loads((folder/'toxicai.json').read_text())
     assert [o['threshold'] for o in after['labels']['classes']]==list(res.labels.thresholds) and res.cross_fitted
     for o in after['labels']['classes'],before['labels']['classes']: [k.pop('threshold') for k in o]
+    for o in (after,before): o['files'].pop('README.md', None)
     assert after==before
     assert all(file_digest(folder/k)==v for k,v in written_files(folder).items()) and 'model.safetensors' in written_files(folder)
     assert Detector(folder, 'torch').labels.thresholds==res.labels.thresholds
@@ -111,6 +112,18 @@ def test_own_notes_stay(folder):
     (folder/'README.md').write_text('mine')
     tune_thresholds(folder, data(), 'f1', text_col='text', label_cols=['toxic','insult'], n_boot=0)
     assert (folder/'README.md').read_text()=='mine' and 'README.md' not in written_files(folder)
+
+def test_card_says_it(folder, tmp_path):
+    "Classes, uses and figures of the card are those of `toxicai.json`, in the folder and in a copy; the rest stays"
+    told = (folder/'README.md').read_text()
+    data_args = dict(text_col='text', label_cols=['toxic','insult'], n_boot=0)
+    res = tune_thresholds(folder, data(), 'f1', **data_args)
+    tune_thresholds(folder, data(), ('recall',.9), use='watchful', out=tmp_path/'new', **data_args)
+    one,two = (folder/'README.md').read_text(),(tmp_path/'new/README.md').read_text()
+    assert f'| toxic | {res.labels.thresholds[0]:g} |' in one and f'| toxic | 0.5 |' in told and '| toxic | 0.5 |' not in one
+    assert '| watchful | toxic |' in two and '| watchful' not in one and two.count('## Uses')==1
+    assert one.split('## Limits')[1]==told.split('## Limits')[1]==two.split('## Limits')[1]
+    check_files(read_folder(folder)), check_files(read_folder(tmp_path/'new'))
 
 def test_without_record(folder):
     "A folder that came without its record, as by a download"

@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['match_goals', 'as_detector', 'as_comments', 'paired_labels', 'target_table', 'matched_targets', 'evaluate_detector',
-           'detector_facts', 'use_facts', 'retuned_meta', 'write_changed', 'tune_thresholds', 'old_name', 'old_columns',
-           'said_flags', 'old_numbers', 'old_flags', 'same_share', 'most_agreement', 'matched_cut', 'matched_row',
-           'furthest_first', 'differing_rows', 'MatchReport', 'text_examples', 'match_table', 'check_match',
-           'decided_before', 'match_decisions', 'match_report', 'flag_changes', 'changed_texts', 'decision_changes',
-           'given_texts', 'changes_by_label', 'compare_detectors', 'unpaired_words']
+           'detector_facts', 'use_facts', 'retuned_meta', 'retold_card', 'is_own_card', 'write_changed',
+           'tune_thresholds', 'old_name', 'old_columns', 'said_flags', 'old_numbers', 'old_flags', 'same_share',
+           'most_agreement', 'matched_cut', 'matched_row', 'furthest_first', 'differing_rows', 'MatchReport',
+           'text_examples', 'match_table', 'check_match', 'decided_before', 'match_decisions', 'match_report',
+           'flag_changes', 'changed_texts', 'decision_changes', 'given_texts', 'changes_by_label', 'compare_detectors',
+           'unpaired_words']
 
 # %% ../nbs/93_evaluate.ipynb #5d1a620a
 import re
@@ -138,24 +139,45 @@ def retuned_meta(
     check_meta(new)
     return new
 
+# %% ../nbs/93_evaluate.ipynb #b98c27f4
+def retold_card(
+    card:str, # Markdown
+    meta:dict, # Content of `toxicai.json`
+) -> str: # Markdown; sections that are not there stay away, but for uses
+    "A model card with classes, uses and figures as `meta` has them"
+    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']), 'Figures':figures_part(meta)}
+    if parts['Uses'] and not re.search(r'^## Uses$', card, re.M): card = re.sub(r'^## Figures$', '## Uses\n\n## Figures', card, flags=re.M)
+    for k,o in parts.items(): card = re.sub(rf'^## {k}\n.*?(?=^## |\Z)', lambda _: f'## {k}\n\n{o}\n\n', card, flags=re.M|re.S)
+    return card
+
 # %% ../nbs/93_evaluate.ipynb #eba3f281
+def is_own_card(
+    folder:Path, # A detector folder
+) -> bool: # False for one that its owner wrote, or that nobody knows of
+    "Is `README.md` as toxicai wrote it?"
+    digest = written_files(folder).get('README.md')
+    return digest is not None and (folder/'README.md').is_file() and digest==file_digest(folder/'README.md')
+
 def write_changed(
     folder:DetectorFolder, # What is changed
     meta:dict, # New content of its `toxicai.json`
     out=None, # Where the changed copy shall be; `folder` itself by default
 ) -> Path: # The folder with the new content
-    "Write another `toxicai.json`, whole or not at all"
+    "Write another `toxicai.json`, and what the model card says of it, whole or not at all"
     path = folder.current()
     if out is None and path in packaged_detectors().values():
         raise ValueError(f"{folder.name!r} is the detector of an installed package, which others use as well: "
                          "pass `out=`, a folder of yours")
-    if out is None or Path(out).absolute()==path:
+    out = path if out is None else Path(out).absolute()
+    if out==path and not is_own_card(path):
         write_meta(path, meta)
         return path
     with new_folder(out, check_replaceable) as new:
         for o in folder_digests(path): copy_into(path/o, new/o)
-        write_meta(new, meta)
-    return Path(out).absolute()
+        card = new/'README.md'
+        if card.is_file(): card.write_text(retold_card(card.read_text(encoding='utf-8'), meta), encoding='utf-8')
+        write_meta(new, {**meta, 'files':meta['files'] and folder_digests(new)})
+    return out
 
 # %% ../nbs/93_evaluate.ipynb #a927d06a
 def tune_thresholds(

@@ -6,8 +6,9 @@
 __all__ = ['value_name', 'range_names', 'quintile_groups', 'slice_values', 'wrong_decisions', 'slice_table', 'in_turn',
            'worst_errors', 'Caught', 'harmful_rows', 'flagged_rows', 'caught', 'some_of', 'share_text', 'share_range',
            'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table', 'label_shares',
-           'threshold_text', 'JudgementReport', 'masked_frame', 'masked_report', 'compared_words', 'wide_scores',
-           'own_version', 'all_slices', 'slice_files', 'score_parts', 'judge']
+           'threshold_text', 'card_table', 'classes_table', 'uses_table', 'figures_part', 'JudgementReport',
+           'masked_frame', 'masked_report', 'compared_words', 'wide_scores', 'own_version', 'all_slices', 'slice_files',
+           'score_parts', 'judge']
 
 # %% ../../nbs/52_judge.report.ipynb #a13aad08
 from typing import NamedTuple
@@ -292,6 +293,46 @@ def threshold_text(
     else: shown = ', '.join(f'{k} {v:g}' for k,v in zip(labels, labels.thresholds))
     calibration = getattr(labels, 'calibration', None)
     return shown if calibration is None else f'{shown}; calibrated by {calibration.method}'
+
+# %% ../../nbs/52_judge.report.ipynb #b5613996
+def card_table(
+    header, # Names of the columns
+    rows, # Their cells; numbers get four digits
+) -> str: # Markdown
+    "A table of the model card"
+    rows = [[f'{o:.4g}' if isinstance(o, float) else o for o in r] for r in rows]
+    return markdown_table(pd.DataFrame(rows, columns=header), 10_000)
+
+def classes_table(
+    labels:LabelSet, # Classes with thresholds and descriptions
+) -> str: # Markdown
+    "Classes, from which score they count, and what they mean"
+    never = [exclusive(labels.kind) or k in (labels.clean or ()) for k in labels]
+    thresholds = ['–' if no else f'{o:g}' for no,o in zip(never, labels.thresholds)]
+    return card_table(['class','flagged from','meaning'], zip(labels, thresholds, labels.descriptions))
+
+# %% ../../nbs/52_judge.report.ipynb #f6bf46be
+def uses_table(
+    uses:dict, # As `toxicai.json` has them
+) -> str: # Markdown; '' for none
+    "Thresholds for purposes, and what was measured with them"
+    found = {(use,k):o for use,v in uses.items() for k,o in v.items()}
+    names = list(dict.fromkeys(n for o in found.values() for n in o))
+    rows = [(*k, *[o.get(n, '') for n in names]) for k,o in found.items()]
+    return card_table(['use','class',*[o.replace('_', ' ') for o in names]], rows) if rows else ''
+
+def figures_part(
+    meta:dict, # Content of `toxicai.json`
+) -> str: # Markdown
+    "Figures of the model card, and what they were measured with"
+    if not meta['metrics']: return 'None were stored.'
+    table,o = card_table(['measure','value'], meta['metrics'].items()),meta['measured']
+    if 'set' not in o: return f"{table}\n\nStated by {o.get('by', 'whoever saved this folder')}."
+    note = f"Measured on the {o['set']} set of {o['texts']:,} texts on {o['date']}."
+    now = threshold_text(LabelSet.from_dict(meta['labels']))
+    if o['thresholds']!=now:
+        note += f" Thresholds and calibration were others then ({o['thresholds']}), so figures of decisions differ now."
+    return f'{table}\n\n{note}'
 
 # %% ../../nbs/52_judge.report.ipynb #05d122ae
 class JudgementReport(Report):

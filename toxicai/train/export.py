@@ -6,11 +6,10 @@
 __all__ = ['exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json', 'without_keys',
            'config_with_labels', 'architecture_of', 'save_network', 'save_tokenizer', 'text_facts', 'fresh_figures',
            'figure_records', 'trained_languages', 'folder_versions', 'some_ids', 'known_targets', 'drift_sample',
-           'score_drift', 'backend_drift', 'card_table', 'classes_table', 'drift_table', 'unreadable', 'use_part',
-           'uses_table', 'card_head', 'figures_part', 'nested_markdown', 'masked_markdown', 'report_text',
-           'reports_text', 'model_card', 'public_name', 'add_onnx', 'given_names', 'told_languages', 'finish_folder',
-           'learner_meta', 'packed_files', 'packed_drift', 'packed_meta', 'add_check', 'pack_detector', 'halve_weights',
-           'pack_weights', 'push_folder', 'detector_from_pickle']
+           'score_drift', 'backend_drift', 'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown',
+           'masked_markdown', 'report_text', 'reports_text', 'model_card', 'public_name', 'add_onnx', 'given_names',
+           'told_languages', 'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta',
+           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
@@ -298,24 +297,7 @@ def backend_drift(
                              "this architecture cannot be exported; leave `onnx=True` out")
     return res
 
-# %% ../../nbs/82_train.export.ipynb #81a47534
-def card_table(
-    header, # Names of the columns
-    rows, # Their cells; numbers get four digits
-) -> str: # Markdown
-    "A table of the model card"
-    rows = [[f'{o:.4g}' if isinstance(o, float) else o for o in r] for r in rows]
-    return markdown_table(pd.DataFrame(rows, columns=header), 10_000)
-
 # %% ../../nbs/82_train.export.ipynb #7268abdf
-def classes_table(
-    labels:LabelSet, # Classes with thresholds and descriptions
-) -> str: # Markdown
-    "Classes, from which score they count, and what they mean"
-    never = [exclusive(labels.kind) or k in (labels.clean or ()) for k in labels]
-    thresholds = ['–' if no else f'{o:g}' for no,o in zip(never, labels.thresholds)]
-    return card_table(['class','flagged from','meaning'], zip(labels, thresholds, labels.descriptions))
-
 def drift_table(
     drift:dict, # Backend -> as `score_drift` gives it
 ) -> str: # Markdown; '' for none
@@ -363,13 +345,6 @@ def use_part(
     why = unreadable(meta)
     return _for_toxicai+(f'\n\ntransformers cannot read this folder: {why}.' if why else _for_transformers)
 
-def uses_table(
-    uses:dict, # As `toxicai.json` has them
-) -> str: # Markdown; '' for none
-    "Thresholds for purposes, and what was measured with them"
-    rows = [(use, k, *[o.get(f, '') for f in use_figures]) for use,v in uses.items() for k,o in v.items()]
-    return card_table(['use','class',*[o.replace('_', ' ') for o in use_figures]], rows) if rows else ''
-
 # %% ../../nbs/82_train.export.ipynb #ae7cd2b4
 def card_head(
     meta:dict, # Content of `toxicai.json`
@@ -386,20 +361,6 @@ def card_head(
     named = f" This is {plain_markdown(meta['name'])} {meta['version']}." if meta['version'] else ''
     return (f"---\n{data.to_yaml()}\n---\n\n{title}\n\n"
             f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.{known}{named}").rstrip()
-
-# %% ../../nbs/82_train.export.ipynb #8e5c73d7
-def figures_part(
-    meta:dict, # Content of `toxicai.json`
-) -> str: # Markdown
-    "Figures of the model card, and what they were measured with"
-    if not meta['metrics']: return 'None were stored.'
-    table,o = card_table(['measure','value'], meta['metrics'].items()),meta['measured']
-    if 'set' not in o: return f"{table}\n\nStated by {o.get('by', 'whoever saved this folder')}."
-    note = f"Measured on the {o['set']} set of {o['texts']:,} texts on {o['date']}."
-    now = threshold_text(LabelSet.from_dict(meta['labels']))
-    if o['thresholds']!=now:
-        note += f" Thresholds and calibration were others then ({o['thresholds']}), so figures of decisions differ now."
-    return f'{table}\n\n{note}'
 
 # %% ../../nbs/82_train.export.ipynb #bc6d2bb9
 _heading = re.compile(r'^(#{1,6})(?= )', re.M)
