@@ -56,8 +56,7 @@ def methods(cls): # Name and function of what users may call
 
 def public(): # Module, path within it, object; each object once
     seen = set()
-    for room in rooms():
-        module = importlib.import_module(room)
+    for module in [importlib.import_module(o) for o in rooms()]: # all of them first: some add methods to classes of others
         for name in getattr(module, '__all__', ()):
             o = getattr(module, name)
             if not (inspect.isclass(o) or inspect.isroutine(o)) or not is_ours(o): continue

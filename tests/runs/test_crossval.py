@@ -231,7 +231,7 @@ def test_auto(whole, tmp_path, within, is_soup):
 
 script = """
 import sys,warnings
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 warnings.simplefilter('ignore')
 from test_crossval import *
 if __name__=='__main__': kfold_fit(rows_of(), make, 3, sys.argv[1], n_boot=0, calibration=None, **cols, **{{**quick, 'checkpoint':sys.argv[2]}})
@@ -241,7 +241,7 @@ if __name__=='__main__': kfold_fit(rows_of(), make, 3, sys.argv[1], n_boot=0, ca
 def test_kill(tmp_path):
     "kill -9 within the second fold; the same call trains the other two, and gives what an undisturbed one gives"
     file,folder,tiny = tmp_path/'s.py',tmp_path/'killed',str(tiny_checkpoint())
-    file.write_text(script.format(here=str(Path(__file__).parent)))
+    file.write_text(script.format(here=[str(o) for o in Path(__file__).parents[:2]]))
     p = subprocess.Popen([sys.executable, str(file), str(folder), tiny])
     first = folder/'fold-1-seed-42'/'done.json'
     while not first.exists() and p.poll() is None: time.sleep(0.02)

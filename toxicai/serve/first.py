@@ -506,12 +506,12 @@ def read_first(
         check_first_kinds(stored.shapes, len(folder.labels))
         folder.check_intact(first_file, f)
         found = stored_arrays(stored)
-    numbers = {k:found[k].astype(np.float32) for k in ('bias','own','theirs')}
-    numbers['weights'] = from_steps(found['weights'], found['step'])
+    numbers = {k:found[k].astype(np.float32) for k in ('step','bias','own','theirs')}
     if not all(np.isfinite(o).all() for o in numbers.values()):
         raise FolderError(f"{first_file!r} holds values that are not finite: it is broken, or the fit went wrong")
     known,readable = np.unpackbits(found['known']).astype(bool),found['readable']>0
-    return FirstStage(**numbers, known=known, readable=readable, reach=letters_read(folder))
+    weights = from_steps(found['weights'], numbers.pop('step'))
+    return FirstStage(weights, **numbers, known=known, readable=readable, reach=letters_read(folder))
 
 # %% ../../nbs/28_serve.first.ipynb #82bf098a
 usual_bound = .002 # Share of the answers of the first stage that may differ

@@ -630,7 +630,11 @@ def distrib_ctx(self:TransformerLearner,
 
 # %% ../../nbs/84_train.distributed.ipynb #b0ec2226
 @patch
-def to_detach(self:TransformerLearner, b, cpu=True, gather=True):
+def to_detach(self:TransformerLearner,
+    b, # A batch, or part of it
+    cpu:bool=True, # Put it on the CPU?
+    gather:bool=True, # As in fastai; only loaders with a `to_detach` of their own look at it
+):
     "fastai's `to_detach`, which gathers nothing: batches are joint already, or not shared"
     dl = getattr(self, 'dl', None)
     return dl.to_detach(b, cpu, gather) if hasattr(dl, 'to_detach') else to_detach(b, cpu, gather=False)
