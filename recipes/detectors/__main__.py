@@ -31,8 +31,9 @@ def train(args):
     if args.name=='multilingual':
         if not args.encoder: raise SystemExit('--encoder FOLDER: where intfloat/multilingual-e5-small lies')
         encoder = cut_encoder(df, args.encoder, runs/'encoder')
-        for step in multilingual_course: print(run_step(df, step, encoder, encoder, runs/step.name))
-        return
+        body = encoder
+        for step in multilingual_course: body = run_step(df, step, encoder, body, runs/step.name)
+        return print(body)
     folders = [None]
     for step in english_course: folders.append(run_step(df, step, packaged_encoder(), folders[-1], runs/step.name))
     print(soup_of(df, english_course[-1], packaged_encoder(), folders[-2:], runs/'soup'))

@@ -9,7 +9,7 @@ from toxicai.runs.snapshots import checkpoint_numbers
 from toxicai.text.evasion import swear_words
 from toxicai.text.identities import identity_sentences
 from toxicai.text.tokenizer import folder_tensors
-from .corpora import labels
+from .corpora import labels,others
 
 @dataclass(frozen=True)
 class Step:
@@ -48,7 +48,12 @@ world = dict(few, jigsaw_train_part=0.3, jigsaw_train_part2=0.6, jigsaw_train_no
              dynahate_dev=0.6, hatemoji_build=0.6, toxigen_annotated=0.4, sbic_dev=0.4, stormfront=0.15, online_misogyny=0.15,
              davidson=0.05, gab_hate_corpus=0.05, cad_reddit=0.05, paradetox_en=0.05, edos_sexism=0.05, wiki_context_toxicity=0.08,
              goemotions_benign=0.3, bold_wikipedia_benign=0.3, crowdcounter_counterspeech=0.3, convabuse=0.3, cold_zh=0.5, told_br_pt=0.6)
-multilingual_course = (Step('world', lr=2.5e-4, max_length=96, attacks=0.06, shares=world, sentences=0.4, languages=('en','es')),)
+# then what has the rare labels, threats above all, with a twentieth of the rest, so that nothing is forgotten
+rare = dict(dict.fromkeys((*world, *(o.name for o in others)), 0.05), jigsaw_train_normalised_sixlabel=0.8, jigsaw_train_part2=0.8,
+            jigsaw_train_part=0.1, edos_sexism=0.2, gab_hate_corpus=0.04, toxic_spans_annotations=0.15, cold_zh=0.04, paradetox_en=0.01,
+            davidson=0.01, wiki_context_toxicity=0.02, hatexplain=0.02, implicit_hate=0.02, cad_reddit=0.01)
+multilingual_course = (Step('world', lr=2.5e-4, max_length=96, attacks=0.06, shares=world, sentences=0.4, languages=('en','es')),
+                       Step('rare', lr=1e-4, max_length=96, attacks=0.06, shares=rare, sentences=0.15, languages=('en','es'), seed=43))
 
 def sentence_rows(share, seed, languages):
     "Some of the sentences about groups, which say the same of each: it is the sentence that decides, and no name of a group"

@@ -25,6 +25,7 @@ from .snapshots import *
 class Checkpoint(FitGuard):
     "Write all that it takes to go on with `learn.resume(folder)`"
     order = 1000 # After every other callback, whose state it keeps
+    learn_ = None # The learner of the call that it watches
     def __init__(self,
         folder, # Folder of this run; made if missing
         every:int=100, # Training batches from one checkpoint to the next; they take three times the room of the weights
