@@ -88,6 +88,23 @@ def test_option_is_that_of_its_command(command, option, says):
     ops = {o.name:o.help for o in cli.get_command(None, command).params if isinstance(o, click.Option)}
     assert says in ops[option] and not ops[option].endswith('?')
 
+@pytest.mark.parametrize('line, folder, detectors', [
+    ([], 'english', None), (['mine'], 'mine', None), (['--detector','de=d'], 'english', dict(de='d')),
+    (['--detector','en=english','--detector','*=multilingual'], None, {'en':'english', '*':'multilingual'}),
+    (['mine','--detector','{"de": "d", "fr": "f"}'], 'mine', dict(de='d', fr='f'))])
+def test_detectors_of_a_service(monkeypatch, line, folder, detectors):
+    "One for each language; English for all others, unless `*` names another"
+    import toxicai.serve.running as running
+    seen = []
+    monkeypatch.setattr(running, 'run_service', lambda *args, **kwargs: seen.append((*args, kwargs.get('detectors'))))
+    run_cli(['serve', *line])
+    assert seen==[(folder,detectors)]
+
+def test_detectors_that_are_no_pairs(run):
+    for line,says in ((['--detector','en'],"'en' is no name=value"), (['--detector','en=a','--detector','en=b'],'en came twice')):
+        code,_,err = run('serve', *line)
+        assert code==2 and says in err
+
 def test_comments_stand_once():
     "A comment that is right on the command line is not written again"
     sources = [o for place in verbs.values() for o in place.sources if isinstance(o, VerbOptions)]

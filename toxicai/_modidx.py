@@ -99,6 +99,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                              'toxicai.cli.loose_value': ('cli.html#loose_value', 'toxicai/cli.py'),
                              'toxicai.cli.main': ('cli.html#main', 'toxicai/cli.py'),
                              'toxicai.cli.match_command': ('cli.html#match_command', 'toxicai/cli.py'),
+                             'toxicai.cli.merged': ('cli.html#merged', 'toxicai/cli.py'),
+                             'toxicai.cli.named_values': ('cli.html#named_values', 'toxicai/cli.py'),
                              'toxicai.cli.numbered': ('cli.html#numbered', 'toxicai/cli.py'),
                              'toxicai.cli.opened_detector': ('cli.html#opened_detector', 'toxicai/cli.py'),
                              'toxicai.cli.opened_for_bulk': ('cli.html#opened_for_bulk', 'toxicai/cli.py'),

@@ -9,22 +9,23 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'pickle_source', 'folder_source', 'judge_source', 'tune_source', 'compare_source', 'match_source',
            'unlabelled_source', 'describe_source', 'leakage_source', 'told_facts', 'running_source', 'service_source',
            'Trouble', 'error_words', 'with_options', 'is_told', 'exits_with', 'Argument', 'parsed_argument',
-           'documented', 'taken_kind', 'setting_kind', 'sweep_arguments', 'several', 'loose_value', 'Value', 'flag_of',
-           'option_comment', 'help_words', 'kind_of', 'option_for', 'VerbOptions', 'source_options', 'own_settings',
-           'VerbPlace', 'verb', 'own_parameters', 'Answer', 'numbered', 'report_facts', 'plain_types', 'shown_words',
-           'show', 'given_values', 'run_verb', 'stdout_of_command', 'titled_options', 'Command', 'first_line',
-           'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome',
-           'run_cli', 'decoded_lines', 'first_of', 'comment_lines', 'opened_detector', 'judged_row', 'row_words',
-           'failing', 'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'is_watched',
-           'bar_of_rows', 'scored_answer', 'explain_command', 'explanation_answer', 'read_comments', 'called_arguments',
-           'train_arguments', 'train_options', 'python_name', 'read_settings', 'python_object', 'with_objects',
-           'yaml_has', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'epoch_line', 'told',
-           'trained_learner', 'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer',
-           'sweep_command', 'export_command', 'stand_in_rows', 'classifier_classes', 'classifier_learner',
-           'convert_command', 'demo_command', 'saved_report', 'judged_learner', 'judged_by', 'evaluate_command',
-           'parsed_bound', 'tune_command', 'compare_command', 'match_command', 'catalog_command', 'describe_command',
-           'duplicates_command', 'copies_table', 'leakage_command', 'store_list_command', 'store_remove_command',
-           'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command', 'completion_command']
+           'documented', 'taken_kind', 'setting_kind', 'sweep_arguments', 'several', 'loose_value', 'named_values',
+           'merged', 'Value', 'flag_of', 'option_comment', 'help_words', 'kind_of', 'option_for', 'VerbOptions',
+           'source_options', 'own_settings', 'VerbPlace', 'verb', 'own_parameters', 'Answer', 'numbered',
+           'report_facts', 'plain_types', 'shown_words', 'show', 'given_values', 'run_verb', 'stdout_of_command',
+           'titled_options', 'Command', 'first_line', 'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble',
+           'drop_output', 'say_warning', 'outcome', 'run_cli', 'decoded_lines', 'first_of', 'comment_lines',
+           'opened_detector', 'judged_row', 'row_words', 'failing', 'fails', 'judged_rows', 'predict_command',
+           'score_command', 'opened_for_bulk', 'is_watched', 'bar_of_rows', 'scored_answer', 'explain_command',
+           'explanation_answer', 'read_comments', 'called_arguments', 'train_arguments', 'train_options', 'python_name',
+           'read_settings', 'python_object', 'with_objects', 'yaml_has', 'training_defaults', 'effective_settings',
+           'has_onnx', 'check_target', 'epoch_line', 'told', 'trained_learner', 'train_command', 'train_and_save',
+           'write_settings', 'quiet_training', 'training_answer', 'sweep_command', 'export_command', 'stand_in_rows',
+           'classifier_classes', 'classifier_learner', 'convert_command', 'demo_command', 'saved_report',
+           'judged_learner', 'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'compare_command',
+           'match_command', 'catalog_command', 'describe_command', 'duplicates_command', 'copies_table',
+           'leakage_command', 'store_list_command', 'store_remove_command', 'folder_facts', 'folder_words',
+           'info_command', 'check_command', 'serve_command', 'completion_command']
 
 # %% ../nbs/96_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys
@@ -175,7 +176,28 @@ def loose_value(
     except ValueError: return several(text) if ',' in text else text
 
 # %% ../nbs/96_cli.ipynb #be6075b8
-option_kinds = {'int':(int, 'INTEGER'), 'float':(float, 'NUMBER'), 'str':(str, 'TEXT'), 'Path':(str, 'PATH'),
+def named_values(
+    text:str, # 'name=value', or JSON
+) -> dict: # Name -> value
+    "The pair in `text`, or several as JSON"
+    if text[:1]=='{': return json.loads(text)
+    name,mark,value = text.partition('=')
+    if not (name and mark and value): raise ValueError(text)
+    return {name:value}
+
+def merged(
+    ctx, # Of the command
+    param, # The option
+    values, # A dict for each time that it was given
+) -> dict: # None where it was not given
+    "All pairs of an option together; a name that comes twice is an error"
+    names = [k for o in values for k in o]
+    twice = sorted({o for o in names if names.count(o)>1})
+    if twice: raise click.BadParameter(f"{', '.join(twice)} came twice", ctx, param)
+    return {k:v for o in values for k,v in o.items()} or None
+
+# %% ../nbs/96_cli.ipynb #4f567208
+option_kinds = {'pairs':(named_values, 'NAME=VALUE'), 'int':(int, 'INTEGER'), 'float':(float, 'NUMBER'), 'str':(str, 'TEXT'), 'Path':(str, 'PATH'),
                'names':(several, 'NAMES'), 'any':(loose_value, 'VALUE')}
 
 class Value(click.ParamType):
@@ -197,7 +219,7 @@ class Value(click.ParamType):
         except ValueError: self.fail(f"{value!r} is no {self.name.lower()}", param, ctx)
 
 # %% ../nbs/96_cli.ipynb #f16b473e
-short_names = dict(text_col='text', label_cols='labels', text_cols='text')
+short_names = dict(detectors='detector', text_col='text', label_cols='labels', text_cols='text')
 option_words = dict(
     text_col='Column of the text, or two for pairs; found by its name',
     label_cols='Columns of the labels, such as toxic,insult; found by their names',
@@ -236,7 +258,7 @@ option_words = dict(
     old_cuts='From which score the other system flagged: a number, or {"column": number}',
     goal='share: flag as many; agreement: decide as alike as can be', flagged='Words in the columns that mean flagged',
     host='Address to listen at; any other needs --keys or --open', keys='File of keys; none are asked for by default',
-    open_='Let everybody ask, also from other machines', detectors='{"de": "folder", "*": "english"}: a detector for each language',
+    open_='Let everybody ask, also from other machines', detectors='A detector for a language, such as de=folder, *=multilingual for all others; may come several times',
     families='Families of routes, such as own,perspective; all by default',
     feedback='File for corrections; none are taken by default', rate='Requests a second of each key; any number by default',
     max_wait='Seconds that a request waits for others to share a batch', budget='Tokens of a batch', queue='Texts that may wait',
@@ -272,6 +294,7 @@ def kind_of(
 ) -> str: # A key of `option_kinds`
     "How the text of an option is read"
     if arg.name in name_lists: return 'names'
+    if arg.name=='detectors': return 'pairs'
     if arg.name in texts_alone: return 'str'
     return arg.kind if arg.kind in option_kinds else 'any'
 
@@ -281,7 +304,9 @@ def option_for(
 ) -> click.Option:
     "The option that sets `arg`"
     flag,says = flag_of(arg.name),help_words(arg, own)
-    if arg.kind!='bool': return click.Option([f'--{flag}', arg.name], type=Value(kind_of(arg)), help=says)
+    kind = kind_of(arg)
+    if kind=='pairs': return click.Option([f'--{flag}', arg.name], type=Value(kind), multiple=True, callback=merged, help=says)
+    if arg.kind!='bool': return click.Option([f'--{flag}', arg.name], type=Value(kind), help=says)
     both = f'--{flag}' if arg.default=='False' else f'--{flag}/--no-{flag}'
     return click.Option([both, arg.name], is_flag=True, default=None, help=says)
 
@@ -1470,11 +1495,12 @@ service_source = VerbOptions('Detector, limits and families', 'toxicai.serve.ser
 
 @verb('serve', 'Folders and services', running_source, service_source)
 def serve_command(
-    detector:str='english', # A detector folder, or the name of an installed one
+    detector:str=None, # A detector folder, or the name of an installed one; english by default
     /,
     **settings, # Options of the functions that it calls
 ):
     "Answer over HTTP until SIGTERM or Ctrl-C"
+    if detector is None and '*' not in (settings.get('detectors') or {}): detector = 'english'
     with exits_with(4),redirect_stdout(stdout_of_command()):
         from toxicai.serve.running import run_service
         run_service(detector, **settings)
