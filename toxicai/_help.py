@@ -1327,6 +1327,7 @@ d = {
   'choose_backend': "Args:\n    folder (DetectorFolder): A detector folder\n    backend (str, default 'auto'): 'auto' or a key of `backends`\n\nReturns:\n    tuple: (name of the backend, why)",
   'each_alone': 'Args:\n    backend (str): A key of `backends`\n\nReturns:\n    A context',
   'engine_installed': 'Args:\n    library (str): Name of a package\n\nReturns:\n    bool',
+  'fewest_tokens': 'Args:\n    config: Of a network of transformers, or of one with a mean-pooling head\n\nReturns:\n    int',
   'file_advice': "Args:\n    folder (DetectorFolder): A detector folder\n    file (str): Name of a network that it does not have\n\nReturns:\n    str: '' for the file of an engine of one's own",
   'filled_network': 'Args:\n    folder (DetectorFolder): A detector folder\n    kind (type): Class of the network, where transformers has it with a head\n    tensors (dict): Name -> tensor, checked\n\nReturns:\n    An `nn.Module`',
   'folder_network': 'Args:\n    folder (DetectorFolder): A detector folder\n    path (Path): Its network, an ONNX file\n\nReturns:\n    Network',
@@ -1358,6 +1359,7 @@ d = {
   'untrained_network': "Args:\n    folder (DetectorFolder): A detector folder\n    device (str, default 'meta'): Where its parameters are; on 'meta' they take no memory\n\nReturns:\n    An `nn.Module`",
   'waiting_options': "Args:\n    version (str): Of ONNX Runtime\n\nReturns:\n    dict: Entries of a session's configuration",
   'why_not': 'Args:\n    folder (DetectorFolder): A detector folder\n    backend (str): A key of `backends`\n\nReturns:\n    str: Empty when it can run',
+  'widened': 'Args:\n    x (dict): Name -> array of shape (bs, seq_len), the attention mask among them\n    n (int): Tokens that a batch must have\n\nReturns:\n    dict: Name -> array of shape (bs, max(n, seq_len))',
  },
  'toxicai.serve.batching': {
   'BadInput': 'Why a request gets no judgement, in words that hold nothing of its text\n\nArgs:\n    message (str): What came, what was expected, what to do\n    **facts: For whoever shapes the answer',

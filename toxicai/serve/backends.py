@@ -7,10 +7,10 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'check_network_outputs', 'folder_network', 'one_line', 'cannot_run', 'waiting_options', 'onnx_session',
            'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
-           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'run_torch', 'open_torch',
-           'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not', 'fp32_backends', 'choose_backend',
-           'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
-           'until_one_fails', 'run_all']
+           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'fewest_tokens', 'widened',
+           'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not',
+           'fp32_backends', 'choose_backend', 'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget',
+           'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -376,6 +376,22 @@ def on_torch_device(
     model = model.to(device, torch.bfloat16 if bf16 else torch.float32)
     return (torch.compile(model, dynamic=True) if compiled else model),device
 
+# %% ../../nbs/25_serve.backends.ipynb #0c348e78
+def fewest_tokens(
+    config, # Of a network of transformers, or of one with a mean-pooling head
+) -> int:
+    "Tokens that a batch must have"
+    blocks = getattr(getattr(config, 'encoder', config), 'block_sizes', None)
+    return 2**len(blocks) if blocks else 1
+
+def widened(
+    x:dict, # Name -> array of shape (bs, seq_len), the attention mask among them
+    n:int, # Tokens that a batch must have
+) -> dict: # Name -> array of shape (bs, max(n, seq_len))
+    "Inputs with padding behind them"
+    more = n-x['attention_mask'].shape[1]
+    return {k:np.pad(o, [(0,0),(0,more)]) for k,o in x.items()} if more>0 else x
+
 # %% ../../nbs/25_serve.backends.ipynb #e1703839
 def run_torch(
     model, # An `nn.Module`
@@ -386,14 +402,14 @@ def run_torch(
     "A network run by torch, on the GPU where there is one; inputs that it does not take are left out"
     import torch
     from toxicai.text.models import forward_names
-    takes = forward_names(model)
+    takes,fewest = forward_names(model),fewest_tokens(model.config)
     model,device = on_torch_device(model, bf16, compiled)
     def _there(o):
         o = torch.from_numpy(o)
         return o.pin_memory().to(device, non_blocking=True) if device.type=='cuda' else o
     def _run(x):
         with torch_threads(threads),torch.inference_mode():
-            return model(**{k:_there(v) for k,v in x.items() if k in takes}).logits.float().cpu().numpy()
+            return model(**{k:_there(v) for k,v in widened(x, fewest).items() if k in takes}).logits.float().cpu().numpy()
     return _run
 
 # %% ../../nbs/25_serve.backends.ipynb #884e0d1f
