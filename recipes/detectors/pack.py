@@ -52,7 +52,7 @@ unseen, to judge persons, or to measure groups by what their members write.
 ### How well it judges
 
 Development rows, which no step was trained on, {n:,} in all, taken apart by groups of near-duplicates (seed 42): {rows} A label
-with under 100 positives has no figure that decides anything. int8 network. `python -m benchmarks.judging {name}` prints these and more.
+with under 100 positives has no figure that decides anything. int8 network. `python -m recipes.detectors pack {name}` prints these, `python -m benchmarks.judging {name}` more.
 
 {figures}
 
@@ -118,8 +118,9 @@ of other languages say besides `toxic` stands in the table below. It ships in in
 of each language, which no corpus but Jigsaw's English one took as they come, so that precision and false positives in the wild differ;
 the rarer labels on Jigsaw's development rows, threats on all.""",
         """For English, the English detector judges better. Arabic tweets and French ones are few and their labels noisy; Italian and Turkish have little
-more than a thousand rows each. Hate in polite words, irony, and what only the thread tells are read poorly, and quoted or opposed hate is
-taken for hate. What stands beyond 96 tokens is cut, unless it is opened with `long='windows'`.""",
+more than a thousand rows each. Threats are few in all corpora and poorly told apart: see the precision of their thresholds. Hate in
+polite words, irony, and what only the thread tells are read poorly, and quoted or opposed hate is taken for hate. What stands beyond 96
+tokens is cut, unless it is opened with `long='windows'`.""",
         'toxicai_multilingual/detectors/multilingual'))}
 
 def pack(df, folder, box, root, kept=None):

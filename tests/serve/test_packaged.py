@@ -420,3 +420,16 @@ def test_no_checkpoint_anywhere(wheels, tmp_path, make):
     df.to_csv(tmp_path/'c.csv', index=False)
     args = dict(from_df=(df,), from_csv=(tmp_path/'c.csv',), from_lists=(df.text.tolist(), df.label.tolist()), from_dataset=(Dataset.from_pandas(df),))[make]
     assert text_tfm(getattr(ToxicityDataLoaders, make)(*args, bs=8)).checkpoint==str(weights_path())
+
+# The multilingual one
+
+said = dict(en=('you are an idiot','thank you for your help'), es=('eres un idiota de mierda','muchas gracias por tu ayuda'), fr=('tu es un connard','merci beaucoup'),
+            de=('du bist ein Arschloch','danke schön'), it=('sei uno stronzo','grazie mille'), pt=('seu filho da puta','muito obrigado'),
+            ko=('병신아','감사합니다'), zh=('你这个傻逼','谢谢你的帮助'), ar=('أنت حمار','شكرا جزيلا'))
+
+def test_multilingual():
+    "A rude and a kind text in nine of its languages; it ships in int8 alone, with what it says of itself"
+    d = Detector(Path(__file__).parents[2]/'toxicai_multilingual/detectors/multilingual')
+    check_files(d.folder)
+    assert d.backend=='onnx-int8' and set(said)<set(d.folder.languages) and set(d.folder.uses)=={'balanced','cautious','watchful'}
+    for lang,pair in said.items(): assert [d.flagged(o) for o in pair]==[True,False], lang
