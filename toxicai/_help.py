@@ -1359,7 +1359,7 @@ d = {
   'untrained_network': "Args:\n    folder (DetectorFolder): A detector folder\n    device (str, default 'meta'): Where its parameters are; on 'meta' they take no memory\n\nReturns:\n    An `nn.Module`",
   'waiting_options': "Args:\n    version (str): Of ONNX Runtime\n\nReturns:\n    dict: Entries of a session's configuration",
   'why_not': 'Args:\n    folder (DetectorFolder): A detector folder\n    backend (str): A key of `backends`\n\nReturns:\n    str: Empty when it can run',
-  'widened': 'Args:\n    x (dict): Name -> array of shape (bs, seq_len), the attention mask among them\n    n (int): Tokens that a batch must have\n\nReturns:\n    dict: Name -> array of shape (bs, max(n, seq_len))',
+  'widened': 'Args:\n    x (dict): Name -> array of shape (bs, seq_len)\n    n (int): Tokens that a batch must have\n\nReturns:\n    dict: Name -> array of shape (bs, max(n, seq_len))',
  },
  'toxicai.serve.batching': {
   'BadInput': 'Why a request gets no judgement, in words that hold nothing of its text\n\nArgs:\n    message (str): What came, what was expected, what to do\n    **facts: For whoever shapes the answer',

@@ -9,6 +9,7 @@ from toxicai.runs.snapshots import checkpoint_numbers
 from toxicai.text.evasion import swear_words
 from toxicai.text.identities import identity_sentences
 from toxicai.text.tokenizer import folder_tensors
+from toxicai.train.averaging import mean_state
 from .corpora import labels,others
 
 @dataclass(frozen=True)
@@ -107,7 +108,6 @@ def soup_of(df, step, encoder, folders, folder):
     some_rows = pd.concat([df[~df.dev].head(2000), df[df.dev].head(500)]) # to measure what int8 changes
     plain = replace(step, shares={}, attacks=0., sentences=0.)
     learn = learner_for(some_rows, plain, encoder, folders[0])
-    states = [folder_tensors(o) for o in folders]
-    learn.model.load_state_dict({k:sum(o[k] for o in states)/len(states) for k in states[0]}, strict=False)
+    learn.model.load_state_dict(mean_state([folder_tensors(o) for o in folders]), strict=False)
     learn.labels = learn.labels.with_clean([])
     return learn.save_detector(Path(folder)/'detector', onnx=True)

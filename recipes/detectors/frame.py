@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np,pandas as pd
 from toxicai.data.duplicates import near_duplicates
 from toxicai.text.evasion import swear_words
-from toxicai.files import file_digest
 from .corpora import is_dev_split,labels,weak
 
 def data_folder():
@@ -74,5 +73,3 @@ def without_copies(df):
     "One row for each text (first source first), so that copies count once"
     key = df.text.str.lower().str.replace(r'\W+', '', regex=True)
     return df[~key.duplicated()|df.dev].reset_index(drop=True)
-
-def digests(sources): return {o.name:file_digest(data_folder()/f'{o.name}.parquet') for o in sources}

@@ -385,11 +385,11 @@ def fewest_tokens(
     return 2**len(blocks) if blocks else 1
 
 def widened(
-    x:dict, # Name -> array of shape (bs, seq_len), the attention mask among them
+    x:dict, # Name -> array of shape (bs, seq_len)
     n:int, # Tokens that a batch must have
 ) -> dict: # Name -> array of shape (bs, max(n, seq_len))
     "Inputs with padding behind them"
-    more = n-x['attention_mask'].shape[1]
+    more = n-next(iter(x.values())).shape[1]
     return {k:np.pad(o, [(0,0),(0,more)]) for k,o in x.items()} if more>0 else x
 
 # %% ../../nbs/25_serve.backends.ipynb #e1703839

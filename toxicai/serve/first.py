@@ -11,7 +11,7 @@ __all__ = ['first_file', 'usual_bound', 'fold_table', 'packed_bytes', 'hash_powe
            'stage_facts', 'noted_first', 'write_first']
 
 # %% ../../nbs/28_serve.first.ipynb #7e6bbfcb
-import json,shutil
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -571,7 +571,7 @@ def write_first(
     check_first_folder(folder)
     names = [*written_files(folder.path)] or sorted(entries(folder.path))
     with new_folder(folder.path, noop) as new:
-        for o in names: shutil.copyfile(folder.path/o, new/o)
+        for o in names: copy_into(folder.path/o, new/o)
         (new/first_file).write_bytes(stage.to_bytes())
         write_meta(new, noted_first(folder, stage_facts(stage, folder.labels), file_digest(new/first_file)))
         read_first(read_folder(new))
