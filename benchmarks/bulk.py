@@ -1,12 +1,12 @@
 """Scoring in bulk: short comments (sampled from the data) through a detector folder, from file to file. Rate, peak memory of the
-process at a tenth of the rows and at all of them, share of the time in tokenising, writing and waiting; and `--kills`: a job of real
-processes that is killed with kill -9 that often, at any moment, and started again, compared byte for byte with one that was not.
+process at a tenth of the rows and at all of them, share of the time in tokenising and writing, and in which the detector waits for
+rows; and `--kills`: a job of real processes that is killed with kill -9 that often, at any moment, and started again, compared byte
+for byte with one that was not.
 
     python -m benchmarks.bulk --folder FOLDER [--rows 1000000] [--backend onnx-int8] [--workers 1] [--kills 20] [--kind csv]
 """
 import json,os,random,signal,subprocess,sys,tempfile,time
 from pathlib import Path
-
 
 from benchmarks.common import *
 from toxicai.files import file_digest
@@ -47,9 +47,10 @@ def rate(args, home):
         short_comments(n, src)
         res = finished(started(facts(args, src, home/f'scored-{n}.{args.kind}')))
         took,parts = res['seconds'],res['parts']
-        write = parts['put']+parts['finish']
-        rows.append({'rows':n, 'seconds':took, 'rows/s':n/took, 'peak MiB':res['peak'], 'tokenising, share':parts.get('encode', float('nan'))/took,
-                     'writing, share':write/took, 'joining, share':parts['finish']/took})
+        share = {k:parts.get(k, float('nan'))/took for k in ('encode','verdicts','put','finish')}
+        rows.append({'rows':n, 'seconds':took, 'rows/s':n/took, 'peak MiB':res['peak'], 'tokenising, share':share['encode'],
+                     'writing, share':share['put']+share['finish'], 'joining, share':share['finish'],
+                     'the detector waits, share':1-share['verdicts']})
     show(rows, f'Short comments through {args.backend}, {args.workers} processes of {args.threads} threads')
     return src,home/f'scored-{n}.{args.kind}'
 

@@ -2,11 +2,12 @@
 import json,sys,time
 from pathlib import Path
 
+from toxicai.serve import bulk
 from toxicai.serve.bulk import BulkWork,score_files
 from toxicai.serve.detector import Detector
 
 def timed(cls, name, seconds):
-    "Have a method of `cls` count the seconds that it takes"
+    "Have a method of `cls`, or a function of a module, count the seconds that it takes"
     f = getattr(cls, name)
     def _run(*args, **kwargs):
         start = time.perf_counter()
@@ -26,6 +27,7 @@ def job(
     d = Detector(args['folder'], args['backend'], args['threads']) if args['workers']==1 else args['folder']
     if args['workers']==1: timed(type(d.enc), 'encode', seconds)
     for o in ('put','finish'): timed(BulkWork, o, seconds)
+    if args['workers']==1: timed(bulk, 'verdicts', seconds)
     settings = {} if args['workers']==1 else dict(backend=args['backend'], threads=args['threads'])
     def _say(p): print(p.rows, flush=True)
     done = score_files(args['src'], args['dst'], d, workers=args['workers'], chunk=args['chunk'], progress=_say, **settings)
