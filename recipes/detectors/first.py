@@ -1,4 +1,5 @@
 "The first stage of the English detector: which texts it learns from and is measured on, what the network says of them"
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +32,11 @@ def first_stage(df, det, kept=None, **kwargs):
     plain,reach = apply_rules(det.enc.rules, texts),letters_read(det.folder)
     stage = fit_first(plain, logits, held_out=held, reach=reach, **kwargs)
     return stage,df.toxic.to_numpy(float)[at[held]]
+
+def compared_anew(df, det, stage):
+    "`stage` with what it and `det` say of the development rows, where `det` reads texts otherwise than when it was fitted; their targets"
+    at,held = first_rows(df)
+    rows = df.iloc[at[held]]
+    texts = rows.text.tolist()
+    own,readable = stage(apply_rules(det.enc.rules, texts))
+    return replace(stage, own=own, readable=readable, theirs=det(texts, 'all').logits),rows.toxic.to_numpy(float)

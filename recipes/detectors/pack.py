@@ -9,14 +9,14 @@ import numpy as np
 from toxicai.judge.measures import masked_score,masked_scores
 from toxicai.judge.report import threshold_text
 from toxicai.serve.detector import Detector
-from toxicai.serve.first import nearness,stage_facts,usual_bound,write_first
+from toxicai.serve.first import nearness,read_first,stage_facts,usual_bound,write_first
 from toxicai.serve.folder import change_meta,read_folder
+from toxicai.text.rules import Rules
 from toxicai.train.export import pack_detector,pack_weights
 from .corpora import credits,english,labels,languages,others
 from .decide import decisions,jigsaw_targets,judged_dev,world_targets
-from .first import first_stage
+from .first import compared_anew,first_stage
 
-version = '1.0.0'
 
 def credits_table(sources):
     "Markdown: what the detector was trained on, under which licence, whose work it is, and what its labels were taken to mean"
@@ -73,10 +73,10 @@ flags, and the ROC-AUC of `toxic` is {after:.4f} instead of {before:.4f}. Off un
 
 """
 
-def first_text(name, stage, labels, targs):
-    "Markdown: what the first stage does to flags and ranking on the rows that it was compared on"
-    facts,near = stage_facts(stage, labels),nearness(labels, stage.own)
-    alone = stage.readable & (near<=stage.cut_for(labels, usual_bound))
+def first_text(name, stage, labels, targs, cut):
+    "Markdown: what the first stage does to flags and ranking on the rows that it was compared on; `cut` is where it answers alone"
+    facts,near = stage_facts(stage, labels, cut),nearness(labels, stage.own)
+    alone = stage.readable & (near<=cut)
     mixed = np.where(alone[:,None], stage.own, stage.theirs)
     scores = (labels.probs(o)[:,[labels.index('toxic')]] for o in (stage.theirs,mixed))
     before,after = (masked_score('roc_auc', targs[:,None], o) for o in scores)
@@ -96,19 +96,23 @@ class Box:
     rows:str # Which development rows count for what
     fails:str # Where it fails
     int8:str # Where the int8 folder goes
+    version:str = '1.0.0'
+    rules:str = 'light' # Preset by which it reads texts
     weights:str = None # Where the 16-bit folder goes; None: it ships in int8 alone
     first:bool = False # Is there a first stage?
 
 boxes = {o.name:o for o in (
     Box('english', english, ('en',), 'sentence-transformers/all-MiniLM-L6-v2', 'apache-2.0', jigsaw_targets,
         """Trained by `python -m recipes.detectors` from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), six layers, mean of the token vectors.
-Its texts are English; other languages get scores that mean little, and the answer says so.""",
+Its texts are English; other languages get scores that mean little, and the answer says so. It reads texts by the rules `strict`, which
+undo much of what is written to pass unseen (`1d1ot`, `i d i o t`); the weights to fine-tune keep `light`, by which they were trained:
+`rules='strict'` in the loaders reads like the detector.""",
         """`toxic` on comments of
 Wikipedia as they come, the rarer labels on all of Jigsaw's development rows, threats on those of all corpora.""",
         """Emoji that carry the hate are read poorly, as are hate in polite words, irony, and what only the thread tells. It takes quoted or opposed
-hate for hate more often than plain talk, and reclaimed words for attacks. Letters that are moved or masked cost recall. What stands
+hate for hate more often than plain talk, and reclaimed words for attacks. Letters that are lost or swapped cost recall. What stands
 beyond 128 tokens is cut, unless it is opened with `long='windows'`.""",
-        'toxicai/detectors/english', 'toxicai_weights/detectors/english', True),
+        'toxicai/detectors/english', '1.1.0', 'strict', 'toxicai_weights/detectors/english', True),
     Box('multilingual', (*english, *others), languages, 'intfloat/multilingual-e5-small', 'mit', world_targets,
         """Trained by `python -m recipes.detectors` from intfloat/multilingual-e5-small (MIT), twelve layers, mean of the token vectors, with the pieces
 of its vocabulary that its languages use. It reads Arabic, Chinese, English, French, German, Italian, Korean, Portuguese, Spanish and
@@ -123,27 +127,47 @@ polite words, irony, and what only the thread tells are read poorly, and quoted 
 tokens is cut, unless it is opened with `long='windows'`.""",
         'toxicai_multilingual/detectors/multilingual'))}
 
-def pack(df, folder, box, root, kept=None):
-    "Write the folders of `box` that ship, below `root`; `kept` is a file for what the network says, for the first stage"
-    dev = df[df.dev&df.source.isin([o.name for o in box.sources])].reset_index(drop=True)
-    judged = judged_dev(folder, dev, 'onnx-int8', box.targets)
-    found,labelled,uses = decisions(judged)
-    print(found)
+def working_copy(folder, box):
+    "A copy of `folder` that reads texts by the rules of `box`"
     work = Path(folder).with_name('packed')
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(folder, work)
+    text = read_folder(work).text
+    return change_meta(work, text={**text, 'rules':Rules(box.rules, box.languages[0]).names}).path
+
+def stages(df, work, labelled, kept, first):
+    "First stage to ship, the same as it compares with `work`, targets of the rows of this, and where it answers alone"
+    det = Detector(work, 'onnx-int8')
+    if first is None:
+        stage,targs = first_stage(df, det, kept)
+        return stage,stage,targs,stage.cut_for(labelled, usual_bound)
+    stage = read_first(read_folder(first))
+    return stage,*compared_anew(df, det, stage),stage.cut_for(labelled, usual_bound)
+
+def pack(df, folder, box, root, kept=None, first=None):
+    "Write the folders of `box` that ship, below `root`"
+    # `kept` is a file for what the network says, for the first stage; `first` a packed folder whose first stage stays as it is
+    dev = df[df.dev&df.source.isin([o.name for o in box.sources])].reset_index(drop=True)
+    work = working_copy(folder, box)
+    judged = judged_dev(work, dev, 'onnx-int8', box.targets)
+    found,labelled,uses = decisions(judged)
+    print(found)
     auc = masked_scores('roc_auc', judged.targs, judged.probs)
     change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
                 measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
-    stage,targs = first_stage(df, Detector(work, 'onnx-int8'), kept) if box.first else (None,None)
+    stage,compared,targs,cut = stages(df, work, labelled, kept, first) if box.first else (None,)*4
     figures = label_rows(judged.with_labels(labelled), uses)
     if len(box.languages)>1: figures += '\n\n'+language_rows(judged, dev.lang.to_numpy())
     parts = dict(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
     card = dict(base=box.base, license=box.license)
-    served = about.format(first=first_text(box.name, stage, labelled, targs) if stage else '', **parts)
-    paths = [pack_detector(work, root/box.int8, box.name, version, uses, list(box.languages), about=served, **card)]
-    if stage: write_first(read_folder(paths[0]), stage)
-    if box.weights: paths.append(pack_weights(work, root/box.weights, box.name, version, about=about.format(first='', **parts), **card))
+    served = about.format(first=first_text(box.name, compared, labelled, targs, cut) if stage else '', **parts)
+    paths = [pack_detector(work, root/box.int8, box.name, box.version, uses, list(box.languages), about=served, **card)]
+    if stage:
+        write_first(read_folder(paths[0]), stage)
+        change_meta(paths[0], first=stage_facts(compared, labelled, cut))
+    if box.weights:
+        change_meta(work, text=read_folder(folder).text) # as they were trained
+        paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=about.format(first='', **parts), **card))
     for o in paths: print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
     print(figures)
     for k,o in uses.items(): print(k, {label:{n:round(v, 3) for n,v in row.items()} for label,row in o.items()})

@@ -548,9 +548,10 @@ def open_first(
 def stage_facts(
     stage:FirstStage, # A first stage
     labels:LabelSet, # Of its folder
+    cut:float=None, # Where it answers alone; as its own comparison says by default
 ) -> dict: # For `first` of `toxicai.json`
     "What a folder says about its first stage"
-    cut = stage.cut_for(labels, usual_bound)
+    if cut is None: cut = stage.cut_for(labels, usual_bound)
     alone = stage.readable & (nearness(labels, stage.own)<=cut)
     wrong = labels.flags(labels.probs(stage.theirs[alone])).any(1)
     return dict(file=first_file, bound=usual_bound, compared=len(alone), answered=int(alone.sum()), differing=int(wrong.sum()))
