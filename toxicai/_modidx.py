@@ -2899,6 +2899,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'toxicai/serve/first.py'),
                                      'toxicai.serve.first.SharedRows.sums': ('serve.first.html#sharedrows.sums', 'toxicai/serve/first.py'),
                                      'toxicai.serve.first.added': ('serve.first.html#added', 'toxicai/serve/first.py'),
+                                     'toxicai.serve.first.asked_bound': ('serve.first.html#asked_bound', 'toxicai/serve/first.py'),
                                      'toxicai.serve.first.bounds_of': ('serve.first.html#bounds_of', 'toxicai/serve/first.py'),
                                      'toxicai.serve.first.byte_chunks': ('serve.first.html#byte_chunks', 'toxicai/serve/first.py'),
                                      'toxicai.serve.first.check_first_data': ( 'serve.first.html#check_first_data',

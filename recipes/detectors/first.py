@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from toxicai.serve.first import fit_first,letters_read
+from toxicai.serve.first import fit_first,letters_read,most_errors,stage_facts,usual_bound
 from toxicai.text.encoding import apply_rules
 
 # Talk pages of Wikipedia
@@ -40,3 +40,11 @@ def compared_anew(df, det, stage):
     texts = rows.text.tolist()
     own,readable = stage(apply_rules(det.enc.rules, texts))
     return replace(stage, own=own, readable=readable, theirs=det(texts, 'all').logits),rows.toxic.to_numpy(float)
+
+def bound_that_holds(stage, compared, labels):
+    "Where `stage` answers alone and the facts of this: the largest bound to ask of it with which `compared` keeps the usual one"
+    for asked in usual_bound*np.arange(20, 0, -1)/20:
+        cut = stage.cut_for(labels, asked)
+        facts = stage_facts(compared, labels, cut)
+        if most_errors(facts['differing'])<=usual_bound*facts['answered']: return cut,{**facts, 'asked':float(asked)}
+    raise ValueError("the first stage keeps no bound with this network: fit it anew")

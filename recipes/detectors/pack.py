@@ -9,13 +9,13 @@ import numpy as np
 from toxicai.judge.measures import masked_score,masked_scores
 from toxicai.judge.report import threshold_text
 from toxicai.serve.detector import Detector
-from toxicai.serve.first import nearness,read_first,stage_facts,usual_bound,write_first
+from toxicai.serve.first import nearness,read_first,usual_bound,write_first
 from toxicai.serve.folder import change_meta,read_folder
 from toxicai.text.rules import Rules
 from toxicai.train.export import pack_detector,pack_weights
 from .corpora import credits,english,labels,languages,others
 from .decide import decisions,jigsaw_targets,judged_dev,world_targets
-from .first import compared_anew,first_stage
+from .first import bound_that_holds,compared_anew,first_stage
 
 
 def credits_table(sources):
@@ -73,10 +73,9 @@ flags, and the ROC-AUC of `toxic` is {after:.4f} instead of {before:.4f}. Off un
 
 """
 
-def first_text(name, stage, labels, targs, cut):
+def first_text(name, stage, labels, targs, cut, facts):
     "Markdown: what the first stage does to flags and ranking on the rows that it was compared on; `cut` is where it answers alone"
-    facts,near = stage_facts(stage, labels, cut),nearness(labels, stage.own)
-    alone = stage.readable & (near<=cut)
+    alone = stage.readable & (nearness(labels, stage.own)<=cut)
     mixed = np.where(alone[:,None], stage.own, stage.theirs)
     scores = (labels.probs(o)[:,[labels.index('toxic')]] for o in (stage.theirs,mixed))
     before,after = (masked_score('roc_auc', targs[:,None], o) for o in scores)
@@ -135,14 +134,14 @@ def working_copy(folder, box):
     text = read_folder(work).text
     return change_meta(work, text={**text, 'rules':Rules(box.rules, box.languages[0]).names}).path
 
-def stages(df, work, labelled, kept, first):
-    "First stage to ship, the same as it compares with `work`, targets of the rows of this, and where it answers alone"
+def stages(df, work, kept, first):
+    "First stage to ship, the same as it compares with `work`, and targets of the rows of this"
     det = Detector(work, 'onnx-int8')
     if first is None:
         stage,targs = first_stage(df, det, kept)
-        return stage,stage,targs,stage.cut_for(labelled, usual_bound)
+        return stage,stage,targs
     stage = read_first(read_folder(first))
-    return stage,*compared_anew(df, det, stage),stage.cut_for(labelled, usual_bound)
+    return stage,*compared_anew(df, det, stage)
 
 def pack(df, folder, box, root, kept=None, first=None):
     "Write the folders of `box` that ship, below `root`"
@@ -155,16 +154,20 @@ def pack(df, folder, box, root, kept=None, first=None):
     auc = masked_scores('roc_auc', judged.targs, judged.probs)
     change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
                 measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
-    stage,compared,targs,cut = stages(df, work, labelled, kept, first) if box.first else (None,)*4
+    first_card = ''
+    if box.first:
+        stage,compared,targs = stages(df, work, kept, first)
+        cut,facts = bound_that_holds(stage, compared, labelled)
+        first_card = first_text(box.name, compared, labelled, targs, cut, facts)
     figures = label_rows(judged.with_labels(labelled), uses)
     if len(box.languages)>1: figures += '\n\n'+language_rows(judged, dev.lang.to_numpy())
     parts = dict(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
     card = dict(base=box.base, license=box.license)
-    served = about.format(first=first_text(box.name, compared, labelled, targs, cut) if stage else '', **parts)
+    served = about.format(first=first_card, **parts)
     paths = [pack_detector(work, root/box.int8, box.name, box.version, uses, list(box.languages), about=served, **card)]
-    if stage:
+    if box.first:
         write_first(read_folder(paths[0]), stage)
-        change_meta(paths[0], first=stage_facts(compared, labelled, cut))
+        change_meta(paths[0], first=facts)
     if box.weights:
         change_meta(work, text=read_folder(folder).text) # as they were trained
         paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=about.format(first='', **parts), **card))

@@ -7,8 +7,8 @@ __all__ = ['first_file', 'usual_bound', 'fold_table', 'packed_bytes', 'hash_powe
            'HashedTexts', 'followers', 'once_each', 'hashed_texts', 'FirstStage', 'met_words', 'byte_chunks',
            'nearness', 'most_errors', 'solved', 'added', 'bounds_of', 'SharedRows', 'rarity', 'check_first_data',
            'in_steps', 'from_steps', 'new_first', 'held_rows', 'fit_first', 'tensor_file', 'stored_arrays',
-           'first_kinds', 'check_first_kinds', 'letters_read', 'read_first', 'check_first_folder', 'open_first',
-           'stage_facts', 'noted_first', 'write_first']
+           'first_kinds', 'check_first_kinds', 'letters_read', 'read_first', 'check_first_folder', 'asked_bound',
+           'open_first', 'stage_facts', 'noted_first', 'write_first']
 
 # %% ../../nbs/28_serve.first.ipynb #7e6bbfcb
 import json
@@ -525,6 +525,15 @@ def check_first_folder(
         raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other "
                          f"one always counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
 
+def asked_bound(
+    folder:DetectorFolder, # A detector folder
+) -> float: # Share
+    "What 'auto' asks of the first stage: `usual_bound`, or less where `toxicai.json` says that only this keeps it"
+    asked = folder.first.get('asked', usual_bound)
+    if isinstance(asked, float) and 0<asked<=usual_bound: return asked
+    raise FolderError(f"`first` of 'toxicai.json' has 'asked': {quoted(asked, 50)}; "
+                      f"expected a number above 0 and at most {usual_bound}")
+
 def open_first(
     folder:DetectorFolder, # A detector folder
     first='off', # As for `Detector`
@@ -541,7 +550,7 @@ def open_first(
     if why and is_bound: raise ValueError(f"`first={first}` cannot be done: {why}")
     if why: return None,0.,f'; no first stage: {why}'
     check_first_folder(folder)
-    bound = first if is_bound else usual_bound
+    bound = first if is_bound else asked_bound(folder)
     return read_first(folder),bound,f'; its first stage answers alone where less than {bound:.2%} of flags differ'
 
 # %% ../../nbs/28_serve.first.ipynb #55e53d87
