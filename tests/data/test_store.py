@@ -1,7 +1,8 @@
 "Rows on disk train as rows in memory do; what is on disk is whole, or made anew"
 import errno,os,random,signal,subprocess,sys,threading,time,traceback
+from pathlib import Path
 
-import numpy as np,pandas as pd,pytest,torch
+import datasets,numpy as np,pandas as pd,pytest,torch
 from fastai.callback.core import Callback
 from fastcore.basics import chunked
 from fastai.torch_core import set_seed
@@ -347,3 +348,27 @@ def test_one_pass_only():
     "An iterator cannot be read twice"
     dls = streamed(iter(varied(40).to_dict('records')))
     with pytest.raises(ValueError, match='an iterator cannot be read again'): list(dls.train)
+
+def mapped_kib(path):
+    "KiB of a file that this process has in memory"
+    here,found = False,0
+    for line in Path('/proc/self/smaps').read_text().splitlines():
+        if '-' in line.split()[0]: here = line.endswith(path)
+        elif here and line.startswith('Rss:'): found += int(line.split()[1])
+    return found
+
+@pytest.mark.skipif(not Path('/proc/self/smaps').exists(), reason='/proc says what is mapped')
+def test_pages_are_given_back(tmp_path):
+    "Passes over all texts leave none of them in memory"
+    df = pd.DataFrame(dict(text=[f'{i} '*60 for i in range(40_000)], toxic=[0,1]*20_000))
+    df.to_parquet(tmp_path/'c.parquet')
+    data = load_comments(tmp_path/'c.parquet', 'text', 'toxic').data
+    file = data.cache_files[0]['filename']
+    before = mapped_kib(file)
+    digest = columns_digest(data, ['text'])
+    assert mapped_kib(file)<before+1000<Path(file).stat().st_size/1024
+    assert digest==columns_digest(datasets.Dataset.from_pandas(df), ['text'])
+    assert [o for part in text_blocks(data, ['text'], n=999) for o in part]==df.text.tolist()
+    assert mapped_kib(file)<before+1000
+    data.with_format('arrow')[:]['text'].to_pylist()
+    assert mapped_kib(file)>before+1000

@@ -433,3 +433,14 @@ def test_multilingual():
     check_files(d.folder)
     assert d.backend=='onnx-int8' and set(said)<set(d.folder.languages) and set(d.folder.uses)=={'balanced','cautious','watchful'}
     for lang,pair in said.items(): assert [d.flagged(o) for o in pair]==[True,False], lang
+
+disguised = [('you are an idiot','you are an 1d1ot'), ('shut up you stupid bitch','shut up you stupid b i t c h'),
+             ('you are a fucking moron','you are a f*cking m0r0n'), ('what an asshole','what an a$$h0le'),
+             ('go away you bastard','go away you b.a.s.t.a.r.d'), ('Thanks, see you at 3 p.m.','Thanks, see you at 3 p.m.')]
+
+def test_disguises():
+    "The English detector judges disguised words as what they say"
+    d = Detector(threads=1)
+    plain,written = zip(*disguised)
+    assert d(plain).flags[:,0].tolist()==d(written).flags[:,0].tolist()==[True]*5+[False]
+    np.testing.assert_allclose(d.scores(plain), d.scores(written), atol=.02)

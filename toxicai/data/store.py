@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_refusal', 'store_about', 'is_whole_store',
-           'write_store', 'kept_store', 'text_blocks', 'spread_texts', 'column_bytes', 'columns_digest', 'copy_number',
-           'write_copies', 'array_types', 'write_tokens', 'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts',
-           'label_targets', 'as_targets', 'write_sides', 'open_side', 'stored_comments', 'stored_frame', 'side_lists',
-           'fill_lists', 'two_loaders', 'RowStore', 'folder_bytes', 'stores', 'is_store', 'named_stores',
-           'remove_stores', 'stream_records', 'endless', 'StreamedRows', 'buffer_frame', 'StreamDL', 'other_items',
-           'check_stream']
+           'write_store', 'kept_store', 'mapped_anew', 'row_blocks', 'text_blocks', 'spread_texts', 'column_bytes',
+           'columns_digest', 'copy_number', 'write_copies', 'array_types', 'write_tokens', 'open_tokens',
+           'encoder_facts', 'StoredRows', 'without_texts', 'label_targets', 'as_targets', 'write_sides', 'open_side',
+           'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'two_loaders', 'RowStore', 'folder_bytes',
+           'stores', 'is_store', 'named_stores', 'remove_stores', 'stream_records', 'endless', 'StreamedRows',
+           'buffer_frame', 'StreamDL', 'other_items', 'check_stream']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/70_data.store.ipynb #adf6e01d
-import hashlib,json,shutil,time
+import hashlib,json,pickle,shutil,time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -118,6 +118,25 @@ def kept_store(
             if not is_whole_store(data, facts): write_store(data, facts, write)
     return data
 
+# %% ../../nbs/70_data.store.ipynb #efcdbc56
+def mapped_anew(
+    data, # A `Dataset`
+): # The same rows
+    "`data` in mappings of its own, if its rows are in files"
+    return pickle.loads(pickle.dumps(data)) if data.cache_files else data
+
+def row_blocks(
+    data, # A `Dataset`; n rows
+    cols, # Names of its columns
+    n:int=16384, # Rows in a block
+    at_once:int=16, # Blocks that are in memory together
+): # Iterator of Arrow tables
+    "The columns `cols` of `data`, block by block"
+    data = data.select_columns(list(cols))
+    for i in range(0, len(data), n*at_once):
+        part = mapped_anew(data.select(range(i, min(i+n*at_once, len(data)))))
+        yield from part.with_format('arrow').iter(batch_size=n)
+
 # %% ../../nbs/70_data.store.ipynb #1a55ee78
 def text_blocks(
     data, # A `Dataset`; n rows
@@ -125,7 +144,7 @@ def text_blocks(
     n:int=16384, # Texts in a block
 ): # Iterator of lists of texts or pairs
     "The texts of `data`, block by block"
-    for table in data.select_columns(list(cols)).with_format('arrow').iter(batch_size=n):
+    for table in row_blocks(data, cols, n):
         lists = [table[o].to_pylist() for o in cols]
         yield lists[0] if len(lists)==1 else list(zip(*lists))
 
@@ -154,7 +173,7 @@ def columns_digest(
 ) -> str: # 64 hexadecimal digits
     "Digest of columns, read block by block"
     h = hashlib.sha256(str(len(data)).encode())
-    for table in data.select_columns(list(cols)).with_format('arrow').iter(batch_size=n):
+    for table in row_blocks(data, cols, n):
         for o in cols: h.update(hashlib.sha256(column_bytes(table[o])).digest())
     return h.hexdigest()
 
