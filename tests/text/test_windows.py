@@ -49,8 +49,8 @@ def test_training_is_serving(tmp_path):
     new = texts(9, seed=5)
     with learn.no_bar(): ours = learn.classify(new)[list(learn.labels)].to_numpy()
     learn.save_detector(tmp_path/'d')
-    theirs = Detector(tmp_path/'d', long='windows')(new).scores
-    assert np.allclose(ours, theirs, atol=1e-5) and not np.allclose(ours, Detector(tmp_path/'d')(new).scores, atol=1e-5)
+    theirs = Detector(tmp_path/'d')(new).scores
+    assert np.allclose(ours, theirs, atol=1e-5) and not np.allclose(ours, Detector(tmp_path/'d', long='truncate')(new).scores, atol=1e-5)
 
 def test_in_parts():
     "A batch that does not fit the memory is computed in parts of windows, with the same result"
