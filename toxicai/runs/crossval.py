@@ -18,7 +18,7 @@ import_quietly('fastai.layers')
 # %% ../../nbs/90_runs.crossval.ipynb #336833df
 import ast,inspect,io,json,os,sys,tempfile,textwrap,time
 from contextlib import ExitStack,nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass,replace
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
