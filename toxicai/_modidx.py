@@ -824,6 +824,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'toxicai.data.store.store_facts': ('data.store.html#store_facts', 'toxicai/data/store.py'),
                                     'toxicai.data.store.store_home': ('data.store.html#store_home', 'toxicai/data/store.py'),
                                     'toxicai.data.store.store_refusal': ('data.store.html#store_refusal', 'toxicai/data/store.py'),
+                                    'toxicai.data.store.stored_arrays_of': ('data.store.html#stored_arrays_of', 'toxicai/data/store.py'),
                                     'toxicai.data.store.stored_comments': ('data.store.html#stored_comments', 'toxicai/data/store.py'),
                                     'toxicai.data.store.stored_frame': ('data.store.html#stored_frame', 'toxicai/data/store.py'),
                                     'toxicai.data.store.stores': ('data.store.html#stores', 'toxicai/data/store.py'),

@@ -303,6 +303,23 @@ def test_streamed():
     a,b = [quietly(o, o.get_preds, dl=o.dls.test_dl(texts(9, 2)))[0] for o in (learn,other)]
     assert torch.allclose(a, b, atol=1e-6)
 
+def test_stored(tmp_path):
+    "Windows on disk are those in memory, batch by batch, and another overlap is another store"
+    df = comments(48).assign(text=['',*texts(46),' '.join(words*30)])
+    df.to_csv(tmp_path/'a.csv', index=False)
+    how = dict(text_col='text', label_cols=['toxic','insult'], bs=8, max_length=12, long='windows', seed=3)
+    kept = [ToxicityDataLoaders.from_store(str(tmp_path/'a.csv'), tiny_checkpoint(), folder=tmp_path/'s', **how) for _ in range(2)]
+    plain = ToxicityDataLoaders.from_df(df, tiny_checkpoint(), **how)
+    for dls in kept:
+        for a,b in zip(dls.valid, plain.valid): assert all(torch.equal(o, p) for o,p in zip(a, b))
+        assert sum(len(b[0]) for b in dls.train)==len(dls.train_ds)//8*8
+    n = len(list((tmp_path/'s').iterdir()))
+    ToxicityDataLoaders.from_store(str(tmp_path/'a.csv'), tiny_checkpoint(), folder=tmp_path/'s', overlap=0.5, **how)
+    assert len(list((tmp_path/'s').iterdir()))>n
+    learn = toxicity_learner(kept[1], metrics=[], seed=1, precision='fp32')
+    quietly(learn, learn.fit, 1, 1e-3)
+    assert learn.recorder.values
+
 def test_nothing():
     "No text, no rows"
     learn = learner()

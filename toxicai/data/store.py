@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_refusal', 'store_about', 'is_whole_store',
            'write_store', 'kept_store', 'text_blocks', 'spread_texts', 'column_bytes', 'columns_digest', 'copy_number',
-           'write_copies', 'array_types', 'write_tokens', 'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts',
-           'label_targets', 'as_targets', 'write_sides', 'open_side', 'stored_comments', 'stored_frame', 'side_lists',
-           'fill_lists', 'two_loaders', 'RowStore', 'folder_bytes', 'stores', 'is_store', 'named_stores',
-           'remove_stores', 'stream_records', 'endless', 'StreamedRows', 'buffer_frame', 'StreamDL', 'other_items',
-           'check_stream']
+           'write_copies', 'array_types', 'stored_arrays_of', 'write_tokens', 'open_tokens', 'encoder_facts',
+           'StoredRows', 'without_texts', 'label_targets', 'as_targets', 'write_sides', 'open_side', 'stored_comments',
+           'stored_frame', 'side_lists', 'fill_lists', 'two_loaders', 'RowStore', 'folder_bytes', 'stores', 'is_store',
+           'named_stores', 'remove_stores', 'stream_records', 'endless', 'StreamedRows', 'buffer_frame', 'StreamDL',
+           'other_items', 'check_stream']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
@@ -183,7 +183,16 @@ def array_types(
     "The arrays of a store of tokens"
     ids = 'uint16' if len(enc.tok)<=2**16 else 'int32'
     types = dict(input_ids=ids, token_type_ids='int8')
-    return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32'}
+    counts = {'counts':'int32'} if long_ways[enc.long].pool else {} # windows of each text
+    return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32', **counts}
+
+def stored_arrays_of(
+    ids:TokenIds, # What `encode` gave
+) -> dict: # Name of a file -> array
+    "The arrays of `ids`; of texts in windows those of the windows, and `counts` of each text"
+    parts,owner = ids.in_windows()
+    found = dict(parts.arrays, lengths=parts.lengths, full=parts.full)
+    return found if owner is None else {**found, 'counts':ids.counts}
 
 def write_tokens(
     folder:Path, # Where to write
@@ -197,10 +206,9 @@ def write_tokens(
     with ExitStack() as s, tqdm(total=len(data), desc='tokenising', unit=' texts', delay=3, leave=False) as bar:
         files = {k:s.enter_context(open(folder/f'{k}.bin', 'wb')) for k in types}
         for texts in text_blocks(data, cols):
-            ids = enc.encode(texts)
-            found = dict(ids.arrays, lengths=ids.lengths, full=ids.full)
+            found = stored_arrays_of(enc.encode(texts))
             for k,f in files.items(): f.write(found[k].astype(types[k]).tobytes())
-            tokens += int(ids.lengths.sum())
+            tokens += int(found['lengths'].sum())
             bar.update(len(texts))
     return dict(rows=len(data), tokens=tokens, types=types)
 
@@ -211,8 +219,11 @@ def open_tokens(
     "Token ids of a store; the arrays stay on disk"
     types = store_about(folder)['types']
     lengths,full = [np.fromfile(folder/f'{k}.bin', dtype=types[k]) for k in ('lengths','full')]
-    names = [o for o in types if o not in ('lengths','full')]
-    return TokenIds({k:np.memmap(folder/f'{k}.bin', types[k], 'r') for k in names}, lengths, full)
+    names = [o for o in types if o not in ('lengths','full','counts')]
+    res = TokenIds({k:np.memmap(folder/f'{k}.bin', types[k], 'r') for k in names}, lengths, full)
+    if 'counts' not in types: return res
+    counts = np.fromfile(folder/'counts.bin', dtype=types['counts'])
+    return WindowIds(res, np.repeat(np.arange(len(counts)), counts))
 
 def encoder_facts(
     enc, # A `TextEncoder`
@@ -223,6 +234,7 @@ def encoder_facts(
     ids = enc.encode(texts)
     tried = hashlib.sha256(b''.join(o.tobytes() for o in (ids.lengths, *ids.arrays.values()))).hexdigest()
     settings = dict(max_length=int(enc.max_length), cut=enc.cut, rules=repr(enc.rules), fields=enc.fields)
+    if long_ways[enc.long].pool: settings |= dict(long=enc.long, overlap=float(enc.overlap))
     return dict(vocab=vocab, tried=tried, **settings)
 
 # %% ../../nbs/70_data.store.ipynb #8650e642
@@ -369,9 +381,6 @@ class RowStore:
         source:Comments, # n rows
         tfm:EncodeTfm, # What encodes their texts
     ):
-        if tfm.encoder.long!='truncate':
-            raise ValueError("a store keeps one row of tokens for each text: "
-                             "use `from_df` for windows, or `long='truncate'`")
         self.home,self.source,self.tfm = home,source,tfm
         cols = source.text_cols
         self.texts = dict(texts=columns_digest(source.data, cols))
