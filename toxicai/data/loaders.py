@@ -84,7 +84,8 @@ def TransformerTextBlock(
     known = [*signature(TransformerTextBlock).parameters, *hub_args]
     check_keywords(hub, known, 'TransformerTextBlock', names_elsewhere)
     checkpoint,rules = where_to_begin(checkpoint, rules)
-    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **({} if token is None else {'token':token}))
+    private = {} if token is None else {'token':token}
+    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **private)
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
 

@@ -258,7 +258,7 @@ def untrained_network(
         config = stored_config(folder.config if own else folder.config['encoder'])
         with torch.device(device):
             if own: return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
-            if config.architectures is None: config.architectures = [] # iterated over where a family has two bodies, as Funnel
+            if config.architectures is None: config.architectures = [] # read where a family has two bodies, as Funnel
             body = AutoModel.from_config(config, dtype=torch.float32)
             if body.config.is_encoder_decoder: body = body.get_encoder()
             return MeanPoolClassifier(body, len(folder.labels))

@@ -62,7 +62,8 @@ class DetectorFolder:
     intact:set = field(default_factory=set, repr=False) # Names and stamps of files whose digests were compared
 
     @property
-    def long(self): return self.text.get('long', 'truncate') # How it was trained to read long texts: a key of `long_ways`
+    def long(self): # How it was trained to read long texts: a key of `long_ways`
+        return self.text.get('long', 'truncate')
     @cached_property
     def hash(self): # SHA-256 of what `toxicai.json` says, the digests of all files among it
         return canonical_digest({**self.content, 'files':self.files or known_digests(self)})

@@ -180,7 +180,7 @@ def batch(self:TokenIds,
         return np.where(real, self.arrays[name][place], pad) if name in self.arrays else np.zeros_like(place)
     return np.stack([_field(*o) for o in zip(enc.fields, enc.pads)], axis=1).astype(np.int64, copy=False)
 
-# %% ../../nbs/17_text.encoding.ipynb #c42d1904
+# %% ../../nbs/17_text.encoding.ipynb #cae22d28
 window_overlap = 0.25 # Share of a window that the next one repeats
 
 def check_overlap(
@@ -188,7 +188,8 @@ def check_overlap(
 ):
     "Raise where windows would leave gaps, or not move on"
     if isinstance(overlap, bool) or not isinstance(overlap, Real) or not 0<=overlap<1:
-        raise ValueError(f"`overlap` is {overlap!r}: expected the share of a window that the next one repeats, in [0,1)")
+        raise ValueError(f"`overlap` is {overlap!r}: "
+                         "expected the share of a window that the next one repeats, in [0,1)")
 
 def window_step(
     room:int, # Tokens of a window besides its frame

@@ -425,8 +425,8 @@ def model_card(
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
-    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Long texts':long_part(meta['text']), 'Uses':uses_table(meta['uses']),
-             'Figures':figures_part(meta),
+    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
+             'Long texts':long_part(meta['text']), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
              'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
