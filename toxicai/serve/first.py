@@ -7,8 +7,8 @@ __all__ = ['first_file', 'usual_bound', 'fold_table', 'packed_bytes', 'hash_powe
            'HashedTexts', 'followers', 'once_each', 'hashed_texts', 'FirstStage', 'met_words', 'byte_chunks',
            'nearness', 'most_errors', 'solved', 'added', 'bounds_of', 'SharedRows', 'rarity', 'check_first_data',
            'in_steps', 'from_steps', 'new_first', 'held_rows', 'fit_first', 'tensor_file', 'stored_arrays',
-           'first_kinds', 'check_first_kinds', 'letters_read', 'read_first', 'check_first_folder',
-           'check_reads_beginning', 'open_first', 'stage_facts', 'noted_first', 'write_first']
+           'first_kinds', 'check_first_kinds', 'letters_read', 'read_first', 'check_reads_beginning',
+           'check_first_folder', 'open_first', 'stage_facts', 'noted_first', 'write_first']
 
 # %% ../../nbs/28_serve.first.ipynb #7e6bbfcb
 import json
@@ -513,6 +513,15 @@ def read_first(
     weights = from_steps(found['weights'], numbers.pop('step'))
     return FirstStage(weights, **numbers, known=known, readable=readable, reach=letters_read(folder))
 
+# %% ../../nbs/28_serve.first.ipynb #fc1dc8db
+def check_reads_beginning(
+    long:str, # A key of `long_ways`
+):
+    "Raise where the network reads more of a long text than a first stage does"
+    if long=='truncate': return
+    raise ValueError(f"a first stage reads the beginning of a text, this detector all of it (`long={long!r}`): "
+                     "open it with `long='truncate'`, and judge so too")
+
 # %% ../../nbs/28_serve.first.ipynb #82bf098a
 usual_bound = .002 # Share of the answers of the first stage that may differ
 
@@ -524,14 +533,6 @@ def check_first_folder(
     if exclusive(folder.labels.kind):
         raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other "
                          f"one always counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
-
-def check_reads_beginning(
-    long:str, # A key of `long_ways`
-):
-    "Raise where the network reads more of a long text than a first stage does"
-    if long=='truncate': return
-    raise ValueError(f"a first stage reads the beginning of a text, this detector all of it (`long={long!r}`): "
-                     "open it with `long='truncate'`, and judge so too")
 
 def open_first(
     folder:DetectorFolder, # A detector folder
