@@ -202,13 +202,14 @@ def odd_text(rng):
 def judge_texts(rng, world, here):
     "Texts through rules and detector"
     from toxicai import Detector
+    from toxicai.text.encoding import long_ways
     from toxicai.text.rules import Rules,presets
     name = rng.choice(sorted(presets))
     rules,texts = Rules(name),[odd_text(rng) for _ in range(CASE_TEXTS)]
     for o in texts:
         try: assert isinstance(rules(o), str)
         except Exception as e: raise type(e)(f'{e!s:.300} at {o!r:.200}') if type(e).__init__ is Exception.__init__ else e
-    for long in ('truncate','windows'):
+    for long in long_ways:
         if long not in detectors: detectors[long] = Detector(world/'folders'/'own', threads=1, long=long)
         finite(detectors[long].scores(texts))
 

@@ -1,5 +1,6 @@
-"""Long texts in training: windows whose outputs become one, against cutting, each for the same time on the same card or cores. Reviews
-of films, half of them favourable; as many steps as fit the time, measured on the first ones; figures on reviews that were not seen.
+"""Long texts in training: windows whose logits become one, against cutting, each for the same time on the same card or cores. Reviews
+of films, half of them favourable; the learning rate rises and falls with the time, and figures are of reviews that were not seen, read
+as in training. Each way and seed is one line of the record; the table has their means.
 
     python -m benchmarks.windows [--rows 10000] [--valid 2000] [--seconds 600] [--seeds 1] [--checkpoint FOLDER] [--ways windows-256 ...]
 """
@@ -9,42 +10,46 @@ from benchmarks.common import *
 
 ways = {'cut-256':dict(max_length=256), 'cut-512':dict(max_length=512), 'head-tail-256':dict(max_length=256, cut='head_tail'),
         'head-tail-512':dict(max_length=512, cut='head_tail'), 'windows-256':dict(max_length=256, long='windows'),
-        'mean-256':dict(max_length=256, long='mean_windows'), 'windows-128':dict(max_length=128, long='windows')}
+        'mean-256':dict(max_length=256, long='mean_windows'), 'windows-128':dict(max_length=128, long='windows'),
+        'mean-128':dict(max_length=128, long='mean_windows')}
 
 def loaders(df, args, how, seed):
     from toxicai.all import ToxicityDataLoaders
-    return ToxicityDataLoaders.from_df(df, args.checkpoint, label_cols='positive', valid_col='validates', bs=16, seed=seed, **how)
+    return ToxicityDataLoaders.from_df(df, args.checkpoint, label_cols='positive', valid_col='validates', bs=16, val_bs=64, seed=seed, **how)
 
-def step_seconds(dls, seed, n=6):
-    "Median seconds of a training step"
-    from toxicai.all import toxicity_learner
-    from fastai.basics import CancelFitException,Callback
-    times = []
-    class Clock(Callback):
-        def before_batch(self): self.at = time.perf_counter()
+def for_seconds(learn, seconds):
+    "Train for `seconds`, not counting the first step, in the schedule of `fit_one_cycle`; number of steps and seconds"
+    from fastai.basics import CancelFitException,CancelValidException,Callback
+    from fastai.callback.schedule import combined_cos
+    rate = combined_cos(0.25, learn.lr/25, learn.lr, learn.lr/1e5)
+    class ByTime(Callback):
+        n,begun,took = 0,None,0.
+        def before_batch(self): self.opt.set_hyper('lr', rate(min(1., self.took/seconds)))
         def after_batch(self):
-            if self.training: times.append(time.perf_counter()-self.at)
-            if len(times)==n: raise CancelFitException()
-    learn = toxicity_learner(dls, metrics=[], seed=seed)
-    with learn.no_bar(), learn.no_logging(): learn.fit(1, 1e-4, cbs=Clock())
-    return median(times[1:])
+            if torch.cuda.is_available(): torch.cuda.synchronize()
+            if self.begun is None: self.begun = time.perf_counter()
+            self.n,self.took = self.n+1,time.perf_counter()-self.begun
+            if self.took>=seconds: raise CancelFitException()
+        def before_validate(self): raise CancelValidException()
+    clock = ByTime()
+    with learn.no_bar(), learn.no_logging(): learn.fit(10**6, cbs=clock)
+    return clock.n,clock.took
 
 def trained(df, args, how, seed):
     "Figures after `args.seconds` of training"
     from toxicai.all import toxicity_learner
-    seconds = step_seconds(loaders(df, args, how, seed), seed)
-    train,steps = df[~df.validates],max(4, int(args.seconds/seconds))
-    n = steps*16
-    rows = pd.concat([train.sample(frac=1, random_state=seed)]*-(-n//len(train)))[:n]
-    dls = loaders(pd.concat([rows, df[df.validates]], ignore_index=True), args, how, seed)
-    learn = toxicity_learner(dls, metrics=[], seed=seed)
-    start = time.perf_counter()
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
-    took = time.perf_counter()-start
-    with learn.no_bar(): j = learn.judged()
     from sklearn.metrics import roc_auc_score
-    y,p = j.targs[:,0],j.probs[:,0]
-    return {'steps':steps, 'seconds':took, 'texts seen':n, 'ROC-AUC':float(roc_auc_score(y, p)), 'accuracy':float(((p>=0.5)==(y>=0.5)).mean())}
+    dls = loaders(df, args, how, seed)
+    learn = toxicity_learner(dls, metrics=[], seed=seed)
+    steps,took = for_seconds(learn, args.seconds)
+    with learn.no_bar(): probs,targs = learn.get_preds()
+    y,p = targs[:,0].numpy()>=0.5,probs[:,0].numpy()
+    return {'steps':steps, 'seconds':took, 'texts seen':16*steps, 'ROC-AUC':float(roc_auc_score(y, p)), 'accuracy':float(((p>=0.5)==y).mean())}
+
+def summary(found):
+    "One row of the table, from the figures of each seed"
+    counts = {k:float(np.mean([o[k] for o in found])) for k in ('steps','texts seen','seconds')}
+    return counts|{k:mean_sd([o[k] for o in found]) for k in ('ROC-AUC','accuracy')}
 
 def main():
     parser = parser_of(__doc__)
@@ -56,6 +61,7 @@ def main():
     parser.add_argument('--ways', nargs='+', default=list(ways))
     args = parser.parse_args()
     check_choices(parser, 'way', args.ways, ways)
+    if not 0<args.valid<args.rows: parser.error('--valid is a number of the --rows: expected more than 0 and less than all')
     begin()
     from toxicai.text.tokenizer import packaged_encoder
     args.checkpoint = args.checkpoint or str(packaged_encoder())
@@ -63,10 +69,11 @@ def main():
     df = pd.DataFrame(dict(text=df.text.str.replace('<br />', ' '), positive=df.label.astype(float), validates=np.arange(len(df))<args.valid))
     rows = []
     for way in args.ways:
-        found = [trained(df, args, ways[way], seed) for seed in range(args.seeds)]
-        rows.append({'way':way, 'steps':found[0]['steps'], 'texts seen':found[0]['texts seen'], 'seconds':float(np.mean([o['seconds'] for o in found])),
-                     **{k:mean_sd([o[k] for o in found]) for k in ('ROC-AUC','accuracy')}})
-        note(rows[-1])
-    show(rows, f'{len(df)-args.valid} reviews for training, {args.valid} for figures')
+        found = []
+        for seed in range(args.seeds):
+            found.append(trained(df, args, ways[way], seed))
+            note({'way':way, 'rows':len(df)-args.valid, 'seed':seed, **found[-1]})
+        rows.append({'way':way, **summary(found)})
+    show(rows, f'{len(df)-args.valid} reviews for training, {args.valid} for figures, {args.seeds} seeds, {args.seconds:g} seconds each')
 
 if __name__=='__main__': main()

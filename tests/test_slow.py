@@ -39,8 +39,7 @@ def test_architecture(arch, tmp_path):
     before = {k:v.clone() for k,v in learn.model.state_dict().items()}
     with learn.no_bar(),learn.no_logging(): learn.fine_tune(1)
     assert any(not torch.equal(v, before[k]) for k,v in learn.model.state_dict().items() if v.is_floating_point())
-    # Funnel pools tokens away and fails inside transformers on a text that has only two, which is what '' becomes
-    texts = ['you are an idiot', 'hm' if arch=='funnel' else '', 'thank you '*20]
+    texts = ['you are an idiot', '', 'thank you '*20]
     probs = learn.classify(texts)[['kind','rude']].to_numpy()
     single = np.concatenate([learn.classify(o)[['kind','rude']].to_numpy() for o in texts])
     # Funnel pools pairs of positions and Longformer pads to its window: padding moves sums in fp32 a little more

@@ -248,7 +248,8 @@ option_words = dict(
     by='Column, or several: errors in parts of the data', mask='Stars in swear words and slurs; on by default',
     backend='onnx, onnx-int8, openvino, openvino-bf16, torch, torch-bf16; auto takes the fastest in fp32 that can run',
     compiled='With torch on a GPU: compile the network first, for millions of texts',
-    long='Texts beyond the limit of the detector: truncate, or windows, whose largest score counts',
+    long='Texts beyond the limit: truncate, windows, whose largest logit counts, or mean_windows; as in training by default',
+    overlap='Share of a window that the next one repeats, in [0,1)',
     use='Set of thresholds of the folder, such as cautious; its own thresholds by default',
     policy='YAML file with two cuts for each label, so that the answer is allow, review or block',
     block='File of words that flag whatever the scores, one in each line',
@@ -1446,6 +1447,7 @@ def folder_facts(
     labels = folder.labels
     rows = {k:dict(threshold=float(t), description=d) for k,t,d in zip(labels, labels.thresholds, labels.descriptions)}
     known = {k:getattr(folder, k) for k in told_facts}
+    known['windows'] = {k:folder.text[k] for k in ('max_length','long','overlap') if folder.long!='truncate'}
     return dict(path=str(folder.path), **{k:v for k,v in known.items() if v}, kind=labels.kind, labels=rows)
 
 def folder_words(
@@ -1454,6 +1456,7 @@ def folder_words(
     "The facts of a folder for people"
     lines = [f'{k:<10} {facts[k]}' for k in ('name','version','hash','path','kind') if k in facts]
     lines += [f"{k:<10} {', '.join(facts[k])}" for k in ('languages','uses') if facts.get(k)]
+    if 'windows' in facts: lines.append('long texts {long} of {max_length} tokens, overlap {overlap:g}'.format(**facts['windows']))
     rows = [f"  {k:<20} {o['threshold']:<8.3g} {o['description']}".rstrip() for k,o in facts['labels'].items()]
     figures = [f'  {k:<20} {v:.4g}' for k,v in facts.get('metrics', {}).items()]
     return '\n'.join([*lines, '', 'flagged from', *rows, *(['', 'measured', *figures] if figures else [])])

@@ -246,7 +246,7 @@ def collate_texts(
     enc:TextEncoder, # What made them
 ) -> EncodedText: # shape (bs, n_fields, seq_len)
     "One padded batch of the items `xs`"
-    seq_len = max(o.shape[-1] for o in xs)
+    seq_len = max(enc.fewest, *(o.shape[-1] for o in xs))
     res = torch.tensor(enc.pads)[None,:,None].repeat(len(xs), 1, seq_len)
     left = enc.tok.padding_side=='left'
     for i,o in enumerate(xs): (res[i, :, seq_len-o.shape[-1]:] if left else res[i, :, :o.shape[-1]]).copy_(o)

@@ -23,6 +23,7 @@ from ..labels import *
 from ..strings import *
 from ..tables import *
 from ..text.core import *
+from ..text.encoding import *
 from ..text.tokenizer import *
 from ..serve.folder import *
 from ..serve.packaged import *
@@ -75,6 +76,7 @@ def TransformerTextBlock(
     lazy:bool=False, # Tokenise batch by batch, for data that do not fit the memory?
     rules='auto', # `Rules`, 'none', 'light', 'social', 'strict', or functions `str -> str`; 'auto' suits the checkpoint
     long:str='truncate', # Or 'windows', overlapping, whose largest output counts, or 'mean_windows', whose mean does
+    overlap:float=window_overlap, # Share of a window that the next one repeats, in [0,1)
     token:str=None, # Access token for a private model; not stored
     **hub, # `revision`, `cache_dir`, `trust_remote_code` for `from_pretrained`
 ) -> TransformBlock: # For `DataBlock(blocks=(here, CategoryBlock), ...)`
@@ -82,7 +84,8 @@ def TransformerTextBlock(
     known = [*signature(TransformerTextBlock).parameters, *hub_args]
     check_keywords(hub, known, 'TransformerTextBlock', names_elsewhere)
     checkpoint,rules = where_to_begin(checkpoint, rules)
-    enc = TextEncoder(checkpoint, max_length, cut, rules, long, **hub, **({} if token is None else {'token':token}))
+    private = {} if token is None else {'token':token}
+    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **private)
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['explain_methods', 'log_odds', 'at_rest', 'named_inputs', 'network_logits', 'text_logits', 'Blend',
-           'embedding_modules', 'blank_token', 'token_contributions', 'way_points', 'by_gradients', 'by_occlusion',
-           'need_token_places', 'need_embeddings', 'ExplainMethod', 'check_explainable', 'visible_text', 'Explanation',
-           'signed', 'share_colour', 'explain_network']
+           'embedding_modules', 'blank_token', 'token_contributions', 'way_points', 'check_one_window', 'by_gradients',
+           'by_occlusion', 'need_token_places', 'need_embeddings', 'ExplainMethod', 'check_explainable', 'visible_text',
+           'Explanation', 'signed', 'share_colour', 'explain_network']
 
 # %% ../../nbs/56_judge.explain.ipynb #be8ee3d2
 import html
@@ -79,13 +79,14 @@ def text_logits(
     enc, # What its texts are encoded with, a `TextEncoder`
     texts, # Texts or pairs; n of them
 ): # Raw outputs; a tensor of shape (n, n_classes)
-    "Logits of `texts`, without callbacks and in fp32"
+    "Logits of `texts`, without callbacks and in fp32; those of windows become one as in training"
     import torch
-    ids = enc.encode(texts)
+    ids,owner = enc.encode(texts).in_windows()
     bs = max(1, _room//ids.lengths.max())
     batches = [range(i, min(i+bs, len(ids))) for i in range(0, len(ids), bs)]
     with at_rest(model),torch.no_grad():
-        return torch.cat([network_logits(model, named_inputs(model, enc, ids, o)) for o in batches])
+        res = torch.cat([network_logits(model, named_inputs(model, enc, ids, o)) for o in batches])
+    return res if owner is None else torch.from_numpy(pooled_logits(res.cpu().numpy(), owner, enc.long)).to(res)
 
 # %% ../../nbs/56_judge.explain.ipynb #2e8fa580
 class Blend:
@@ -186,6 +187,17 @@ def way_points(
     x,w = np.polynomial.legendre.leggauss(n)
     return (x+1)/2,w/2
 
+# %% ../../nbs/56_judge.explain.ipynb #fc958025
+def check_one_window(
+    enc, # A `TextEncoder`
+    text, # A text, or a pair in a tuple
+):
+    "Raise where `text` is read in several windows, which gradients cannot follow"
+    parts,owner = enc.encode([text]).in_windows()
+    if owner is None or len(parts)==1: return
+    raise ValueError(f"the text is read in {len(parts)} windows (`long={enc.long!r}`), and gradients follow one: "
+                     "use `method='occlusion'`")
+
 # %% ../../nbs/56_judge.explain.ipynb #dac9df40
 def by_gradients(
     model, # A transformer with `get_input_embeddings`
@@ -195,14 +207,16 @@ def by_gradients(
     points, # Points on the way from a blank text, in [0,1], and their weights; shapes (n_steps,)
 ) -> tuple: # Contribution of each word, NaN for what was cut off, shape (n_words,); `target` of the blank text
     "Contributions of words by gradients of the word embeddings"
+    check_one_window(enc, text)
     words,owners = located(enc, text)
     spans,kept = enc.token_spans(text)
     inputs = named_inputs(model, enc, enc.encode([text]), [0])
     content,blank = spans[kept,0]>=0,blank_token(enc.tok)
+    content = np.pad(content, (0, inputs['input_ids'].shape[1]-len(kept))) # Funnel's short texts are padded
     n_chunks = -(-len(points[0])*inputs['input_ids'].shape[1]//_room)
     chunks = np.array_split(np.arange(len(points[0])), n_chunks)
     res = [token_contributions(model, inputs, content, target, blank, *(o[c] for o in points)) for c in chunks]
-    return word_scores(sum(o for o,_ in res), spans, kept, owners, len(words)),res[0][1]
+    return word_scores(sum(o for o,_ in res)[:len(kept)], spans, kept, owners, len(words)),res[0][1]
 
 # %% ../../nbs/56_judge.explain.ipynb #0b2549be
 def by_occlusion(
@@ -212,7 +226,8 @@ def by_occlusion(
     target, # Logits of shape (bs, n_classes) -> what is explained, shape (bs,)
 ) -> tuple: # What is lost without each word, NaN for what was cut off, shape (n_words,); NaN, as there is no blank text
     "Contributions of words by leaving each out"
-    words,read = read_words(enc, text) if enc.tok.is_fast else (located(enc, text)[0],None)
+    cut = enc.tok.is_fast and not long_ways[enc.long].pool
+    words,read = read_words(enc, text) if cut else (located(enc, text)[0],None)
     res,f = np.full(len(words), np.nan),lambda texts: target(text_logits(model, enc, texts)).tolist()
     read = np.arange(len(words)) if read is None else np.flatnonzero(read)
     res[read] = occlusion(f, text, [words[i] for i in read])

@@ -8,8 +8,8 @@ __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'average_file', 
            'lack_words', 'check_test_texts', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'check_fold_args',
            'FoldRun', 'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable',
            'mean_logits', 'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample',
-           'class_of_column', 'check_sampled', 'submission_rows', 'write_frame', 'mean_weights', 'write_soup',
-           'check_average_place', 'write_average', 'average_facts', 'FoldsDetector', 'kfold_fit']
+           'class_of_column', 'check_sampled', 'submission_rows', 'write_frame', 'mean_weights', 'check_alike',
+           'write_soup', 'check_average_place', 'write_average', 'average_facts', 'FoldsDetector', 'kfold_fit']
 
 # %% ../../nbs/90_runs.crossval.ipynb #d5025e9f
 from ..quiet import *
@@ -18,7 +18,7 @@ import_quietly('fastai.layers')
 # %% ../../nbs/90_runs.crossval.ipynb #336833df
 import ast,inspect,io,json,os,sys,tempfile,textwrap,time
 from contextlib import ExitStack,nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass,replace
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -821,6 +821,18 @@ def mean_weights(
         opened = [stack.enter_context(safe_open(o, 'pt')) for o in files]
         return {k:mean_state([{k:o.get_tensor(k)} for o in opened])[k] for k in opened[0].keys()}
 
+# %% ../../nbs/90_runs.crossval.ipynb #03fb880f
+def check_alike(
+    folders, # `DetectorFolder`s, at least one
+):
+    "Raise where the detectors of folds read texts in different ways"
+    first = folders[0]
+    for o in folders[1:]:
+        odd = [k for k in {**first.text, **o.text} if k!='rules' and first.text.get(k)!=o.text.get(k)]
+        if not odd: continue
+        raise ValueError(f"{first.path.name!r} has `{odd[0]}` {first.text.get(odd[0])!r}, {o.path.name!r} "
+                         f"{o.text.get(odd[0])!r}: expected folds of one training, which read texts alike")
+
 # %% ../../nbs/90_runs.crossval.ipynb #5d22189b
 def write_soup(
     parts, # Detector folders of networks of the same shape
@@ -829,6 +841,7 @@ def write_soup(
 ) -> Path: # `folder`
     "A detector folder with the mean of the weights"
     from safetensors.torch import save_file
+    check_alike(list(map(read_folder, parts)))
     first = read_folder(parts[0])
     weights = weight_files[first.head]
     notes = dict(metrics={}, measured={}, drift={}, files={}) # those of one fold are not those of the soup
@@ -857,6 +870,7 @@ def write_average(
 ) -> Path: # `folder`
     "A folder with all detectors, whose scores `FoldsDetector` averages"
     names = [f'part-{i}' for i in range(1, len(parts)+1)]
+    check_alike(list(map(read_folder, parts)))
     with new_folder(folder, check_average_place) as new:
         for part,name in zip(parts, names):
             for o in [*folder_digests(part), 'toxicai.json']: copy_into(part/o, new/name/o)
@@ -888,6 +902,7 @@ class FoldsDetector:
         facts = average_facts(folder)
         self.labels = LabelSet.from_dict(facts['labels'])
         self.parts = [Detector(Path(folder)/o, **kwargs) for o in facts['parts']]
+        check_alike([o.folder for o in self.parts])
         for o in self.parts: o.labels = self.labels
 
     def __repr__(self): return f'FoldsDetector({self.labels!r}, {len(self.parts)} networks)'

@@ -351,7 +351,7 @@ def encoding_facts(
     tfm = text_tfm(dls)
     enc = tfm.encoder
     vocab = _short_sha(json.dumps(sorted(enc.tok.get_vocab().items())))
-    long = {} if enc.long=='truncate' else dict(long=enc.long)
+    long = {} if enc.long=='truncate' else dict(long=enc.long, overlap=enc.overlap)
     return dict(vocab=vocab, max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules), lazy=tfm.lazy, **long)
 
 # %% ../../nbs/85_runs.snapshots.ipynb #9ca84825

@@ -7,10 +7,10 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'check_network_outputs', 'folder_network', 'one_line', 'cannot_run', 'waiting_options', 'onnx_session',
            'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
-           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'fewest_tokens', 'widened',
-           'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not',
-           'fp32_backends', 'choose_backend', 'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget',
-           'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'widened', 'run_torch', 'open_torch',
+           'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not', 'fp32_backends', 'choose_backend',
+           'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
+           'until_one_fails', 'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -258,6 +258,7 @@ def untrained_network(
         config = stored_config(folder.config if own else folder.config['encoder'])
         with torch.device(device):
             if own: return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+            if config.architectures is None: config.architectures = [] # read where a family has two bodies, as Funnel
             body = AutoModel.from_config(config, dtype=torch.float32)
             if body.config.is_encoder_decoder: body = body.get_encoder()
             return MeanPoolClassifier(body, len(folder.labels))
@@ -377,13 +378,6 @@ def on_torch_device(
     return (torch.compile(model, dynamic=True) if compiled else model),device
 
 # %% ../../nbs/25_serve.backends.ipynb #0c348e78
-def fewest_tokens(
-    config, # Of a network of transformers, or of one with a mean-pooling head
-) -> int:
-    "Tokens that a batch must have"
-    blocks = getattr(getattr(config, 'encoder', config), 'block_sizes', None)
-    return 2**len(blocks) if blocks else 1
-
 def widened(
     x:dict, # Name -> array of shape (bs, seq_len)
     n:int, # Tokens that a batch must have

@@ -190,7 +190,7 @@ def enter(self:Judge,
     "Put `texts` into the queue, or raise `Overloaded`"
     if self.n_waiting and self.n_waiting+len(texts)>self.queue:
         raise Overloaded(f"{self.n_waiting} texts are waiting: come back later", retry_after=self.seconds_left())
-    most = 2**20 if detector.long=='windows' else detector.enc.max_length
+    most = 2**20 if long_ways[detector.long].pool else detector.enc.max_length
     tokens,loop = [likely_tokens(o, most) for o in texts],asyncio.get_running_loop()
     def _one(at): return Waiting(texts[at], sum(tokens[at]), detector, detail, loop.create_future())
     res = list(map(_one, token_pieces(tokens, self.budget)))

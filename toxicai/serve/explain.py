@@ -176,7 +176,7 @@ def words_read(
     text, # A text, or a pair
 ) -> tuple: # Start and end of each word in `as_text(text)`; numbers of those that the network reads
     "The words of `text`, and which of them are within the limit; with windows all are"
-    if detector.long=='windows':
+    if long_ways[detector.long].pool:
         words,_ = located(detector.enc, text)
         return words,list(range(len(words)))
     words,read = read_words(detector.enc, text)

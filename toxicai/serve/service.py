@@ -38,7 +38,7 @@ class ServiceConfig:
     options:dict = field(default_factory=dict) # Of families, by their name
     backend:str = 'auto' # As for `Detector`
     threads:int = None # As for `Detector`; a share of the cores by default
-    long:str = None # As for `Detector`; in windows where the labels allow it, so that nothing stays unread
+    long:str = None # As for `Detector`; as in training, else in windows where the labels allow it
     use:str = None # As for `Detector`
     policy:str = None # As for `Detector`: a path
     block:str = None # As for `Detector`: a path

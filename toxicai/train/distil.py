@@ -465,6 +465,9 @@ def hidden_targets(
 ) -> list: # Callbacks
     "What compares hidden states, where it is asked for"
     if not weight: return []
+    if windows_of(dls):
+        raise ValueError("`hidden` compares the tokens of whole texts, and these loaders read them in windows: "
+                         "leave `hidden` out, or use `long='truncate'`")
     net = unwrapped(getattr(teacher, 'model', None))
     layers = getattr(student, 'taken', None)
     if net is None or layers is None or net.config.hidden_size!=student.config.hidden_size:

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json', 'without_keys',
            'config_with_labels', 'architecture_of', 'save_network', 'save_tokenizer', 'text_facts', 'fresh_figures',
-           'figure_records', 'trained_languages', 'folder_versions', 'some_ids', 'known_targets', 'drift_sample',
-           'score_drift', 'backend_drift', 'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown',
-           'masked_markdown', 'report_text', 'reports_text', 'model_card', 'public_name', 'add_onnx', 'given_names',
-           'told_languages', 'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta',
-           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle']
+           'figure_records', 'trained_languages', 'folder_versions', 'known_targets', 'drift_sample', 'score_drift',
+           'sample_logits', 'backend_drift', 'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown',
+           'masked_markdown', 'report_text', 'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx',
+           'given_names', 'told_languages', 'finish_folder', 'learner_meta', 'packed_files', 'packed_drift',
+           'packed_meta', 'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'push_folder',
+           'detector_from_pickle']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
@@ -180,8 +181,10 @@ def text_facts(
     "How the texts of `dls` become inputs"
     enc = text_tfm(dls).encoder
     kept = {f:int(p) for f,p in zip(enc.fields, enc.pads) if f in ('input_ids','attention_mask','token_type_ids')}
+    long = dict(long=enc.long, overlap=float(enc.overlap)) if long_ways[enc.long].pool else {}
     return dict(rules=enc.rules.names, max_length=int(enc.max_length), cut=enc.cut, pairs=len(text_cols(dls))==2,
-                fields=list(kept), pads=list(kept.values()), padding_side=enc.padding_side, empty_id=int(enc.empty_id))
+                fields=list(kept), pads=list(kept.values()), padding_side=enc.padding_side, empty_id=int(enc.empty_id),
+                **long)
 
 def fresh_figures(
     learn, # A learner
@@ -224,20 +227,6 @@ def folder_versions() -> dict: # Name -> version
     "Versions of the installed packages that a detector folder depends on"
     return {k:v for k,v in package_versions(*_folder_packages).items() if v is not None}
 
-# %% ../../nbs/82_train.export.ipynb #79ab79e1
-def some_ids(
-    ids:TokenIds, # Texts
-    at, # Numbers of some of them; shape (n,)
-    fields, # Inputs of the model
-) -> TokenIds: # n texts
-    "The texts `at` of `ids`"
-    types = ids.arrays.get('token_type_ids')
-    spans = [slice(ids.starts[i], ids.starts[i]+ids.lengths[i]) for i in at]
-    n = [int(o.stop-o.start) for o in spans]
-    no_types = types is None or not len(types)
-    rows = [(ids.arrays['input_ids'][o], [0]*k if no_types else types[o], k) for o,k in zip(spans, n)]
-    return pack_ids(rows, fields)
-
 # %% ../../nbs/82_train.export.ipynb #9559aa07
 def known_targets(
     ds, # A data set of loaders
@@ -259,7 +248,7 @@ def drift_sample(
         return enc.encode([o or k for k,o in zip(learn.labels, learn.labels.descriptions)]),None
     at = np.unique(np.linspace(0, len(ids)-1, min(n, len(ids))).astype(int))
     targs = known_targets(ds, len(ids))
-    return some_ids(ids, at, enc.fields),None if targs is None else targs[at]
+    return ids.select(at),None if targs is None else targs[at]
 
 # %% ../../nbs/82_train.export.ipynb #cbee7f9b
 def score_drift(
@@ -279,6 +268,18 @@ def score_drift(
     return {**res, 'auc':round(after, 6), 'auc_change':round(after-before, 6)}
 
 # %% ../../nbs/82_train.export.ipynb #2ea5cee6
+def sample_logits(
+    run, # As `open_backend` gives it
+    ids:TokenIds, # Texts, perhaps in windows; n of them
+    folder:DetectorFolder, # Says how windows become one
+    enc:FileEncoder, # Its encoder
+    budget:int, # Tokens of a padded batch
+) -> np.ndarray: # shape (n, n_classes)
+    "Logits of texts as a detector of `folder` gives them"
+    parts,owner = ids.in_windows()
+    logits = run_all(run, parts, enc, len(folder.labels), budget)
+    return logits if owner is None else pooled_logits(logits, owner, folder.long)
+
 def backend_drift(
     folder:DetectorFolder, # With the networks of all backends
     learn:TransformerLearner, # What it was written from
@@ -286,11 +287,12 @@ def backend_drift(
     n:int=512, # Texts at most
 ) -> dict: # Backend -> as `score_drift` gives it
     "Drift of every backend that runs on this machine; fp32 that is not that of torch is an error"
-    enc,(ids,targs),labels = folder.encoder(),drift_sample(learn, n),learn.labels
-    base,res = run_all(run_torch(model, n_threads()), ids, enc, len(labels), 1024),{}
+    ids,targs = drift_sample(learn, n)
+    logits_of,labels = partial(sample_logits, ids=ids, folder=folder, enc=folder.encoder()),learn.labels
+    base,res = logits_of(run_torch(model, n_threads()), budget=1024),{}
     for k,o in backends.items():
         if k==reference_backend or why_not(folder, k): continue
-        logits = run_all(open_backend(folder, k, n_threads()), ids, enc, len(labels), token_budget(k))
+        logits = logits_of(open_backend(folder, k, n_threads()), budget=token_budget(k))
         res[k] = score_drift(labels, base, logits, targs)
         if o.exact is None and not np.allclose(base, logits, atol=1e-3, rtol=1e-3):
             raise ValueError(f"{k!r} gives other logits than torch, by up to {np.abs(base-logits).max():.2g}: "
@@ -404,6 +406,15 @@ def reports_text(
                         "one or several in a list")
     return '\n\n'.join(filter(None, map(report_text, reports)))
 
+# %% ../../nbs/82_train.export.ipynb #9d230803
+def long_part(
+    text:dict, # `text` of `toxicai.json`
+) -> str: # Markdown; '' where long texts are cut
+    "How long texts are read"
+    if 'long' not in text: return ''
+    return (f"Texts beyond {text['max_length']} tokens are read in windows of as many, each of which repeats "
+            f"{text['overlap']:.0%} of the one before: {long_ways[text['long']].said}, in training as in use.")
+
 # %% ../../nbs/82_train.export.ipynb #11ddda7e
 def model_card(
     meta:dict, # Content of `toxicai.json`
@@ -415,7 +426,7 @@ def model_card(
     "The README.md of a detector folder"
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
     parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
-             'Figures':figures_part(meta),
+             'Long texts':long_part(meta['text']), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
              'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,

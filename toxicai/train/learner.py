@@ -30,6 +30,7 @@ from ..labels import *
 from ..files import *
 from ..strings import *
 from ..text.core import *
+from ..text.encoding import *
 from ..text.models import *
 from ..data.encode import *
 from ..data.batches import *
@@ -169,14 +170,12 @@ def check_learner_args(
 # %% ../../nbs/79_train.learner.ipynb #505b5b47
 def windows_of(
     dls, # Loaders
-): # A key of `window_pools`; None where long texts are cut, and where there are no encoded texts
+): # A key of `long_ways`; None where long texts are cut, and where there are no encoded texts
     "How `dls` read long texts in windows, after a look at the labels"
     tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
-    if tfm is None or tfm.encoder.long=='truncate': return None
+    if tfm is None or not long_ways[tfm.encoder.long].pool: return None
     labels = None if label_tfm(dls) is None else labels_of(dls)
-    if tfm.encoder.long=='windows' and labels is not None and exclusive(labels.kind):
-        raise ValueError("the classes exclude each other, so there is no largest output of each over windows: "
-                         "use `long='mean_windows'`, or `long='truncate'`")
+    if labels is not None: check_long(tfm.encoder.long, labels.kind)
     return tfm.encoder.long
 
 # %% ../../nbs/79_train.learner.ipynb #6c88d354
@@ -204,8 +203,18 @@ class TransformerLearner(TransformerLoop):
         super().__init__(dls, model, loss_func=loss_func, opt_func=opt_func, splitter=splitter, lr=lr, wd=wd,
                          moms=moms, train_bn=train_bn, **kwargs)
         if not self._grab_cbs(HFInputs): self.add_cb(HFInputs())
-        if (long := windows_of(dls)) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows(long))
+        self.fit_to_loaders(dls)
         self._labels = learner_labels(dls, loss_func, clean)
+
+# %% ../../nbs/79_train.learner.ipynb #a5688e3a
+@patch
+def fit_to_loaders(self:TransformerLearner,
+    dls, # Loaders
+):
+    "Pool windows where `dls` read long texts so, and have batches as long as the network needs"
+    if windows_of(dls) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows())
+    tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
+    if tfm is not None: tfm.encoder.fewest = fewest_tokens(getattr(unwrapped(self.model), 'config', None))
 
 # %% ../../nbs/79_train.learner.ipynb #0277aa07
 def check_outputs(
@@ -311,6 +320,7 @@ def dls(self:TransformerLearner, dls):
         check_same_tokens(own, dls)
         check_length_limit(unwrapped(self.model), text_tfm(dls).encoder)
         check_row_weights(dls, self.loss_func)
+        self.fit_to_loaders(dls)
     vars(self)['dls'] = dls
 
 # %% ../../nbs/79_train.learner.ipynb #a7f9b229
