@@ -353,10 +353,6 @@ class LabelSet:
         clean = clean_names(names, self.kind) if self.clean is None else checked_clean(self, self.clean)
         object.__setattr__(self, 'clean', clean)
 
-    def __len__(self): return len(self.names)
-    def __iter__(self): return iter(self.names)
-    def __contains__(self, name): return name in self.names
-
 # %% ../nbs/01_labels.ipynb #21d8ac0a
 def _how(labels): return '' if labels.calibration is None else f', calibrated by {labels.calibration.method}'
 
@@ -378,6 +374,16 @@ def _repr_html_(self:LabelSet):
     caption = f'{self.kind}, {len(self)} classes{_how(self)}'
     rows = ''.join(self._html_row(i) for i in range(len(self)))
     return f"<table><caption>{caption}</caption><tr><th>class<th>threshold<th>description</tr>{rows}</table>"
+
+# %% ../nbs/01_labels.ipynb #639dd160
+@patch
+def __len__(self:LabelSet): return len(self.names)
+
+@patch
+def __iter__(self:LabelSet): return iter(self.names)
+
+@patch
+def __contains__(self:LabelSet, name): return name in self.names
 
 # %% ../nbs/01_labels.ipynb #c1be05bf
 @patch

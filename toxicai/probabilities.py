@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['calibration_methods', 'sigmoid_probs', 'softmax_probs', 'one_vs_rest', 'shares_of_sum', 'curve_probs', 'line_logit',
-           'curve_logit', 'is_finite_number', 'line_points', 'curve_params', 'Calibration', 'check_keys',
-           'check_class_records']
+           'curve_logit', 'is_finite_number', 'is_rising_line', 'line_points', 'curve_params', 'Calibration',
+           'check_keys', 'check_class_records']
 
 # %% ../nbs/00_probabilities.ipynb #9ca6252d
 from collections.abc import Mapping
@@ -86,18 +86,23 @@ def is_finite_number(
     "Whether `o` is a finite number, and no bool"
     return isinstance(o, (int,float,np.number)) and not isinstance(o, bool) and abs(o)<np.inf
 
+def is_rising_line(
+    xs, # Logits
+    ys, # Probabilities
+) -> bool:
+    "Are these two lists of one length, logits that rise, and probabilities in [0,1] that do not fall?"
+    if not all(isinstance(o, (list,tuple)) for o in (xs,ys)) or not len(xs)==len(ys)>0: return False
+    if not all(map(is_finite_number, [*xs,*ys])): return False
+    return bool((np.diff(xs)>0).all() and (np.diff(ys)>=0).all() and 0<=ys[0] and ys[-1]<=1)
+
 def line_points(
     xs, # Logits
     ys, # Probabilities
 ) -> tuple: # Both as floats
     "The points of an isotonic line, checked"
-    lists = all(isinstance(o, (list,tuple)) for o in (xs,ys))
-    ok = lists and len(xs)==len(ys)>0 and all(map(is_finite_number, [*xs,*ys]))
-    if ok: ok = (np.diff(xs)>0).all() and (np.diff(ys)>=0).all() and 0<=ys[0] and ys[-1]<=1
-    if not ok:
-        raise ValueError("`logits` and `probs` of an isotonic calibration: expected two lists of one length, "
-                         "logits that rise, and probabilities in [0,1] that do not fall")
-    return tuple(map(float, xs)),tuple(map(float, ys))
+    if is_rising_line(xs, ys): return tuple(map(float, xs)),tuple(map(float, ys))
+    raise ValueError("`logits` and `probs` of an isotonic calibration: expected two lists of one length, "
+                     "logits that rise, and probabilities in [0,1] that do not fall")
 
 # %% ../nbs/00_probabilities.ipynb #926086d1
 def curve_params(

@@ -61,7 +61,9 @@ class Pipe:
     ):
         self.file,self.name = sys.stdin.buffer if file is None else file,name
         self.next,self.seen,self.keeps = getattr(self.file, 'read1', self.file.read),b'',True
-    def forget(self): self.keeps = False
+    def forget(self):
+        "Keep no more of what is read: nobody begins anew"
+        self.keeps = False
 
 # %% ../nbs/10_streams.ipynb #fa298882
 class PipeReader(io.RawIOBase):
@@ -69,10 +71,13 @@ class PipeReader(io.RawIOBase):
     def __init__(self,
         pipe:Pipe, # One that has not forgotten its beginning
     ): self.pipe,self.at = pipe,0
-    def readable(self): return True
+    def readable(self):
+        "As `io` asks"
+        return True
     def readinto(self,
         b, # Where the bytes go
     ): # How many came; 0 at the end
+        "Fill `b` with what is kept, then with what comes"
         res = self.pipe.seen[self.at:self.at+len(b)]
         if not res:
             res = self.pipe.next(len(b))
@@ -242,9 +247,12 @@ class TextBytes(io.RawIOBase):
         self.encoding,self.head = self._settle(self._chunk(1<<16), encoding)
         self.decoder = _decoder(self.encoding)
 
-    def readable(self): return True
+    def readable(self):
+        "As `io` asks"
+        return True
 
     def close(self):
+        "Close the file below, too"
         if not self.closed: self.raw.close()
         super().close()
 
@@ -347,7 +355,9 @@ class TextOptions:
         check_options(self)
 
     @property
-    def headless(self): return self.header is None or (self.header=='infer' and self.names is not None)
+    def headless(self):
+        "Is the first line a row?"
+        return self.header is None or (self.header=='infer' and self.names is not None)
 
 # %% ../nbs/10_streams.ipynb #963cf4b5
 def check_options(

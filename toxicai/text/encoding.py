@@ -33,7 +33,9 @@ class TokenIds:
     def __len__(self): return len(self.lengths)
 
     @property
-    def nbytes(self): return sum(o.nbytes for o in self.arrays.values())
+    def nbytes(self):
+        "Bytes in memory"
+        return sum(o.nbytes for o in self.arrays.values())
 
 # %% ../../nbs/17_text.encoding.ipynb #f60f6ef1
 def flat_ids(
@@ -333,7 +335,8 @@ def windows(self:FileEncoder,
     overlap:float=window_overlap, # Share of a window that the next one repeats, in [0,1)
 ) -> tuple: # (`TokenIds` of all windows, number of the text of each window; shape (n_windows,))
     "Token ids of all windows of `texts`"
-    return pack_windows([text_windows(self, overlap, *o) for o in self.rows(apply_rules(self.rules, texts))], self.fields)
+    rows = self.rows(apply_rules(self.rules, texts))
+    return pack_windows([text_windows(self, overlap, *o) for o in rows], self.fields)
 
 # %% ../../nbs/17_text.encoding.ipynb #874d1930
 class WindowIds(TokenIds):

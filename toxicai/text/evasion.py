@@ -271,6 +271,7 @@ def is_split_swear(
     if (first,second) not in _halves or first in _contraction or second in _one_letter[lang]: return False
     return not (is_plain_word(first, lang) and is_plain_word(second, lang))
 
+# %% ../../nbs/12_text.evasion.ipynb #3374d222
 def split_words(
     text:str, # Any text
     lang:str='en', # One of `languages`
@@ -435,12 +436,13 @@ def latin_word(
 ) -> str: # As long; '' when a letter looks like no Latin one
     "`word` in Latin letters"
     new = [o if _latin.match(o) else lookalike(o) for o in word]
+    if not all(new): return ''
     doubt = [i for i,o in enumerate(word) if doubtful_case(o)]
-    if not all(new) or not doubt: return ''.join(new) if all(new) else ''
     sure = [i for i in range(len(word)) if i not in doubt]
     for i in doubt:
-        before,behind = [j for j in sure if j<i][-1:],[j for j in sure if j>i][:1]
-        new[i] = case_among(word[i], *(''.join(new[j] for j in o) for o in (before,behind)))
+        before = next((new[j] for j in reversed(sure) if j<i), '')
+        behind = next((new[j] for j in sure if j>i), '')
+        new[i] = case_among(word[i], before, behind)
     return ''.join(new)
 
 # %% ../../nbs/12_text.evasion.ipynb #fc331812

@@ -61,11 +61,22 @@ class MeanPoolClassifier(nn.Module):
         self.takes = forward_names(encoder)
 
     @property
-    def base_model(self): return self.encoder
-    def get_input_embeddings(self): return self.encoder.get_input_embeddings()
-    def gradient_checkpointing_enable(self,
-        **kwargs, # As transformers takes them
-    ): self.encoder.gradient_checkpointing_enable(**kwargs)
+    def base_model(self):
+        "The network without its head"
+        return self.encoder
+
+# %% ../../nbs/19_text.models.ipynb #d6b6ac06
+@patch
+def get_input_embeddings(self:MeanPoolClassifier):
+    "The word embedding"
+    return self.encoder.get_input_embeddings()
+
+@patch
+def gradient_checkpointing_enable(self:MeanPoolClassifier,
+    **kwargs, # As transformers takes them
+):
+    "Compute activations twice to save memory"
+    self.encoder.gradient_checkpointing_enable(**kwargs)
 
 # %% ../../nbs/19_text.models.ipynb #460dc422
 @patch
@@ -121,7 +132,8 @@ class HeadOutputs:
     problem:str=None # `problem_type` of transformers: how probabilities belong together; None where nobody says
 
     @property
-    def named(self): # Do the names tell the outputs apart?
+    def named(self): # bool
+        "Do the names tell the outputs apart?"
         return len(set(self.names))==len(self.names) and not all(_made_up.fullmatch(o) for o in self.names)
 
 def head_outputs(

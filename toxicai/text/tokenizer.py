@@ -285,7 +285,8 @@ def check_windows(
         raise ValueError(f"`long` is {enc.long!r}: expected 'truncate' or one of {list(window_pools)}")
     if enc.long=='truncate': return
     if enc.padding_side=='left' or 'attention_mask' not in enc.fields:
-        raise ValueError(f"{type(enc.tok).__name__} pads on the left, or has no `attention_mask`: use `long='truncate'`")
+        raise ValueError(f"{type(enc.tok).__name__} pads on the left, or has no `attention_mask`: "
+                         "use `long='truncate'`")
 
 # %% ../../nbs/18_text.tokenizer.ipynb #ca5dff30
 @patch
@@ -317,7 +318,8 @@ def _encode_chunk(enc, texts):
     texts = apply_rules(enc.rules, texts)
     found = encode_fast(enc.tok.backend_tokenizer, texts) if enc.tok.is_fast else encode_slow(enc.tok, texts)
     if enc.long=='truncate': return [cut_ids(enc, *o) for o in found]
-    if texts and is_pair(texts[0]): raise ValueError("windows are for single texts, and these are pairs: use `long='truncate'`")
+    if texts and is_pair(texts[0]):
+        raise ValueError("windows are for single texts, and these are pairs: use `long='truncate'`")
     return [text_windows(enc, window_overlap, *o) for o in found]
 
 # %% ../../nbs/18_text.tokenizer.ipynb #eb45ce8a
