@@ -6,9 +6,9 @@
 __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is_part', 'make_part', 'remove_tree', 'remove_dead',
            'clear_parts', 'sync_folder', 'sync_file', 'whole_file', 'HashedFile', 'write_atomically', 'file_digest',
            'disk_refusal', 'unwritten', 'asks_for_room', 'is_inner_name', 'read_record', 'written_files', 'inner_files',
-           'record_text', 'put_record', 'write_record', 'others_in', 'check_places', 'entries', 'put_in_place',
-           'check_ready', 'finish_ready', 'check_amount', 'settle', 'written_stamp', 'staging', 'put_ready', 'move_in',
-           'new_folder', 'adopted', 'change_file', 'copy_into', 'local_path', 'portable_pickle']
+           'record_text', 'put_record', 'write_record', 'holds_other', 'others_in', 'check_places', 'entries',
+           'put_in_place', 'check_ready', 'finish_ready', 'check_amount', 'settle', 'written_stamp', 'staging',
+           'put_ready', 'move_in', 'new_folder', 'adopted', 'change_file', 'copy_into', 'local_path', 'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,stat,time
@@ -285,17 +285,24 @@ def write_record(
     put_record(folder, {o:file_digest(folder/o) for o in names})
 
 # %% ../nbs/02_files.ipynb #a3a72ddf
+def holds_other(
+    folder:Path, # Any folder
+    name:str, # Of a file in it, which need not be there
+    known, # SHA-256 of what it may hold
+) -> bool:
+    "Does the place of `name` in `folder` hold something else, or lead out of it?"
+    path = folder/name
+    if '/' in name and path.parent.is_symlink(): return True
+    if not os.path.lexists(path): return False
+    return path.is_symlink() or not path.is_file() or file_digest(path) not in known
+
 def others_in(
     folder:Path, # Any folder
     *records, # Name -> SHA-256
 ) -> list: # Names
     "Files of `records` whose places in `folder` hold what none of them says, or lead out of it"
-    def _is_known(o):
-        path,known = folder/o,[r[o] for r in records if o in r]
-        if '/' in o and path.parent.is_symlink(): return False
-        if not os.path.lexists(path): return True
-        return path.is_file() and not path.is_symlink() and file_digest(path) in known
-    return [o for o in dict.fromkeys(o for r in records for o in r) if not _is_known(o)]
+    names = dict.fromkeys(o for r in records for o in r)
+    return [o for o in names if holds_other(folder, o, [r[o] for r in records if o in r])]
 
 # %% ../nbs/02_files.ipynb #a1000018
 def check_places(

@@ -8,8 +8,8 @@ __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes'
            'denied_classes', 'counts_against', 'clean_names', 'names_as_text', 'visible_spelling', 'name_key',
            'check_distinct', 'without_steering', 'unprintable', 'spelled_out', 'check_printable', 'checked_names',
            'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions', 'checked_colours',
-           'plain_calibration', 'check_calibration', 'LabelSet', 'checked_clean', 'likeliest_clean', 'check_probs',
-           'counting_class', 'near_tie', 'near_median', 'columns_of_classes', 'paired_names']
+           'plain_calibration', 'check_calibration', 'LabelSet', 'checked_clean', 'likeliest_clean', 'as_class_columns',
+           'check_probs', 'counting_class', 'near_tie', 'near_median', 'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
 import html,json,re,unicodedata
@@ -453,17 +453,25 @@ def with_thresholds(self:LabelSet,
     return replace(self, thresholds=thresholds)
 
 # %% ../nbs/01_labels.ipynb #fcefa5c5
-def check_probs(
+def as_class_columns(
     probs, # Probabilities; shape (..., n_classes)
     names, # Names of the classes
-) -> np.ndarray: # `probs` as an array of numbers
-    "Raise unless `probs` has a column per class, all in [0,1]"
+) -> np.ndarray: # Of numbers
+    "`probs` as an array with a column per class"
     probs = np.asarray(probs)
     n = probs.shape[-1] if probs.ndim else 'no'
     if n!=len(names):
         raise ValueError(f"`probs` has {n} columns (shape {probs.shape}), "
                          f"but there are {len(names)} classes: {list(names)}")
     if probs.dtype.kind not in 'fiub': raise TypeError(f"`probs` holds {probs.dtype}: expected numbers in [0,1]")
+    return probs
+
+def check_probs(
+    probs, # Probabilities; shape (..., n_classes)
+    names, # Names of the classes
+) -> np.ndarray: # `probs` as an array of numbers
+    "Raise unless `probs` has a column per class, all in [0,1]"
+    probs = as_class_columns(probs, names)
     bad = ~((probs>=0) & (probs<=1))
     if not bad.any(): return probs
     at = tuple(np.argwhere(bad)[0].tolist())

@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio', 'free_bytes', 'byte_order_marks',
            'reading_elsewhere', 'line_ends', 'block_rows', 'packers', 'row_formats', 'packed_endings', 'open_plain',
-           'Pipe', 'PipeReader', 'zip_parts', 'zip_members', 'only_member', 'open_stored', 'arrow', 'file_compression',
-           'unpacking', 'opened_raw', 'open_raw', 'file_of', 'check_unpacked', 'unpacked', 'marked_encoding',
-           'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells', 'CsvLayout',
-           'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
+           'Pipe', 'PipeReader', 'zip_parts', 'zip_members', 'only_member', 'open_member', 'open_stored', 'arrow',
+           'file_compression', 'unpacking', 'opened_raw', 'open_raw', 'file_of', 'check_unpacked', 'unpacked',
+           'marked_encoding', 'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells',
+           'CsvLayout', 'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
            'other_quotes', 'check_header', 'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow',
            'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed',
            'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width',
            'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem',
-           'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'csv_blocks', 'refuse_open_end',
-           'record_keys', 'json_blocks', 'native_file', 'open_parquet', 'parquet_parts', 'even_batches',
-           'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value',
-           'csv_cell', 'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes',
-           'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending', 'ending_format', 'row_format', 'read_rows',
-           'packer', 'first_shape', 'write_rows']
+           'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'whole_rows', 'csv_blocks',
+           'refuse_open_end', 'record_keys', 'json_blocks', 'native_file', 'open_parquet', 'parquet_parts',
+           'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type', 'RowShape',
+           'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes', 'typed_table',
+           'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending', 'ending_format',
+           'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -121,20 +121,27 @@ def only_member(
     what = f"name one of them, as in {str(path.name+'/'+found[-1])!r}" if found else "expected a table in it"
     raise ValueError(f"the zip archive {path.name!r} holds {len(found)} files {found[:10]}: {what}")
 
+# %% ../nbs/10_streams.ipynb #2b97a8a0
+def open_member(
+    archive:Path, # A zip archive
+    name:str, # Of a file in it
+): # Binary stream
+    "The bytes of a file in an archive"
+    with _zip_file(archive) as z:
+        try: return z.open(name)
+        except KeyError as e:
+            found = [o.relative_to(archive).as_posix() for o in zip_members(archive)]
+            raise FileNotFoundError(f"no {name!r} in {archive.name!r}: expected one of {found[:10]}") from e
+        except (RuntimeError,NotImplementedError) as e:
+            raise ValueError(f"{archive.name!r} cannot be unpacked here ({e}): unpack it, and pass the file") from e
+
 def open_stored(
     path:Path, # A file, or one inside of a zip archive, or a `Pipe`
 ): # Binary stream
     "The bytes of a file, as they are there or in the archive"
     if isinstance(path, Pipe): return PipeReader(path)
     parts = zip_parts(path)
-    if parts is None: return open_plain(path)
-    with _zip_file(parts[0]) as z:
-        try: return z.open(parts[1])
-        except KeyError as e:
-            found = [o.relative_to(parts[0]).as_posix() for o in zip_members(parts[0])]
-            raise FileNotFoundError(f"no {parts[1]!r} in {parts[0].name!r}: expected one of {found[:10]}") from e
-        except (RuntimeError,NotImplementedError) as e:
-            raise ValueError(f"{parts[0].name!r} cannot be unpacked here ({e}): unpack it, and pass the file") from e
+    return open_plain(path) if parts is None else open_member(*parts)
 
 # %% ../nbs/10_streams.ipynb #cceb362d
 _magic = {b'\x1f\x8b':'gzip', b'\x28\xb5\x2f\xfd':'zstd', b'BZh':'bz2', b'\xfd7zXZ':'xz', b'PK\x03\x04':'zip'}
@@ -933,6 +940,19 @@ def checked_rows(
     if not first: refuse_other_quotes(dict(zip(layout.names, map(list, zip(*rows)))), path.name)
     refuse_merged(path, rows, layout, first)
 
+# %% ../nbs/10_streams.ipynb #127880b9
+def whole_rows(
+    path:Path, # A CSV file
+    rows:PeekedRows, # Its rows from here on
+    layout:CsvLayout, # Of the file
+    first:int, # Number of the next row
+    n:int, # Most rows
+) -> tuple: # (lists of cells, as many as the header has; the error for what comes next, None where all is well)
+    "The next rows, also those before one that is broken or ragged"
+    part,e = rows_and_error(rows, n)
+    part,ragged = check_ragged(path, part, layout, first)
+    return part,ragged or csv_problem(path, e, first+len(part)-1)
+
 # %% ../nbs/10_streams.ipynb #d2e00032
 def csv_blocks(
     path:Path, # A CSV or TSV file, or a `Pipe`
@@ -947,9 +967,7 @@ def csv_blocks(
         watch_quotes(stream, how)
         rows = csv_cells(stream, layout, how)
         while True:
-            part,e = rows_and_error(rows, n)
-            part,ragged = check_ragged(path, part, layout, first)
-            error = ragged or csv_problem(path, e, first+len(part)-1)
+            part,error = whole_rows(path, rows, layout, first, n)
             checked_rows(path, part, layout, how, first)
             if part and not error: refuse_open_end(stream, rows, part[-1], how, first+len(part)-1)
             dicts = [dict(zip(layout.names, o)) for o in part]
@@ -1093,12 +1111,18 @@ def extended(self:RowBlock,
     twice = next((o for o in new if o in self.names), None)
     if twice: raise ValueError(f"column {twice!r} is there already: pass `prefix=` for the names of new columns")
     names = [*self.names,*new]
-    if self.rows is not None:
-        added = zip(*[o.values for o in new.values()])
-        return replace(self, names=names, rows=[{**r,**dict(zip(new, o))} for r,o in zip(self.rows, added)])
-    pa = arrow('Parquet')
-    arrays = [pa.array(o.values, arrow_type(o.kind)) for o in new.values()]
-    return replace(self, names=names, batch=pa.RecordBatch.from_arrays([*self.batch.columns,*arrays], names=names))
+    if self.rows is None:
+        columns = [*self.batch.columns, *map(arrow_column, new.values())]
+        return replace(self, names=names, batch=arrow('Parquet').RecordBatch.from_arrays(columns, names=names))
+    added = zip(*[o.values for o in new.values()])
+    return replace(self, names=names, rows=[{**r,**dict(zip(new, o))} for r,o in zip(self.rows, added)])
+
+# %% ../nbs/10_streams.ipynb #6c29a4e2
+def arrow_column(
+    o:NewColumn, # One that is added
+): # `pa.Array`
+    "How Arrow has it"
+    return arrow('Parquet').array(o.values, arrow_type(o.kind))
 
 def arrow_type(
     kind:str, # As `NewColumn` has it

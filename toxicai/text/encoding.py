@@ -335,8 +335,7 @@ def windows(self:FileEncoder,
     overlap:float=window_overlap, # Share of a window that the next one repeats, in [0,1)
 ) -> tuple: # (`TokenIds` of all windows, number of the text of each window; shape (n_windows,))
     "Token ids of all windows of `texts`"
-    rows = self.rows(apply_rules(self.rules, texts))
-    return pack_windows([text_windows(self, overlap, *o) for o in rows], self.fields)
+    return pack_windows([text_windows(self, overlap, *o) for o in self.rows(apply_rules(self.rules, texts))], self.fields)
 
 # %% ../../nbs/17_text.encoding.ipynb #874d1930
 class WindowIds(TokenIds):

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['window_pools', 'can_import', 'loading_help', 'is_detector_folder', 'stored_config', 'stored_architecture',
            'is_mean_folder', 'check_tokenizer_files', 'hub_options', 'folder_tensors', 'with_prefix',
-           'from_detector_folder', 'load_pretrained', 'check_tokenizer_folder', 'load_tokenizer', 'batch_ready',
-           'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder', 'check_windows',
-           'unpadded_field', 'check_ids', 'stored_ids', 'unframed_runs']
+           'folder_tokenizer', 'folder_network', 'from_detector_folder', 'load_pretrained', 'check_tokenizer_folder',
+           'load_tokenizer', 'batch_ready', 'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules',
+           'TextEncoder', 'check_windows', 'unpadded_field', 'check_ids', 'stored_ids', 'unframed_runs']
 
 # %% ../../nbs/18_text.tokenizer.ipynb #3281c5ba
 from ..quiet import *
@@ -134,6 +134,29 @@ def with_prefix(
     "Those of a part of a network"
     return {k.removeprefix(prefix):v for k,v in tensors.items() if k.startswith(prefix)}
 
+# %% ../../nbs/18_text.tokenizer.ipynb #837fb9bd
+def folder_tokenizer(
+    folder, # A detector folder
+    **kwargs, # For `from_pretrained`
+) -> PreTrainedTokenizerBase:
+    "The tokenizer of a detector folder, from checked files alone"
+    check_tokenizer_files(folder)
+    if is_mean_folder(folder): kwargs['config'] = stored_config(stored_architecture(folder))
+    return AutoTokenizer.from_pretrained(folder, **kwargs)
+
+def folder_network(
+    cls, # `AutoModel`, or another class that chooses a network by its configuration
+    folder, # A detector folder
+    config, # A configuration of transformers
+    **kwargs, # For `from_pretrained`
+): # A network
+    "The network of a detector folder, or its encoder, from checked files alone"
+    import torch
+    with torch.device('meta'): kind = type(cls.from_config(config))
+    tensors = folder_tensors(folder)
+    if is_mean_folder(folder): tensors = with_prefix(tensors, 'encoder.')
+    return kind.from_pretrained(None, state_dict=tensors, config=config, **kwargs)
+
 # %% ../../nbs/18_text.tokenizer.ipynb #fb8d5bea
 def from_detector_folder(
     cls, # A class of transformers with `from_pretrained`
@@ -141,19 +164,12 @@ def from_detector_folder(
     **kwargs, # For `from_pretrained`
 ):
     "What `cls.from_pretrained(folder)` should give, from checked files alone"
-    if cls is AutoTokenizer:
-        check_tokenizer_files(folder)
-        if is_mean_folder(folder): kwargs['config'] = stored_config(stored_architecture(folder))
-        return cls.from_pretrained(folder, **kwargs)
+    if cls is AutoTokenizer: return folder_tokenizer(folder, **kwargs)
     kwargs = {k:v for k,v in kwargs.items() if k not in signature(hub_options).parameters}
-    config = stored_architecture(folder)
-    if cls is AutoConfig: return stored_config(config|kwargs)
-    kwargs.setdefault('config', stored_config(config))
-    import torch
-    with torch.device('meta'): kind = type(cls.from_config(kwargs['config']))
-    tensors = folder_tensors(folder)
-    if is_mean_folder(folder): tensors = with_prefix(tensors, 'encoder.')
-    return kind.from_pretrained(None, state_dict=tensors, **kwargs)
+    stored = stored_architecture(folder)
+    if cls is AutoConfig: return stored_config(stored|kwargs)
+    kwargs.setdefault('config', stored_config(stored))
+    return folder_network(cls, folder, **kwargs)
 
 # %% ../../nbs/18_text.tokenizer.ipynb #d077933d
 @delegates(hub_options, keep=True)
@@ -318,8 +334,7 @@ def _encode_chunk(enc, texts):
     texts = apply_rules(enc.rules, texts)
     found = encode_fast(enc.tok.backend_tokenizer, texts) if enc.tok.is_fast else encode_slow(enc.tok, texts)
     if enc.long=='truncate': return [cut_ids(enc, *o) for o in found]
-    if texts and is_pair(texts[0]):
-        raise ValueError("windows are for single texts, and these are pairs: use `long='truncate'`")
+    if texts and is_pair(texts[0]): raise ValueError("windows are for single texts, and these are pairs: use `long='truncate'`")
     return [text_windows(enc, window_overlap, *o) for o in found]
 
 # %% ../../nbs/18_text.tokenizer.ipynb #eb45ce8a
