@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes', 'yes_no_pairs', 'most_name', 'plain_spelling',
            'listed_class', 'without_accents', 'denial_pattern', 'denies_harm', 'canonical', 'exclusive',
-           'denied_classes', 'counts_against', 'clean_names', 'names_as_text', 'visible_spelling', 'name_key',
-           'check_distinct', 'without_steering', 'unprintable', 'spelled_out', 'check_printable', 'checked_names',
-           'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions', 'checked_colours',
-           'plain_calibration', 'check_calibration', 'LabelSet', 'checked_clean', 'likeliest_clean', 'as_class_columns',
-           'check_probs', 'counting_class', 'near_tie', 'near_median', 'columns_of_classes', 'paired_names']
+           'denied_classes', 'counts_against', 'no_of_pair', 'clean_names', 'names_as_text', 'visible_spelling',
+           'name_key', 'check_distinct', 'without_steering', 'unprintable', 'spelled_out', 'check_printable',
+           'checked_names', 'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions',
+           'checked_colours', 'plain_calibration', 'check_calibration', 'LabelSet', 'namesakes', 'checked_clean',
+           'likeliest_clean', 'as_class_columns', 'check_probs', 'counting_class', 'near_tie', 'near_median',
+           'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
 import html,json,re,unicodedata
@@ -138,15 +139,22 @@ def counts_against(
 yes_no_pairs = tuple(tuple(o.split()) for o in (
     '0 1','0.0 1.0','false true','f t','no yes','n y','no si','no sí','nein ja','non oui','nao sim','não sim','nee ja','absent present'))
 
+def no_of_pair(
+    names, # Class names
+) -> tuple: # The one that says no; () where they are no such pair
+    "The harmless one of two classes that say yes and no"
+    lower = {str(o).strip().lower():o for o in names}
+    pair = next((o for o in yes_no_pairs if len(names)==2 and set(o)==set(lower)), None)
+    return (lower[pair[0]],) if pair else ()
+
 def clean_names(
     names, # Class names
     kind:str, # One of `label_kinds`
 ) -> tuple|None: # Some of `names`; None where the names do not tell
     "The classes that do not count against a text, as far as their names tell"
-    lower = {str(o).strip().lower():o for o in names}
-    pair = next((o for o in yes_no_pairs if len(names)==2 and set(o)==set(lower)), None)
-    if pair: return (lower[pair[0]],)
-    numbers = exclusive(kind) and any(o.lstrip('-').replace('.', '').isdigit() for o in lower)
+    no = no_of_pair(names)
+    if no: return no
+    numbers = exclusive(kind) and any(str(o).strip().lstrip('-').replace('.', '').isdigit() for o in names)
     says = [counts_against(o, names) for o in names]
     if numbers or None in says or not any(says): return None
     if exclusive(kind) and all(says): return None
@@ -385,6 +393,14 @@ def __iter__(self:LabelSet): return iter(self.names)
 @patch
 def __contains__(self:LabelSet, name): return name in self.names
 
+# %% ../nbs/01_labels.ipynb #10ddc026
+def namesakes(
+    name, # Name or alias of a class
+    names, # Names of classes
+) -> list: # Some of `names`
+    "Those of `names` that mean the class `name`"
+    return [o for o in names if canonical(o)==canonical(name)]
+
 # %% ../nbs/01_labels.ipynb #c1be05bf
 @patch
 def index(self:LabelSet,
@@ -392,9 +408,9 @@ def index(self:LabelSet,
 ) -> int: # Its place in `names`
     "The column of the class `name`"
     if name in self.names: return self.names.index(name)
-    found = [i for i,o in enumerate(self.names) if canonical(o)==canonical(name)]
-    if len(found)==1: return found[0]
-    if found: raise KeyError(f"{name!r} can be {[self.names[i] for i in found]}: say which")
+    found = namesakes(name, self.names)
+    if len(found)==1: return self.names.index(found[0])
+    if found: raise KeyError(f"{name!r} can be {found}: say which")
     raise KeyError(f"no class {name!r}: expected one of {list(self.names)} or an alias of one")
 
 # %% ../nbs/01_labels.ipynb #b13b6e8c
@@ -571,13 +587,13 @@ def paired_names(
     "Equal names, then aliases of each other"
     res = {o:o for o in these if o in others}
     here,there = [o for o in these if o not in res],[o for o in others if o not in res]
-    same = lambda name, names: [o for o in names if canonical(o)==canonical(name)]
     for o in here:
-        rivals,found = same(o, here),same(o, there)
-        if found and (len(found)>1 or len(rivals)>1):
+        rivals,found = namesakes(o, here),namesakes(o, there)
+        if not found: continue
+        if len(found)>1 or len(rivals)>1:
             raise ValueError(f"classes {rivals} here can be {found} there: "
                              "rename some, so that each has one counterpart")
-        if found: res[o] = found[0]
+        res[o] = found[0]
     return {o:res[o] for o in these if o in res}
 
 @patch

@@ -10,15 +10,15 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
            'marked_encoding', 'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells',
            'CsvLayout', 'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
            'other_quotes', 'check_header', 'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow',
-           'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed',
-           'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width',
-           'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem',
-           'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'whole_rows', 'csv_blocks',
-           'refuse_open_end', 'record_keys', 'json_blocks', 'native_file', 'open_parquet', 'parquet_parts',
-           'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type', 'RowShape',
-           'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes', 'typed_table',
-           'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending', 'ending_format',
-           'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
+           'common_quote', 'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows',
+           'refuse_swallowed', 'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items',
+           'check_width', 'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error',
+           'csv_problem', 'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'next_csv_rows',
+           'csv_blocks', 'refuse_open_end', 'record_keys', 'json_blocks', 'native_file', 'open_parquet',
+           'parquet_parts', 'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type',
+           'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes',
+           'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending',
+           'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -578,13 +578,21 @@ class RaggedRow:
     n_cells:int # How many it has
     text:str # The row as it stands there
 
+# %% ../nbs/10_streams.ipynb #77277dce
+def common_quote(
+    rows:list, # Strings, rows as they stand in the file
+    delimiter:str, # One character
+) -> str|None: # One character; None where a row has no such cell
+    "The quote of another kind with which a cell of each row begins"
+    return next((q for q in "'`" if all(o.startswith(q) or delimiter+q in o for o in rows)), None)
+
 def ragged_hint(
     ragged:list, # Some `RaggedRow`
     layout:CsvLayout, # Of the file
 ) -> str:
     "What may have happened to them"
     rows = [o.text.lstrip() for o in ragged]
-    quote = next((q for q in "'`" if all(o.startswith(q) or layout.delimiter+q in o for o in rows)), None)
+    quote = common_quote(rows, layout.delimiter)
     if quote: return f"pass `quotechar={quote!r}` where {quote} quotes the cells"
     if any('\\' in o for o in rows): return r"pass `escapechar='\\'` where backslashes escape what follows them"
     if all(o.n_cells==len(layout.names)+1 for o in ragged) and layout.names:
@@ -941,7 +949,7 @@ def checked_rows(
     refuse_merged(path, rows, layout, first)
 
 # %% ../nbs/10_streams.ipynb #127880b9
-def whole_rows(
+def next_csv_rows(
     path:Path, # A CSV file
     rows:PeekedRows, # Its rows from here on
     layout:CsvLayout, # Of the file
@@ -967,7 +975,7 @@ def csv_blocks(
         watch_quotes(stream, how)
         rows = csv_cells(stream, layout, how)
         while True:
-            part,error = whole_rows(path, rows, layout, first, n)
+            part,error = next_csv_rows(path, rows, layout, first, n)
             checked_rows(path, part, layout, how, first)
             if part and not error: refuse_open_end(stream, rows, part[-1], how, first+len(part)-1)
             dicts = [dict(zip(layout.names, o)) for o in part]

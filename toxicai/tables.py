@@ -7,8 +7,8 @@ __all__ = ['most_unfolded', 'no_rows', 'gap_note', 'cell_text', 'text_grid', 'ti
            'markdown_table', 'plain_cell', 'write_csv', 'png_bytes', 'picture_words', 'aligned_lines', 'titled_table',
            'grid_lines', 'lead_html', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
            'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
-           'picture_prefixes', 'as_frame', 'check_columns', 'check_same_rows', 'as_names', 'as_list', 'repeated_names',
-           'some_names', 'check_names', 'need_columns']
+           'picture_prefixes', 'mended_row', 'as_frame', 'check_columns', 'check_same_rows', 'as_names', 'as_list',
+           'repeated_names', 'some_names', 'check_names', 'need_columns']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -443,6 +443,12 @@ def save(self:Report,
     return path.absolute()
 
 # %% ../nbs/04_tables.ipynb #c4e8310e
+def mended_row(
+    row, # A dict, or a Series
+) -> dict:
+    "`row` with texts of valid Unicode"
+    return {k:mend_surrogates(v) if isinstance(v, str) else v for k,v in row.items()}
+
 def as_frame(
     source, # A frame (pandas, polars), a Hugging Face `Dataset`, a pyarrow table, or a list of dicts
 ) -> pd.DataFrame: # A new frame with rows numbered as in `source`
@@ -453,8 +459,7 @@ def as_frame(
     if not many or not all(isinstance(o, (Mapping,pd.Series)) for o in source):
         raise TypeError(f"cannot read a table from a {type(source).__name__}: "
                         "expected a frame, a `Dataset` or a list of dicts")
-    mend = lambda v: mend_surrogates(v) if isinstance(v, str) else v
-    return pd.DataFrame([{k:mend(v) for k,v in o.items()} for o in source])
+    return pd.DataFrame([mended_row(o) for o in source])
 
 # %% ../nbs/04_tables.ipynb #b1d00003
 _all_ = ['as_list','repeated_names','some_names','check_names','need_columns']
@@ -479,9 +484,10 @@ def check_same_rows(
     named = {k:o.index for k,o in tables.items() if isinstance(o, (pd.DataFrame,pd.Series))}
     if not named: return None
     first,*others = named
-    odd = next((k for k in others if len(named[k])==len(named[first]) and not named[k].equals(named[first])), None)
-    if odd is None: return named[first]
-    raise ValueError(f"the rows of `{first}` and `{odd}` have different names, {list(named[first][:3])} and "
+    here = named[first]
+    odd = next((k for k in others if len(named[k])==len(here) and not named[k].equals(here)), None)
+    if odd is None: return here
+    raise ValueError(f"the rows of `{first}` and `{odd}` have different names, {list(here[:3])} and "
                      f"{list(named[odd][:3])}, ...: bring them into one order, `{odd}.loc[{first}.index]`, "
                      "or pass arrays, `.to_numpy()`, where they belong together as they stand")
 

@@ -7,7 +7,7 @@ __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_patter
            'is_merge', 'is_merges', 'is_template_piece', 'is_template', 'is_specials', 'is_special_ids',
            'is_framing_token', 'refuse_part', 'check_part', 'check_parts', 'flat_parts', 'replaced_growth',
            'check_token_growth', 'is_added', 'check_added', 'knows_unknown', 'check_unknown', 'check_tokenizer',
-           'panics_as_errors', 'check_added_content', 'largest_token', 'stored_tokenizer']
+           'panics_as_errors', 'check_added_content', 'largest_token', 'uncut_tokenizer', 'stored_tokenizer']
 
 # %% ../nbs/07_tokenfiles.ipynb #9ea476a9
 import base64,binascii,math
@@ -313,6 +313,15 @@ def largest_token(
     vocab = d['model']['vocab']
     return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
 
+# %% ../nbs/07_tokenfiles.ipynb #8042a24e
+def uncut_tokenizer(
+    tok:Tokenizer, # Is changed
+) -> Tokenizer: # `tok`
+    "`tok` without any cutting or padding of its own"
+    tok.no_truncation()
+    tok.no_padding()
+    return tok
+
 # %% ../nbs/07_tokenfiles.ipynb #7c2ae3d8
 def stored_tokenizer(
     data:bytes, # Content of a `tokenizer.json`
@@ -322,8 +331,6 @@ def stored_tokenizer(
     except FolderError as e: raise FolderError(f"'tokenizer.json' cannot be read: {e}") from e
     check_tokenizer(d)
     with panics_as_errors(FolderError, "'tokenizer.json' cannot be read: expected what `learn.save_detector` wrote"):
-        tok = Tokenizer.from_str(data.decode('utf-8'))
-        tok.no_truncation()
-        tok.no_padding()
+        tok = uncut_tokenizer(Tokenizer.from_str(data.decode('utf-8')))
         check_added_content(tok)
         return tok,largest_token(d, tok)

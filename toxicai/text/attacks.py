@@ -302,4 +302,5 @@ def augmented(
     check_augmentable(df, text_col, valid_col)
     if not 0<=frac<=1: raise ValueError(f"`frac` is {frac!r}: expected a share of the training rows in [0,1]")
     rows = rows_to_augment(df, valid_col)
-    return append_copies(df, text_col, *perturbed_copies(df[text_col].tolist(), rows, kinds, share, words, seed, frac))
+    kind,new = perturbed_copies(df[text_col].tolist(), rows, kinds, share, words, seed, frac)
+    return append_copies(df, text_col, kind, new)

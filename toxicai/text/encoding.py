@@ -198,8 +198,7 @@ class FileEncoder(TracedEncoder):
     ):
         self.tok,self.rules,self.max_length,self.cut,self.parallel = tok,rules,max_length,cut,parallel
         self.fields,self.pads,self.padding_side,self.empty_id = list(fields),list(pads),padding_side,empty_id
-        tok.no_truncation()
-        tok.no_padding()
+        uncut_tokenizer(tok)
 
     def __repr__(self):
         how = f'max_length={self.max_length}, cut={self.cut!r}, rules={self.rules!r}'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head',
-           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs', 'known_rows',
+           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs', 'rows_by_name',
            'head_rows', 'beside_harmless', 'output_layer', 'set_rows', 'head_problem', 'outputs_by_name', 'say_head',
            'check_head', 'kept_rows', 'fit_head', 'trained_rows', 'say_new_head', 'warn_of_gaps', 'say_new',
            'prepare_own_head', 'with_own_head', 'has_trained_head', 'with_mean_pooling', 'with_stored_head',
@@ -176,7 +176,7 @@ def renamed_outputs(
     return HeadOutputs(tuple(str(head.get(i, head.get(o, o))) for i,o in enumerate(own.names)), own.problem)
 
 # %% ../../nbs/19_text.models.ipynb #adba208b
-def known_rows(
+def rows_by_name(
     own:HeadOutputs, # Those of the checkpoint
     ours:HeadOutputs, # Those that are wanted; classes
     at:dict, # Number of one of `ours` -> that of its namesake in `own`
@@ -198,7 +198,7 @@ def head_rows(
     if ours.problem=='regression': return torch.eye(n) if k==n and own.problem in ('regression',_multi) else rows
     found = paired_names(ours.names, own.names)
     at = {i:own.names.index(found[o]) for i,o in enumerate(ours.names) if o in found}
-    for i,o in known_rows(own, ours, at).items(): rows[i] = o
+    for i,o in rows_by_name(own, ours, at).items(): rows[i] = o
     return rows
 
 # %% ../../nbs/19_text.models.ipynb #097cf306

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['window_pools', 'can_import', 'loading_help', 'is_detector_folder', 'stored_config', 'stored_architecture',
            'is_mean_folder', 'check_tokenizer_files', 'hub_options', 'folder_tensors', 'with_prefix',
-           'folder_tokenizer', 'folder_network', 'from_detector_folder', 'load_pretrained', 'check_tokenizer_folder',
-           'load_tokenizer', 'batch_ready', 'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules',
-           'TextEncoder', 'check_windows', 'unpadded_field', 'check_ids', 'stored_ids', 'unframed_runs']
+           'tokenizer_of_folder', 'network_of_folder', 'from_detector_folder', 'load_pretrained',
+           'check_tokenizer_folder', 'load_tokenizer', 'batch_ready', 'packaged_encoder', 'encode_slow',
+           'default_max_length', 'as_rules', 'TextEncoder', 'check_windows', 'unpadded_field', 'check_ids',
+           'stored_ids', 'unframed_runs']
 
 # %% ../../nbs/18_text.tokenizer.ipynb #3281c5ba
 from ..quiet import *
@@ -135,7 +136,7 @@ def with_prefix(
     return {k.removeprefix(prefix):v for k,v in tensors.items() if k.startswith(prefix)}
 
 # %% ../../nbs/18_text.tokenizer.ipynb #837fb9bd
-def folder_tokenizer(
+def tokenizer_of_folder(
     folder, # A detector folder
     **kwargs, # For `from_pretrained`
 ) -> PreTrainedTokenizerBase:
@@ -144,7 +145,7 @@ def folder_tokenizer(
     if is_mean_folder(folder): kwargs['config'] = stored_config(stored_architecture(folder))
     return AutoTokenizer.from_pretrained(folder, **kwargs)
 
-def folder_network(
+def network_of_folder(
     cls, # `AutoModel`, or another class that chooses a network by its configuration
     folder, # A detector folder
     config, # A configuration of transformers
@@ -164,12 +165,12 @@ def from_detector_folder(
     **kwargs, # For `from_pretrained`
 ):
     "What `cls.from_pretrained(folder)` should give, from checked files alone"
-    if cls is AutoTokenizer: return folder_tokenizer(folder, **kwargs)
+    if cls is AutoTokenizer: return tokenizer_of_folder(folder, **kwargs)
     kwargs = {k:v for k,v in kwargs.items() if k not in signature(hub_options).parameters}
     stored = stored_architecture(folder)
     if cls is AutoConfig: return stored_config(stored|kwargs)
     kwargs.setdefault('config', stored_config(stored))
-    return folder_network(cls, folder, **kwargs)
+    return network_of_folder(cls, folder, **kwargs)
 
 # %% ../../nbs/18_text.tokenizer.ipynb #d077933d
 @delegates(hub_options, keep=True)
@@ -215,9 +216,7 @@ def batch_ready(
     tok:PreTrainedTokenizerBase, # Is changed
 ) -> PreTrainedTokenizerBase: # `tok`
     "`tok` with a pad token, a padding side that suits its frame, and baked-in settings removed"
-    if tok.is_fast:
-        tok.backend_tokenizer.no_truncation()
-        tok.backend_tokenizer.no_padding()
+    if tok.is_fast: uncut_tokenizer(tok.backend_tokenizer)
     if tok.pad_token_id is None:
         if tok.eos_token is None:
             raise ValueError("the tokenizer has neither a pad nor an end token: "
