@@ -130,9 +130,10 @@ def counts_against(
     word,found = canonical(name),{canonical(o) for o in others}
     if word=='clean': return False
     if word in ambiguous_classes: return None
-    denied = {canonical(o) for o in denied_classes(word)} if word not in known_classes else set()
+    if word in known_classes: return True
+    denied = {canonical(o) for o in denied_classes(word)}
     if denied & found-{'clean'}: return False
-    is_apart = any(word.startswith(f'{o}_') for o in _negations) and word not in known_classes
+    is_apart = any(word.startswith(f'{o}_') for o in _negations)
     return True if not is_apart or 'clean' in denied else None
 
 # %% ../nbs/01_labels.ipynb #50c4c730

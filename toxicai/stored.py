@@ -127,8 +127,10 @@ def needed_colons(
     "How many colons a file has for `o`: one for each key, and those within texts"
     if isinstance(o, str): return o.count(':')
     if not isinstance(o, (dict,list)): return 0
-    inner,own = (o.values(),len(o)+''.join(o).count(':')) if isinstance(o, dict) else (o,0)
-    return own if _plain.issuperset(map(type, inner)) else own+sum(map(needed_colons, inner))
+    inner,own = o,0
+    if isinstance(o, dict): inner,own = o.values(),len(o)+''.join(o).count(':')
+    if _plain.issuperset(map(type, inner)): return own
+    return own+sum(map(needed_colons, inner))
 
 def strict_json(
     text:str, # Content of a file

@@ -472,9 +472,11 @@ def column_names(
     "Names of the columns of a CSV file"
     quoted = how.quoting is None and all(is_quoted(o.strip()) for o in cells)
     if quoted: raise ValueError(f"{path.name!r} has the columns {cells}: {other_quotes(cells[0].strip()[0])}")
-    if how.names is None: return [(not how.headless and o.strip()) or f'column_{i}' for i,o in enumerate(cells)]
-    check_given_names(path, cells, how)
-    return list(how.names)
+    if how.names is not None:
+        check_given_names(path, cells, how)
+        return list(how.names)
+    said = ['']*len(cells) if how.headless else [o.strip() for o in cells]
+    return [o or f'column_{i}' for i,o in enumerate(said)]
 
 # %% ../nbs/10_streams.ipynb #75d2f128
 def check_given_names(

@@ -311,7 +311,8 @@ def largest_token(
 ) -> int:
     "The largest number that a token has"
     vocab = d['model']['vocab']
-    return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
+    own = len(vocab)-1 if isinstance(vocab, list) else max(vocab.values())
+    return max([own, *tok.get_added_tokens_decoder()])
 
 # %% ../nbs/07_tokenfiles.ipynb #8042a24e
 def uncut_tokenizer(
