@@ -25,9 +25,9 @@ def own_name(o): # `LabelSet.index` for a method that is patched on
 def table_lines(tree): # Numbers of the lines that hold a table: an assignment of a dict, list or string at the top, or a pattern
     nums = set()
     for o in tree.body:
-        if not isinstance(o, (ast.Assign,ast.AugAssign,ast.AnnAssign,ast.Expr)): continue
+        if not isinstance(o, (ast.Assign,ast.AnnAssign,ast.Expr)): continue
         pattern = re.search(r'\b(re|regex)\.compile\(', ast.unparse(o))
-        if pattern or isinstance(o, (ast.Assign,ast.AugAssign)): nums.update(range(o.lineno, o.end_lineno+1))
+        if pattern or isinstance(o, ast.Assign): nums.update(range(o.lineno, o.end_lineno+1))
     return nums
 
 def body_chars(o, lines): # Characters of a function's body, its docstring and indentation left out

@@ -271,7 +271,6 @@ def is_split_swear(
     if (first,second) not in _halves or first in _contraction or second in _one_letter[lang]: return False
     return not (is_plain_word(first, lang) and is_plain_word(second, lang))
 
-# %% ../../nbs/12_text.evasion.ipynb #3374d222
 def split_words(
     text:str, # Any text
     lang:str='en', # One of `languages`
