@@ -175,10 +175,11 @@ def check_config_values(
 ):
     "Raise unless every value fits its key"
     for k,kinds in keys.items():
-        fits = k not in config or fits_kinds(config[k], kinds)
-        if not fits or (k in _choices and config.get(k) not in (None,*_choices[k])):
-            expected = _choices.get(k) or kinds.replace('|', ' or ')
-            raise FolderError(f"`{k}` of 'config.json' is {quoted(config[k])}: expected {expected}")
+        if k not in config: continue
+        known = _choices.get(k)
+        if fits_kinds(config[k], kinds) and (known is None or config[k] in (None,*known)): continue
+        expected = known or kinds.replace('|', ' or ')
+        raise FolderError(f"`{k}` of 'config.json' is {quoted(config[k])}: expected {expected}")
 
 # %% ../nbs/06_architectures.ipynb #7750c7e0
 def check_architecture(

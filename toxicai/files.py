@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is_part', 'make_part', 'remove_tree', 'remove_dead',
            'clear_parts', 'sync_folder', 'sync_file', 'whole_file', 'HashedFile', 'write_atomically', 'file_digest',
-           'disk_refusal', 'unwritten', 'asks_for_room', 'is_inner_name', 'written_files', 'inner_files', 'record_text',
-           'put_record', 'write_record', 'others_in', 'check_places', 'entries', 'put_in_place', 'check_ready',
-           'finish_ready', 'check_amount', 'settle', 'written_stamp', 'staging', 'move_in', 'new_folder', 'adopted',
-           'change_file', 'copy_into', 'local_path', 'portable_pickle']
+           'disk_refusal', 'unwritten', 'asks_for_room', 'is_inner_name', 'read_record', 'written_files', 'inner_files',
+           'record_text', 'put_record', 'write_record', 'holds_other', 'others_in', 'check_places', 'entries',
+           'put_in_place', 'check_ready', 'finish_ready', 'check_amount', 'settle', 'written_stamp', 'staging',
+           'put_ready', 'move_in', 'new_folder', 'adopted', 'change_file', 'copy_into', 'local_path', 'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,stat,time
@@ -77,7 +77,7 @@ def make_part(
     os.close(fd) # who cleared up was faster than the lock
     return make_part(path, is_folder, mode)
 
-# %% ../nbs/02_files.ipynb #a1000008
+# %% ../nbs/02_files.ipynb #4a9fb514
 def remove_tree(
     folder, # A folder
     ignore_errors:bool=False, # As for `shutil.rmtree`
@@ -86,6 +86,7 @@ def remove_tree(
     from shutil import rmtree
     rmtree(folder, ignore_errors)
 
+# %% ../nbs/02_files.ipynb #a1000008
 def remove_dead(
     part:Path, # From `make_part`
 ):
@@ -153,10 +154,13 @@ class HashedFile:
     def __init__(self,
         f, # Open binary file
     ): self.f,self.sha = f,hashlib.sha256()
-    def flush(self): self.f.flush()
+    def flush(self):
+        "As of any file"
+        self.f.flush()
     def write(self,
         b:bytes, # More of the file
     ):
+        "Digest `b`, and write it"
         self.sha.update(b)
         return self.f.write(b)
 
@@ -227,15 +231,25 @@ def is_inner_name(
 
 _most_record = 2**24 # bytes
 
+def read_record(
+    path:Path, # A record
+) -> dict|None: # Name -> SHA-256; None where it is damaged
+    "The files that a record names"
+    if path.stat().st_size>_most_record: return None
+    try: files = json.loads(path.read_bytes())['files']
+    except (ValueError,KeyError,TypeError,RecursionError): return None
+    fits = isinstance(files, dict) and all(is_inner_name(k) and isinstance(v, str) for k,v in files.items())
+    return files if fits else None
+
+# %% ../nbs/02_files.ipynb #fb5d7565
 def written_files(
     folder, # Any folder
 ) -> dict: # Name -> SHA-256; empty where nothing was written
     "What was written into `folder`, as its record says"
     path = Path(folder)/record_name
     if not path.is_file(): return {}
-    try: res = None if path.stat().st_size>_most_record else json.loads(path.read_bytes())['files']
-    except (ValueError,KeyError,TypeError,RecursionError): res = None
-    if isinstance(res, dict) and all(is_inner_name(k) and isinstance(v, str) for k,v in res.items()): return res
+    files = read_record(path)
+    if files is not None: return files
     raise ValueError(f"the record {str(path)!r} is damaged: "
                      "remove it, then every file of the folder counts as yours and stays")
 
@@ -271,17 +285,24 @@ def write_record(
     put_record(folder, {o:file_digest(folder/o) for o in names})
 
 # %% ../nbs/02_files.ipynb #a3a72ddf
+def holds_other(
+    folder:Path, # Any folder
+    name:str, # Of a file in it, which need not be there
+    known, # SHA-256 of what it may hold
+) -> bool:
+    "Does the place of `name` in `folder` hold something else, or lead out of it?"
+    path = folder/name
+    if '/' in name and path.parent.is_symlink(): return True
+    if not os.path.lexists(path): return False
+    return path.is_symlink() or not path.is_file() or file_digest(path) not in known
+
 def others_in(
     folder:Path, # Any folder
     *records, # Name -> SHA-256
 ) -> list: # Names
     "Files of `records` whose places in `folder` hold what none of them says, or lead out of it"
-    def _is_known(o):
-        path,known = folder/o,[r[o] for r in records if o in r]
-        if '/' in o and path.parent.is_symlink(): return False
-        if not os.path.lexists(path): return True
-        return path.is_file() and not path.is_symlink() and file_digest(path) in known
-    return [o for o in dict.fromkeys(o for r in records for o in r) if not _is_known(o)]
+    names = dict.fromkeys(o for r in records for o in r)
+    return [o for o in names if holds_other(folder, o, [r[o] for r in records if o in r])]
 
 # %% ../nbs/02_files.ipynb #a1000018
 def check_places(
@@ -390,6 +411,16 @@ def staging(
         remove_tree(part, ignore_errors=True)
         if fd is not None: os.close(fd)
 
+# %% ../nbs/02_files.ipynb #dfcefce0
+def put_ready(
+    new:Path, # A folder with new files and their record, on the same disk
+    folder:Path, # A folder that nobody else writes to
+):
+    "Make `new` ready in one step, then put its files in place: who is killed in between has lost nothing"
+    os.rename(new, folder/ready_name)
+    put_in_place(folder)
+    finish_ready(folder)
+
 # %% ../nbs/02_files.ipynb #a1000036
 def move_in(
     new:Path, # A folder with new files and their record
@@ -401,9 +432,7 @@ def move_in(
     with alone_in(folder):
         finish_ready(folder)
         check_places(folder, written_files(folder), dict.fromkeys(written_files(new)))
-        os.rename(new, folder/ready_name)
-        put_in_place(folder)
-        finish_ready(folder)
+        put_ready(new, folder)
 
 # %% ../nbs/02_files.ipynb #6b6e7cad
 @contextmanager
@@ -455,9 +484,7 @@ def change_file(
             files = adopted(folder, name)
             digest = write_atomically(new/name, lambda f: f.write(data))
             put_record(new, {**files, name:digest})
-            os.rename(new, folder/ready_name)
-            put_in_place(folder)
-            finish_ready(folder)
+            put_ready(new, folder)
 
 # %% ../nbs/02_files.ipynb #fd6dbecb
 def copy_into(
@@ -482,6 +509,7 @@ def portable_pickle(
     "`module` with paths as text"
     class Pickler(module.Pickler):
         def reducer_override(self, o):
+            "A path as a call of `local_path`; all else as `module` has it"
             if isinstance(o, PurePath): return local_path,(str(o),)
             above = getattr(super(), 'reducer_override', None)
             return NotImplemented if above is None else above(o)

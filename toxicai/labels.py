@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes', 'yes_no_pairs', 'most_name', 'plain_spelling',
            'listed_class', 'without_accents', 'denial_pattern', 'denies_harm', 'canonical', 'exclusive',
-           'denied_classes', 'counts_against', 'clean_names', 'names_as_text', 'visible_spelling', 'name_key',
-           'check_distinct', 'without_steering', 'unprintable', 'spelled_out', 'check_printable', 'checked_names',
-           'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions', 'checked_colours',
-           'plain_calibration', 'check_calibration', 'LabelSet', 'checked_clean', 'likeliest_clean', 'check_probs',
-           'counting_class', 'near_tie', 'near_median', 'columns_of_classes', 'paired_names']
+           'denied_classes', 'counts_against', 'no_of_pair', 'clean_names', 'names_as_text', 'visible_spelling',
+           'name_key', 'check_distinct', 'without_steering', 'unprintable', 'spelled_out', 'check_printable',
+           'checked_names', 'one_for_each', 'checked_thresholds', 'check_class_texts', 'checked_descriptions',
+           'checked_colours', 'plain_calibration', 'check_calibration', 'LabelSet', 'namesakes', 'checked_clean',
+           'likeliest_clean', 'as_class_columns', 'check_probs', 'counting_class', 'near_tie', 'near_median',
+           'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
 import html,json,re,unicodedata
@@ -129,24 +130,32 @@ def counts_against(
     word,found = canonical(name),{canonical(o) for o in others}
     if word=='clean': return False
     if word in ambiguous_classes: return None
-    denied = {canonical(o) for o in denied_classes(word)} if word not in known_classes else set()
+    if word in known_classes: return True
+    denied = {canonical(o) for o in denied_classes(word)}
     if denied & found-{'clean'}: return False
-    is_apart = any(word.startswith(f'{o}_') for o in _negations) and word not in known_classes
+    is_apart = any(word.startswith(f'{o}_') for o in _negations)
     return True if not is_apart or 'clean' in denied else None
 
 # %% ../nbs/01_labels.ipynb #50c4c730
 yes_no_pairs = tuple(tuple(o.split()) for o in (
     '0 1','0.0 1.0','false true','f t','no yes','n y','no si','no sí','nein ja','non oui','nao sim','não sim','nee ja','absent present'))
 
+def no_of_pair(
+    names, # Class names
+) -> tuple: # The one that says no; () where they are no such pair
+    "The harmless one of two classes that say yes and no"
+    lower = {str(o).strip().lower():o for o in names}
+    pair = next((o for o in yes_no_pairs if len(names)==2 and set(o)==set(lower)), None)
+    return (lower[pair[0]],) if pair else ()
+
 def clean_names(
     names, # Class names
     kind:str, # One of `label_kinds`
 ) -> tuple|None: # Some of `names`; None where the names do not tell
     "The classes that do not count against a text, as far as their names tell"
-    lower = {str(o).strip().lower():o for o in names}
-    pair = next((o for o in yes_no_pairs if len(names)==2 and set(o)==set(lower)), None)
-    if pair: return (lower[pair[0]],)
-    numbers = exclusive(kind) and any(o.lstrip('-').replace('.', '').isdigit() for o in lower)
+    no = no_of_pair(names)
+    if no: return no
+    numbers = exclusive(kind) and any(str(o).strip().lstrip('-').replace('.', '').isdigit() for o in names)
     says = [counts_against(o, names) for o in names]
     if numbers or None in says or not any(says): return None
     if exclusive(kind) and all(says): return None
@@ -353,10 +362,6 @@ class LabelSet:
         clean = clean_names(names, self.kind) if self.clean is None else checked_clean(self, self.clean)
         object.__setattr__(self, 'clean', clean)
 
-    def __len__(self): return len(self.names)
-    def __iter__(self): return iter(self.names)
-    def __contains__(self, name): return name in self.names
-
 # %% ../nbs/01_labels.ipynb #21d8ac0a
 def _how(labels): return '' if labels.calibration is None else f', calibrated by {labels.calibration.method}'
 
@@ -379,6 +384,24 @@ def _repr_html_(self:LabelSet):
     rows = ''.join(self._html_row(i) for i in range(len(self)))
     return f"<table><caption>{caption}</caption><tr><th>class<th>threshold<th>description</tr>{rows}</table>"
 
+# %% ../nbs/01_labels.ipynb #639dd160
+@patch
+def __len__(self:LabelSet): return len(self.names)
+
+@patch
+def __iter__(self:LabelSet): return iter(self.names)
+
+@patch
+def __contains__(self:LabelSet, name): return name in self.names
+
+# %% ../nbs/01_labels.ipynb #10ddc026
+def namesakes(
+    name, # Name or alias of a class
+    names, # Names of classes
+) -> list: # Some of `names`
+    "Those of `names` that mean the class `name`"
+    return [o for o in names if canonical(o)==canonical(name)]
+
 # %% ../nbs/01_labels.ipynb #c1be05bf
 @patch
 def index(self:LabelSet,
@@ -386,9 +409,9 @@ def index(self:LabelSet,
 ) -> int: # Its place in `names`
     "The column of the class `name`"
     if name in self.names: return self.names.index(name)
-    found = [i for i,o in enumerate(self.names) if canonical(o)==canonical(name)]
-    if len(found)==1: return found[0]
-    if found: raise KeyError(f"{name!r} can be {[self.names[i] for i in found]}: say which")
+    found = namesakes(name, self.names)
+    if len(found)==1: return self.names.index(found[0])
+    if found: raise KeyError(f"{name!r} can be {found}: say which")
     raise KeyError(f"no class {name!r}: expected one of {list(self.names)} or an alias of one")
 
 # %% ../nbs/01_labels.ipynb #b13b6e8c
@@ -447,17 +470,25 @@ def with_thresholds(self:LabelSet,
     return replace(self, thresholds=thresholds)
 
 # %% ../nbs/01_labels.ipynb #fcefa5c5
-def check_probs(
+def as_class_columns(
     probs, # Probabilities; shape (..., n_classes)
     names, # Names of the classes
-) -> np.ndarray: # `probs` as an array of numbers
-    "Raise unless `probs` has a column per class, all in [0,1]"
+) -> np.ndarray: # Of numbers
+    "`probs` as an array with a column per class"
     probs = np.asarray(probs)
     n = probs.shape[-1] if probs.ndim else 'no'
     if n!=len(names):
         raise ValueError(f"`probs` has {n} columns (shape {probs.shape}), "
                          f"but there are {len(names)} classes: {list(names)}")
     if probs.dtype.kind not in 'fiub': raise TypeError(f"`probs` holds {probs.dtype}: expected numbers in [0,1]")
+    return probs
+
+def check_probs(
+    probs, # Probabilities; shape (..., n_classes)
+    names, # Names of the classes
+) -> np.ndarray: # `probs` as an array of numbers
+    "Raise unless `probs` has a column per class, all in [0,1]"
+    probs = as_class_columns(probs, names)
     bad = ~((probs>=0) & (probs<=1))
     if not bad.any(): return probs
     at = tuple(np.argwhere(bad)[0].tolist())
@@ -557,13 +588,13 @@ def paired_names(
     "Equal names, then aliases of each other"
     res = {o:o for o in these if o in others}
     here,there = [o for o in these if o not in res],[o for o in others if o not in res]
-    same = lambda name, names: [o for o in names if canonical(o)==canonical(name)]
     for o in here:
-        rivals,found = same(o, here),same(o, there)
-        if found and (len(found)>1 or len(rivals)>1):
+        rivals,found = namesakes(o, here),namesakes(o, there)
+        if not found: continue
+        if len(found)>1 or len(rivals)>1:
             raise ValueError(f"classes {rivals} here can be {found} there: "
                              "rename some, so that each has one counterpart")
-        if found: res[o] = found[0]
+        res[o] = found[0]
     return {o:res[o] for o in these if o in res}
 
 @patch

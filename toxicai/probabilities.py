@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['calibration_methods', 'sigmoid_probs', 'softmax_probs', 'one_vs_rest', 'shares_of_sum', 'curve_probs', 'line_logit',
-           'curve_logit', 'is_finite_number', 'line_points', 'curve_params', 'Calibration', 'check_keys',
-           'check_class_records']
+           'curve_logit', 'is_finite_number', 'is_rising_line', 'line_points', 'curve_params', 'class_params',
+           'Calibration', 'check_keys', 'check_class_records']
 
 # %% ../nbs/00_probabilities.ipynb #9ca6252d
 from collections.abc import Mapping
@@ -86,18 +86,23 @@ def is_finite_number(
     "Whether `o` is a finite number, and no bool"
     return isinstance(o, (int,float,np.number)) and not isinstance(o, bool) and abs(o)<np.inf
 
+def is_rising_line(
+    xs, # Logits
+    ys, # Probabilities
+) -> bool:
+    "Are these two lists of one length, logits that rise, and probabilities in [0,1] that do not fall?"
+    if not all(isinstance(o, (list,tuple)) for o in (xs,ys)) or not len(xs)==len(ys)>0: return False
+    if not all(map(is_finite_number, [*xs,*ys])): return False
+    return bool((np.diff(xs)>0).all() and (np.diff(ys)>=0).all() and 0<=ys[0] and ys[-1]<=1)
+
 def line_points(
     xs, # Logits
     ys, # Probabilities
 ) -> tuple: # Both as floats
     "The points of an isotonic line, checked"
-    lists = all(isinstance(o, (list,tuple)) for o in (xs,ys))
-    ok = lists and len(xs)==len(ys)>0 and all(map(is_finite_number, [*xs,*ys]))
-    if ok: ok = (np.diff(xs)>0).all() and (np.diff(ys)>=0).all() and 0<=ys[0] and ys[-1]<=1
-    if not ok:
-        raise ValueError("`logits` and `probs` of an isotonic calibration: expected two lists of one length, "
-                         "logits that rise, and probabilities in [0,1] that do not fall")
-    return tuple(map(float, xs)),tuple(map(float, ys))
+    if is_rising_line(xs, ys): return tuple(map(float, xs)),tuple(map(float, ys))
+    raise ValueError("`logits` and `probs` of an isotonic calibration: expected two lists of one length, "
+                     "logits that rise, and probabilities in [0,1] that do not fall")
 
 # %% ../nbs/00_probabilities.ipynb #926086d1
 def curve_params(
@@ -115,6 +120,20 @@ def curve_params(
                          f"expected finite numbers {list(keys)}, the first above 0")
     return tuple(map(float, params))
 
+# %% ../nbs/00_probabilities.ipynb #426e88ab
+def class_params(
+    method:str, # A key of `calibration_methods`
+    params, # The numbers of each class
+    activation:str='sigmoid', # 'softmax' for classes that exclude each other
+) -> tuple: # Tuples of floats
+    "The parameters of all classes, checked"
+    if not isinstance(params, (list,tuple)) or not len(params):
+        raise TypeError(f"`params` is {params!r}: expected a list with the parameters of each class")
+    res = tuple(curve_params(method, o) for o in params)
+    if method=='temperature' and activation=='softmax' and len(set(res))>1:
+        raise ValueError("the classes exclude each other: expected one temperature for all")
+    return res
+
 # %% ../nbs/00_probabilities.ipynb #6f6940dd
 @dataclass(frozen=True)
 class Calibration:
@@ -128,12 +147,7 @@ class Calibration:
             raise ValueError(f"`method` is {method!r}: expected one of {list(calibration_methods)}")
         if activation not in ('sigmoid','softmax'):
             raise ValueError(f"`activation` is {activation!r}: expected 'sigmoid' or 'softmax'")
-        if not isinstance(self.params, (list,tuple)) or not len(self.params):
-            raise TypeError(f"`params` is {self.params!r}: expected a list with the parameters of each class")
-        params = tuple(curve_params(method, o) for o in self.params)
-        if method=='temperature' and activation=='softmax' and len(set(params))>1:
-            raise ValueError("the classes exclude each other: expected one temperature for all")
-        object.__setattr__(self, 'params', params)
+        object.__setattr__(self, 'params', class_params(method, self.params, activation))
 
     def __len__(self): return len(self.params)
 
@@ -207,6 +221,7 @@ def from_dict(cls:Calibration,
     "Read what `to_dict` wrote, and check it"
     check_keys(d, ('method','activation','classes'), 'a calibration')
     check_class_records(d)
-    keys = calibration_methods.get(d['method'] if isinstance(d['method'], str) else None, ())
-    for i,o in enumerate(d['classes']): check_keys(o, keys if o else (), f'calibration of class {i}')
-    return cls(d['method'], [tuple(o[k] for k in keys) if o else () for o in d['classes']], d['activation'])
+    method,records = d['method'],d['classes']
+    keys = calibration_methods.get(method, ()) if isinstance(method, str) else ()
+    for i,o in enumerate(records): check_keys(o, keys if o else (), f'calibration of class {i}')
+    return cls(method, [tuple(o[k] for k in keys if o) for o in records], d['activation'])

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['most_bytes', 'tensor_bytes', 'FolderError', 'is_whole', 'check_plain_file', 'file_in', 'file_stamp', 'open_in',
            'read_in', 'unique_keys', 'needed_colons', 'strict_json', 'parsed_json', 'read_json', 'quoted', 'is_sizes',
-           'check_tensor_entry', 'tensor_header', 'StoredTensors', 'tensor_shapes', 'torch_dtypes']
+           'check_tensor_entry', 'check_tensor_places', 'tensor_header', 'StoredTensors', 'tensor_shapes',
+           'torch_dtypes']
 
 # %% ../nbs/05_stored.ipynb #3eb1ceba
 import json,os,stat
@@ -126,8 +127,10 @@ def needed_colons(
     "How many colons a file has for `o`: one for each key, and those within texts"
     if isinstance(o, str): return o.count(':')
     if not isinstance(o, (dict,list)): return 0
-    inner,own = (o.values(),len(o)+''.join(o).count(':')) if isinstance(o, dict) else (o,0)
-    return own if _plain.issuperset(map(type, inner)) else own+sum(map(needed_colons, inner))
+    inner,own = o,0
+    if isinstance(o, dict): inner,own = o.values(),len(o)+''.join(o).count(':')
+    if _plain.issuperset(map(type, inner)): return own
+    return own+sum(map(needed_colons, inner))
 
 def strict_json(
     text:str, # Content of a file
@@ -188,6 +191,18 @@ def check_tensor_entry(
         raise ValueError(f"a tensor of the shape {shape} stands at {place}")
     return tuple(place)
 
+# %% ../nbs/05_stored.ipynb #c8eb8b02
+def check_tensor_places(
+    entries, # What a header says of each tensor
+    n:int, # Bytes behind the header
+):
+    "Raise unless each tensor is what it should be, and all of them fill the file without gaps"
+    at = 0
+    for start,stop in sorted(map(check_tensor_entry, entries)):
+        if start!=at: raise ValueError(f"there is a gap or an overlap at {min(start, at):,}")
+        at = stop
+    if at!=n: raise ValueError(f"the tensors have {at:,} bytes, the file {n:,}")
+
 # %% ../nbs/05_stored.ipynb #56fadafe
 def tensor_header(
     f, # Open safetensors file, at its beginning
@@ -200,11 +215,7 @@ def tensor_header(
     notes = head.pop('__metadata__', None) or {}
     if not isinstance(notes, dict): raise ValueError('the notes are not an object')
     if len(head)>_most_tensors: raise ValueError(f"{len(head):,} tensors: expected {_most_tensors:,} at most")
-    at = 0
-    for start,stop in sorted(map(check_tensor_entry, head.values())):
-        if start!=at: raise ValueError(f"there is a gap or an overlap at {min(start, at):,}")
-        at = stop
-    if at!=size-8-n: raise ValueError(f"the tensors have {at:,} bytes, the file {size-8-n:,}")
+    check_tensor_places(head.values(), size-8-n)
     return head,n+8
 
 # %% ../nbs/05_stored.ipynb #15162876

@@ -5,20 +5,20 @@
 # %% auto #0
 __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio', 'free_bytes', 'byte_order_marks',
            'reading_elsewhere', 'line_ends', 'block_rows', 'packers', 'row_formats', 'packed_endings', 'open_plain',
-           'Pipe', 'PipeReader', 'zip_parts', 'zip_members', 'only_member', 'open_stored', 'arrow', 'file_compression',
-           'unpacking', 'opened_raw', 'open_raw', 'file_of', 'check_unpacked', 'unpacked', 'marked_encoding',
-           'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells', 'CsvLayout',
-           'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
+           'Pipe', 'PipeReader', 'zip_parts', 'zip_members', 'only_member', 'open_member', 'open_stored', 'arrow',
+           'file_compression', 'unpacking', 'opened_raw', 'open_raw', 'file_of', 'check_unpacked', 'unpacked',
+           'marked_encoding', 'TextBytes', 'TextOptions', 'check_options', 'usual_delimiter', 'csv_rows', 'line_cells',
+           'CsvLayout', 'first_part', 'csv_head', 'found_delimiter', 'column_names', 'check_given_names', 'is_quoted',
            'other_quotes', 'check_header', 'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow',
-           'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows', 'refuse_swallowed',
-           'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items', 'check_width',
-           'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error', 'csv_problem',
-           'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'csv_blocks', 'refuse_open_end',
-           'record_keys', 'json_blocks', 'native_file', 'open_parquet', 'parquet_parts', 'even_batches',
-           'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value',
-           'csv_cell', 'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes',
-           'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending', 'ending_format', 'row_format', 'read_rows',
-           'packer', 'first_shape', 'write_rows']
+           'common_quote', 'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows',
+           'refuse_swallowed', 'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items',
+           'check_width', 'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error',
+           'csv_problem', 'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'next_csv_rows',
+           'csv_blocks', 'refuse_open_end', 'record_keys', 'json_blocks', 'native_file', 'open_parquet',
+           'parquet_parts', 'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type',
+           'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes',
+           'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending',
+           'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -61,7 +61,9 @@ class Pipe:
     ):
         self.file,self.name = sys.stdin.buffer if file is None else file,name
         self.next,self.seen,self.keeps = getattr(self.file, 'read1', self.file.read),b'',True
-    def forget(self): self.keeps = False
+    def forget(self):
+        "Keep no more of what is read: nobody begins anew"
+        self.keeps = False
 
 # %% ../nbs/10_streams.ipynb #fa298882
 class PipeReader(io.RawIOBase):
@@ -69,10 +71,13 @@ class PipeReader(io.RawIOBase):
     def __init__(self,
         pipe:Pipe, # One that has not forgotten its beginning
     ): self.pipe,self.at = pipe,0
-    def readable(self): return True
+    def readable(self):
+        "As `io` asks"
+        return True
     def readinto(self,
         b, # Where the bytes go
     ): # How many came; 0 at the end
+        "Fill `b` with what is kept, then with what comes"
         res = self.pipe.seen[self.at:self.at+len(b)]
         if not res:
             res = self.pipe.next(len(b))
@@ -116,20 +121,27 @@ def only_member(
     what = f"name one of them, as in {str(path.name+'/'+found[-1])!r}" if found else "expected a table in it"
     raise ValueError(f"the zip archive {path.name!r} holds {len(found)} files {found[:10]}: {what}")
 
+# %% ../nbs/10_streams.ipynb #2b97a8a0
+def open_member(
+    archive:Path, # A zip archive
+    name:str, # Of a file in it
+): # Binary stream
+    "The bytes of a file in an archive"
+    with _zip_file(archive) as z:
+        try: return z.open(name)
+        except KeyError as e:
+            found = [o.relative_to(archive).as_posix() for o in zip_members(archive)]
+            raise FileNotFoundError(f"no {name!r} in {archive.name!r}: expected one of {found[:10]}") from e
+        except (RuntimeError,NotImplementedError) as e:
+            raise ValueError(f"{archive.name!r} cannot be unpacked here ({e}): unpack it, and pass the file") from e
+
 def open_stored(
     path:Path, # A file, or one inside of a zip archive, or a `Pipe`
 ): # Binary stream
     "The bytes of a file, as they are there or in the archive"
     if isinstance(path, Pipe): return PipeReader(path)
     parts = zip_parts(path)
-    if parts is None: return open_plain(path)
-    with _zip_file(parts[0]) as z:
-        try: return z.open(parts[1])
-        except KeyError as e:
-            found = [o.relative_to(parts[0]).as_posix() for o in zip_members(parts[0])]
-            raise FileNotFoundError(f"no {parts[1]!r} in {parts[0].name!r}: expected one of {found[:10]}") from e
-        except (RuntimeError,NotImplementedError) as e:
-            raise ValueError(f"{parts[0].name!r} cannot be unpacked here ({e}): unpack it, and pass the file") from e
+    return open_plain(path) if parts is None else open_member(*parts)
 
 # %% ../nbs/10_streams.ipynb #cceb362d
 _magic = {b'\x1f\x8b':'gzip', b'\x28\xb5\x2f\xfd':'zstd', b'BZh':'bz2', b'\xfd7zXZ':'xz', b'PK\x03\x04':'zip'}
@@ -242,9 +254,12 @@ class TextBytes(io.RawIOBase):
         self.encoding,self.head = self._settle(self._chunk(1<<16), encoding)
         self.decoder = _decoder(self.encoding)
 
-    def readable(self): return True
+    def readable(self):
+        "As `io` asks"
+        return True
 
     def close(self):
+        "Close the file below, too"
         if not self.closed: self.raw.close()
         super().close()
 
@@ -347,7 +362,9 @@ class TextOptions:
         check_options(self)
 
     @property
-    def headless(self): return self.header is None or (self.header=='infer' and self.names is not None)
+    def headless(self):
+        "Is the first line a row?"
+        return self.header is None or (self.header=='infer' and self.names is not None)
 
 # %% ../nbs/10_streams.ipynb #963cf4b5
 def check_options(
@@ -455,9 +472,11 @@ def column_names(
     "Names of the columns of a CSV file"
     quoted = how.quoting is None and all(is_quoted(o.strip()) for o in cells)
     if quoted: raise ValueError(f"{path.name!r} has the columns {cells}: {other_quotes(cells[0].strip()[0])}")
-    if how.names is None: return [(not how.headless and o.strip()) or f'column_{i}' for i,o in enumerate(cells)]
-    check_given_names(path, cells, how)
-    return list(how.names)
+    if how.names is not None:
+        check_given_names(path, cells, how)
+        return list(how.names)
+    said = ['']*len(cells) if how.headless else [o.strip() for o in cells]
+    return [o or f'column_{i}' for i,o in enumerate(said)]
 
 # %% ../nbs/10_streams.ipynb #75d2f128
 def check_given_names(
@@ -561,13 +580,21 @@ class RaggedRow:
     n_cells:int # How many it has
     text:str # The row as it stands there
 
+# %% ../nbs/10_streams.ipynb #77277dce
+def common_quote(
+    rows:list, # Strings, rows as they stand in the file
+    delimiter:str, # One character
+) -> str|None: # One character; None where a row has no such cell
+    "The quote of another kind with which a cell of each row begins"
+    return next((q for q in "'`" if all(o.startswith(q) or delimiter+q in o for o in rows)), None)
+
 def ragged_hint(
     ragged:list, # Some `RaggedRow`
     layout:CsvLayout, # Of the file
 ) -> str:
     "What may have happened to them"
     rows = [o.text.lstrip() for o in ragged]
-    quote = next((q for q in "'`" if all(o.startswith(q) or layout.delimiter+q in o for o in rows)), None)
+    quote = common_quote(rows, layout.delimiter)
     if quote: return f"pass `quotechar={quote!r}` where {quote} quotes the cells"
     if any('\\' in o for o in rows): return r"pass `escapechar='\\'` where backslashes escape what follows them"
     if all(o.n_cells==len(layout.names)+1 for o in ragged) and layout.names:
@@ -923,6 +950,19 @@ def checked_rows(
     if not first: refuse_other_quotes(dict(zip(layout.names, map(list, zip(*rows)))), path.name)
     refuse_merged(path, rows, layout, first)
 
+# %% ../nbs/10_streams.ipynb #127880b9
+def next_csv_rows(
+    path:Path, # A CSV file
+    rows:PeekedRows, # Its rows from here on
+    layout:CsvLayout, # Of the file
+    first:int, # Number of the next row
+    n:int, # Most rows
+) -> tuple: # (lists of cells, as many as the header has; the error for what comes next, None where all is well)
+    "The next rows, also those before one that is broken or ragged"
+    part,e = rows_and_error(rows, n)
+    part,ragged = check_ragged(path, part, layout, first)
+    return part,ragged or csv_problem(path, e, first+len(part)-1)
+
 # %% ../nbs/10_streams.ipynb #d2e00032
 def csv_blocks(
     path:Path, # A CSV or TSV file, or a `Pipe`
@@ -937,9 +977,7 @@ def csv_blocks(
         watch_quotes(stream, how)
         rows = csv_cells(stream, layout, how)
         while True:
-            part,e = rows_and_error(rows, n)
-            part,ragged = check_ragged(path, part, layout, first)
-            error = ragged or csv_problem(path, e, first+len(part)-1)
+            part,error = next_csv_rows(path, rows, layout, first, n)
             checked_rows(path, part, layout, how, first)
             if part and not error: refuse_open_end(stream, rows, part[-1], how, first+len(part)-1)
             dicts = [dict(zip(layout.names, o)) for o in part]
@@ -1083,12 +1121,18 @@ def extended(self:RowBlock,
     twice = next((o for o in new if o in self.names), None)
     if twice: raise ValueError(f"column {twice!r} is there already: pass `prefix=` for the names of new columns")
     names = [*self.names,*new]
-    if self.rows is not None:
-        added = zip(*[o.values for o in new.values()])
-        return replace(self, names=names, rows=[{**r,**dict(zip(new, o))} for r,o in zip(self.rows, added)])
-    pa = arrow('Parquet')
-    arrays = [pa.array(o.values, arrow_type(o.kind)) for o in new.values()]
-    return replace(self, names=names, batch=pa.RecordBatch.from_arrays([*self.batch.columns,*arrays], names=names))
+    if self.rows is None:
+        columns = [*self.batch.columns, *map(arrow_column, new.values())]
+        return replace(self, names=names, batch=arrow('Parquet').RecordBatch.from_arrays(columns, names=names))
+    added = zip(*[o.values for o in new.values()])
+    return replace(self, names=names, rows=[{**r,**dict(zip(new, o))} for r,o in zip(self.rows, added)])
+
+# %% ../nbs/10_streams.ipynb #6c29a4e2
+def arrow_column(
+    o:NewColumn, # One that is added
+): # `pa.Array`
+    "How Arrow has it"
+    return arrow('Parquet').array(o.values, arrow_type(o.kind))
 
 def arrow_type(
     kind:str, # As `NewColumn` has it

@@ -38,14 +38,16 @@ def comments(
 
 # %% ../nbs/97_test_utils.ipynb #3c040278
 _bos,_eos,_cls,_sep = '<s>','</s>','[CLS]','[SEP]'
-_styles = dict(
-    bert=dict(frame=(f'{_cls} $A {_sep}', f'{_cls} $A {_sep} $B:1 {_sep}:1'), cls_token=_cls, sep_token=_sep,
+_extra = dict(pad_token='[PAD]', unk_token='[UNK]')
+_styles = dict( # Special tokens stand in the order of their numbers
+    bert=dict(frame=(f'{_cls} $A {_sep}', f'{_cls} $A {_sep} $B:1 {_sep}:1'), **_extra, cls_token=_cls, sep_token=_sep,
               model_input_names=['input_ids','token_type_ids','attention_mask']),
-    roberta=dict(frame=(f'{_bos} $A {_eos}', f'{_bos} $A {_eos} {_eos} $B {_eos}'), bos_token=_bos, cls_token=_bos,
-                 eos_token=_eos, sep_token=_eos, model_input_names=['input_ids','attention_mask']),
-    xlnet=dict(frame=(f'$A {_sep} {_cls}:2', f'$A {_sep} $B:1 {_sep}:1 {_cls}:2'), cls_token=_cls, sep_token=_sep,
-               padding_side='left', model_input_names=['input_ids','token_type_ids','attention_mask']),
-    t5=dict(frame=(f'$A {_eos}', f'$A {_eos} $B {_eos}'), eos_token=_eos, model_input_names=['input_ids','attention_mask']),
+    roberta=dict(frame=(f'{_bos} $A {_eos}', f'{_bos} $A {_eos} {_eos} $B {_eos}'), bos_token=_bos, **_extra,
+                 cls_token=_bos, eos_token=_eos, sep_token=_eos, model_input_names=['input_ids','attention_mask']),
+    xlnet=dict(frame=(f'$A {_sep} {_cls}:2', f'$A {_sep} $B:1 {_sep}:1 {_cls}:2'), **_extra, cls_token=_cls,
+               sep_token=_sep, padding_side='left', model_input_names=['input_ids','token_type_ids','attention_mask']),
+    t5=dict(frame=(f'$A {_eos}', f'$A {_eos} $B {_eos}'), **_extra, eos_token=_eos,
+            model_input_names=['input_ids','attention_mask']),
     gpt2=dict(frame=None, bos_token=_eos, eos_token=_eos, model_input_names=['input_ids','attention_mask']),
     llama=dict(frame=(f'{_bos} $A', f'{_bos} $A {_bos} $B'), bos_token=_bos, eos_token=_eos, padding_side='left',
                model_input_names=['input_ids','attention_mask']))
@@ -83,17 +85,13 @@ def tiny_tokenizer(
 ) -> PreTrainedTokenizerFast: # Some 200 to 400 tokens
     "A small fast tokenizer that frames texts as the named family does"
     args = dict(_styles[style])
-    frame,names = args.pop('frame'),args.pop('model_input_names')
-    used = [v for k,v in args.items() if k.endswith('_token')]
-    extra = [] if style in ('gpt2','llama') else ['[PAD]','[UNK]']
-    first = [_bos] if style=='roberta' else []
-    specials = list(dict.fromkeys(first+extra+used))
+    frame = args.pop('frame')
+    specials = list(dict.fromkeys(v for k,v in args.items() if k.endswith('_token')))
     tok = bytelevel_of(specials) if style in ('gpt2','llama','roberta') else wordpiece_of(specials)
     if frame:
-        ids = [(o, tok.token_to_id(o)) for o in dict.fromkeys(used) if o in ''.join(frame)]
+        ids = [(o, tok.token_to_id(o)) for o in specials if o in ''.join(frame)]
         tok.post_processor = processors.TemplateProcessing(single=frame[0], pair=frame[1], special_tokens=ids)
-    if extra: args.update(pad_token='[PAD]', unk_token='[UNK]')
-    return PreTrainedTokenizerFast(tokenizer_object=tok, model_input_names=names, **args)
+    return PreTrainedTokenizerFast(tokenizer_object=tok, **args)
 
 # %% ../nbs/97_test_utils.ipynb #e2c01db0
 _size = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48, max_position_embeddings=128)

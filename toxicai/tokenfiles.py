@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_pattern', 'is_charsmap', 'is_vocab', 'is_scored',
-           'is_merge', 'is_merges', 'is_template', 'is_specials', 'is_special_ids', 'is_framing_token', 'refuse_part',
-           'check_part', 'check_parts', 'flat_parts', 'check_token_growth', 'is_added', 'check_added', 'check_unknown',
-           'check_tokenizer', 'panics_as_errors', 'check_added_content', 'largest_token', 'stored_tokenizer']
+           'is_merge', 'is_merges', 'is_template_piece', 'is_template', 'is_specials', 'is_special_ids',
+           'is_framing_token', 'refuse_part', 'check_part', 'check_parts', 'flat_parts', 'replaced_growth',
+           'check_token_growth', 'is_added', 'check_added', 'knows_unknown', 'check_unknown', 'check_tokenizer',
+           'panics_as_errors', 'check_added_content', 'largest_token', 'uncut_tokenizer', 'stored_tokenizer']
 
 # %% ../nbs/07_tokenfiles.ipynb #9ea476a9
 import base64,binascii,math
@@ -95,19 +96,22 @@ def is_merges(o): # `merges` of a BPE model
     return isinstance(o, list) and all(map(is_merge, o))
 
 # %% ../nbs/07_tokenfiles.ipynb #5a380ee2
+def is_template_piece(o): # Of `single` or `pair` of a template
+    "Is `o` a special token or a text, with a number for its type?"
+    if not isinstance(o, dict) or len(o)!=1: return False
+    (kind,v), = o.items()
+    if kind not in ('SpecialToken','Sequence') or not isinstance(v, dict) or set(v)!={'id','type_id'}: return False
+    return is_text(v['id'], _most_token) and is_whole(v['type_id'], 0, 255)
+
 def is_template(
     o, # `single` or `pair` of a template
     texts, # Names of the texts that it must frame
 ) -> bool:
     "Does `o` frame each of `texts` once?"
-    if not isinstance(o, list) or len(o)>_most_parts: return False
-    pieces = [i for i in o if isinstance(i, dict) and len(i)==1]
-    inner = [v for i in pieces for v in i.values() if isinstance(v, dict) and set(v)=={'id','type_id'}]
-    kinds = {k for i in pieces for k in i}
-    fits = all(is_text(v['id'], _most_token) and is_whole(v['type_id'], 0, 255) for v in inner)
-    if len(inner)!=len(o) or not kinds<={'SpecialToken','Sequence'} or not fits: return False
-    return sorted(i['Sequence']['id'] for i in pieces if 'Sequence' in i)==list(texts)
+    if not isinstance(o, list) or len(o)>_most_parts or not all(map(is_template_piece, o)): return False
+    return sorted(i['Sequence']['id'] for i in o if 'Sequence' in i)==list(texts)
 
+# %% ../nbs/07_tokenfiles.ipynb #75a68342
 def is_specials(o): # `special_tokens` of a template
     "Is `o` a dict of special tokens with their numbers?"
     if not isinstance(o, dict) or len(o)>64: return False
@@ -207,13 +211,20 @@ def flat_parts(
     else:
         for i in inner: yield from flat_parts(i)
 
+# %% ../nbs/07_tokenfiles.ipynb #e594dd24
+def replaced_growth(
+    parts, # Of a normaliser, checked
+) -> float: # 1 where no text gets longer
+    "How many times longer the replacements together could make a text"
+    longer = [len(o['content'])/len(o['pattern'].get('String', '1')) for o in parts if o['type']=='Replace']
+    return math.prod(max(1, o) for o in longer)
+
 def check_token_growth(
     normalizer:dict, # A part, checked
 ):
     "Raise when the replacements together could make a text many times longer"
     parts = list(flat_parts(normalizer))
-    longer = [len(o['content'])/len(o['pattern'].get('String', '1')) for o in parts if o['type']=='Replace']
-    growth = math.prod(max(1, o) for o in longer)
+    growth = replaced_growth(parts)
     if growth>_most_growth:
         refuse_part('normalizer', f'{growth:.0f} times', f'texts to become at most {_most_growth} times longer')
     repeated = sorted({o['type'] for o in parts if o['type'] not in ('Replace','Strip') and parts.count(o)>1})
@@ -238,16 +249,24 @@ def check_added(
         if not is_added(o): refuse_part('added_tokens', o, expected)
 
 # %% ../nbs/07_tokenfiles.ipynb #40f4f882
+def knows_unknown(
+    model:dict, # The model of a file, checked
+) -> bool:
+    "Is the token for what is unknown one of its tokens? BPE does without"
+    unk,number = model.get('unk_token'),model.get('unk_id')
+    if model['type']=='Unigram': return number is not None and number<len(model['vocab'])
+    return unk in model['vocab'] if unk is not None else model['type']=='BPE'
+
 def check_unknown(
     model:dict, # The model of a file, checked
 ):
     "Raise when a token that the file does not know would be an error in the middle of a text"
     missing = [k for k in ('vocab','merges') if k in tokenizer_parts['model'][model['type']] and k not in model]
     if missing: refuse_part('model', list(model), f'the keys {missing}')
-    vocab,unk,number = model['vocab'],model.get('unk_token'),model.get('unk_id')
-    if model['type']=='Unigram': there = number is not None and number<len(vocab)
-    else: there = unk in vocab if unk is not None else model['type']=='BPE'
-    if not there: refuse_part('model', number if unk is None else unk, 'the token for what is unknown among the tokens')
+    if knows_unknown(model): return
+    unk = model.get('unk_token')
+    came = model.get('unk_id') if unk is None else unk
+    refuse_part('model', came, 'the token for what is unknown among the tokens')
 
 # %% ../nbs/07_tokenfiles.ipynb #cd892a39
 _top_keys = {'version','truncation','padding','added_tokens','model',*tokenizer_parts}
@@ -282,7 +301,7 @@ def check_added_content(
 ):
     "Raise where the normaliser leaves nothing of an added token: Rust would find it everywhere, and panic"
     if tok.normalizer is None: return
-    for i,o in tok.get_added_tokens_decoder().items():
+    for o in tok.get_added_tokens_decoder().values():
         if o.normalized and not tok.normalizer.normalize_str(o.content):
             refuse_part('added_tokens', o.content, 'a token of which the normaliser leaves something')
 
@@ -292,7 +311,17 @@ def largest_token(
 ) -> int:
     "The largest number that a token has"
     vocab = d['model']['vocab']
-    return max([len(vocab)-1 if isinstance(vocab, list) else max(vocab.values()), *tok.get_added_tokens_decoder()])
+    own = len(vocab)-1 if isinstance(vocab, list) else max(vocab.values())
+    return max([own, *tok.get_added_tokens_decoder()])
+
+# %% ../nbs/07_tokenfiles.ipynb #8042a24e
+def uncut_tokenizer(
+    tok:Tokenizer, # Is changed
+) -> Tokenizer: # `tok`
+    "`tok` without any cutting or padding of its own"
+    tok.no_truncation()
+    tok.no_padding()
+    return tok
 
 # %% ../nbs/07_tokenfiles.ipynb #7c2ae3d8
 def stored_tokenizer(
@@ -303,8 +332,6 @@ def stored_tokenizer(
     except FolderError as e: raise FolderError(f"'tokenizer.json' cannot be read: {e}") from e
     check_tokenizer(d)
     with panics_as_errors(FolderError, "'tokenizer.json' cannot be read: expected what `learn.save_detector` wrote"):
-        tok = Tokenizer.from_str(data.decode('utf-8'))
-        tok.no_truncation()
-        tok.no_padding()
+        tok = uncut_tokenizer(Tokenizer.from_str(data.decode('utf-8')))
         check_added_content(tok)
         return tok,largest_token(d, tok)

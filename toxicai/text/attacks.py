@@ -102,8 +102,10 @@ def space_attack(
     chars,at = chars_and_letters(word)
     if len(at)<2: return word
     spell = rng.random()<0.5
-    for i in at[:-1] if spell else [rng.choice(at[:-1])]: chars[i] += ' '
-    return ''.join(chars) if spell else ''.join(chars).rstrip()
+    gaps = at[:-1] if spell else [rng.choice(at[:-1])]
+    for i in gaps: chars[i] += ' '
+    res = ''.join(chars)
+    return res if spell else res.rstrip()
 
 # %% ../../nbs/14_text.attacks.ipynb #ae6387c2
 # Characters without a width: Boucher et al. 2021 https://arxiv.org/abs/2106.09898
@@ -138,7 +140,8 @@ def censor_attack(
     chars,at = chars_and_letters(word)
     inner,mark = at[1:-1] or at[1:],rng.choice('***#@_-')
     vowels = [i for i in inner if chars[i].lower() in 'aeiouy'] or inner
-    for i in inner if rng.random()<0.5 or not inner else [rng.choice(vowels)]: chars[i] = mark
+    hidden = inner if rng.random()<0.5 or not inner else [rng.choice(vowels)]
+    for i in hidden: chars[i] = mark
     return ''.join(chars)
 
 def stretch_attack(
@@ -302,4 +305,5 @@ def augmented(
     check_augmentable(df, text_col, valid_col)
     if not 0<=frac<=1: raise ValueError(f"`frac` is {frac!r}: expected a share of the training rows in [0,1]")
     rows = rows_to_augment(df, valid_col)
-    return append_copies(df, text_col, *perturbed_copies(df[text_col].tolist(), rows, kinds, share, words, seed, frac))
+    kind,new = perturbed_copies(df[text_col].tolist(), rows, kinds, share, words, seed, frac)
+    return append_copies(df, text_col, kind, new)

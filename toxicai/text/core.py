@@ -6,7 +6,7 @@
 __all__ = ['pair_gap', 'unspaced_scripts', 'is_pair', 'text_sort', 'is_one_text', 'as_many', 'check_texts', 'row_names',
            'check_many', 'as_texts', 'as_text', 'apply_edits', 'edit_starts', 'back_span', 'moved_starts',
            'common_ends', 'align_edits', 'word_pattern', 'word_spans', 'char_owners', 'glued_spans', 'located',
-           'without', 'occlusion']
+           'without', 'occlusion', 'spread_places']
 
 # %% ../../nbs/11_text.core.ipynb #5a1e6cd7
 import difflib
@@ -266,3 +266,11 @@ def occlusion(
     if not len(spans): return np.zeros(0)
     whole,*rest = f([text]+[without(text, [o]) for o in spans])
     return float(whole)-np.asarray(rest, dtype=float)
+
+# %% ../../nbs/11_text.core.ipynb #9ebdf162
+def spread_places(
+    n:int, # How many there are
+    most:int, # How many are wanted
+) -> np.ndarray: # Numbers below `n`, rising, the first and the last among them
+    "Places at equal distances"
+    return np.unique(np.linspace(0, n-1, min(most, n)).astype(int))

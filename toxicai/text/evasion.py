@@ -435,12 +435,13 @@ def latin_word(
 ) -> str: # As long; '' when a letter looks like no Latin one
     "`word` in Latin letters"
     new = [o if _latin.match(o) else lookalike(o) for o in word]
+    if not all(new): return ''
     doubt = [i for i,o in enumerate(word) if doubtful_case(o)]
-    if not all(new) or not doubt: return ''.join(new) if all(new) else ''
     sure = [i for i in range(len(word)) if i not in doubt]
     for i in doubt:
-        before,behind = [j for j in sure if j<i][-1:],[j for j in sure if j>i][:1]
-        new[i] = case_among(word[i], *(''.join(new[j] for j in o) for o in (before,behind)))
+        before = next((new[j] for j in reversed(sure) if j<i), '')
+        behind = next((new[j] for j in sure if j>i), '')
+        new[i] = case_among(word[i], before, behind)
     return ''.join(new)
 
 # %% ../../nbs/12_text.evasion.ipynb #fc331812

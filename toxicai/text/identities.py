@@ -101,7 +101,8 @@ def terms_in(
     index,people,words = term_forms(lang),words_for_people(lang),plain_words(text)
     end,res = 0,set()
     for at in [i for i,o in enumerate(words) if o in index]:
-        hit = None if at<end else next((o for o in index[words[at]] if o.fits(words, at, people)), None)
+        if at<end: continue
+        hit = next((o for o in index[words[at]] if o.fits(words, at, people)), None)
         if hit is None: continue
         res.add(hit.term)
         end = at+len(hit.words)

@@ -10,7 +10,6 @@ __all__ = ['language_identifier', 'text_languages', 'count_letters', 'text_langu
 from collections import Counter
 from functools import lru_cache
 
-import numpy as np
 from ..strings import *
 from .core import *
 
@@ -75,8 +74,7 @@ def data_language(
 ) -> str: # ISO 639 code, 'und' where it cannot be told
     "The language that most of `texts` are in"
     texts = list(texts)
-    at = np.unique(np.linspace(0, len(texts)-1, min(most, len(texts))).astype(int))
-    some = [as_text(texts[i]) for i in at]
+    some = [as_text(texts[i]) for i in spread_places(len(texts), most)]
     lang,share = most_common_share(text_languages(readable_pieces(some)))
     if share<2/3 or lang in ('unsure','none'): return 'und'
     alone = [o for o in some if count_letters(o)>=20]

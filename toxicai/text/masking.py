@@ -290,7 +290,10 @@ traces = dict(
     tag=Trace('[user]', rf'(?<![\w\#&./])(?!{_numbered}\#)[^\W\d][\w.]{{1,31}}\#\d{{4}}(?!\w)'),
     network=Trace('[user]', rf'(?<!\w)(?:ig|insta|instagram|kik|tg|psn|gamertag|onlyfans|snapchat){_called}{_stop}{_name}'),
     network_id=Trace('[user]', rf'(?<!\w)(?:snap|telegram|tiktok|skype|discord|xbox|steam|wechat|twitter|facebook|fb|reddit|signal){_called}(?=\w*[\d_.]\w|\w+[.!?]?\s*$){_name}'),
-    network_mine=Trace('[user]', rf'(?<!\w)my[ ](?:ig|insta|instagram|snap|snapchat|telegram|tiktok|discord|kik|twitter)(?:[ ](?:name|user|username|handle))?[ ]is[ ]{_stop}{_name}'),
+    network_mine=Trace('[user]', rf'(?<!\w)my[ ](?:ig|insta|instagram|snap|snapchat|telegram|tiktok|discord|kik|twitter)(?:[ ](?:name|user|username|handle))?[ ]is[ ]{_stop}{_name}'))
+
+# %% ../../nbs/15_text.masking.ipynb #631d7541
+traces |= dict(
     iban=Trace('[account]', r'(?-i:(?<!\w)[A-Z]{2}\d{2}(?:[ ]?[A-Z0-9]{4}){2,7}(?:[ ]?[A-Z0-9]{1,4})?(?!\w))', is_iban),
     card=Trace('[account]', r'(?<![\w-])\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?![\w-])'),
     social_security=Trace('[account]', r'(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])'),

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'has_head',
-           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs', 'head_rows',
-           'beside_harmless', 'output_layer', 'set_rows', 'head_problem', 'say_head', 'check_head', 'kept_rows',
-           'fit_head', 'say_new_head', 'warn_of_gaps', 'say_new', 'prepare_own_head', 'with_own_head',
-           'has_trained_head', 'with_mean_pooling', 'with_stored_head', 'classifier_config', 'load_transformer',
-           'position_table', 'max_positions', 'word_rows', 'check_token_ids', 'check_length_limit', 'match_tokenizer',
-           'block_stacks', 'block_prefixes', 'is_embedding', 'depths', 'leave_out', 'params_by_depth',
-           'transformer_splitter', 'layerwise_splitter', 'no_decay_params', 'decayed_lrs']
+           'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs', 'rows_by_name',
+           'head_rows', 'beside_harmless', 'output_layer', 'set_rows', 'head_problem', 'outputs_by_name', 'say_head',
+           'check_head', 'kept_rows', 'fit_head', 'trained_rows', 'say_new_head', 'warn_of_gaps', 'say_new',
+           'prepare_own_head', 'with_own_head', 'has_trained_head', 'with_mean_pooling', 'with_stored_head',
+           'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows', 'check_token_ids',
+           'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding', 'depths',
+           'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
+           'decayed_lrs']
 
 # %% ../../nbs/19_text.models.ipynb #ee99cdbe
 import inspect,re
@@ -61,11 +62,22 @@ class MeanPoolClassifier(nn.Module):
         self.takes = forward_names(encoder)
 
     @property
-    def base_model(self): return self.encoder
-    def get_input_embeddings(self): return self.encoder.get_input_embeddings()
-    def gradient_checkpointing_enable(self,
-        **kwargs, # As transformers takes them
-    ): self.encoder.gradient_checkpointing_enable(**kwargs)
+    def base_model(self):
+        "The network without its head"
+        return self.encoder
+
+# %% ../../nbs/19_text.models.ipynb #d6b6ac06
+@patch
+def get_input_embeddings(self:MeanPoolClassifier):
+    "The word embedding"
+    return self.encoder.get_input_embeddings()
+
+@patch
+def gradient_checkpointing_enable(self:MeanPoolClassifier,
+    **kwargs, # As transformers takes them
+):
+    "Compute activations twice to save memory"
+    self.encoder.gradient_checkpointing_enable(**kwargs)
 
 # %% ../../nbs/19_text.models.ipynb #460dc422
 @patch
@@ -121,7 +133,8 @@ class HeadOutputs:
     problem:str=None # `problem_type` of transformers: how probabilities belong together; None where nobody says
 
     @property
-    def named(self): # Do the names tell the outputs apart?
+    def named(self): # bool
+        "Do the names tell the outputs apart?"
         return len(set(self.names))==len(self.names) and not all(_made_up.fullmatch(o) for o in self.names)
 
 def head_outputs(
@@ -140,15 +153,16 @@ def check_head_names(
     head, # As for `renamed_outputs`
 ):
     "Raise where `head` is no choice, and does not name the outputs of `own`"
+    names = list(own.names)
     if isinstance(head, str) and head not in head_choices:
         raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
-                         f"{len(own.names)} outputs {list(own.names)}")
+                         f"{len(names)} outputs {names}")
     if isinstance(head, str): return
     is_dict = isinstance(head, Mapping)
-    odd = [o for o in head if is_dict and o not in own.names and o not in range(len(own.names))]
-    if odd or (not is_dict and len(head)!=len(own.names)):
-        raise ValueError(f"`head` names {list(odd or head)}, the checkpoint has the outputs {list(own.names)}: "
-                         "expected a name for each in their order, or a dict `{output: name}`")
+    odd = [o for o in head if o not in names and o not in range(len(names))] if is_dict else []
+    if not odd and (is_dict or len(head)==len(names)): return
+    raise ValueError(f"`head` names {list(odd or head)}, the checkpoint has the outputs {names}: "
+                     "expected a name for each in their order, or a dict `{output: name}`")
 
 # %% ../../nbs/19_text.models.ipynb #cebb8ac9
 def renamed_outputs(
@@ -162,21 +176,29 @@ def renamed_outputs(
     return HeadOutputs(tuple(str(head.get(i, head.get(o, o))) for i,o in enumerate(own.names)), own.problem)
 
 # %% ../../nbs/19_text.models.ipynb #adba208b
+def rows_by_name(
+    own:HeadOutputs, # Those of the checkpoint
+    ours:HeadOutputs, # Those that are wanted; classes
+    at:dict, # Number of one of `ours` -> that of its namesake in `own`
+) -> dict: # Number of one of `ours` -> its row; {} where the meaning of `own` is too different
+    "The rows of a head that come from the checkpoint"
+    k = len(own.names)
+    if own.problem in (None, ours.problem): return {i:torch.eye(k)[j] for i,j in at.items()}
+    if own.problem==_single and k==2: return {i:2*torch.eye(k)[j]-1 for i,j in at.items()}
+    if own.problem==_multi and len(ours.names)==2 and len(at)==1: return beside_harmless(ours, at, k)
+    return {}
+
 def head_rows(
     own:HeadOutputs, # Those of the checkpoint
     ours:HeadOutputs, # Those that are wanted; n_classes of them
 ) -> torch.Tensor: # Factors of `own`, a row of NaN for what is new; shape (n_classes, outputs of `own`)
     "How each of `ours` comes from `own`"
     n,k = len(ours.names),len(own.names)
-    if ours.problem=='regression':
-        return torch.eye(n) if k==n and own.problem in ('regression',_multi) else torch.full((n,k), torch.nan)
-    rows,found = torch.full((n,k), torch.nan),paired_names(ours.names, own.names)
+    rows = torch.full((n,k), torch.nan)
+    if ours.problem=='regression': return torch.eye(n) if k==n and own.problem in ('regression',_multi) else rows
+    found = paired_names(ours.names, own.names)
     at = {i:own.names.index(found[o]) for i,o in enumerate(ours.names) if o in found}
-    if own.problem in (None, ours.problem): values = {i:torch.eye(k)[j] for i,j in at.items()}
-    elif own.problem==_single and k==2: values = {i:2*torch.eye(k)[j]-1 for i,j in at.items()}
-    elif own.problem==_multi and n==2 and len(at)==1: values = beside_harmless(ours, at, k)
-    else: values = {}
-    for i,o in values.items(): rows[i] = o
+    for i,o in rows_by_name(own, ours, at).items(): rows[i] = o
     return rows
 
 # %% ../../nbs/19_text.models.ipynb #097cf306
@@ -228,6 +250,15 @@ def head_problem(
     return f"its outputs {list(own.names)}{kinds} do not give {new}"
 
 # %% ../../nbs/19_text.models.ipynb #d8f09c4b
+def outputs_by_name(
+    own:HeadOutputs, # Those of a trained head
+    ours:HeadOutputs, # Those that are wanted
+    rows:torch.Tensor, # As `head_rows` gives them, all known
+) -> str:
+    "What each of `ours` is made of, in words"
+    parts = [' - '.join(repr(own.names[j]) for j in r.argsort(descending=True) if r[j]) or 'the rest' for r in rows]
+    return ', '.join(f'{k!r} is {o}' for k,o in zip(ours.names, parts))
+
 def say_head(
     checkpoint, # Where the head comes from
     own:HeadOutputs, # Its outputs
@@ -240,8 +271,7 @@ def say_head(
         return warn_in_line(f"{where}: {problem}: it is replaced by a new one, which has to be trained")
     if problem: return warn_in_line(f"{where}: {problem}: these are new and have to be trained, the others are kept")
     if ours.problem=='regression' or own.names==ours.names: return
-    parts = [' - '.join(repr(own.names[j]) for j in r.argsort(descending=True) if r[j]) or 'the rest' for r in rows]
-    print(f"{where}, by name: {', '.join(f'{k!r} is {o}' for k,o in zip(ours.names, parts))}")
+    print(f"{where}, by name: {outputs_by_name(own, ours, rows)}")
 
 # %% ../../nbs/19_text.models.ipynb #0fc919be
 def check_head(
@@ -283,6 +313,19 @@ def fit_head(
     layer,all_new = output_layer(model)[1],bool(rows.isnan().all())
     if all_new: rows = rows.new_full((len(rows),layer.out_features), torch.nan)
     set_rows(layer, rows, layer if all_new else trained(), getattr(model.config, 'initializer_range', 0.02))
+
+# %% ../../nbs/19_text.models.ipynb #494759d4
+@delegates(hub_options, keep=True)
+def trained_rows(
+    checkpoint, # Name on the Hugging Face Hub or a local folder, with a trained head
+    config, # Configuration with the names of the outputs that are wanted
+    head='auto', # As for `load_transformer`
+    **hub, # `revision`, `token`, `cache_dir`, `trust_remote_code`
+) -> torch.Tensor: # As `head_rows` gives them
+    "What the trained head of `checkpoint` gives to a network of `config`"
+    own,ours = head_outputs(load_pretrained(AutoConfig, checkpoint, **hub)),head_outputs(config)
+    if head=='new': return torch.full((len(ours.names),len(own.names)), torch.nan)
+    return kept_rows(checkpoint, renamed_outputs(own, head), ours, head)
 
 # %% ../../nbs/19_text.models.ipynb #3e12ce1e
 def say_new_head(
@@ -348,11 +391,10 @@ def with_own_head(
     model,info = load(config=config, ignore_mismatched_sizes=True, output_loading_info=True)
     say_new(checkpoint, model, info, config, head)
     name,layer = output_layer(model)
-    if layer is None or not has_trained_head(checkpoint, f'{name}.weight', info, head): return model
-    stored,ours = load_pretrained(AutoConfig, checkpoint, **hub),head_outputs(config)
-    own = renamed_outputs(head_outputs(stored), head)
-    rows = torch.full((len(ours.names),1), torch.nan) if head=='new' else kept_rows(checkpoint, own, ours, head)
-    resized = any(o[0]==f'{name}.weight' for o in info['mismatched_keys'])
+    weight = f'{name}.weight'
+    if layer is None or not has_trained_head(checkpoint, weight, info, head): return model
+    resized = any(o[0]==weight for o in info['mismatched_keys'])
+    rows = trained_rows(checkpoint, config, head, **hub)
     fit_head(model, rows, lambda: output_layer(load())[1] if resized else layer)
     return model
 
@@ -383,8 +425,8 @@ def with_mean_pooling(
     trained = is_mean_folder(checkpoint)
     if head not in ('auto','new') and not trained:
         raise ValueError(f"`head` is {head!r}, but `pooling='mean'` makes a new head: leave one of them out")
-    load = partial(load_pretrained, AutoModel, checkpoint, dtype=torch.float32, **hub)
-    body,info = load(config=config, output_loading_info=True)
+    kwargs = dict(config=config, dtype=torch.float32, output_loading_info=True, **hub)
+    body,info = load_pretrained(AutoModel, checkpoint, **kwargs)
     warn_of_gaps(checkpoint, info['missing_keys'])
     if config.is_encoder_decoder: body = body.get_encoder()
     model = MeanPoolClassifier(body, config.num_labels, 0.1 if dropout is None else dropout)
@@ -400,9 +442,8 @@ def with_stored_head(
     head='auto', # As for `load_transformer`
 ) -> MeanPoolClassifier: # `model`
     "Give `model` the outputs of the head in `folder` that it has by name"
-    own = renamed_outputs(head_outputs(load_pretrained(AutoConfig, folder)), head)
-    rows,stored = kept_rows(folder, own, head_outputs(config), head),with_prefix(folder_tensors(folder), 'classifier.')
-    layer = nn.Linear(model.classifier.in_features, len(own.names))
+    rows,stored = trained_rows(folder, config, head),with_prefix(folder_tensors(folder), 'classifier.')
+    layer = nn.Linear(model.classifier.in_features, rows.shape[1])
     layer.load_state_dict({k:v.float() for k,v in stored.items()})
     fit_head(model, rows, lambda: layer)
     return model

@@ -8,8 +8,8 @@ __all__ = ['max_placeholder', 'known_rules', 'rule_names', 'presets', 'preset_fa
            'space_edits', 'zalgo_edits', 'nfc_edits', 'nfkc_edits', 'letterform_edits', 'letter_by_name', 'style_edits',
            'tag_edits', 'user_edits', 'url_edits', 'hashtag_edits', 'emoji_name', 'emoji_spans', 'emoji_edits',
            'laughter_edits', 'punctuation_edits', 'repeat_edits', 'quote_edits', 'apostrophe_edits', 'blank_edits',
-           'gap_edits', 'RuleKind', 'is_count', 'is_placeholder', 'rule', 'add_rule', 'hub_name', 'stated_name',
-           'rules_for', 'check_growth', 'run_step', 'run_rules', 'has_placeholder', 'check_placeholders',
+           'gap_edits', 'RuleKind', 'is_count', 'is_placeholder', 'check_rule_argument', 'rule', 'add_rule', 'hub_name',
+           'stated_name', 'rules_for', 'check_growth', 'run_step', 'run_rules', 'has_placeholder', 'check_placeholders',
            'preset_rules', 'as_rule', 'open_languages', 'said_in', 'ascii_checks', 'Rules']
 
 # %% ../../nbs/13_text.rules.ipynb #d8847d19
@@ -431,7 +431,10 @@ known_rules = dict(
     zalgo=RuleKind(zalgo_edits, _needs['marked']),
     nfkc=RuleKind(nfkc_edits, _needs['wide']),
     letterforms=RuleKind(letterform_edits, _needs['shaped']),
-    styled=RuleKind(style_edits, _needs['styled']),
+    styled=RuleKind(style_edits, _needs['styled']))
+
+# %% ../../nbs/13_text.rules.ipynb #a10c29b4
+known_rules |= dict(
     lookalikes=RuleKind(lookalikes, _needs['foreign']),
     disguised=RuleKind(disguised, _needs['disguised'], 'en', languages),
     leet=RuleKind(leet, _needs['leet'], 'en', languages),
@@ -440,7 +443,10 @@ known_rules = dict(
     split_words=RuleKind(split_words, r'[^\W\d_] [^\W\d_]', 'en', languages),
     joined_words=RuleKind(joined_words, r'\w{6}', 'en', languages),
     stretched=RuleKind(stretched, r'(?i:([^\W\d_])\1)', 'en', languages),
-    case_games=RuleKind(case_games, '[a-z][A-Z]', 'en', languages),
+    case_games=RuleKind(case_games, '[a-z][A-Z]', 'en', languages))
+
+# %% ../../nbs/13_text.rules.ipynb #d3880de6
+known_rules |= dict(
     users=RuleKind(user_edits, '[@]', '@user', fits=is_placeholder, expected=_short),
     urls=RuleKind(url_edits, r'\.[A-Za-z]|://|[wW]{3}\.', 'http', fits=is_placeholder, expected=_short),
     hashtags=RuleKind(hashtag_edits, '[#]'),
@@ -459,6 +465,17 @@ known_rules = dict(
 rule_names = known_rules.keys()
 
 # %% ../../nbs/13_text.rules.ipynb #3e50744f
+def check_rule_argument(
+    name:str, # Of a rule, with its argument
+    kind:RuleKind, # What stands behind the name
+    arg:str, # The argument; None for a rule that takes none
+):
+    "Raise unless the rule knows `arg`"
+    if kind.choices and arg not in kind.choices:
+        known = list(kind.choices)
+        raise ValueError(f"the rule {name.partition(':')[0]!r} does not know {arg!r}: expected one of {known}")
+    if kind.fits and not kind.fits(arg): raise ValueError(f"{name!r:.100}: expected {kind.expected}")
+
 def rule(
     name:str, # One of `rule_names`, an argument behind a colon: 'users:@USER', 'leet:es'
 ) -> Rule:
@@ -467,12 +484,10 @@ def rule(
     if base not in known_rules:
         raise ValueError(f"no rule is called {base!r}: expected one of {list(known_rules)}, or a function of your own")
     kind = known_rules[base]
-    if not colon: arg = kind.default
-    elif kind.default is None:
+    if colon and kind.default is None:
         raise ValueError(f"the rule {base!r} takes no argument, {name!r} has one: write {base!r}")
-    if kind.choices and arg not in kind.choices:
-        raise ValueError(f"the rule {base!r} does not know {arg!r}: expected one of {list(kind.choices)}")
-    if kind.fits and not kind.fits(arg): raise ValueError(f"{name!r:.100}: expected {kind.expected}")
+    if not colon: arg = kind.default
+    check_rule_argument(name, kind, arg)
     return Rule(name, kind.f, kind.needs, arg, kind.whole)
 
 # %% ../../nbs/13_text.rules.ipynb #c5098337
@@ -674,13 +689,11 @@ class Rules:
         self._ascii = ascii_checks([getattr(o, 'needs', '') for o in self.rules])
 
     @property
-    def names(self): return [o.name if isinstance(o, Rule) else getattr(o, '__name__', repr(o)) for o in self.rules]
+    def names(self): # Strings
+        "What the rules are called"
+        return [o.name if isinstance(o, Rule) else getattr(o, '__name__', repr(o)) for o in self.rules]
     def __eq__(self, o): return isinstance(o, Rules) and self.rules==o.rules
     def __hash__(self): return hash(self.rules)
-
-    def __repr__(self):
-        preset = next((k for k,v in presets.items() if list(v)==self.names), None)
-        return f'Rules({self.names if preset is None else repr(preset)})'
 
     def __call__(self,
         text:str, # Any string that Python can hold
@@ -688,6 +701,12 @@ class Rules:
         _check_text(text)
         if text.isascii() and not any(o.search(text) for o in self._ascii): return text
         return run_rules(self.rules, text)[0]
+
+# %% ../../nbs/13_text.rules.ipynb #478c304e
+@patch
+def __repr__(self:Rules):
+    preset = next((k for k,v in presets.items() if list(v)==self.names), None)
+    return f'Rules({self.names if preset is None else repr(preset)})'
 
 # %% ../../nbs/13_text.rules.ipynb #38b45705
 @patch
