@@ -2632,6 +2632,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.serve.client.read_answer': ('serve.client.html#read_answer', 'toxicai/serve/client.py'),
                                       'toxicai.serve.client.request_bodies': ( 'serve.client.html#request_bodies',
                                                                                'toxicai/serve/client.py'),
+                                      'toxicai.serve.client.row_values': ('serve.client.html#row_values', 'toxicai/serve/client.py'),
                                       'toxicai.serve.client.seconds_to_wait': ( 'serve.client.html#seconds_to_wait',
                                                                                 'toxicai/serve/client.py')},
             'toxicai.serve.decisions': { 'toxicai.serve.decisions.Decider': ('serve.decisions.html#decider', 'toxicai/serve/decisions.py'),
