@@ -27,6 +27,7 @@ def offendes(n):
 def jigsaw(n):
     "Comments with all six labels; every fifth of those that are representative is for the test"
     df = data_file('jigsaw_train_part').dropna(subset=jigsaw_labels).rename(columns={'comment_text':'text'})
+    df['id'] = range(len(df)) # not all of the rows have one of their own
     is_test = df.representative_sample.astype(bool) & (np.arange(len(df))%5==0)
     sides = df[~is_test],df[is_test]
     return [o[['id','text',*jigsaw_labels]].sample(min(n, len(o)), random_state=42) for o in sides]

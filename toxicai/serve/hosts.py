@@ -12,7 +12,6 @@ __all__ = ['detoxify_labels', 'coral_statuses', 'host_routes', 'detoxify_scores'
 import hmac
 from hashlib import sha256
 
-from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
 from .detector import *

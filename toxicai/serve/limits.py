@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['service_package', 'ServiceKey', 'key_digest', 'key_rate', 'key_of_line', 'read_keys', 'matching_key', 'given_key',
-           'RateLimit', 'declared_length', 'pour_away', 'read_body', 'patient_protocol', 'is_own_machine',
-           'check_start']
+           'RateLimit', 'declared_length', 'pour_away', 'read_body', 'PatientHead', 'patient_protocol',
+           'is_own_machine', 'check_start']
 
 # %% ../../nbs/33_serve.limits.ipynb #8e7c28b8
-import asyncio,hmac,importlib,ipaddress,math,re,sys,time
+import asyncio,hmac,importlib,ipaddress,math,sys,time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -57,11 +57,13 @@ def key_of_line(
 ) -> ServiceKey:
     "The key that `line` describes"
     parts,where = line.split(),f'line {at} of {str(path)!r}'
-    if not 2<=len(parts)<=3: raise ValueError(f"{where} has {len(parts)} words: expected a name, "
-                                              "a key, and perhaps requests a second, without spaces within")
+    if not 2<=len(parts)<=3:
+        raise ValueError(f"{where} has {len(parts)} words: expected a name, "
+                         "a key, and perhaps requests a second, without spaces within")
     name,key,*rate = parts
-    if len(key)<16: raise ValueError(f"the key in {where} has {len(key)} characters: expected 16 or more, "
-                                     "such as `python -c 'import secrets; print(secrets.token_urlsafe())'` makes")
+    if len(key)<16:
+        raise ValueError(f"the key in {where} has {len(key)} characters: expected 16 or more, "
+                         "such as `python -c 'import secrets; print(secrets.token_urlsafe())'` makes")
     return ServiceKey(name, key_digest(key), key_rate(rate[0], where) if rate else None)
 
 # %% ../../nbs/33_serve.limits.ipynb #e3083463
@@ -98,6 +100,7 @@ def given_key(
 class RateLimit:
     "How often each of many may ask"
     def __init__(self): self.buckets = {}
+
     def wait(self,
         name:str, # Who asks
         rate:float, # Requests a second; None for any number
@@ -119,6 +122,7 @@ def declared_length(
     length = dict(scope['headers']).get(b'content-length', b'0')
     return int(length) if length.isdigit() and len(length)<16 else 0
 
+# %% ../../nbs/33_serve.limits.ipynb #295781b2
 async def pour_away(
     receive, # Of ASGI
     seconds:float=1., # How long at most
@@ -150,35 +154,57 @@ async def read_body(
     except TimeoutError: raise TooSlow(f"the body did not come within {seconds:g} seconds") from None
     return bytes(res)
 
+# %% ../../nbs/33_serve.limits.ipynb #99a44905
+class PatientHead:
+    "Headers of one connection: while they are awaited, it ends when they are late or too large"
+    def __init__(self,
+        loop, # Of asyncio
+        transport, # Of the connection
+        seconds:float, # From the first byte of a request to the end of its headers
+        most:int, # Bytes of headers
+    ):
+        self.loop,self.transport,self.seconds,self.most = loop,transport,seconds,most
+        self.late,self.size = None,0
+
+    def begin(self):
+        "Wait for headers, unless it does already"
+        if self.late is None: self.late,self.size = self.loop.call_later(self.seconds, self.transport.abort),0
+
+    def end(self):
+        "They are there, or nobody will send them"
+        if self.late: self.late.cancel()
+        self.late = None
+
+    def add(self,
+        n:int, # Bytes that came
+    ):
+        "Count them"
+        self.size += n
+        if self.late is not None and self.size>self.most: self.transport.abort()
+
 # %% ../../nbs/33_serve.limits.ipynb #eca8220d
 def patient_protocol(
-    seconds:float=10., # From the first byte of a request to the end of its headers
-    most:int=2**16, # Bytes of headers
+    seconds:float=10., # As for `PatientHead`
+    most:int=2**16, # The same
 ): # A class for `uvicorn.Config(http=)`
     "HTTP of uvicorn, that waits for headers so long and no longer"
     base = service_package('uvicorn.protocols.http.httptools_impl').HttpToolsProtocol
     class PatientProtocol(base):
-        late,head = None,0
-        def wait_for_head(self): self.late,self.head = self.loop.call_later(seconds, self.transport.abort),0
-        def forget_head(self):
-            if self.late: self.late.cancel()
-            self.late = None
         def connection_made(self, transport):
             super().connection_made(transport)
-            self.wait_for_head()
+            self.head = PatientHead(self.loop, transport, seconds, most)
+            self.head.begin()
         def on_message_begin(self):
-            if self.late is None: self.wait_for_head()
+            self.head.begin()
             super().on_message_begin()
         def on_headers_complete(self):
-            self.forget_head()
+            self.head.end()
             super().on_headers_complete()
         def data_received(self, data):
             super().data_received(data)
-            if self.late is None: return
-            self.head += len(data)
-            if self.head>most: self.transport.abort()
+            self.head.add(len(data))
         def connection_lost(self, exc):
-            self.forget_head()
+            self.head.end()
             super().connection_lost(exc)
     return PatientProtocol
 

@@ -10,7 +10,6 @@ __all__ = ['perspective_enums', 'perspective_messages', 'PerspectiveError', 'per
 # %% ../../nbs/40_serve.messages.ipynb #cdb42e31
 import json,math,re
 
-from fastcore.basics import patch
 from ..strings import *
 from .batching import *
 

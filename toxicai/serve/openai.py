@@ -9,7 +9,6 @@ __all__ = ['category_labels', 'openai_models', 'category_columns', 'moderation_r
 # %% ../../nbs/43_serve.openai.ipynb #646fe624
 from uuid import uuid4
 
-from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
 from .detector import *

@@ -15,7 +15,6 @@ from importlib.resources import files
 from pathlib import PurePosixPath
 
 import numpy as np
-from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
 from ..streams import *
@@ -81,6 +80,7 @@ def shown_uses(
     sets = threshold_sets(detector)
     return [dict(name=k, running=o==detector.labels, thresholds=thresholds(o)) for k,o in sets.items()]
 
+# %% ../../nbs/45_serve.page.ipynb #1f072758
 def known_paths(
     app, # A `FastAPI`
 ) -> set: # Paths
@@ -108,6 +108,7 @@ def flagged_names(
     flags = labels.flags(np.asarray(scores))
     return [o for o,f in zip(labels.names, flags) if f and o not in (labels.clean or ())]
 
+# %% ../../nbs/45_serve.page.ipynb #bfba4418
 def page_row(
     found:Detections, # One text, with all details
     sets:dict, # Name -> `LabelSet`
@@ -201,6 +202,7 @@ def csv_line(
     csv.writer(out, lineterminator='\n').writerow([text(o) for o in cells])
     return out.getvalue()
 
+# %% ../../nbs/45_serve.page.ipynb #56f39c70
 def answer_head(
     columns, # Of the file that came
     labels:LabelSet, # Classes
@@ -263,6 +265,7 @@ def page_error(
 
 error_shapes['/page'] = page_error
 
+# %% ../../nbs/45_serve.page.ipynb #b84d7e77
 def file_response(
     path:str, # A key of `page_files`
     known:str=None, # Header `If-None-Match` of the request

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from fastcore.basics import patch
 from ..labels import *
 from ..strings import *
 from ..text.core import *
