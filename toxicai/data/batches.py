@@ -34,14 +34,17 @@ class BucketedDL(TfmdDL):
         self.prepare_texts()
         self.prepare_rows()
 
-    def new(self,
-        dataset=None, # Other data; the same by default
-        cls=None, # Kind of the new loader; the same by default
-        **kwargs, # For `BucketedDL`, as the constructor takes them
-    ):
-        "A loader like this one"
-        same = dict(weights=self.weights, balance=self.balance) if dataset is None or dataset is self.dataset else {}
-        return super().new(dataset, cls, **{'pool':self.pool, 'in_order':self.in_order, **same, **kwargs})
+# %% ../../nbs/67_data.batches.ipynb #bf102d62
+@patch
+def new(self:BucketedDL,
+    dataset=None, # Other data; the same by default
+    cls=None, # Kind of the new loader; the same by default
+    **kwargs, # For `BucketedDL`, as the constructor takes them
+) -> BucketedDL:
+    "A loader like this one"
+    same = dict(weights=self.weights, balance=self.balance) if dataset is None or dataset is self.dataset else {}
+    kwargs = {'pool':self.pool, 'in_order':self.in_order, **same, **kwargs}
+    return super(BucketedDL, self).new(dataset, cls, **kwargs)
 
 # %% ../../nbs/67_data.batches.ipynb #0a7c3d95
 def check_loader(

@@ -99,7 +99,9 @@ class Plan:
     drop_missing:bool = False # Leave out rows without a text?
 
     @property
-    def label_cols(self): return [] if self.labels is None else tidy_cols(self.labels.cols, self.labels.labels)
+    def label_cols(self):
+        "Label columns of the tidy table"
+        return [] if self.labels is None else tidy_cols(self.labels.cols, self.labels.labels)
 
 # %% ../../nbs/60_data.comments.ipynb #ba1ec82b
 def kept_type(

@@ -11,7 +11,6 @@ __all__ = ['long_texts', 'one_text', 'text_lengths', 'flag_table', 'label_table'
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from matplotlib.ticker import PercentFormatter
-from ..strings import *
 from ..tables import *
 from ..pictures import *
 from ..text.tokenizer import *

@@ -132,7 +132,8 @@ class LabelReader(ColReader):
 class ToxicityDataLoaders(DataLoaders):
     "`DataLoaders` of labelled comments for a transformer"
     @classmethod
-    def keywords(cls): # Names of the arguments of `from_df`, which its relatives pass on
+    def keywords(cls):
+        "Names of the arguments of `from_df`, which its relatives pass on"
         return [o for o in signature(cls.from_df).parameters if o not in ('df','hub','kwargs')]+list(hub_args)
 
 # %% ../../nbs/68_data.loaders.ipynb #b5c2a877
@@ -174,6 +175,7 @@ def copies_among(
     df = data.df if len(rows)==len(data.df) else data.df.iloc[rows]
     return exact_groups(column_texts(df, data.text))
 
+# %% ../../nbs/68_data.loaders.ipynb #f83f1bb3
 def split_known(
     data:LabelledFrame, # n rows
     known, # Row numbers of those that have their label; shape (k,)
@@ -206,6 +208,7 @@ def split_by_first(
     warn_of_shares(is_valid.astype(int), np.array([1-valid_pct,valid_pct]), np.bincount(groups).max())
     return np.flatnonzero(~is_valid),np.flatnonzero(is_valid)
 
+# %% ../../nbs/68_data.loaders.ipynb #e6b070a4
 def split_with_copies(
     labels:pd.DataFrame, # Tidy labels; n rows
     groups, # Group of each row, numbered in order of appearance; shape (n,)

@@ -30,7 +30,6 @@ from ..labels import *
 from ..strings import *
 from ..tables import *
 from ..text.encoding import *
-from .rows import *
 from .columns import *
 from .comments import *
 from .load import *
@@ -139,13 +138,13 @@ def spread_texts(
     at = np.unique(np.linspace(0, len(data)-1, min(most, len(data))).astype(int))
     return next(text_blocks(data.select(at), cols), [])
 
+# %% ../../nbs/70_data.store.ipynb #9528319c
 def column_bytes(
     array, # Column of a block
 ) -> bytes: # The same for the same values
     "What a digest is taken of"
-    is_text = is_text_type(array.type)
-    if is_text: return '\0'.join('\1' if o is None else o for o in array.to_pylist()).encode('utf-8', 'surrogatepass')
-    return array.to_pandas().to_numpy().tobytes()
+    if not is_text_type(array.type): return array.to_pandas().to_numpy().tobytes()
+    return '\0'.join('\1' if o is None else o for o in array.to_pylist()).encode('utf-8', 'surrogatepass')
 
 def columns_digest(
     data, # A `Dataset`; n rows
@@ -185,6 +184,7 @@ def array_types(
     types = dict(input_ids=ids, token_type_ids='int8')
     return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32'}
 
+# %% ../../nbs/70_data.store.ipynb #7293a405
 def write_tokens(
     folder:Path, # Where to write
     data, # A `Dataset`; n rows
@@ -241,9 +241,13 @@ class StoredRows:
         return StoredRows(self.data, self.rows[i])
 
     @property
-    def iloc(self): return self
+    def iloc(self):
+        "Rows by their places, as in pandas"
+        return self
     @property
-    def index(self): return pd.Index(self.rows)
+    def index(self):
+        "Row numbers in the `Dataset`, as names"
+        return pd.Index(self.rows)
 
 # %% ../../nbs/70_data.store.ipynb #ab6595d0
 def without_texts(
@@ -562,9 +566,12 @@ def endless(
 class StreamedRows(Datasets):
     "The transforms of a stream, with one row that shows what its items are"
     def __len__(self):
-        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, `judged(0)` "
-                        "and balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk and counts them")
-    def new_empty(self): return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
+        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, "
+                        "`judged(0)` and balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk "
+                        "and counts them")
+    def new_empty(self):
+        "The transforms without rows, which do have a length"
+        return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
 
 # %% ../../nbs/70_data.store.ipynb #720cd217
 def buffer_frame(
@@ -577,7 +584,8 @@ def buffer_frame(
     if odd: raise TypeError(f"row {odd[0]} of the stream is a {type(odd[1]).__name__}: expected dicts")
     df = pd.DataFrame([o for _,o in records], dtype=object, index=[i for i,_ in records])
     for k,f in (features or {}).items():
-        if k in df and isinstance(f, hf.ClassLabel): df[k] = [None if o is None or o<0 else f.int2str(o) for o in df[k]]
+        if k not in df or not isinstance(f, hf.ClassLabel): continue
+        df[k] = [None if o is None or o<0 else f.int2str(o) for o in df[k]] # -1 is a gap
     return relabelled(reader, None, df.infer_objects())
 
 # %% ../../nbs/70_data.store.ipynb #6cb76722
@@ -597,18 +605,29 @@ class StreamDL(BucketedDL):
         self.batches,self.left = self.all_batches(),[]
 
     def __len__(self): return self.steps
-    def get_idxs(self): return range(self.steps)
-    def create_batches(self, samps):
-        for _ in samps: yield next(self.batches)
 
-    def new(self,
-        dataset=None, # Other data; a stream cannot be read in another way
-        cls=None, # Kind of the new loader
-        **kwargs, # For `BucketedDL`
-    ):
-        "A loader of other data with the same settings"
-        if dataset is None: len(self.dataset)
-        return super().new(dataset, BucketedDL if cls is None else cls, **kwargs)
+# %% ../../nbs/70_data.store.ipynb #5c2be35d
+@patch
+def get_idxs(self:StreamDL) -> range:
+    "Numbers of the batches of a pass"
+    return range(self.steps)
+
+@patch
+def create_batches(self:StreamDL,
+    samps, # Numbers of batches
+): # Iterator of batches
+    "The next batches of the stream, one for each of `samps`"
+    for _ in samps: yield next(self.batches)
+
+@patch
+def new(self:StreamDL,
+    dataset=None, # Other data; a stream cannot be read in another way
+    cls=None, # Kind of the new loader
+    **kwargs, # For `BucketedDL`
+) -> BucketedDL:
+    "A loader of other data with the same settings"
+    if dataset is None: len(self.dataset)
+    return super(StreamDL, self).new(dataset, BucketedDL if cls is None else cls, **kwargs)
 
 # %% ../../nbs/70_data.store.ipynb #827f5262
 def other_items(

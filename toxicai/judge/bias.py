@@ -328,10 +328,12 @@ class BiasReport(Report):
         "Name -> matplotlib figure; none when no group has enough rows"
         return dict(groups=self.plot()) if self.table.fpr[1:].notna().any() else {}
 
-    @property
-    def sorted(self): # Most frequent groups first, below all rows
-        groups = self.table[1:].sort_values('n', ascending=False, kind='stable')
-        return pd.concat([self.table[:1],groups], ignore_index=True)
+# %% ../../nbs/54_judge.bias.ipynb #6cbbd15c
+@patch(as_prop=True)
+def sorted(self:BiasReport):
+    "Most frequent groups first, below all rows"
+    groups = self.table[1:].sort_values('n', ascending=False, kind='stable')
+    return pd.concat([self.table[:1],groups], ignore_index=True)
 
 # %% ../../nbs/54_judge.bias.ipynb #94905752
 def folded_groups(

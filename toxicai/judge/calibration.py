@@ -262,20 +262,30 @@ class CalibrationReport:
     before: Judged # The scores as they were
     after: np.ndarray # The scores that the figures were measured on, NaN where there are none; shape (n, n_classes)
     @property
-    def calibration(self): return self.labels.calibration
-    @property
-    def title(self):
-        how = ('measured on rows that were not fitted (cross-fitted)' if self.cross_fitted
-               else 'optimistic: measured on the rows that were fitted')
-        return f"Calibration, {self.calibration.method}; {how}"
-    @property
-    def doubt(self):
-        if self.cross_fitted or self.calibration.method!='isotonic': return ''
-        return '. An isotonic line passes through them whatever they are: what it is worth, `cross_fit=True` tells'
-    @property
-    def shown(self): return folded_ends(self.table).reset_index()
+    def shown(self):
+        "The table with each figure and its interval in one cell"
+        return folded_ends(self.table).reset_index()
     def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
     def _repr_html_(self): return html_table(self.shown, self.title)
+
+# %% ../../nbs/51_judge.calibration.ipynb #04a3f1d1
+@patch(as_prop=True)
+def calibration(self:CalibrationReport):
+    "The `Calibration` that was fitted"
+    return self.labels.calibration
+
+@patch(as_prop=True)
+def title(self:CalibrationReport):
+    "How the scores were calibrated, and on which rows that was measured"
+    how = ('measured on rows that were not fitted (cross-fitted)' if self.cross_fitted
+           else 'optimistic: measured on the rows that were fitted')
+    return f"Calibration, {self.calibration.method}; {how}"
+
+@patch(as_prop=True)
+def doubt(self:CalibrationReport):
+    "What the picture of an isotonic line does not show"
+    if self.cross_fitted or self.calibration.method!='isotonic': return ''
+    return '. An isotonic line passes through them whatever they are: what it is worth, `cross_fit=True` tells'
 
 # %% ../../nbs/51_judge.calibration.ipynb #c90b808d
 def calibrated(

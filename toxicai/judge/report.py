@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['value_name', 'range_names', 'quintile_groups', 'slice_values', 'wrong_decisions', 'slice_table', 'in_turn',
-           'worst_errors', 'Caught', 'harmful_rows', 'flagged_rows', 'caught', 'some_of', 'share_text', 'share_range',
+           'worst_errors', 'harmful_rows', 'flagged_rows', 'Caught', 'caught', 'some_of', 'share_text', 'share_range',
            'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table', 'label_shares',
            'threshold_text', 'card_table', 'classes_table', 'uses_table', 'figures_part', 'JudgementReport',
            'masked_frame', 'masked_report', 'compared_words', 'wide_scores', 'own_version', 'all_slices', 'slice_files',
@@ -156,13 +156,6 @@ def worst_errors(
     return {k:df.assign(text=[mend_surrogates(judged.texts[i]) for i in df.row]) for k,df in res.items()}
 
 # %% ../../nbs/52_judge.report.ipynb #04f88250
-class Caught(NamedTuple):
-    "Numbers of texts: those that are flagged, of how many"
-    found:int # Harmful texts that are flagged
-    harmful:int # Harmful texts
-    hit:int # Harmless texts that are flagged
-    harmless:int # Harmless texts
-
 def harmful_rows(
     judged:Judged, # n texts
 ) -> np.ndarray: # 1. for a text that somebody gave a class that counts against it, 0. for none, NaN where nobody knows
@@ -178,6 +171,14 @@ def flagged_rows(
     "Does each text get a class that counts against it?"
     on = judged.labels.counting()
     return on[judged.decided()] if exclusive(judged.labels.kind) else judged.flags()[:,on].any(1)
+
+# %% ../../nbs/52_judge.report.ipynb #6b3eaee1
+class Caught(NamedTuple):
+    "Numbers of texts: those that are flagged, of how many"
+    found:int # Harmful texts that are flagged
+    harmful:int # Harmful texts
+    hit:int # Harmless texts that are flagged
+    harmless:int # Harmless texts
 
 def caught(
     judged:Judged, # n texts
@@ -349,9 +350,6 @@ class JudgementReport(Report):
         super().__init__(tables, frames, title, lead)
         self.judged,self.slices,self.mask = judged,slices,mask
 
-    @property
-    def captions(self): return {k:o.title for k,o in report_figures.items()}
-
     @cached_property
     def figures(self):
         "Name -> matplotlib figure"
@@ -359,6 +357,12 @@ class JudgementReport(Report):
         return {k:o.draw(data[k]) for k,o in report_figures.items() if o.applies(data[k])}
 
     def _repr_html_(self): return ''.join(headed_html(self.page_parts(), ids=False))
+
+# %% ../../nbs/52_judge.report.ipynb #26483763
+@patch(as_prop=True)
+def captions(self:JudgementReport):
+    "Name of a figure -> what it shows"
+    return {k:o.title for k,o in report_figures.items()}
 
 # %% ../../nbs/52_judge.report.ipynb #75bfb513
 def masked_frame(

@@ -337,11 +337,13 @@ class Thresholds:
     judged: Judged # What they were tuned on, with the old thresholds
     @property
     def title(self):
+        "What the thresholds are for, and on which rows they were measured"
         how = ('measured on rows that the threshold was not chosen on (cross-fitted)' if self.cross_fitted
                else 'optimistic: measured on the rows that the threshold was chosen on')
         return f"Thresholds for the {self.goal!r}; {how}"
     @property
     def shown(self):
+        "The table with each figure and its interval in one cell"
         ends = dict(low='threshold_low', high='threshold_high')
         return folded_ends(self.table.rename(columns=ends)).reset_index()
     def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
