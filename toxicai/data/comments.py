@@ -7,8 +7,8 @@ __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept
            'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'spelt_splits', 'FoundColumns',
            'check_column_names', 'check_asked', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
            'cached_files', 'clear_cache', 'private_folder', 'not_kept', 'label_notes', 'kept_digest', 'keep_facts',
-           'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_comments',
-           'labelled_frame']
+           'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'read_from',
+           'labelled_comments', 'labelled_frame']
 
 # %% ../../nbs/60_data.comments.ipynb #3281c5ba
 from ..quiet import *
@@ -146,7 +146,7 @@ def whole_rows(
     report:Counter, # Where rows that are left out are counted
 ) -> pa.Array|None: # True for rows that have their texts; shape (n,); None where all have
     "The rows to keep, or an error where one has no text"
-    gone = np.logical_or.reduce([no_text(o, plan.drop_missing).to_numpy(zero_copy_only=False) for o in texts])
+    gone = np.logical_or.reduce([as_flags(no_text(o, plan.drop_missing)) for o in texts])
     if not gone.any(): return None
     if not plan.drop_missing:
         raise ValueError(f"no text in {' or '.join(plan.text)} in row {_row_numbers(gone, row)} of {where}: "
@@ -318,19 +318,21 @@ def _class_lines(comments):
         lines.append((k, f"{n:,} of {known:,} ({n/max(known, 1):.1%}){gap}"))
     return lines
 
+def _splits_line(comments):
+    "The splits and their column"
+    if not comments.split_col: return ''
+    sizes = ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())
+    return f'{sizes} (column {comments.split_col})'
+
 def _facts(comments):
     "(heading, text) about `comments`"
-    named = {*comments.text_cols, *comments.label_cols, comments.split_col}
-    rest = [o for o in comments.data.column_names if o not in named]
-    labels = comments.labels
+    labels,named = comments.labels,{*comments.text_cols, *comments.label_cols, comments.split_col}
     about_labels = 'none' if labels is None else f"{labels.kind}, in {', '.join(comments.label_cols)}"
-    res = [('text', ' + '.join(comments.text_cols)), ('labels', about_labels)]
-    if comments.split_col:
-        sizes = ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())
-        res.append(('splits', f'{sizes} (column {comments.split_col})'))
-    if rest: res.append(('other columns', ', '.join(rest)))
-    if comments.recognised: res.append(('recognised', '; '.join(comments.recognised)))
-    return res+[('note', f'{k}: {n:,}') for k,n in comments.report.items()]
+    facts = {'text':' + '.join(comments.text_cols), 'labels':about_labels, 'splits':_splits_line(comments),
+             'other columns':', '.join(o for o in comments.data.column_names if o not in named),
+             'recognised':'; '.join(comments.recognised)}
+    notes = [('note', f'{k}: {n:,}') for k,n in comments.report.items()]
+    return [o for o in facts.items() if o[1]]+notes
 
 # %% ../../nbs/60_data.comments.ipynb #87073876
 @patch
@@ -622,14 +624,20 @@ def check_inputs(
     return cols
 
 # %% ../../nbs/60_data.comments.ipynb #c5dc611b
+def read_from(
+    comments:Comments, # n rows
+) -> LabelSource:
+    "What the labels of `comments` were read from"
+    return comments.source or LabelSource(comments.label_cols)
+
 def labelled_comments(
     comments:Comments, # n rows
 ) -> LabelledFrame: # n rows
     "The frame of comments, which know their columns"
     if comments.labels is None:
         raise ValueError(f"{comments.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
-    read_from = comments.source or LabelSource(comments.label_cols)
-    return LabelledFrame(comments.to_frame(), comments.text_cols, comments.labels, comments.label_cols, read_from, True)
+    text,labels,cols = comments.text_cols,comments.labels,comments.label_cols
+    return LabelledFrame(comments.to_frame(), text, labels, cols, read_from(comments), True)
 
 # %% ../../nbs/60_data.comments.ipynb #aa5151d9
 def labelled_frame(
@@ -647,5 +655,5 @@ def labelled_frame(
     if not cols: raise ValueError("`label_cols` is empty: expected the name of a label column, or several")
     plan,new = read_labels(source, df, cols, classes, how)
     check_clash(new.columns, [o for o in df if o not in cols])
-    read_from = LabelSource(cols, plan.renamed, how)
-    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), read_from, plan.declared)
+    origin = LabelSource(cols, plan.renamed, how)
+    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), origin, plan.declared)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['long_texts', 'one_text', 'text_lengths', 'flag_table', 'label_table', 'Description', 'class_rows', 'language_rows',
-           'copy_figures', 'count_rows', 'describe', 'shown_classes', 'plot_balance', 'class_overlap', 'plot_together',
-           'plot_languages', 'plot_lengths', 'plot_label_lengths']
+           'copy_figures', 'long_figures', 'count_rows', 'describe', 'shown_classes', 'plot_balance', 'class_overlap',
+           'plot_together', 'plot_languages', 'plot_lengths', 'plot_label_lengths']
 
 # %% ../../nbs/65_data.describe.ipynb #fd204a49
 import numpy as np,pandas as pd
@@ -121,6 +121,12 @@ def copy_figures(
             'near or exact copies of an earlier row':_copies(near),
             'rows with duplicates of other labels':int(contradicting(values, near).sum())}
 
+def long_figures(
+    lengths:pd.Series, # Length of each row; named by its unit; shape (n,)
+) -> dict: # What is counted -> rows
+    "How many texts are longer than each of `long_texts`"
+    return {f'longer than {k} {lengths.name}':int((lengths>k).sum()) for k in long_texts}
+
 # %% ../../nbs/65_data.describe.ipynb #60fd3ea9
 def count_rows(
     n:int, # Rows of the data
@@ -145,12 +151,10 @@ def describe(
     flags,texts = flag_table(values),column_texts(df[has], text)
     n_tokens,unit = text_lengths(texts, encoder)
     lengths = pd.Series(n_tokens, np.flatnonzero(has), dtype=float, name=unit).reindex(range(len(df)))
-    summary = count_rows(len(df), {
-        'rows':len(df), 'missing texts':int((~has).sum()),
-        'empty texts':sum(not one_text(o).strip() for o in texts),
-        'rows without any label':int(flags.isna().all(axis=1).sum()),
-        **copy_figures(texts, values[has], thresh),
-        **{f'longer than {k} {unit}':int((lengths>k).sum()) for k in long_texts}})
+    n_empty,n_bare = sum(not one_text(o).strip() for o in texts),int(flags.isna().all(axis=1).sum())
+    gaps = {'missing texts':int((~has).sum()), 'empty texts':n_empty, 'rows without any label':n_bare}
+    copies,long = copy_figures(texts, values[has], thresh),long_figures(lengths)
+    summary = count_rows(len(df), {'rows':len(df), **gaps, **copies, **long})
     languages = language_rows(texts, n_languages, seed) if n_languages else pd.DataFrame()
     yes = (flags==1).astype(int)
     return Description(summary, class_rows(flags, lengths), yes.T@yes, languages, flags, lengths)

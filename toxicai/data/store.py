@@ -162,8 +162,8 @@ def copy_number(
     text, # A text or a pair
 ) -> int: # Below 2**64; two different texts of ten million share one with a chance of 1 in 400,000
     "A number that copies of `text` have in common"
-    key = text_key(text) if isinstance(text, str) else '\n'.join(map(text_key, text))
-    return int.from_bytes(hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=8).digest(), 'little')
+    key = key_of(text).encode('utf-8', 'surrogatepass')
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), 'little')
 
 def write_copies(
     folder:Path, # Where to write
@@ -322,8 +322,7 @@ def stored_frame(
     used,sides = trainable(light) if own_split else (light,None)
     df = used.to_frame()
     rows = df.pop(_row).to_numpy()
-    read_from = source.source or LabelSource(source.label_cols)
-    data = LabelledFrame(df, source.text_cols, source.labels, source.label_cols, read_from, True, copies[rows])
+    data = LabelledFrame(df, source.text_cols, source.labels, source.label_cols, read_from(source), True, copies[rows])
     check_two_sides(df, data.cols, data.declared)
     return data,rows,sides
 
@@ -481,10 +480,8 @@ def from_store(cls:ToxicityDataLoaders,
     store = RowStore(store_home(folder), source, TransformerTextBlock(checkpoint, **kwargs).type_tfms[0])
     store.split(valid_pct, valid_col, splitter, seed)
     loaders = store.loaders(weight_col, bs=bs, val_bs=val_bs, balance=balance, device=device)
-    res = cls(*loaders, path=path, device=loaders[0].device)
-    name = getattr(splitter, '__name__', None)
-    res.labels,res.split_args = source.labels,dict(valid_pct=valid_pct, valid_col=valid_col, splitter=name, seed=seed)
-    return res
+    split = split_facts(valid_pct, valid_col, splitter, seed)
+    return cls.of_loaders(loaders, source.labels, split, path, loaders[0].device)
 
 # %% ../../nbs/70_data.store.ipynb #41087a15
 def folder_bytes(
@@ -720,6 +717,4 @@ def from_stream(cls:ToxicityDataLoaders,
     how = dict(bs=bs, device=device, after_item=[ToTensor])
     train = StreamDL(StreamedRows(tls=one, n_inp=1), train, steps, buffer, weight_col, **how)
     valid = BucketedDL(Datasets(tls=valid_tls, n_inp=1), **{**how, 'bs':val_bs or bs})
-    res = cls(train, valid, path=path, device=device)
-    res.labels,res.split_args = data.labels,None
-    return res
+    return cls.of_loaders([train,valid], data.labels, None, path, device)
