@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'many_rows', 'where_to_begin', 'TransformerTextBlock', 'shown_label',
-           'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'ToxicityDataLoaders', 'comment_sides', 'trainable',
-           'copies_among', 'split_known', 'split_by_first', 'split_with_copies', 'warn_of_copies', 'warn_of_unlabelled',
-           'splitter_sides', 'training_split', 'label_block', 'labelled_block', 'training_frame', 'split_facts',
-           'read_comments_file', 'listed', 'texts_and_labels', 'joined_splits', 'row_index', 'text_frame', 'relabelled',
-           'text_cols', 'pairs_of', 'loader_texts', 'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of',
-           'classes_seen', 'label_sides', 'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
+           'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'text_reader', 'ToxicityDataLoaders', 'comment_sides',
+           'trainable', 'copies_among', 'split_known', 'split_by_first', 'split_by_group', 'split_with_copies',
+           'warn_of_copies', 'warn_of_unlabelled', 'splitter_sides', 'training_split', 'label_block', 'labelled_block',
+           'training_frame', 'split_facts', 'read_comments_file', 'listed', 'texts_and_labels', 'joined_splits',
+           'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts', 'text_tfm', 'label_tfm',
+           'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides', 'check_blocks', 'check_dls',
+           'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/68_data.loaders.ipynb #5a0498d2
 import math
@@ -128,6 +129,12 @@ class LabelReader(ColReader):
         super().__init__(data.cols[0] if exclusive(data.labels.kind) else data.cols)
         self.labels,self.source = data.labels,data.source
 
+def text_reader(
+    cols:list, # Text columns, one or two
+) -> ColReader:
+    "Reads the text of a row, or the pair"
+    return ColReader(cols[0] if len(cols)==1 else cols)
+
 # %% ../../nbs/68_data.loaders.ipynb #8289389f
 class ToxicityDataLoaders(DataLoaders):
     "`DataLoaders` of labelled comments for a transformer"
@@ -209,6 +216,18 @@ def split_by_first(
     return np.flatnonzero(~is_valid),np.flatnonzero(is_valid)
 
 # %% ../../nbs/68_data.loaders.ipynb #e6b070a4
+def split_by_group(
+    labels:pd.DataFrame, # Tidy labels; n rows
+    groups, # Group of each row; shape (n,)
+    valid_pct:float, # Share of rows for validation
+    seed:int, # Of the random split
+) -> tuple: # (training rows, validation rows): two lists of positions
+    "Split that places one group after the other"
+    name = 'copies of a text'
+    df = labels.assign(**{name:groups})
+    return grouped_split(df, None, list(labels), valid_pct, name, duplicates=False, seed=seed)
+
+# %% ../../nbs/68_data.loaders.ipynb #ca82a159
 def split_with_copies(
     labels:pd.DataFrame, # Tidy labels; n rows
     groups, # Group of each row, numbered in order of appearance; shape (n,)
@@ -218,13 +237,10 @@ def split_with_copies(
     "Split that parts no group; of many groups, those of one row are drawn row by row"
     if len(groups)>many_rows: return split_by_first(labels, groups, valid_pct, seed)
     alone = (np.bincount(groups)[groups]==1) & (groups>=few_groups)
-    if alone.sum()<few_groups: alone[:] = False
-    name,cols = 'copies of a text',list(labels)
+    if alone.sum()<few_groups: return split_by_group(labels, groups, valid_pct, seed)
     rows,single = np.flatnonzero(~alone),np.flatnonzero(alone)
-    of_copies = labels.iloc[rows].assign(**{name:groups[rows]})
-    sides = grouped_split(of_copies, None, cols, valid_pct, name, duplicates=False, seed=seed)
-    if not len(single): return sides
-    more = stratified_split(labels.iloc[single], cols, valid_pct, seed)
+    sides = split_by_group(labels.iloc[rows], groups[rows], valid_pct, seed)
+    more = stratified_split(labels.iloc[single], list(labels), valid_pct, seed)
     return tuple(np.sort(np.concatenate([rows[a],single[b]])) for a,b in zip(sides, more))
 
 # %% ../../nbs/68_data.loaders.ipynb #7bddc9db
@@ -298,8 +314,8 @@ def labelled_block(
     splits, # (training rows, validation rows): two lists of positions
 ) -> DataBlock:
     "The `DataBlock` for a frame with tidy labels"
-    if data.text==['input_ids']: get_x = TokenizedRow(block.type_tfms[0].encoder.fields)
-    else: get_x = ColReader(data.text[0] if len(data.text)==1 else data.text)
+    tokenized = data.text==['input_ids']
+    get_x = TokenizedRow(block.type_tfms[0].encoder.fields) if tokenized else text_reader(data.text)
     blocks = (block, label_block(data.labels))
     return DataBlock(blocks=blocks, get_x=get_x, get_y=LabelReader(data), splitter=lambda o: splits)
 
@@ -604,8 +620,7 @@ def text_tfm(
 ) -> EncodeTfm: # Knows the tokenizer and the checkpoint
     "The transform of `dls` that encodes texts"
     for tl in getattr(dls.train_ds, 'tls', []):
-        k = encode_at(tl)
-        if k is not None: return tl.tfms.fs[k]
+        if (tfm := encode_tfm(tl)) is not None: return tfm
     raise ValueError("these `DataLoaders` have no encoded text: "
                      "make them with `TransformerTextBlock` or `ToxicityDataLoaders`")
 

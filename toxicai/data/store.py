@@ -427,6 +427,13 @@ def side_arrays(self:RowStore,
     def _write(folder): return write_sides(folder, self.sides, targs, w)|self.about
     return kept_store(self.home, facts, _write)
 
+# %% ../../nbs/70_data.store.ipynb #a201d66f
+@patch
+def pipelines(self:RowStore) -> list: # Transforms of texts, and of labels
+    "What makes a text and a target of a row"
+    to_targets = label_block(self.data.labels).type_tfms
+    return [[text_reader(self.source.text_cols), self.tfm], [LabelReader(self.data), *L(to_targets)]]
+
 # %% ../../nbs/70_data.store.ipynb #1477f31e
 @patch
 def loaders(self:RowStore,
@@ -434,10 +441,7 @@ def loaders(self:RowStore,
     **kwargs, # For `two_loaders`
 ) -> list: # [training loader, validation loader]
     "Loaders of both sides"
-    text = self.source.text_cols
-    pipelines = [[ColReader(text[0] if len(text)==1 else text), self.tfm],
-                 [LabelReader(self.data), *L(label_block(self.data.labels).type_tfms)]]
-    lists = side_lists(self.source.data, self.rows, pipelines)
+    lists = side_lists(self.source.data, self.rows, self.pipelines())
     ids = self.tokens()
     self.tfm.seen = CutCount().plus(ids)
     folder = self.side_arrays(weight_col)
