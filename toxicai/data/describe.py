@@ -131,6 +131,7 @@ def copy_figures(
             'near or exact copies of an earlier row':_copies(near),
             'rows with duplicates of other labels':int(contradicting(values, near).sum())}
 
+# %% ../../nbs/65_data.describe.ipynb #5e0aed4a
 def gap_figures(
     texts, # The texts that are there, or pairs
     has, # Which rows have a text; bool, shape (n,)
