@@ -782,22 +782,25 @@ def check_shapes(
                              "expected 0, 1, a share in [0,1] or a gap; such a column must be the only label column")
 
 # %% ../../nbs/59_data.columns.ipynb #0eef134d
+def _refuse_odd(one):
+    "Say that a label column of numbers holds something else"
+    value,row,where = one.odd
+    raise ValueError(f"label column {one.name!r} holds {value!r} in row {row} of {where}, where numbers are "
+                     f"needed: {gap_hint(value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
+                     "class names go into one column, `label_cols='name'`")
+
 def check_number_columns(
     seen, # `Seen` of each label column
 ):
-    "Raise where a label column of numbers holds something else"
+    "Raise where a label column of numbers holds something else, or numbers beyond 0 and 1"
     for o in seen:
-        if o.odd:
-            value,row,where = o.odd
-            raise ValueError(f"label column {o.name!r} holds {value!r} in row {row} of {where}, where numbers are "
-                             f"needed: {gap_hint(value, o)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
-                             "class names go into one column, `label_cols='name'`")
-        if not within_one(o):
-            gap = f"`na_values=[{o.low:g}]`" if o.low<0 else "`na_values=`"
-            raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
-                             "expected 0, 1, a share in [0,1] or a gap; "
-                             f"pass a value that means `not known` as {gap}, and turn counts into shares; "
-                             "for other numbers use `DataBlock` with `RegressionBlock`")
+        if o.odd: _refuse_odd(o)
+        if within_one(o): continue
+        gap = f"`na_values=[{o.low:g}]`" if o.low<0 else "`na_values=`"
+        raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
+                         "expected 0, 1, a share in [0,1] or a gap; "
+                         f"pass a value that means `not known` as {gap}, and turn counts into shares; "
+                         "for other numbers use `DataBlock` with `RegressionBlock`")
 
 # %% ../../nbs/59_data.columns.ipynb #ceb2dd3a
 def check_dicts(

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows',
-           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'spelt_splits', 'FoundColumns',
-           'check_column_names', 'check_asked', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
-           'cached_files', 'clear_cache', 'private_folder', 'not_kept', 'label_notes', 'kept_digest', 'keep_facts',
-           'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'read_from',
+           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'spelt_splits', 'read_instruction',
+           'FoundColumns', 'check_column_names', 'check_asked', 'find_columns', 'other_columns', 'check_clash',
+           'cache_folder', 'cached_files', 'clear_cache', 'private_folder', 'not_kept', 'label_notes', 'kept_digest',
+           'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'read_from',
            'labelled_comments', 'labelled_frame']
 
 # %% ../../nbs/60_data.comments.ipynb #3281c5ba
@@ -290,6 +290,18 @@ def spelt_splits(
     "Names of splits as the expressions of `datasets` take them: letters, digits and underscores"
     return {k:k if re.fullmatch(r'\w+', k) else f'split__{i}' for i,k in enumerate([*sizes,'all'])}
 
+# %% ../../nbs/60_data.comments.ipynb #b5219116
+def read_instruction(
+    spec:str, # Terms that `datasets` can read, such as 'train[:5%]+test'
+    sizes:dict, # Name of each split -> rows
+    split:str, # What the user wrote
+) -> list: # For each term an object with `splitname`, `from_` and `to`
+    "The rows that `spec` names"
+    try: return hf.ReadInstruction.from_spec(spec).to_absolute(sizes)
+    except (ValueError,AssertionError) as e:
+        raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or "
+                         f"'train[1000:2000]' ({e})") from e
+
 # %% ../../nbs/60_data.comments.ipynb #8fb9514e
 @patch
 def part(self:Comments,
@@ -299,11 +311,7 @@ def part(self:Comments,
     sizes = self.splits()
     spelt = spelt_splits(sizes)
     terms = [spelt[k]+cut for o in split.split('+') for k,cut in split_terms(o, sizes, self.name)]
-    rows_of = {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}
-    try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute(rows_of)
-    except (ValueError,AssertionError) as e:
-        raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or "
-                         f"'train[1000:2000]' ({e})") from e
+    found = read_instruction('+'.join(terms), {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}, split)
     names = {v:k for k,v in spelt.items()}
     rows = [self._split_rows(names[o.splitname])[o.from_:o.to] for o in found]
     return self.select(rows[0] if len(rows)==1 else np.concatenate(rows))

@@ -7,10 +7,10 @@ __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'many_rows', 'where_to_b
            'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'text_reader', 'ToxicityDataLoaders', 'comment_sides',
            'trainable', 'copies_among', 'split_known', 'split_by_first', 'split_by_group', 'split_with_copies',
            'warn_of_copies', 'warn_of_unlabelled', 'splitter_sides', 'training_split', 'label_block', 'labelled_block',
-           'training_frame', 'split_facts', 'read_comments_file', 'listed', 'texts_and_labels', 'joined_splits',
-           'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts', 'text_tfm', 'label_tfm',
-           'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides', 'check_blocks', 'check_dls',
-           'check_no_gaps', 'check_has_rows']
+           'training_frame', 'split_facts', 'warn_of_empty', 'read_comments_file', 'listed', 'texts_and_labels',
+           'joined_splits', 'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts',
+           'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides',
+           'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/68_data.loaders.ipynb #5a0498d2
 import math
@@ -395,6 +395,18 @@ def from_df(cls:ToxicityDataLoaders,
     split = split_facts(valid_pct, valid_col, splitter, seed)
     return cls.of_loaders(dls.loaders, data.labels, split, path, dls.device)
 
+# %% ../../nbs/68_data.loaders.ipynb #7a06a84d
+def warn_of_empty(
+    df:pd.DataFrame, # The rows of a file
+    text_cols, # Names of text columns
+    name:str, # What messages call the file
+):
+    "Say how many texts are empty"
+    n = sum(int((df[o]=='').sum()) for o in text_cols)
+    if n:
+        warn_in_line(f"{n} of {len(df)} texts of {name} are empty: training takes them as they are; "
+                     "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
+
 # %% ../../nbs/68_data.loaders.ipynb #a2def5f0
 def read_comments_file(
     path, # A file, a folder or a pattern
@@ -411,10 +423,7 @@ def read_comments_file(
                          "pass `load_comments(path)` to `from_df`, which keeps them apart, or the path of one file")
     with hinted(rows): need_columns(cols, rows.columns, rows.name)
     df = rows_frame(rows, cols)
-    n = sum(int((df[o]=='').sum()) for o in text_cols)
-    if n:
-        warn_in_line(f"{n} of {len(df)} texts of {rows.name} are empty: training takes them as they are; "
-                     "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
+    warn_of_empty(df, text_cols, rows.name)
     return df
 
 # %% ../../nbs/68_data.loaders.ipynb #ac506bb3

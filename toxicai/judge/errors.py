@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['label_error_methods', 'text_losses', 'said_of', 'truth_of', 'top_losses', 'confident_labels', 'text_key_of',
-           'label_errors', 'ErrorReport', 'find_errors', 'read_answers', 'share_answer', 'class_answer',
-           'check_answers', 'corrected_column', 'rows_of_keys', 'read_relabelled']
+           'label_errors', 'ErrorReport', 'find_errors', 'answers_delimiter', 'read_answers', 'share_answer',
+           'class_answer', 'check_answers', 'corrected_column', 'rows_of_keys', 'read_relabelled']
 
 # %% ../../nbs/53_judge.errors.ipynb #0b3dd676
 import csv,hashlib
@@ -186,17 +186,22 @@ def to_csv(self:ErrorReport,
     write_csv(df[[o for o in cols if o in df]], path)
 
 # %% ../../nbs/53_judge.errors.ipynb #c3edc5ca
+def answers_delimiter(
+    path, # A file that `to_csv` wrote and a person filled in
+) -> str: # ',', ';' or a tab
+    "What stands between the cells of `path`; spreadsheets change it"
+    with open(path, encoding='utf-8-sig', newline='') as f: head = f.readline().strip()
+    delimiter = next((o for o in ',;\t' if head.startswith((f'key{o}',f'"key"{o}'))), None)
+    if delimiter is not None and 'corrected' in head: return delimiter
+    raise ValueError(f"{str(path)!r} begins with {head[:60]!r}: expected the columns that `to_csv` writes, "
+                     "key first and corrected among them")
+
 def read_answers(
     path, # A file that `to_csv` wrote and a person filled in
 ) -> pd.DataFrame: # All columns as text
     "Lines of `path` with an answer"
-    with open(path, encoding='utf-8-sig', newline='') as f: head = f.readline().strip()
-    delimiter = next((o for o in ',;\t' if head.startswith((f'key{o}',f'"key"{o}'))), None)
-    if delimiter is None or 'corrected' not in head:
-        raise ValueError(f"{str(path)!r} begins with {head[:60]!r}: expected the columns that `to_csv` writes, "
-                         "key first and corrected among them")
     plain = dict(dtype=str, keep_default_na=False, quoting=csv.QUOTE_MINIMAL)
-    df = pd.read_csv(path, sep=delimiter, encoding='utf-8-sig', **plain)
+    df = pd.read_csv(path, sep=answers_delimiter(path), encoding='utf-8-sig', **plain)
     df['corrected'] = df.corrected.str.strip()
     return df[df.corrected!=''].reset_index(drop=True)
 
