@@ -401,10 +401,10 @@ class Seen:
 # %% ../../nbs/59_data.columns.ipynb #7e601296
 def counted_values(
     array:pa.Array, # A column
-) -> tuple: # (values, how often each occurs): two lists
+) -> dict: # Value -> how often it occurs
     "The different values of `array`"
     res = pc.value_counts(array)
-    return res.field('values').to_pylist(),res.field('counts').to_pylist()
+    return dict(zip(res.field('values').to_pylist(), res.field('counts').to_pylist()))
 
 # %% ../../nbs/59_data.columns.ipynb #09ece1a3
 def _look_at_numbers(seen, array, where, row):
@@ -421,7 +421,7 @@ def _look_at_numbers(seen, array, where, row):
 def _look_at_words(seen, array):
     "Add words for numbers and gaps to what was `seen`"
     if not is_text_type(array.type): return
-    words = dict(zip(*counted_values(_low_words(array))))
+    words = counted_values(_low_words(array))
     seen.words.update({k:n for k,n in words.items() if k and (k in gaps or (k in yes_no and k.isalpha()))})
 
 def _look_at_names(seen, array):
@@ -429,7 +429,7 @@ def _look_at_names(seen, array):
     names = as_classes(array)
     if not seen.is_list: seen.n_gaps += names.null_count
     if len(seen.values)>max_classes: return
-    seen.values.update({k:n for k,n in zip(*counted_values(names)) if k is not None})
+    seen.values.update({k:n for k,n in counted_values(names).items() if k is not None})
 
 # %% ../../nbs/59_data.columns.ipynb #0053ccd8
 def declared_names(

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows',
-           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'spelt_splits', 'read_instruction',
-           'FoundColumns', 'check_column_names', 'check_asked', 'find_columns', 'other_columns', 'check_clash',
-           'cache_folder', 'cached_files', 'clear_cache', 'private_folder', 'not_kept', 'label_notes', 'kept_digest',
-           'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'read_from',
-           'labelled_comments', 'labelled_frame']
+           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'column_counts', 'true_and_known', 'split_terms',
+           'spelt_splits', 'read_instruction', 'FoundColumns', 'check_column_names', 'check_asked', 'find_columns',
+           'other_columns', 'check_clash', 'cache_folder', 'cached_files', 'clear_cache', 'private_folder', 'not_kept',
+           'label_notes', 'kept_digest', 'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels',
+           'check_inputs', 'read_from', 'labelled_comments', 'labelled_frame']
 
 # %% ../../nbs/60_data.comments.ipynb #3281c5ba
 from ..quiet import *
@@ -231,18 +231,31 @@ def _column(data, name):
     cols = (o[name] for o in data.select_columns([name]).with_format('arrow').iter(batch_size=100_000))
     return (o.combine_chunks() if isinstance(o, pa.ChunkedArray) else o for o in cols)
 
+def column_counts(
+    data:hf.Dataset, # n rows
+    name:str, # Of a column
+) -> Counter: # Value -> rows
+    "How often each value of a column occurs"
+    res = Counter()
+    for o in _column(data, name): res.update(counted_values(o))
+    return res
+
+def true_and_known(
+    data:hf.Dataset, # n rows
+    name:str, # Of a column of numbers in [0,1] with gaps
+) -> tuple: # Two numbers of rows
+    "In how many rows a class is true, a share from 0.5 on, and in how many it is known"
+    x = [(pc.sum(pc.greater_equal(o, 0.5)).as_py() or 0, len(o)-o.null_count) for o in _column(data, name)]
+    return tuple(map(sum, zip(*x))) if x else (0,0)
+
+# %% ../../nbs/60_data.comments.ipynb #1e0536b6
 @patch
 def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known)
     "How often each class occurs; from 0.5 on a share counts as true"
     if self.labels is None: return {}
-    if exclusive(self.labels.kind):
-        found = Counter()
-        for o in _column(self.data, self.label_cols[0]): found.update(dict(zip(*counted_values(o))))
-        return {o:(found[o], len(self)-found[None]) for o in self.labels}
-    def _one(col):
-        x = [(pc.sum(pc.greater_equal(o, 0.5)).as_py() or 0, len(o)-o.null_count) for o in _column(self.data, col)]
-        return tuple(map(sum, zip(*x))) if x else (0,0)
-    return {o:_one(o) for o in self.labels}
+    if not exclusive(self.labels.kind): return {o:true_and_known(self.data, o) for o in self.labels}
+    found = column_counts(self.data, self.label_cols[0])
+    return {o:(found[o], len(self)-found[None]) for o in self.labels}
 
 # %% ../../nbs/60_data.comments.ipynb #8331a73d
 def _split_name(o): return ('validation' if o else 'train') if isinstance(o, bool) else str(o)
@@ -252,8 +265,7 @@ def splits(self:Comments) -> dict: # Name -> rows
     "The splits that the data come in"
     if self.split_col is None: return {'train':len(self)}
     found = Counter()
-    for o in _column(self.data, self.split_col):
-        for k,n in zip(*counted_values(o)): found[_split_name(k)] += n
+    for k,n in column_counts(self.data, self.split_col).items(): found[_split_name(k)] += n
     return dict(found)
 
 @patch

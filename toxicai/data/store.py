@@ -716,9 +716,10 @@ def from_stream(cls:ToxicityDataLoaders,
     data = training_frame(valid, text_col, label_cols, vocab, cell_options(label_delim, na_values))
     block = TransformerTextBlock(checkpoint, **kwargs)
     ds = labelled_block(data, block, (range(len(data.df)), [])).datasets(data.df).train
-    valid_tls,one = [other_items(ds, *o) for o in ((data.df,1),(data.df[:1],0))]
-    one[1]._targs,device = None,default_device() if device is None else device
+    device = default_device() if device is None else device
     how = dict(bs=bs, device=device, after_item=[ToTensor])
-    train = StreamDL(StreamedRows(tls=one, n_inp=1), train, steps, buffer, weight_col, **how)
-    valid = BucketedDL(Datasets(tls=valid_tls, n_inp=1), **{**how, 'bs':val_bs or bs})
+    sample = other_items(ds, data.df[:1], 0)
+    sample[1]._targs = None # of all rows, which a stream does not have
+    train = StreamDL(StreamedRows(tls=sample, n_inp=1), train, steps, buffer, weight_col, **how)
+    valid = BucketedDL(Datasets(tls=other_items(ds, data.df, 1), n_inp=1), **{**how, 'bs':val_bs or bs})
     return cls.of_loaders([train,valid], data.labels, None, path, device)

@@ -104,8 +104,8 @@ def slice_table(
     res = pd.DataFrame({name:groups.categories.astype(str), **counts, **_rates(bad, n)})
     if exclusive(judged.labels.kind): return res
     hard = hard_targets(judged)
-    rates = [safe_ratio(count((hard==o)&wrong), count(hard==o), np.nan) for o in (0,1)]
-    return res.assign(false_positive_rate=rates[0], false_negative_rate=rates[1])
+    fpr,fnr = [safe_ratio(count((hard==o)&wrong), count(hard==o), np.nan) for o in (0,1)]
+    return res.assign(false_positive_rate=fpr, false_negative_rate=fnr)
 
 # %% ../../nbs/52_judge.report.ipynb #2977df10
 def in_turn(
