@@ -184,7 +184,6 @@ def array_types(
     types = dict(input_ids=ids, token_type_ids='int8')
     return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32'}
 
-# %% ../../nbs/70_data.store.ipynb #7293a405
 def write_tokens(
     folder:Path, # Where to write
     data, # A `Dataset`; n rows
