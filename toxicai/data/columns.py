@@ -6,17 +6,17 @@
 __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_gaps', 'value_names', 'split_names', 'split_flags',
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
            'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'word_numbers', 'as_numbers',
-           'class_text', 'class_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options', 'as_lists',
-           'list_rows', 'relisted', 'with_gaps', 'split_cells', 'written_value', 'may_write', 'read_written',
-           'dict_contents', 'label_cells', 'first_batch', 'looks_like_flags', 'find_labels', 'find_split', 'row_sides',
-           'Seen', 'counted_values', 'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels',
-           'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint',
-           'mixed_names', 'id_names', 'list_names', 'bit_names', 'joined_names', 'share_names', 'unscored_names',
-           'mark_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_flat',
-           'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan',
-           'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found', 'check_order', 'found_class_names',
-           'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts',
-           'label_arrays', 'label_frame', 'check_two_sides']
+           'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options',
+           'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells', 'written_value', 'may_write',
+           'read_written', 'dict_contents', 'label_cells', 'first_batch', 'looks_like_flags', 'find_labels',
+           'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names', 'one_order', 'has_repeats',
+           'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes',
+           'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'bit_names', 'joined_names',
+           'share_names', 'unscored_names', 'mark_names', 'respelt_names', 'header_names', 'refuse_names',
+           'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys',
+           'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found',
+           'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags',
+           'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame', 'check_two_sides']
 
 # %% ../../nbs/59_data.columns.ipynb #14abb4eb
 import ast,json,re
@@ -73,10 +73,9 @@ def find_text(
     names = {o.strip().lower():o for o in rows.columns}
     texts = {k:o for k,o in names.items() if is_text_type(rows.columns[o]) or pa.types.is_null(rows.columns[o])}
     pairs = [[texts[a],texts[b]] for a,b in text_pairs if a in texts and b in texts]
-    found = [texts[o] for o in text_names if o in texts]
-    if len(pairs)==1 and not found: return pairs[0]
-    if len(found)==1 and not pairs: return found
-    both = found+sum(pairs, [])
+    found = [[texts[o]] for o in text_names if o in texts]+pairs
+    if len(found)==1: return found[0]
+    both = sum(found, [])
     other = next((names[o] for o in text_names if o in names and o not in texts), None)
     if not both and other: refuse_type(rows.columns[other], other, rows.name)
     what = f"{both} all look like text" if both else f"none of {list(rows.columns)} is a text column by its name"
@@ -113,7 +112,7 @@ def word_numbers(
     found = [number_of(o) for o in words.dictionary.to_pylist()]
     numbers = pa.array([None if o is False else o for o in found], pa.float64()).take(words.indices)
     odd = pa.array([o is False for o in found], pa.bool_()).take(words.indices)
-    return numbers,pc.fill_null(odd, False).to_numpy(zero_copy_only=False)
+    return numbers,as_flags(pc.fill_null(odd, False))
 
 # %% ../../nbs/59_data.columns.ipynb #90bc7067
 def as_numbers(
@@ -124,10 +123,9 @@ def as_numbers(
     if pa.types.is_null(array.type): return array.cast(pa.float64()),np.zeros(len(array), bool)
     if is_number_type(array.type):
         x = array.cast(pa.float64(), safe=False) # whole numbers beyond 2**53 lose digits
-        return pc.if_else(pc.is_nan(x), pa.scalar(None, pa.float64()), x),np.zeros(len(array), bool)
-    if not is_text_type(array.type):
-        return pa.nulls(len(array), pa.float64()),array.is_valid().to_numpy(zero_copy_only=False)
-    return word_numbers(array)
+        return gap_where(x, pc.is_nan(x)),np.zeros(len(array), bool)
+    if is_text_type(array.type): return word_numbers(array)
+    return pa.nulls(len(array), pa.float64()),as_flags(array.is_valid())
 
 # %% ../../nbs/59_data.columns.ipynb #347a9242
 def class_text(
@@ -145,16 +143,23 @@ def class_words(
     text = pc.utf8_trim_whitespace(array.cast(pa.string()))
     return pc.replace_substring_regex(text, r'^(-?\d+)\.0+$', r'\1')
 
+# %% ../../nbs/59_data.columns.ipynb #c2f4cc43
+def among_words(
+    text:pa.Array, # Words; n of them
+    words, # In lower case
+) -> pa.Array: # bool; shape (n,)
+    "Which of `text` are among `words`, in any case"
+    return pc.is_in(pc.utf8_lower(text), value_set=pa.array(words, pa.string()))
+
 def as_classes(
     array:pa.Array, # Names, whole numbers or flags; n values
 ) -> pa.Array: # Text, null for a gap; shape (n,)
     "What `array` says as class names"
     array = plain_array(array)
     if pa.types.is_nested(array.type): return pa.nulls(len(array), pa.string())
-    if pa.types.is_floating(array.type): array = pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    if pa.types.is_floating(array.type): array = gap_where(array, pc.is_nan(array))
     text = class_words(array)
-    is_gap = pc.is_in(pc.utf8_lower(text), value_set=pa.array(name_gaps))
-    return pc.if_else(is_gap, pa.scalar(None, pa.string()), text)
+    return gap_where(text, among_words(text, name_gaps))
 
 # %% ../../nbs/59_data.columns.ipynb #9390c557
 @dataclass(frozen=True)
@@ -191,19 +196,26 @@ def as_lists(
     if pa.types.is_null(array.type): return pa.nulls(len(array), pa.list_(pa.null()))
     return array.cast(pa.list_(array.type.value_type)) if pa.types.is_fixed_size_list(array.type) else array
 
+def list_sizes(
+    lists:pa.Array, # n lists
+) -> np.ndarray: # 0 for a gap; int, shape (n,)
+    "How many values are in each of `lists`"
+    return pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+
 def list_rows(
     lists:pa.Array, # n lists
 ) -> np.ndarray: # Row of each value in them, without what lies behind gaps; shape (m,)
     "Where the values of `lists` come from"
-    return np.repeat(np.arange(len(lists)), pc.fill_null(pc.list_value_length(lists), 0).to_numpy())
+    return np.repeat(np.arange(len(lists)), list_sizes(lists))
 
+# %% ../../nbs/59_data.columns.ipynb #d2178a73
 def relisted(
     lists:pa.Array, # n lists
     values:pa.Array, # One for each value in them; shape (m,)
     keep=None, # Which of them stay; bool, shape (m,); all by default
 ) -> pa.Array: # n lists
     "`lists` with other `values` in them"
-    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    sizes = list_sizes(lists)
     if keep is not None:
         sizes = np.bincount(list_rows(lists)[keep], minlength=len(lists))
         values = values.filter(pa.array(keep))
@@ -222,8 +234,7 @@ def with_gaps(
         inner = [with_gaps(plain_array(o), words) for o in array.flatten()]
         return pa.StructArray.from_arrays(inner, [o.name for o in array.type], mask=array.is_null())
     if pa.types.is_nested(array.type): return array
-    is_gap = pc.is_in(pc.utf8_lower(class_words(array)), value_set=pa.array(words, pa.string()))
-    return pc.if_else(is_gap, pa.scalar(None, array.type), array)
+    return gap_where(array, among_words(class_words(array), words))
 
 # %% ../../nbs/59_data.columns.ipynb #a85bd249
 def split_cells(
@@ -235,10 +246,9 @@ def split_cells(
     if pa.types.is_nested(array.type):
         raise ValueError(f"label column {name!r} holds {array.type}, no text to split: leave out `label_delim`")
     text = class_words(array)
-    is_gap = pc.is_in(pc.utf8_lower(text), value_set=pa.array(name_gaps[1:]))
-    lists = pc.split_pattern(pc.if_else(is_gap, pa.scalar(None, pa.string()), text), delim.strip() or delim)
+    lists = pc.split_pattern(gap_where(text, among_words(text, name_gaps[1:])), delim.strip() or delim)
     parts = pc.utf8_trim_whitespace(pc.list_flatten(lists))
-    return relisted(lists, parts, pc.not_equal(parts, '').to_numpy(zero_copy_only=False))
+    return relisted(lists, parts, as_flags(pc.not_equal(parts, '')))
 
 # %% ../../nbs/59_data.columns.ipynb #6f20341d
 _item = r"""(?:'[^']*'|"[^"]*"|True|False|[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"""
@@ -278,12 +288,10 @@ def read_written(
     first = pc.index(pc.fill_null(pc.greater(pc.binary_length(array), 0), False), True).as_py()
     if first<0 or not may_write(array[first].as_py()): return array
     words = array.dictionary_encode()
-    cells = [None if o.strip().lower() in name_gaps else o for o in words.dictionary.to_pylist()]
-    if not any(cells): return array
-    values = [None if o is None else written_value(o) for o in cells]
-    sorts = {type(v) for o,v in zip(cells, values) if o is not None}
-    if sorts not in ({list},{dict}): return array
-    try: return pa.array(values).take(words.indices)
+    cells = words.dictionary.to_pylist()
+    found = {o:written_value(o) for o in cells if o.strip().lower() not in name_gaps}
+    if {type(o) for o in found.values()} not in ({list},{dict}): return array
+    try: return pa.array([found.get(o) for o in cells]).take(words.indices)
     except (pa.ArrowInvalid,pa.ArrowTypeError,pa.ArrowNotImplementedError,OverflowError): return array
 
 # %% ../../nbs/59_data.columns.ipynb #21b128d2
@@ -393,10 +401,10 @@ class Seen:
 # %% ../../nbs/59_data.columns.ipynb #7e601296
 def counted_values(
     array:pa.Array, # A column
-) -> tuple: # (values, how often each occurs): two lists
+) -> dict: # Value -> how often it occurs
     "The different values of `array`"
     res = pc.value_counts(array)
-    return res.field('values').to_pylist(),res.field('counts').to_pylist()
+    return dict(zip(res.field('values').to_pylist(), res.field('counts').to_pylist()))
 
 # %% ../../nbs/59_data.columns.ipynb #09ece1a3
 def _look_at_numbers(seen, array, where, row):
@@ -413,7 +421,7 @@ def _look_at_numbers(seen, array, where, row):
 def _look_at_words(seen, array):
     "Add words for numbers and gaps to what was `seen`"
     if not is_text_type(array.type): return
-    words = dict(zip(*counted_values(_low_words(array))))
+    words = counted_values(_low_words(array))
     seen.words.update({k:n for k,n in words.items() if k and (k in gaps or (k in yes_no and k.isalpha()))})
 
 def _look_at_names(seen, array):
@@ -421,7 +429,7 @@ def _look_at_names(seen, array):
     names = as_classes(array)
     if not seen.is_list: seen.n_gaps += names.null_count
     if len(seen.values)>max_classes: return
-    seen.values.update({k:n for k,n in zip(*counted_values(names)) if k is not None})
+    seen.values.update({k:n for k,n in counted_values(names).items() if k is not None})
 
 # %% ../../nbs/59_data.columns.ipynb #0053ccd8
 def declared_names(
@@ -774,22 +782,25 @@ def check_shapes(
                              "expected 0, 1, a share in [0,1] or a gap; such a column must be the only label column")
 
 # %% ../../nbs/59_data.columns.ipynb #0eef134d
+def _refuse_odd(one):
+    "Say that a label column of numbers holds something else"
+    value,row,where = one.odd
+    raise ValueError(f"label column {one.name!r} holds {value!r} in row {row} of {where}, where numbers are "
+                     f"needed: {gap_hint(value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
+                     "class names go into one column, `label_cols='name'`")
+
 def check_number_columns(
     seen, # `Seen` of each label column
 ):
-    "Raise where a label column of numbers holds something else"
+    "Raise where a label column of numbers holds something else, or numbers beyond 0 and 1"
     for o in seen:
-        if o.odd:
-            value,row,where = o.odd
-            raise ValueError(f"label column {o.name!r} holds {value!r} in row {row} of {where}, where numbers are "
-                             f"needed: {gap_hint(value, o)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
-                             "class names go into one column, `label_cols='name'`")
-        if not within_one(o):
-            gap = f"`na_values=[{o.low:g}]`" if o.low<0 else "`na_values=`"
-            raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
-                             "expected 0, 1, a share in [0,1] or a gap; "
-                             f"pass a value that means `not known` as {gap}, and turn counts into shares; "
-                             "for other numbers use `DataBlock` with `RegressionBlock`")
+        if o.odd: _refuse_odd(o)
+        if within_one(o): continue
+        gap = f"`na_values=[{o.low:g}]`" if o.low<0 else "`na_values=`"
+        raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
+                         "expected 0, 1, a share in [0,1] or a gap; "
+                         f"pass a value that means `not known` as {gap}, and turn counts into shares; "
+                         "for other numbers use `DataBlock` with `RegressionBlock`")
 
 # %% ../../nbs/59_data.columns.ipynb #ceb2dd3a
 def check_dicts(
@@ -983,6 +994,12 @@ def _checked_form(seen, kind, given, own):
         if own is None: check_missing_keys(seen[0])
     return form
 
+def _new_labels(names, kind):
+    "A `LabelSet` whose names can be shown: a column is looked up by its name"
+    res = LabelSet(names, kind)
+    check_printable(names_as_text(names))
+    return res
+
 # %% ../../nbs/59_data.columns.ipynb #4d28db4b
 def plan_labels(
     seen, # `Seen` of each label column
@@ -996,15 +1013,13 @@ def plan_labels(
     check_delim(seen, how, given)
     check_shapes(seen)
     own = classes if isinstance(classes, LabelSet) else None
-    kind = kind or (own.kind if own else None) or found_kind(seen, given)
+    kind = kind or (own.kind if own else found_kind(seen, given))
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
     form = _checked_form(seen, kind, given, own)
     if form=='multi_hot': given,renamed = hot_names(one, given, renamed),None
     else: renamed = named_flags(one, given, renamed)
     found = found_class_names(seen, form, kind, renamed, given)
-    names = found if given is None else given
-    labels = own or LabelSet(names, kind)
-    if own is None: check_printable(names_as_text(names)) # a column is looked up by its name
+    labels = own or _new_labels(found if given is None else given, kind)
     check_found(seen, form, labels, found)
     declared = own is not None or given is not None
     return LabelPlan([o.name for o in seen], labels, form, renamed, declared, how)
@@ -1046,7 +1061,7 @@ def read_tags(
     of_class = pc.fill_null(pc.index_in(names, pa.array(plan.labels.names)), -1).to_numpy()
     res = np.zeros((len(lists), len(plan.labels)), dtype=np.float32)
     res[of_row[of_class>=0], of_class[of_class>=0]] = 1
-    res[lists.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    res[as_flags(lists.is_null())] = np.nan
     return _columns_of(res)
 
 # %% ../../nbs/59_data.columns.ipynb #ebd271b7
@@ -1058,7 +1073,7 @@ def read_multi_hot(
     lists = as_lists(batch[plan.cols[0]])
     res = np.full((len(lists), len(plan.labels)), np.nan, dtype=np.float32)
     numbers = as_numbers(pc.list_flatten(lists))[0].to_numpy(zero_copy_only=False)
-    res[lists.is_valid().to_numpy(zero_copy_only=False)] = numbers.reshape(-1, len(plan.labels))
+    res[as_flags(lists.is_valid())] = numbers.reshape(-1, len(plan.labels))
     return _columns_of(res)
 
 # %% ../../nbs/59_data.columns.ipynb #a1998240

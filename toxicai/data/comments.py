@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['most_text', 'spelt_out', 'decoded_text', 'clean_text', 'Plan', 'kept_type', 'tidy_schema', 'kept_array', 'whole_rows',
-           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'split_terms', 'spelt_splits', 'FoundColumns',
-           'check_column_names', 'check_asked', 'find_columns', 'other_columns', 'check_clash', 'cache_folder',
-           'cached_files', 'clear_cache', 'private_folder', 'not_kept', 'label_notes', 'kept_digest', 'keep_facts',
-           'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels', 'check_inputs', 'labelled_comments',
-           'labelled_frame']
+           'no_text', 'tidy_batches', 'Comments', 'comment_texts', 'column_counts', 'true_and_known', 'split_terms',
+           'spelt_splits', 'read_instruction', 'FoundColumns', 'check_column_names', 'check_asked', 'find_columns',
+           'other_columns', 'check_clash', 'cache_folder', 'cached_files', 'clear_cache', 'private_folder', 'not_kept',
+           'label_notes', 'kept_digest', 'keep_facts', 'kept_table', 'tidy_comments', 'LabelledFrame', 'read_labels',
+           'check_inputs', 'read_from', 'labelled_comments', 'labelled_frame']
 
 # %% ../../nbs/60_data.comments.ipynb #3281c5ba
 from ..quiet import *
@@ -99,7 +99,9 @@ class Plan:
     drop_missing:bool = False # Leave out rows without a text?
 
     @property
-    def label_cols(self): return [] if self.labels is None else tidy_cols(self.labels.cols, self.labels.labels)
+    def label_cols(self):
+        "Label columns of the tidy table"
+        return [] if self.labels is None else tidy_cols(self.labels.cols, self.labels.labels)
 
 # %% ../../nbs/60_data.comments.ipynb #ba1ec82b
 def kept_type(
@@ -144,7 +146,7 @@ def whole_rows(
     report:Counter, # Where rows that are left out are counted
 ) -> pa.Array|None: # True for rows that have their texts; shape (n,); None where all have
     "The rows to keep, or an error where one has no text"
-    gone = np.logical_or.reduce([no_text(o, plan.drop_missing).to_numpy(zero_copy_only=False) for o in texts])
+    gone = np.logical_or.reduce([as_flags(no_text(o, plan.drop_missing)) for o in texts])
     if not gone.any(): return None
     if not plan.drop_missing:
         raise ValueError(f"no text in {' or '.join(plan.text)} in row {_row_numbers(gone, row)} of {where}: "
@@ -229,18 +231,31 @@ def _column(data, name):
     cols = (o[name] for o in data.select_columns([name]).with_format('arrow').iter(batch_size=100_000))
     return (o.combine_chunks() if isinstance(o, pa.ChunkedArray) else o for o in cols)
 
+def column_counts(
+    data:hf.Dataset, # n rows
+    name:str, # Of a column
+) -> Counter: # Value -> rows
+    "How often each value of a column occurs"
+    res = Counter()
+    for o in _column(data, name): res.update(counted_values(o))
+    return res
+
+def true_and_known(
+    data:hf.Dataset, # n rows
+    name:str, # Of a column of numbers in [0,1] with gaps
+) -> tuple: # Two numbers of rows
+    "In how many rows a class is true, a share from 0.5 on, and in how many it is known"
+    x = [(pc.sum(pc.greater_equal(o, 0.5)).as_py() or 0, len(o)-o.null_count) for o in _column(data, name)]
+    return tuple(map(sum, zip(*x))) if x else (0,0)
+
+# %% ../../nbs/60_data.comments.ipynb #1e0536b6
 @patch
 def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known)
     "How often each class occurs; from 0.5 on a share counts as true"
     if self.labels is None: return {}
-    if exclusive(self.labels.kind):
-        found = Counter()
-        for o in _column(self.data, self.label_cols[0]): found.update(dict(zip(*counted_values(o))))
-        return {o:(found[o], len(self)-found[None]) for o in self.labels}
-    def _one(col):
-        x = [(pc.sum(pc.greater_equal(o, 0.5)).as_py() or 0, len(o)-o.null_count) for o in _column(self.data, col)]
-        return tuple(map(sum, zip(*x))) if x else (0,0)
-    return {o:_one(o) for o in self.labels}
+    if not exclusive(self.labels.kind): return {o:true_and_known(self.data, o) for o in self.labels}
+    found = column_counts(self.data, self.label_cols[0])
+    return {o:(found[o], len(self)-found[None]) for o in self.labels}
 
 # %% ../../nbs/60_data.comments.ipynb #8331a73d
 def _split_name(o): return ('validation' if o else 'train') if isinstance(o, bool) else str(o)
@@ -250,8 +265,7 @@ def splits(self:Comments) -> dict: # Name -> rows
     "The splits that the data come in"
     if self.split_col is None: return {'train':len(self)}
     found = Counter()
-    for o in _column(self.data, self.split_col):
-        for k,n in zip(*counted_values(o)): found[_split_name(k)] += n
+    for k,n in column_counts(self.data, self.split_col).items(): found[_split_name(k)] += n
     return dict(found)
 
 @patch
@@ -288,6 +302,18 @@ def spelt_splits(
     "Names of splits as the expressions of `datasets` take them: letters, digits and underscores"
     return {k:k if re.fullmatch(r'\w+', k) else f'split__{i}' for i,k in enumerate([*sizes,'all'])}
 
+# %% ../../nbs/60_data.comments.ipynb #b5219116
+def read_instruction(
+    spec:str, # Terms that `datasets` can read, such as 'train[:5%]+test'
+    sizes:dict, # Name of each split -> rows
+    split:str, # What the user wrote
+) -> list: # For each term an object with `splitname`, `from_` and `to`
+    "The rows that `spec` names"
+    try: return hf.ReadInstruction.from_spec(spec).to_absolute(sizes)
+    except (ValueError,AssertionError) as e:
+        raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or "
+                         f"'train[1000:2000]' ({e})") from e
+
 # %% ../../nbs/60_data.comments.ipynb #8fb9514e
 @patch
 def part(self:Comments,
@@ -297,11 +323,7 @@ def part(self:Comments,
     sizes = self.splits()
     spelt = spelt_splits(sizes)
     terms = [spelt[k]+cut for o in split.split('+') for k,cut in split_terms(o, sizes, self.name)]
-    rows_of = {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}
-    try: found = hf.ReadInstruction.from_spec('+'.join(terms)).to_absolute(rows_of)
-    except (ValueError,AssertionError) as e:
-        raise ValueError(f"`split` is {split!r}: expected a split such as 'train', 'test[:5%]' or "
-                         f"'train[1000:2000]' ({e})") from e
+    found = read_instruction('+'.join(terms), {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}, split)
     names = {v:k for k,v in spelt.items()}
     rows = [self._split_rows(names[o.splitname])[o.from_:o.to] for o in found]
     return self.select(rows[0] if len(rows)==1 else np.concatenate(rows))
@@ -316,19 +338,21 @@ def _class_lines(comments):
         lines.append((k, f"{n:,} of {known:,} ({n/max(known, 1):.1%}){gap}"))
     return lines
 
+def _splits_line(comments):
+    "The splits and their column"
+    if not comments.split_col: return ''
+    sizes = ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())
+    return f'{sizes} (column {comments.split_col})'
+
 def _facts(comments):
     "(heading, text) about `comments`"
-    named = {*comments.text_cols, *comments.label_cols, comments.split_col}
-    rest = [o for o in comments.data.column_names if o not in named]
-    labels = comments.labels
+    labels,named = comments.labels,{*comments.text_cols, *comments.label_cols, comments.split_col}
     about_labels = 'none' if labels is None else f"{labels.kind}, in {', '.join(comments.label_cols)}"
-    res = [('text', ' + '.join(comments.text_cols)), ('labels', about_labels)]
-    if comments.split_col:
-        sizes = ', '.join(f'{k} {n:,}' for k,n in comments.splits().items())
-        res.append(('splits', f'{sizes} (column {comments.split_col})'))
-    if rest: res.append(('other columns', ', '.join(rest)))
-    if comments.recognised: res.append(('recognised', '; '.join(comments.recognised)))
-    return res+[('note', f'{k}: {n:,}') for k,n in comments.report.items()]
+    facts = {'text':' + '.join(comments.text_cols), 'labels':about_labels, 'splits':_splits_line(comments),
+             'other columns':', '.join(o for o in comments.data.column_names if o not in named),
+             'recognised':'; '.join(comments.recognised)}
+    notes = [('note', f'{k}: {n:,}') for k,n in comments.report.items()]
+    return [o for o in facts.items() if o[1]]+notes
 
 # %% ../../nbs/60_data.comments.ipynb #87073876
 @patch
@@ -620,14 +644,20 @@ def check_inputs(
     return cols
 
 # %% ../../nbs/60_data.comments.ipynb #c5dc611b
+def read_from(
+    comments:Comments, # n rows
+) -> LabelSource:
+    "What the labels of `comments` were read from"
+    return comments.source or LabelSource(comments.label_cols)
+
 def labelled_comments(
     comments:Comments, # n rows
 ) -> LabelledFrame: # n rows
     "The frame of comments, which know their columns"
     if comments.labels is None:
         raise ValueError(f"{comments.name} has no labels: name them, `load_comments(..., label_cols=[...])`")
-    read_from = comments.source or LabelSource(comments.label_cols)
-    return LabelledFrame(comments.to_frame(), comments.text_cols, comments.labels, comments.label_cols, read_from, True)
+    text,labels,cols = comments.text_cols,comments.labels,comments.label_cols
+    return LabelledFrame(comments.to_frame(), text, labels, cols, read_from(comments), True)
 
 # %% ../../nbs/60_data.comments.ipynb #aa5151d9
 def labelled_frame(
@@ -645,5 +675,5 @@ def labelled_frame(
     if not cols: raise ValueError("`label_cols` is empty: expected the name of a label column, or several")
     plan,new = read_labels(source, df, cols, classes, how)
     check_clash(new.columns, [o for o in df if o not in cols])
-    read_from = LabelSource(cols, plan.renamed, how)
-    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), read_from, plan.declared)
+    origin = LabelSource(cols, plan.renamed, how)
+    return LabelledFrame(df.assign(**new), text, plan.labels, list(new), origin, plan.declared)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['text_key', 'key_shingles', 'jaccard', 'text_similarity', 'band_rows', 'band_groups', 'key_matcher', 'key_groups',
-           'text_keys', 'near_duplicates', 'ascii_letters_of', 'exact_groups', 'open_table', 'column_texts',
+           'key_of', 'text_keys', 'near_duplicates', 'ascii_letters_of', 'exact_groups', 'open_table', 'column_texts',
            'label_values', 'contradicting', 'label_conflicts', 'leak_counts', 'LeakageReport', 'leakage_report']
 
 # %% ../../nbs/63_data.duplicates.ipynb #6d321e8a
@@ -141,6 +141,12 @@ def key_groups(
     return pd.factorize(np.array([_root(parent, i) for i in range(len(keys))])[codes])[0]
 
 # %% ../../nbs/63_data.duplicates.ipynb #f959dc1a
+def key_of(
+    o, # A text, or a pair
+) -> str:
+    "`text_key` of a text; of a pair, both in one string"
+    return text_key(o) if isinstance(o, str) else '\n'.join(map(text_key, o))
+
 def text_keys(
     texts, # Texts, or pairs of texts; n of them
 ) -> list: # n strings
@@ -148,8 +154,7 @@ def text_keys(
     texts = list(texts)
     check_texts(texts)
     from tqdm.auto import tqdm
-    bar = tqdm(texts, desc='reading texts', unit=' texts', delay=3, leave=False)
-    return [text_key(o) if isinstance(o, str) else '\n'.join(map(text_key, o)) for o in bar]
+    return [key_of(o) for o in tqdm(texts, desc='reading texts', unit=' texts', delay=3, leave=False)]
 
 def near_duplicates(
     texts, # Texts, or pairs of texts; n of them

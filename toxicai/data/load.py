@@ -73,11 +73,11 @@ def load_comments(
     check_keywords(kwargs, signature(load_comments).parameters, 'load_comments', reading_elsewhere)
     columns = dict(text_col=text_col, label_cols=label_cols, kind=kind, classes=classes, split_col=split_col,
                    label_delim=label_delim, na_values=na_values)
+    file = dict(delimiter=delimiter, encoding=encoding, quoting=quoting, **kwargs)
     if isinstance(source, str) and source in known_corpora:
-        file = dict(delimiter=delimiter, encoding=encoding, quoting=quoting, **kwargs)
         return _corpus_comments(source, split, keep, drop_missing, **columns, **file)
     if isinstance(source, str) and looks_like_name(source): _refuse_name(source)
-    rows = open_rows(source, delimiter=delimiter, encoding=encoding or 'utf-8', quoting=quoting, **kwargs)
+    rows = open_rows(source, **{**file, 'encoding':encoding or 'utf-8'})
     res = tidy_comments(rows, **columns, keep=keep, drop_missing=drop_missing)
     if res.recognised: print(f"{res.name}: recognised {'; '.join(res.recognised)}")
     return res if split is None else res.part(split)

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['level_type', 'file_formats', 'split_kinds', 'foreign_errors', 'Rows', 'schema_columns', 'readable_columns',
-           'name_classes', 'innermost', 'stored_classes', 'innermost_type', 'class_types', 'named_levels',
-           'named_columns', 'parquet_columns', 'parquet_batches', 'open_arrow', 'arrow_columns', 'checked_batch',
-           'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat', 'file_format', 'unzipped', 'find_files',
-           'split_of', 'file_splits', 'name_in_messages', 'damage_named', 'checked_reads', 'read_stamp', 'check_stamp',
-           'columns_within', 'with_split', 'file_rows', 'hinted', 'series_array', 'frame_rows', 'table_rows',
-           'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts', 'dataset_rows', 'saved_rows', 'open_rows',
-           'with_numbers', 'rows_frame']
+           'name_classes', 'innermost', 'stored_classes', 'innermost_type', 'gap_where', 'as_flags', 'class_types',
+           'named_levels', 'named_columns', 'parquet_columns', 'parquet_batches', 'open_arrow', 'arrow_columns',
+           'checked_batch', 'arrow_batches', 'scratch_file', 'write_arrow', 'FileFormat', 'file_format', 'unzipped',
+           'tables_among', 'find_files', 'split_of', 'file_splits', 'name_in_messages', 'damage_named', 'checked_reads',
+           'read_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows', 'hinted', 'series_array',
+           'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes', 'dataset_parts',
+           'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
 
 # %% ../../nbs/58_data.rows.ipynb #3281c5ba
 from ..quiet import *
@@ -118,6 +118,20 @@ def innermost_type(
     "What the innermost list holds"
     return innermost_type(t.value_type) if isinstance(t, (pa.ListType,pa.LargeListType)) else t
 
+# %% ../../nbs/58_data.rows.ipynb #bd4a9505
+def gap_where(
+    array, # Arrow array of any type; n values
+    mask, # Where nothing is known; bool, shape (n,)
+) -> pa.Array:
+    "`array` with gaps where `mask` is true"
+    return pc.if_else(mask, pa.scalar(None, array.type), array)
+
+def as_flags(
+    array:pa.Array, # bool; shape (n,)
+): # The same in NumPy
+    "Arrow's flags for indexing"
+    return array.to_numpy(zero_copy_only=False)
+
 # %% ../../nbs/58_data.rows.ipynb #cd9992fb
 def class_types(
     schema:pa.Schema, # Of a file
@@ -132,9 +146,10 @@ def named_levels(
     what:str, # What messages call the column
 ) -> pa.Array: # `level_type`; shape (n,)
     "Class names in the place of class numbers"
-    found = pc.if_else(pc.less(numbers, 0), pa.scalar(None, numbers.type), numbers)
-    if (pc.max(found).as_py() or 0)>=len(names):
-        raise ValueError(f"{what} holds the class number {pc.max(found).as_py()}, but declares {list(names)}")
+    found = gap_where(numbers, pc.less(numbers, 0))
+    highest = pc.max(found).as_py() or 0
+    if highest>=len(names):
+        raise ValueError(f"{what} holds the class number {highest}, but declares {list(names)}")
     return pa.DictionaryArray.from_arrays(found.cast(pa.int32()), pa.array(names, pa.string()), ordered=True)
 
 # %% ../../nbs/58_data.rows.ipynb #8b56a161
@@ -292,6 +307,23 @@ def unzipped(
     members = zip_members(path)
     return only_member(path, [o for o in members if file_format(o)] or members[:1])
 
+# %% ../../nbs/58_data.rows.ipynb #72e0af3f
+def tables_among(
+    paths, # Files
+    what:str, # What messages call them all
+) -> list: # Those that are tables, all of one format
+    "The tables among `paths`, or an error where there are none, or several formats"
+    tables = [o for o in paths if file_format(o)]
+    if not tables:
+        endings = ', '.join(e for o in file_formats.values() for e in o.endings)
+        raise ValueError(f"{what} has no table, only {[o.name for o in paths[:5]]}: "
+                         f"expected the ending {endings}, or one of them and {', '.join(packed_endings)}")
+    formats = {file_format(o).name for o in tables}
+    if len(formats)>1:
+        raise ValueError(f"{what} has tables of several formats {sorted(formats)}: "
+                         "pass a pattern such as '*.csv' that names one")
+    return tables
+
 # %% ../../nbs/58_data.rows.ipynb #e91f06c2
 def find_files(
     source:str|Path, # A file, a folder, or a pattern such as 'data/*.csv.gz'
@@ -301,16 +333,7 @@ def find_files(
     found = [unzipped(o) for o in _files_of(path)]
     what = f"the folder {str(source)!r}" if path.is_dir() else repr(str(source))
     if not found: _refuse_nothing(what, path.is_dir())
-    tables = [o for o in found if file_format(o)]
-    if not tables:
-        endings = ', '.join(e for o in file_formats.values() for e in o.endings)
-        raise ValueError(f"{what} has no table, only {[o.name for o in found[:5]]}: "
-                         f"expected the ending {endings}, or one of them and {', '.join(packed_endings)}")
-    formats = {file_format(o).name for o in tables}
-    if len(formats)>1:
-        raise ValueError(f"{what} has tables of several formats {sorted(formats)}: "
-                         "pass a pattern such as '*.csv' that names one")
-    return tables
+    return tables_among(found, what)
 
 # %% ../../nbs/58_data.rows.ipynb #39721230
 split_kinds = {'train':'train', 'training':'train', 'test':'test', 'testing':'test',
@@ -591,18 +614,18 @@ def dataset_rows(
     source, # A Hugging Face data set of any kind
 ) -> Rows:
     "Rows of a Hugging Face data set"
-    parts = dataset_parts(source)
+    parts,name = dataset_parts(source),'the data set'
     streams = [o for _,o in parts if isinstance(o, hf.IterableDataset)]
-    read = partial(_dataset_batches, parts=parts, name='the data set')
     if any(not o.features for o in streams):
         return record_rows(o if k is None else {**o, 'split':k} for k,ds in parts for o in ds)
-    declared = declared_classes(parts)
+    read,declared = partial(_dataset_batches, parts=parts, name=name),declared_classes(parts)
     if streams:
-        return replace(stream_rows((o for _,_,o in _same_schema(read(None))), None, 'the data set'), declared=declared)
+        once = stream_rows((o for _,_,o in _same_schema(read(None))), None, name)
+        return replace(once, declared=declared)
     first = next(read(None), None)
     if first is None: raise ValueError("the data set has no rows: expected labelled comments")
-    columns = schema_columns(first[2].schema, 'the data set')
-    return Rows('the data set', columns, read, _stored_key(parts), in_memory=False, declared=declared)
+    columns = schema_columns(first[2].schema, name)
+    return Rows(name, columns, read, _stored_key(parts), in_memory=False, declared=declared)
 
 # %% ../../nbs/58_data.rows.ipynb #ea254f01
 _hf_sets = (hf.Dataset,hf.DatasetDict,hf.IterableDataset,hf.IterableDatasetDict)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['shortened', 'CommentTable', 'show_table', 'show_str', 'table_note', 'NotedRows', 'note_rows', 'noted_rows',
-           'show_batch', 'as_sample', 'right_on_known', 'show_results', 'named_probs', 'lost_most', 'several_mark',
-           'loss_mark', 'plot_top_losses']
+           'show_batch', 'as_sample', 'right_on_known', 'right_as_shown', 'show_results', 'named_probs', 'lost_most',
+           'several_mark', 'loss_mark', 'plot_top_losses']
 
 # %% ../../nbs/69_data.show.ipynb #a2de9d38
 import html,shutil
@@ -140,6 +140,17 @@ def right_on_known(
     flags,known = tensor([o in set(found) for o in names]),~target.isnan()
     return bool((flags==(target>=0.5))[known].all()) if known.any() else None
 
+# %% ../../nbs/69_data.show.ipynb #1eac5061
+def right_as_shown(
+    rows, # Cells of each row: text, target, ..., prediction
+    y, # Targets
+    outs, # Decoded predictions, each in a tuple
+    names=None, # Of the classes, where they are known
+) -> list: # True, False, or None where nobody can say
+    "Is each row right? Without names, where target and prediction read alike"
+    if not names or not isinstance(y, Tensor) or y.ndim<2: return [r[1]==r[-1] for r in rows]
+    return [right_on_known(t.float(), o[0], names) for t,o in zip(y.as_subclass(Tensor), outs)]
+
 # %% ../../nbs/69_data.show.ipynb #9d0e01f9
 @dispatch
 def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_at:int=150,
@@ -149,9 +160,7 @@ def show_results(x:EncodedText, y, samples, outs, ctxs=None, max_n:int=9, trunc_
     texts,names = texts or noted.texts,noted.names
     if texts: samples = [(as_sample(t), *s[1:]) for t,s in zip(texts, samples)]
     rows = [[show_str(o, trunc_at) for o in (*s, *out)] for s,out in zip(samples[:max_n], outs)]
-    if correct is None and names and isinstance(y, Tensor) and y.ndim>1:
-        correct = [right_on_known(t.float(), o[0], names) for t,o in zip(y.as_subclass(Tensor), outs)]
-    if correct is None: correct = [r[1]==r[-1] for r in rows]
+    if correct is None: correct = right_as_shown(rows, y, outs, names)
     df = pd.DataFrame([[r[0],r[1],r[-1]] for r in rows], columns=['text','target','prediction'])
     if probability is not None: df['probability'] = list(probability)[:len(df)]
     show_table(CommentTable(df, list(correct)[:len(df)], table_note(df)))

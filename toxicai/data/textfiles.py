@@ -32,19 +32,22 @@ def _csv_error(path, row, e):
     if 'straddling' in str(e): return long_row_error(path, row-1)
     return ValueError(f"{path.name!r} cannot be read after row {row-1}: {e}")
 
-def _open_csv(path, stream, layout, how, ragged):
-    "Streaming reader of text cells; rows with too many or too few go into `ragged`"
-    before = layout.skip+(1 if layout.headless else 2)
+def _parse_options(layout, how, ragged):
+    "How Arrow takes a line apart; rows with too many cells or too few go into `ragged`"
+    before,quotes = layout.skip+(1 if layout.headless else 2),how.quoting!=csv.QUOTE_NONE
     def _skip(row):
         ragged.append(RaggedRow(row.number-before, row.actual_columns, row.text))
         return 'skip'
-    names,quotes = layout.names,how.quoting!=csv.QUOTE_NONE
+    marks = dict(quote_char=how.quotechar if quotes else False, escape_char=how.escapechar or False)
+    return pacsv.ParseOptions(delimiter=layout.delimiter, newlines_in_values=quotes, invalid_row_handler=_skip,
+                              ignore_empty_lines=len(layout.names)>1, **marks)
+
+def _open_csv(path, stream, layout, how, ragged):
+    "Streaming reader of text cells; rows with too many or too few go into `ragged`"
+    names = layout.names
     read = pacsv.ReadOptions(use_threads=False, block_size=max_line, column_names=names, skip_rows=layout.skip)
-    parse = pacsv.ParseOptions(delimiter=layout.delimiter, quote_char=how.quotechar if quotes else False,
-                               escape_char=how.escapechar or False, newlines_in_values=quotes,
-                               invalid_row_handler=_skip, ignore_empty_lines=len(names)>1)
     convert = pacsv.ConvertOptions(column_types={o:pa.string() for o in names}, strings_can_be_null=False)
-    try: return pacsv.open_csv(stream, read, parse, convert)
+    try: return pacsv.open_csv(stream, read, _parse_options(layout, how, ragged), convert)
     except pa.ArrowInvalid as e: raise _csv_error(path, 0, e) from e
 
 # %% ../../nbs/57_data.textfiles.ipynb #2f7be1c4

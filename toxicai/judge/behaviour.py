@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['behaviour_kinds', 'group_classes', 'person_classes', 'classes_without_answers', 'kinds_at_both', 'behaviour_tables',
-           'answers_for', 'case_table', 'behaviour_cases', 'with_wilson', 'behaviour_table', 'rates_by_answer',
-           'failed_cases', 'BehaviourReport']
+           'asked_classes', 'answers_for', 'case_table', 'behaviour_cases', 'with_wilson', 'behaviour_table',
+           'rates_by_answer', 'failed_cases', 'BehaviourReport']
 
 # %% ../../nbs/55_judge.behaviour.ipynb #5f9d6e21
 from functools import cached_property
@@ -68,19 +68,28 @@ classes_without_answers = ('obscene','sexual_explicit','threat','severe_toxic','
                            'negative','positive','different','same')
 kinds_at_both = ('slur at its target',) # A person is hit by a word for the group
 
+def asked_classes(
+    label, # A name or alias, or a list of them
+) -> list: # Known names
+    "The classes that `label` names, or an error where the check list has no answers"
+    names = [canonical(o) for o in ([label] if isinstance(label, str) else label)]
+    odd = [o for o in names if o in classes_without_answers]
+    if not odd: return names
+    raise ValueError(f"`label` is {label!r}, and the check list has no answers for a class such as {odd[0]!r}, "
+                     "only for toxic, insulting or offensive comments and for hate: pass `cases` of your own")
+
+# %% ../../nbs/55_judge.behaviour.ipynb #ef62b79c
 def answers_for(
     label, # What the classifier looks for: a name or alias, or a list of classes of which any counts
 ) -> dict: # Kind -> is the flag right? Without kinds that have no answer for `label`
     "The right flag for each of `behaviour_kinds`"
-    names = [canonical(o) for o in ([label] if isinstance(label, str) else label)]
-    odd = [o for o in names if o in classes_without_answers]
-    if odd: raise ValueError(f"`label` is {label!r}, and the check list has no answers for a class such as {odd[0]!r}, "
-                             "only for toxic, insulting or offensive comments and for hate: pass `cases` of your own")
-    to_person,to_group = [all(o in known for o in names) for known in (person_classes, group_classes)]
-    parts = {*person_classes, 'offensive_group'}
-    left_out = kinds_at_both if (to_person or to_group) and parts & {*names} else ()
-    right = lambda toxic, hate: toxic and not hate if to_person else hate if to_group else toxic
-    return {k:bool(right(toxic, hate)) for k,(toxic,hate,_) in behaviour_kinds.items() if k not in left_out}
+    names = asked_classes(label)
+    to_person,to_group = [set(names)<=set(known) for known in (person_classes, group_classes)]
+    left_out = kinds_at_both if (to_person or to_group) and {*person_classes, 'offensive_group'} & {*names} else ()
+    def _right(toxic, hate):
+        if to_person: return toxic and not hate
+        return hate if to_group else toxic
+    return {k:bool(_right(*o[:2])) for k,o in behaviour_kinds.items() if k not in left_out}
 
 # %% ../../nbs/55_judge.behaviour.ipynb #2f20b74b
 behaviour_tables = dict(en='behaviour', es='behaviour_es') # Language -> a table that ships, or a frame
@@ -208,6 +217,12 @@ def _draw_rates(ax, rows, **style):
     gaps = np.stack([rows.rate-rows.low, rows.high-rows.rate]).clip(0)
     ax.barh(rows.index, rows.rate, xerr=gaps, ecolor=hues.ink, height=0.7, error_kw=dict(linewidth=1), **style)
 
+def _name_kinds(ax, rows):
+    "The kinds beside their bars, in the colour of what is expected: a rate of 0 has no bar"
+    ax.set_yticks(range(len(rows)), [f'{k} ({n})' for k,n in zip(rows.kind, rows.n)])
+    ax.set_ylim(len(rows)-0.4, -0.6)
+    for tick,o in zip(ax.get_yticklabels(), rows.expected): tick.set_color(_side_colours[o])
+
 # %% ../../nbs/55_judge.behaviour.ipynb #57224326
 @patch
 def plot(self:BehaviourReport,
@@ -221,11 +236,9 @@ def plot(self:BehaviourReport,
         _draw_rates(ax, rows[rows.expected==k], color=_side_colours[k], label=f'expected: {name}')
     share = f'comments with the expected answer (whiskers: {self.level:.0%} interval)'
     plain_axes(ax, f'Check list for {self.label!r}', xlabel=share, ylabel='kind of case (number of comments)')
+    _name_kinds(ax, rows)
     ax.set_xlim(0, 1)
-    ax.set_yticks(range(len(rows)), [f'{k} ({n})' for k,n in zip(rows.kind, rows.n)])
-    ax.set_ylim(len(rows)-0.4, -0.6)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc='lower right', bbox_to_anchor=(1, 1), ncols=2, fontsize=9, frameon=False)
-    for tick,o in zip(ax.get_yticklabels(), rows.expected): tick.set_color(_side_colours[o]) # a rate of 0 has no bar
     if (rows.rate==1-rows.expected).all(): quiet_note(fig, nothing_flagged)
     return fig

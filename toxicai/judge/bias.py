@@ -176,12 +176,12 @@ def default_targets(
 ) -> list: # Places; [] where the names do not tell
     "The class for toxicity, hate or offence, or the parts of it"
     names = [canonical(o) for o in labels]
-    found = [[i for i,k in enumerate(names) if k==o] for o in ('toxic','hate','offensive')]
+    for o in ('toxic','hate','offensive'):
+        if names.count(o)==1: return [names.index(o)]
     parts = [i for i,k in enumerate(names) if k in ('offensive_person','offensive_group')]
+    if parts and len({names[i] for i in parts})==len(parts): return parts
     counting = [] if labels.clean is None else labels.counting().nonzero()[0].tolist()
-    one = next((o for o in found if len(o)==1), [])
-    distinct = len({names[i] for i in parts})==len(parts)
-    return one or (parts if distinct and parts else counting if len(counting)==1 else [])
+    return counting if len(counting)==1 else []
 
 # %% ../../nbs/54_judge.bias.ipynb #ac164374
 def target_classes(
@@ -247,9 +247,8 @@ def group_figures(
     found = {k:auc_ends(*rows.compared(k), least, level=level, **kwargs) for k in bias_aucs}
     found['fpr'] = rate_ends(flags[about&~toxic], least, level)
     found['fnr'] = rate_ends(~flags[about&toxic], least, level)
-    res = dict(n=about.sum(), positives=(about&toxic).sum(), negatives=(about&~toxic).sum())
-    for k,o in found.items(): res |= {k:o.value, f'{k}_low':o.low, f'{k}_high':o.high}
-    return res
+    counts = dict(n=about.sum(), positives=(about&toxic).sum(), negatives=(about&~toxic).sum())
+    return counts | spread_ends(found)
 
 # %% ../../nbs/54_judge.bias.ipynb #bb1fd05a
 def bias_table(
@@ -328,10 +327,12 @@ class BiasReport(Report):
         "Name -> matplotlib figure; none when no group has enough rows"
         return dict(groups=self.plot()) if self.table.fpr[1:].notna().any() else {}
 
-    @property
-    def sorted(self): # Most frequent groups first, below all rows
-        groups = self.table[1:].sort_values('n', ascending=False, kind='stable')
-        return pd.concat([self.table[:1],groups], ignore_index=True)
+# %% ../../nbs/54_judge.bias.ipynb #6cbbd15c
+@patch(as_prop=True)
+def sorted(self:BiasReport):
+    "Most frequent groups first, below all rows"
+    groups = self.table[1:].sort_values('n', ascending=False, kind='stable')
+    return pd.concat([self.table[:1],groups], ignore_index=True)
 
 # %% ../../nbs/54_judge.bias.ipynb #94905752
 def folded_groups(
@@ -356,16 +357,15 @@ def _about(self:BiasReport):
     return pd.DataFrame(list(rows.items()), columns=['figure','value'])
 
 # %% ../../nbs/54_judge.bias.ipynb #dfb27fa5
-# Okabe and Ito, told apart in any colour vision: https://jfly.uni-koeln.de/color
-_ink,_blue,_orange,_grey = '#333333','#0072B2','#D55E00','#777777'
-_marks = dict(subgroup_auc=('o',_grey), bpsn_auc=('<',_orange), bnsp_auc=('>',_blue))
+_marks = dict(subgroup_auc=('o','#777777'), bpsn_auc=('<',hues.vermilion), bnsp_auc=('>',hues.blue))
 
 def _plot_rates(ax, rows, overall):
     "Bars of the false-positive rates, those above `overall` in orange"
     gap = np.stack([rows.fpr-rows.fpr_low, rows.fpr_high-rows.fpr]).clip(0)
-    colours = [_orange if low>overall else _blue for low in rows.fpr_low]
-    ax.barh(range(len(rows)), rows.fpr, xerr=gap, color=colours, ecolor=_ink, height=0.7, error_kw=dict(linewidth=1))
-    ax.axvline(overall, color=_ink, linestyle='--', linewidth=1)
+    colours = [hues.vermilion if low>overall else hues.blue for low in rows.fpr_low]
+    whiskers = dict(ecolor=hues.ink, error_kw=dict(linewidth=1))
+    ax.barh(range(len(rows)), rows.fpr, xerr=gap, color=colours, height=0.7, **whiskers)
+    ax.axvline(overall, color=hues.ink, linestyle='--', linewidth=1)
     ax.set_yticks(range(len(rows)), [f'{k} ({n:,})' for k,n in zip(rows.group, rows.negatives)])
     ax.set(ylim=(len(rows)-0.4,-0.6), xlim=(0,min(1, rows.fpr_high.max()*1.05) or 1))
     ax.xaxis.set_major_formatter(PercentFormatter(1))

@@ -214,10 +214,8 @@ def _calibrated_row(judged, i, after, n_bins, n_boot, seed):
     row = dict(n=len(t), positive=int(t.sum()))
     if not len(t): return row
     measured = 0<t.sum()<len(t) and not np.isnan(p).any()
-    names = [f'{k}{o}' for o in ('','_after') for k in ('ece','brier')]
     found = calibration_figures(t, [before,p] if measured else [before], n_bins, n_boot, seed)
-    for k,(value,low,high) in zip(names, found): row.update({k:value, f'{k}_low':low, f'{k}_high':high})
-    return row
+    return row | spread_ends(dict(zip(('ece','brier','ece_after','brier_after'), found)))
 
 # %% ../../nbs/51_judge.calibration.ipynb #99cec4c8
 def at_the_edge(
@@ -230,26 +228,21 @@ def at_the_edge(
     return bool(np.ptp(Calibration(method, [params])(np.linspace(-5, 5, 11)[:,None]))<1e-2)
 
 # %% ../../nbs/51_judge.calibration.ipynb #7f9eb05f
+_one_sided = 'the annotated rows are all yes or all no, the scores stay as they are; calibrate on more data'
+_edge = ('the fit ends at the edge of what is allowed, because the logits separate the rows perfectly or do not rise '
+         'with the truth; check the rows, or calibrate on more')
+_noisy = ("fewer than 1000 rows, on which an isotonic line learns the noise; use 'temperature' or 'platt', "
+          "or look at `cross_fit=True`")
+
 def _warn_calibrated(judged, calibration, table, cross_fit):
     "One warning for each kind of trouble, with the names of the classes"
-    method = calibration.method
-    fitted = {k:o for k,o in zip(judged.labels, calibration.params) if o}
-    flat = [k for k in judged.labels if k not in fitted]
-    if flat:
-        warn_in_line(f"{', '.join(flat)}: the annotated rows are all yes or all no, the scores stay as they are; "
-                     "calibrate on more data")
-    odd = [k for k,o in fitted.items() if at_the_edge(method, o)]
-    if odd:
-        warn_in_line(f"{', '.join(odd)}: the fit ends at the edge of what is allowed, because the logits separate the "
-                     "rows perfectly or do not rise with the truth; check the rows, or calibrate on more")
+    method,fitted = calibration.method,{k:o for k,o in zip(judged.labels, calibration.params) if o}
+    warn_of_classes([k for k in judged.labels if k not in fitted], _one_sided)
+    warn_of_classes([k for k,o in fitted.items() if at_the_edge(method, o)], _edge)
     rare = [f'{k} ({o})' for k,o in rare_answers(judged).items() if k in fitted]
     if rare: warn_in_line(f"too few for a calibration that holds elsewhere: {', '.join(rare)}; annotate more")
-    few = [k for k in fitted if method=='isotonic' and table['n'][k]<1000]
-    if few:
-        warn_in_line(f"{', '.join(few)}: fewer than 1000 rows, on which an isotonic line learns the noise; use "
-                     "'temperature' or 'platt', or look at `cross_fit=True`")
-    halved = [k for k in fitted if cross_fit and np.isnan(table.ece_after[k])]
-    if halved: warn_in_line(f"{', '.join(halved)}: too few rows for two halves, so there is no cross-fitted figure")
+    if method=='isotonic': warn_of_classes([k for k in fitted if table['n'][k]<1000], _noisy)
+    if cross_fit: warn_of_classes([k for k in fitted if np.isnan(table.ece_after[k])], no_halves)
 
 # %% ../../nbs/51_judge.calibration.ipynb #3a71b468
 @dataclass(frozen=True, eq=False, repr=False)
@@ -262,20 +255,30 @@ class CalibrationReport:
     before: Judged # The scores as they were
     after: np.ndarray # The scores that the figures were measured on, NaN where there are none; shape (n, n_classes)
     @property
-    def calibration(self): return self.labels.calibration
-    @property
-    def title(self):
-        how = ('measured on rows that were not fitted (cross-fitted)' if self.cross_fitted
-               else 'optimistic: measured on the rows that were fitted')
-        return f"Calibration, {self.calibration.method}; {how}"
-    @property
-    def doubt(self):
-        if self.cross_fitted or self.calibration.method!='isotonic': return ''
-        return '. An isotonic line passes through them whatever they are: what it is worth, `cross_fit=True` tells'
-    @property
-    def shown(self): return folded_ends(self.table).reset_index()
+    def shown(self):
+        "The table with each figure and its interval in one cell"
+        return folded_ends(self.table).reset_index()
     def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
     def _repr_html_(self): return html_table(self.shown, self.title)
+
+# %% ../../nbs/51_judge.calibration.ipynb #04a3f1d1
+@patch(as_prop=True)
+def calibration(self:CalibrationReport):
+    "The `Calibration` that was fitted"
+    return self.labels.calibration
+
+@patch(as_prop=True)
+def title(self:CalibrationReport):
+    "How the scores were calibrated, and on which rows that was measured"
+    how = ('measured on rows that were not fitted (cross-fitted)' if self.cross_fitted
+           else 'optimistic: measured on the rows that were fitted')
+    return f"Calibration, {self.calibration.method}; {how}"
+
+@patch(as_prop=True)
+def doubt(self:CalibrationReport):
+    "What the picture of an isotonic line does not show"
+    if self.cross_fitted or self.calibration.method!='isotonic': return ''
+    return '. An isotonic line passes through them whatever they are: what it is worth, `cross_fit=True` tells'
 
 # %% ../../nbs/51_judge.calibration.ipynb #c90b808d
 def calibrated(
@@ -298,27 +301,32 @@ def calibrated(
     return CalibrationReport(table, labels, bool(cross_fit), judged, after)
 
 # %% ../../nbs/51_judge.calibration.ipynb #5f04ab9e
-def _plot_reliability(ax, t, before, after):
+_looks = dict(before=('#CC6677','--','o'), after=('#332288','-','s')) # Colour, line, marker
+
+def _plot_reliability(ax, t, **scores):
     "Points of the bins before and after, on the line or off it"
     ax.plot([0,1], [0,1], color='#888888', lw=1, label='scores mean what they say')
-    for k,p,colour,style in (('before',before,'#CC6677','--'), ('after',after,'#332288','-')):
+    for k,p in scores.items():
         if not len(p) or np.isnan(p).any(): continue
-        bins = reliability(t, p, 10, 'uniform')
+        bins,(colour,style,marker) = reliability(t, p, 10, 'uniform'),_looks[k]
         ax.plot(bins.prob, bins.share, style, color=colour, lw=1.3, label=k)
-        marker = 'o' if k=='before' else 's'
         ax.scatter(bins.prob, bins.share, 12*np.log10(bins['n'])+4, color=colour, marker=marker)
 
+@patch
+def _draw_class(self:CalibrationReport, ax, i):
+    "Reliability before and after of class `i`"
+    (t,before),(_,after),row = self.before.known(i),self.before.known(i, self.after),self.table.iloc[i]
+    _plot_reliability(ax, t, before=before, after=after)
+    rows = f"{'cross-fitted' if self.cross_fitted else 'optimistic: same'} {row.n:,.0f} rows"
+    title = f'{self.labels.names[i]}: ECE {cell_text(row.ece)} to {cell_text(row.ece_after)}\n{rows}'
+    plain_axes(ax, title, xlabel='mean score of the bin', ylabel='share with the label', xlim=(0,1.02), ylim=(0,1.02))
+
+# %% ../../nbs/51_judge.calibration.ipynb #a1e3d609
 @patch
 def plot(self:CalibrationReport): # A matplotlib `Figure`
     "Reliability diagrams before and after, a panel for each class"
     fig,axes = small_multiples(len(self.labels))
-    text = dict(xlabel='mean score of the bin', ylabel='share with the label')
-    for i,(ax,name) in enumerate(zip(axes, self.labels)):
-        (t,before),(_,after),row = self.before.known(i),self.before.known(i, self.after),self.table.iloc[i]
-        _plot_reliability(ax, t, before, after)
-        rows = f"{'cross-fitted' if self.cross_fitted else 'optimistic: same'} {row.n:,.0f} rows"
-        title = f'{name}: ECE {cell_text(row.ece)} to {cell_text(row.ece_after)}\n{rows}'
-        plain_axes(ax, title, xlim=(0,1.02), ylim=(0,1.02), **text)
+    for i,ax in enumerate(axes): self._draw_class(ax, i)
     shared_legend(fig, axes)
     quiet_note(fig, self.title + self.doubt)
     return fig

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['label_error_methods', 'text_losses', 'said_of', 'truth_of', 'top_losses', 'confident_labels', 'text_key_of',
-           'label_errors', 'ErrorReport', 'find_errors', 'read_answers', 'share_answer', 'class_answer',
-           'check_answers', 'corrected_column', 'read_relabelled']
+           'label_errors', 'ErrorReport', 'find_errors', 'answers_delimiter', 'read_answers', 'share_answer',
+           'class_answer', 'check_answers', 'corrected_column', 'rows_of_keys', 'read_relabelled']
 
 # %% ../../nbs/53_judge.errors.ipynb #0b3dd676
 import csv,hashlib
@@ -26,14 +26,13 @@ def text_losses(
     judged:Judged, # n texts
 ) -> np.ndarray: # NaN where nobody annotated; shape (n,)
     "Log loss of each text"
-    eps = np.finfo(float).eps
-    p,t = np.clip(judged.probs.astype(float), eps, 1-eps),judged.onehot()
+    p,t = judged.probs.astype(float),judged.onehot()
     known = ~np.isnan(t)
     if exclusive(judged.labels.kind):
         own = p[np.arange(judged.n),judged.targs]
-        return np.where(known.any(1), -np.log(own), np.nan)
-    loss = np.where(known, -(t*np.log(p)+(1-t)*np.log(1-p)), 0).sum(1)
-    return np.divide(loss, known.sum(1), out=np.full(judged.n, np.nan), where=known.any(1))
+        return np.where(known.any(1), neg_log(own), np.nan)
+    loss = np.where(known, t*neg_log(p)+(1-t)*neg_log(1-p), 0).sum(1)
+    return safe_ratio(loss, known.sum(1), np.nan)
 
 # %% ../../nbs/53_judge.errors.ipynb #27c0d650
 def said_of(
@@ -77,7 +76,7 @@ def confident_labels(
     k = probs.shape[1]
     own = np.bincount(targs, probs[np.arange(len(targs)),targs], k)
     n = np.bincount(targs, minlength=k)
-    thresh = np.divide(own, n, out=np.full(k, np.inf), where=n>0)
+    thresh = safe_ratio(own, n, np.inf)
     sure = np.where(probs>=thresh-1e-6, probs, -1) # the rounding error that cleanlab allows
     guess,said = sure.argmax(1),probs.argmax(1)
     return np.where((sure.max(1)>=0)&(guess!=targs)&(said!=targs), guess, -1)
@@ -153,11 +152,11 @@ class ErrorReport(Report):
         n:int=20, # Rows shown of each
     ):
         self.top_losses,self.worst,self.label_errors = top_losses,worst,label_errors
-        shown = {'Highest losses':top_losses.head(n)}
-        for k,o in worst.items(): shown |= {'Worst errors':o.head(2*n)} if k=='errors' else {f'Worst {k}':o.head(n)}
+        tables = {'Highest losses':top_losses.head(n)}
+        tables |= {worst_title(k):o.head(2*n if k=='errors' else n) for k,o in worst.items()}
         doubtful = label_errors.drop(columns='key', errors='ignore')
+        tables[f'Likely label errors ({len(label_errors):,})'] = doubtful.head(n)
         gaps = any(o.endswith('?') for o in top_losses.annotated.head(n))
-        tables = {**shown, f'Likely label errors ({len(label_errors):,})':doubtful.head(n)}
         super().__init__(tables, title='Errors', lead=[gap_note]*gaps)
 
 # %% ../../nbs/53_judge.errors.ipynb #6d8a8a72
@@ -187,17 +186,22 @@ def to_csv(self:ErrorReport,
     write_csv(df[[o for o in cols if o in df]], path)
 
 # %% ../../nbs/53_judge.errors.ipynb #c3edc5ca
+def answers_delimiter(
+    path, # A file that `to_csv` wrote and a person filled in
+) -> str: # ',', ';' or a tab
+    "What stands between the cells of `path`; spreadsheets change it"
+    with open(path, encoding='utf-8-sig', newline='') as f: head = f.readline().strip()
+    delimiter = next((o for o in ',;\t' if head.startswith((f'key{o}',f'"key"{o}'))), None)
+    if delimiter is not None and 'corrected' in head: return delimiter
+    raise ValueError(f"{str(path)!r} begins with {head[:60]!r}: expected the columns that `to_csv` writes, "
+                     "key first and corrected among them")
+
 def read_answers(
     path, # A file that `to_csv` wrote and a person filled in
 ) -> pd.DataFrame: # All columns as text
     "Lines of `path` with an answer"
-    with open(path, encoding='utf-8-sig', newline='') as f: head = f.readline().strip()
-    delimiter = next((o for o in ',;\t' if head.startswith((f'key{o}',f'"key"{o}'))), None)
-    if delimiter is None or 'corrected' not in head:
-        raise ValueError(f"{str(path)!r} begins with {head[:60]!r}: expected the columns that `to_csv` writes, "
-                         "key first and corrected among them")
     plain = dict(dtype=str, keep_default_na=False, quoting=csv.QUOTE_MINIMAL)
-    df = pd.read_csv(path, sep=delimiter, encoding='utf-8-sig', **plain)
+    df = pd.read_csv(path, sep=answers_delimiter(path), encoding='utf-8-sig', **plain)
     df['corrected'] = df.corrected.str.strip()
     return df[df.corrected!=''].reset_index(drop=True)
 
@@ -256,6 +260,15 @@ def corrected_column(
     gap = any(v is None or v!=v or v!=int(v) for v in new)
     return s.astype(float) if gap else s.astype(int)
 
+# %% ../../nbs/53_judge.errors.ipynb #94e71384
+def rows_of_keys(
+    df:pd.DataFrame, # n rows
+    text_cols:list, # Name of the text column, or two names for pairs
+) -> dict: # Key of a text -> its row numbers
+    "Where the texts of `df` are, by their keys"
+    keys = [text_key_of(as_text(o)) for o in zip(*[df[o] for o in text_cols])]
+    return pd.Series(range(len(df))).groupby(np.array(keys, dtype=object)).indices
+
 # %% ../../nbs/53_judge.errors.ipynb #a6e15fdb
 def read_relabelled(
     path, # A file that `to_csv` wrote and a person filled in
@@ -264,12 +277,11 @@ def read_relabelled(
     label_col:str='label', # Column of class names; not used for several labels, whose columns the file names
 ) -> pd.DataFrame: # A copy of `data` with the corrections, in all rows with the same text
     "Put corrections into the data; texts that `data` does not have are an error"
-    df,answers = as_frame(data).copy(),read_answers(path)
+    df,answers,text_cols = as_frame(data).copy(),read_answers(path),as_list(text_col)
     several = 'label' in answers
     cols = list(dict.fromkeys(answers.label)) if several else [label_col]
-    check_columns(df, [*as_list(text_col), *cols])
-    keys = [text_key_of(as_text(o)) for o in zip(*[df[o] for o in as_list(text_col)])]
-    rows = pd.Series(range(len(df))).groupby(np.array(keys, dtype=object)).indices
+    check_columns(df, [*text_cols, *cols])
+    rows = rows_of_keys(df, text_cols)
     check_answers(answers, rows)
     known = {} if several else {str(o):o for o in df[label_col].dropna().unique()}
     for col in cols:

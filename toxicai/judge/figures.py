@@ -161,6 +161,15 @@ def draw_curves(
 # %% ../../nbs/49_judge.figures.ipynb #6ccd92b5
 _dashes = ('-','--',':','-.')
 
+def _frame_curves(roc, pr, note):
+    "Titles, axes and legends of both kinds of curves"
+    square = dict(xlim=(-.01,1.01), ylim=(-.01,1.02))
+    rates = dict(xlabel='false positive rate', ylabel='true positive rate (recall)')
+    plain_axes(roc, f'ROC curve, area{note}', **rates, **square)
+    plain_axes(pr, f'Precision and recall, average precision{note}', xlabel='recall', ylabel='precision', **square)
+    roc.legend(fontsize=8, frameon=False, loc='lower right')
+    pr.legend(fontsize=8, frameon=False, loc='upper center', bbox_to_anchor=(0.5,-0.12), ncols=3)
+
 @add_figure('curves', 'ROC and precision-recall curves')
 def curves_figure(
     judged:Judged, # n texts
@@ -173,12 +182,7 @@ def curves_figure(
     roc.plot([0,1], [0,1], color=hues.grey, linewidth=0.8)
     for i,dash in zip(drawn, cycle(_dashes)):
         draw_curves(roc, pr, ranked[i], judged.labels.names[i], color=judged.labels.colours[i], linestyle=dash)
-    square = dict(xlim=(-.01,1.01), ylim=(-.01,1.02))
-    rates = dict(xlabel='false positive rate', ylabel='true positive rate (recall)')
-    plain_axes(roc, f'ROC curve, area{note}', **rates, **square)
-    plain_axes(pr, f'Precision and recall, average precision{note}', xlabel='recall', ylabel='precision', **square)
-    roc.legend(fontsize=8, frameon=False, loc='lower right')
-    pr.legend(fontsize=8, frameon=False, loc='upper center', bbox_to_anchor=(0.5,-0.12), ncols=3)
+    _frame_curves(roc, pr, note)
     return fig
 
 # %% ../../nbs/49_judge.figures.ipynb #a60db834

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['few_rows', 'wilson', 'percentiles', 'undrawn_share', 'rarer_side', 'few_answers', 'with_width', 'with_ends',
-           'folded_ends', 'resampled', 'bootstrap', 'centred', 'counts_interval', 'student_interval', 'welch_interval',
-           'halves']
+           'folded_ends', 'spread_ends', 'resampled', 'bootstrap', 'centred', 'counts_interval', 'student_interval',
+           'welch_interval', 'halves']
 
 # %% ../../nbs/46_judge.intervals.ipynb #b05d5901
 import numpy as np,pandas as pd
@@ -93,6 +93,13 @@ def folded_ends(
     some = [k for k in df if f'{k}_low' in df]
     cells = {k:[with_ends(*o) for o in zip(df[k], df[f'{k}_low'], df[f'{k}_high'])] for k in some}
     return df.assign(**cells).drop(columns=[f'{k}{o}' for k in some for o in ('_low','_high')])
+
+# %% ../../nbs/46_judge.intervals.ipynb #1146275f
+def spread_ends(
+    named:dict, # Name of a figure -> (value, low, high)
+) -> dict: # The value under the name, the ends under the name with `_low` and `_high`
+    "Figures and the ends of their intervals as cells of a row"
+    return {f'{k}{end}':v for k,o in named.items() for end,v in zip(('','_low','_high'), o)}
 
 # %% ../../nbs/46_judge.intervals.ipynb #34abea91
 def resampled(

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['number_columns', 'target_columns', 'annotated_rows', 'check_shares', 'check_targets_of_classes', 'check_targets',
-           'Judged', 'hard_targets', 'stretched_scores', 'any_probs', 'any_targets', 'any_label', 'class_scores']
+           'check_lengths', 'check_logits', 'checked_parts', 'Judged', 'hard_targets', 'stretched_scores', 'any_probs',
+           'any_targets', 'any_label', 'class_scores']
 
 # %% ../../nbs/47_judge.judged.ipynb #6b3d127c
 from dataclasses import dataclass,replace
@@ -90,6 +91,40 @@ def check_targets(
                          f"need {shape}")
     return check_targets_of_classes(targs, len(labels)) if single else check_shares(targs.astype(float))
 
+# %% ../../nbs/47_judge.judged.ipynb #fc4038ab
+def check_lengths(
+    n:int, # Rows of the probabilities
+    **parts, # What belongs to the rows; None for what there is not
+):
+    "Stop unless each of `parts` has `n` rows"
+    for k,o in parts.items():
+        if o is not None and len(o)!=n:
+            raise ValueError(f"`{k}` has {len(o)} rows, `probs` has {n}: expected the same")
+
+def check_logits(
+    logits, # Raw outputs, or None
+    probs:np.ndarray, # Probabilities of the same rows; shape (n, n_classes)
+) -> np.ndarray|None: # shape (n, n_classes)
+    "`logits` as an array of the shape of `probs`"
+    res = None if logits is None else np.asarray(logits)
+    if res is None or res.shape==probs.shape: return res
+    raise ValueError(f"`logits` has shape {res.shape}, `probs` {probs.shape}: expected the same")
+
+# %% ../../nbs/47_judge.judged.ipynb #c61a1d78
+def checked_parts(
+    o, # A `Judged` as it was given
+) -> dict: # Attribute -> what it becomes
+    "The parts of `o`, each of the shape that the classes and the other parts ask for"
+    names = check_same_rows(probs=o.probs, targs=o.targs, texts=o.texts)
+    index = names if o.index is None else o.index
+    texts = None if o.texts is None else list(o.texts) # of a Series by place
+    probs = check_probs(o.probs, o.labels.names)
+    if probs.ndim!=2: raise ValueError(f"`probs` has shape {probs.shape}: expected a row for each text")
+    check_lengths(len(probs), texts=texts, frame=o.frame, logits=o.logits, index=index)
+    logits = check_logits(o.logits, probs)
+    targs = check_targets(o.targs, o.labels, len(probs))
+    return dict(probs=probs, targs=targs, texts=texts, logits=logits, index=index)
+
 # %% ../../nbs/47_judge.judged.ipynb #6a8ca4f2
 @dataclass(frozen=True, eq=False, repr=False)
 class Judged:
@@ -102,30 +137,14 @@ class Judged:
     logits: np.ndarray = None # What the network gave, before any calibration; shape (n, n_classes)
     index: pd.Index = None # Names of the rows, as in the data; by default those of pandas objects; shape (n,)
     def __post_init__(self):
-        names = check_same_rows(probs=self.probs, targs=self.targs, texts=self.texts)
-        if self.index is None: object.__setattr__(self, 'index', names)
-        if self.texts is not None: object.__setattr__(self, 'texts', list(self.texts)) # of a Series by place
-        probs = check_probs(self.probs, self.labels.names)
-        if probs.ndim!=2: raise ValueError(f"`probs` has shape {probs.shape}: expected a row for each text")
-        self._check_lengths(len(probs))
-        logits = None if self.logits is None else np.asarray(self.logits)
-        if logits is not None and logits.shape!=probs.shape:
-            raise ValueError(f"`logits` has shape {logits.shape}, `probs` {probs.shape}: expected the same")
-        checked = dict(probs=probs, targs=check_targets(self.targs, self.labels, len(probs)), logits=logits)
-        for k,v in checked.items(): object.__setattr__(self, k, v)
+        for k,v in checked_parts(self).items(): object.__setattr__(self, k, v)
 
     @property
-    def n(self): return len(self.probs)
+    def n(self):
+        "Number of texts"
+        return len(self.probs)
     def __len__(self): return self.n
     def __repr__(self): return f"Judged({self.n} texts, {self.labels!r})"
-
-# %% ../../nbs/47_judge.judged.ipynb #4f3bbf8d
-@patch
-def _check_lengths(self:Judged, n):
-    for k in ('texts','frame','logits','index'):
-        value = getattr(self, k)
-        if value is not None and len(value)!=n:
-            raise ValueError(f"`{k}` has {len(value)} rows, `probs` has {n}: expected the same")
 
 # %% ../../nbs/47_judge.judged.ipynb #1b849243
 @patch

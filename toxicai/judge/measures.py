@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', 'binned_scores', 'exclusive_scores',
            'ordinal_scores', 'safe_ratio', 'mean_of_known', 'CutCounts', 'bin_edges', 'bin_numbers', 'calibration_bins',
-           'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated', 'ExclusiveRows', 'WeighedRows',
-           'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score', 'checked_scores', 'decision_flags',
-           'class_columns', 'masked_scores', 'whole_score', 'masked_score', 'calibration_error', 'Scorer', 'mean_name',
-           'exclusive_names', 'ClassFigures', 'weighted_f1', 'ScoredRows', 'rare_answers', 'score_tables',
-           'score_cells', 'cells_auc', 'auc_interval', 'decision_table', 'confusion_table']
+           'ClassRows', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated', 'ExclusiveRows',
+           'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score', 'checked_scores',
+           'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score', 'calibration_error',
+           'Scorer', 'mean_name', 'exclusive_names', 'ClassFigures', 'weighted_f1', 'ScoredRows', 'rare_answers',
+           'score_tables', 'score_cells', 'cells_auc', 'auc_interval', 'decision_table', 'confusion_table']
 
 # %% ../../nbs/48_judge.measures.ipynb #776bff7c
 from typing import NamedTuple
@@ -54,22 +54,47 @@ class CutCounts(NamedTuple):
     fn:object # Passed wrongly
     tn:object # Passed rightly
 
-    @property
-    def positives(self): return self.tp+self.fn
-    @property
-    def negatives(self): return self.fp+self.tn
-    @property
-    def precision(self): return safe_ratio(self.tp, self.tp+self.fp)
-    @property
-    def recall(self): return safe_ratio(self.tp, self.positives, np.nan)
-    @property
-    def fpr(self): return safe_ratio(self.fp, self.negatives, np.nan)
-    @property
-    def fnr(self): return safe_ratio(self.fn, self.positives, np.nan)
-    @property
-    def f1(self): return self.fbeta(1)
-    @property
-    def accuracy(self): return safe_ratio(self.tp+self.tn, self.positives+self.negatives, np.nan)
+# %% ../../nbs/48_judge.measures.ipynb #b69e5b44
+@patch(as_prop=True)
+def positives(self:CutCounts):
+    "Texts that have the class"
+    return self.tp+self.fn
+
+@patch(as_prop=True)
+def precision(self:CutCounts):
+    "Share of the flags that are right; 0 without flags"
+    return safe_ratio(self.tp, self.tp+self.fp)
+
+@patch(as_prop=True)
+def recall(self:CutCounts):
+    "Share of the positives that are flagged; NaN without positives"
+    return safe_ratio(self.tp, self.positives, np.nan)
+
+@patch(as_prop=True)
+def fnr(self:CutCounts):
+    "Share of the positives that pass; NaN without positives"
+    return safe_ratio(self.fn, self.positives, np.nan)
+
+# %% ../../nbs/48_judge.measures.ipynb #ab117273
+@patch(as_prop=True)
+def negatives(self:CutCounts):
+    "Texts that do not have the class"
+    return self.fp+self.tn
+
+@patch(as_prop=True)
+def fpr(self:CutCounts):
+    "Share of the negatives that are flagged; NaN without negatives"
+    return safe_ratio(self.fp, self.negatives, np.nan)
+
+@patch(as_prop=True)
+def accuracy(self:CutCounts):
+    "Share of right decisions; NaN without texts"
+    return safe_ratio(self.tp+self.tn, self.positives+self.negatives, np.nan)
+
+@patch(as_prop=True)
+def f1(self:CutCounts):
+    "`fbeta` with equal weights"
+    return self.fbeta(1)
 
 # %% ../../nbs/48_judge.measures.ipynb #70210f3f
 @patch
@@ -133,8 +158,8 @@ def calibration_bins(
     return pd.DataFrame(dict(low=edges[:-1], high=edges[1:], n=n, prob=prob, share=share))
 
 # %% ../../nbs/48_judge.measures.ipynb #b471f91f
-class RankedClass:
-    "The annotated rows of one class, to be scored with any weights"
+class ClassRows:
+    "The annotated rows of one class, and what each adds to a figure"
     def __init__(self,
         targs, # 0 or 1, a share, or NaN where nobody annotated; shape (n,)
         probs, # Probabilities, without NaN where somebody annotated; shape (n,)
@@ -147,21 +172,33 @@ class RankedClass:
         self.rows = np.flatnonzero(~np.isnan(np.asarray(targs, dtype=float)))
         self.t,p,self.flags = annotated_rows(targs, probs, flags)
         self.p = p.astype(float)
+        self.gap = self.t-self.p
 
     @cached_property
-    def order(self): return np.argsort(-self.p, kind='stable')
+    def code(self):
+        "0 to 3: tn, fp, fn, tp"
+        return (2*self.t+self.flags).astype(int)
     @cached_property
-    def starts(self): # Ranks at which a lower score begins
+    def nll(self):
+        "Negative logarithm of the probability of what was annotated"
+        return neg_log(np.where(self.t==1, self.p, 1-self.p))
+
+# %% ../../nbs/48_judge.measures.ipynb #a36999a9
+class RankedClass(ClassRows):
+    "The annotated rows of one class in the order of their scores, to be scored with any weights"
+    @cached_property
+    def order(self):
+        "Rows from the highest score to the lowest"
+        return np.argsort(-self.p, kind='stable')
+    @cached_property
+    def starts(self):
+        "Ranks at which a lower score begins"
         p = self.p[self.order]
         return np.flatnonzero(np.append(True, p[1:]!=p[:-1]))[:len(p)]
     @cached_property
-    def falling(self): return self.t[self.order] # Targets from the highest score to the lowest
-    @cached_property
-    def code(self): return (2*self.t+self.flags).astype(int) # 0 to 3: tn, fp, fn, tp
-    @cached_property
-    def gap(self): return self.t-self.p
-    @cached_property
-    def nll(self): return neg_log(np.where(self.t==1, self.p, 1-self.p))
+    def falling(self):
+        "Targets from the highest score to the lowest"
+        return self.t[self.order]
 
 # %% ../../nbs/48_judge.measures.ipynb #f1438b77
 @patch
@@ -198,18 +235,26 @@ class WeighedClass:
         self.one,self.w = one,w
 
     @cached_property
-    def total(self): return self.w.sum()
+    def total(self):
+        "Sum of the weights"
+        return self.w.sum()
     @cached_property
-    def counts(self): # `CutCounts` of the decisions
+    def counts(self):
+        "`CutCounts` of the decisions"
         tn,fp,fn,tp = np.bincount(self.one.code, self.w, 4)
         return CutCounts(tp, fp, fn, tn)
     @cached_property
-    def by_score(self): # Positives and negatives at each distinct score, falling; shapes (n_scores,)
+    def by_score(self):
+        "Positives and negatives at each distinct score, falling; shapes (n_scores,)"
         w = self.w[self.one.order]
         pos,both = [np.add.reduceat(o, self.one.starts) for o in (w*self.one.falling, w)]
         return pos,both-pos
-    @property
-    def both_sides(self): return bool(0<self.w@self.one.t<self.total)
+
+# %% ../../nbs/48_judge.measures.ipynb #5c5b7f97
+@patch(as_prop=True)
+def both_sides(self:WeighedClass):
+    "Are there positives and negatives?"
+    return bool(0<self.w@self.one.t<self.total)
 
 # %% ../../nbs/48_judge.measures.ipynb #1bd19504
 def share_before(
@@ -307,21 +352,19 @@ class ExclusiveRows:
         self.rows = np.flatnonzero(numbers>=0)
         self.t,self.p,self.decided = numbers[self.rows],probs[self.rows].astype(float),decided[self.rows]
         self.n_classes = probs.shape[1]
-
+        self.code = self.t*self.n_classes+self.decided # Cell of the confusion table
     @cached_property
-    def right(self): return self.p[np.arange(len(self.t)),self.t] # Probability of what was annotated
+    def right(self):
+        "Probability of what was annotated"
+        return self.p[np.arange(len(self.t)),self.t]
     @cached_property
-    def nll(self): return neg_log(self.right)
+    def nll(self):
+        "Negative logarithm of `right`"
+        return neg_log(self.right)
     @cached_property
-    def code(self): return self.t*self.n_classes+self.decided # Cell of the confusion table
-    @cached_property
-    def confidence(self): return RankedClass(self.p.argmax(1)==self.t, self.p.max(1))
-
-    def weighed(self,
-        weights=None, # How often each row counts; shape (n_known,); once by default
-    ):
-        "The same rows under `weights`"
-        return WeighedRows(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
+    def confidence(self):
+        "Is the most probable class the right one, and how probable is it?"
+        return RankedClass(self.p.argmax(1)==self.t, self.p.max(1))
 
 # %% ../../nbs/48_judge.measures.ipynb #10028628
 class WeighedRows:
@@ -331,18 +374,33 @@ class WeighedRows:
         w:np.ndarray, # Floats, 0 or more; shape (n_known,)
     ):
         self.rows,self.w = rows,w
-    def arrays(self):
-        "Class numbers, probabilities and decided class numbers, each row as often as its weight says"
-        return repeated(self.w, self.rows.t, self.rows.p, self.rows.decided)
 
     @cached_property
-    def total(self): return self.w.sum()
+    def total(self):
+        "Sum of the weights"
+        return self.w.sum()
     @cached_property
-    def table(self): # Annotated in rows, decided in columns; shape (n_classes, n_classes)
+    def table(self):
+        "Annotated in rows, decided in columns; shape (n_classes, n_classes)"
         k = self.rows.n_classes
         return np.bincount(self.rows.code, self.w, k*k).reshape(k, k)
     @cached_property
-    def confidence(self): return self.rows.confidence.weighed(self.w)
+    def confidence(self):
+        "The `confidence` of the rows under their weights"
+        return self.rows.confidence.weighed(self.w)
+
+# %% ../../nbs/48_judge.measures.ipynb #4ac3f230
+@patch
+def weighed(self:ExclusiveRows,
+    weights=None, # How often each row counts; shape (n_known,); once by default
+) -> WeighedRows:
+    "The same rows under `weights`"
+    return WeighedRows(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
+
+@patch
+def arrays(self:WeighedRows) -> list: # Shapes (n_copies,), (n_copies, n_classes) and (n_copies,)
+    "Class numbers, probabilities and decided class numbers, each row as often as its weight says"
+    return repeated(self.w, self.rows.t, self.rows.p, self.rows.decided)
 
 # %% ../../nbs/48_judge.measures.ipynb #734f2ed2
 @patch(as_prop=True)

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['value_name', 'range_names', 'quintile_groups', 'slice_values', 'wrong_decisions', 'slice_table', 'in_turn',
-           'worst_errors', 'Caught', 'harmful_rows', 'flagged_rows', 'caught', 'some_of', 'share_text', 'share_range',
-           'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table', 'label_shares',
-           'threshold_text', 'card_table', 'classes_table', 'uses_table', 'figures_part', 'JudgementReport',
-           'masked_frame', 'masked_report', 'compared_words', 'wide_scores', 'own_version', 'all_slices', 'slice_files',
-           'score_parts', 'judge']
+           'worst_errors', 'worst_title', 'harmful_rows', 'flagged_rows', 'Caught', 'caught', 'some_of', 'share_text',
+           'share_range', 'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table',
+           'label_shares', 'threshold_text', 'card_table', 'classes_table', 'uses_table', 'figures_part',
+           'JudgementReport', 'masked_frame', 'masked_report', 'has_other_thresholds', 'compared_words', 'wide_scores',
+           'prediction_facts', 'own_version', 'all_slices', 'slice_files', 'score_parts', 'judge']
 
 # %% ../../nbs/52_judge.report.ipynb #a13aad08
 from typing import NamedTuple
@@ -77,8 +77,7 @@ def slice_values(
 def _rates(wrong, n):
     "Error rate and Wilson's interval for counts of errors among `n`"
     ends = [wilson(*o) for o in zip(wrong, n)]
-    low,high = [o[0] for o in ends],[o[1] for o in ends]
-    return dict(error_rate=np.where(n>0, safe_ratio(wrong, n), np.nan), low=low, high=high)
+    return dict(error_rate=safe_ratio(wrong, n, np.nan), low=[o for o,_ in ends], high=[o for _,o in ends])
 
 def wrong_decisions(
     judged:Judged, # n texts
@@ -100,13 +99,13 @@ def slice_table(
     count = lambda o: np.bincount(groups.codes, o.sum(1), len(groups.categories))
     known,wrong = wrong_decisions(judged)
     n,bad = count(known),count(known&wrong)
-    counts = dict(texts=count(np.ones((judged.n,1))).astype(int), annotated=n.astype(int), errors=bad.astype(int))
+    texts = np.bincount(groups.codes, minlength=len(groups.categories))
+    counts = dict(texts=texts, annotated=n.astype(int), errors=bad.astype(int))
     res = pd.DataFrame({name:groups.categories.astype(str), **counts, **_rates(bad, n)})
     if exclusive(judged.labels.kind): return res
-    for k,o in dict(false_positive_rate=0, false_negative_rate=1).items():
-        side = hard_targets(judged)==o
-        res[k] = np.where(count(side)>0, safe_ratio(count(side&wrong), count(side)), np.nan)
-    return res
+    hard = hard_targets(judged)
+    fpr,fnr = [safe_ratio(count((hard==o)&wrong), count(hard==o), np.nan) for o in (0,1)]
+    return res.assign(false_positive_rate=fpr, false_negative_rate=fnr)
 
 # %% ../../nbs/52_judge.report.ipynb #2977df10
 def in_turn(
@@ -141,28 +140,29 @@ def _class_mistakes(judged, n):
     return in_turn(pd.DataFrame(dict(row=i, **classes, prob=p, prob_annotated=own, wrong=p-own)), [*classes], n)
 
 # %% ../../nbs/52_judge.report.ipynb #48340f72
+def _mistakes(judged, n):
+    "Frames of `worst_errors`, without texts"
+    if exclusive(judged.labels.kind): return {'errors':_class_mistakes(judged, 2*n)}
+    hard,flags = hard_targets(judged),judged.flags()
+    sides = {'false alarms':(hard==0)&flags, 'misses':(hard==1)&~flags}
+    return {k:_label_mistakes(judged, o, n) for k,o in sides.items()}
+
 def worst_errors(
     judged:Judged, # n texts
     n:int=10, # Rows in each direction
 ) -> dict: # 'false alarms' and 'misses', or 'errors' of exclusive classes -> frame with `row`, `annotated` and more
     "The decisions that were surest and wrong"
-    if exclusive(judged.labels.kind): res = {'errors':_class_mistakes(judged, 2*n)}
-    else:
-        hard,flags = hard_targets(judged),judged.flags()
-        sides = {'false alarms':(hard==0)&flags, 'misses':(hard==1)&~flags}
-        res = {k:_label_mistakes(judged, o, n) for k,o in sides.items()}
-    res = {k:judged.indexed(df) for k,df in res.items()}
+    res = {k:judged.indexed(df) for k,df in _mistakes(judged, n).items()}
     if judged.texts is None: return res
     return {k:df.assign(text=[mend_surrogates(judged.texts[i]) for i in df.row]) for k,df in res.items()}
 
-# %% ../../nbs/52_judge.report.ipynb #04f88250
-class Caught(NamedTuple):
-    "Numbers of texts: those that are flagged, of how many"
-    found:int # Harmful texts that are flagged
-    harmful:int # Harmful texts
-    hit:int # Harmless texts that are flagged
-    harmless:int # Harmless texts
+def worst_title(
+    name:str, # A key of `worst_errors`
+) -> str:
+    "What a page calls a table of `worst_errors`"
+    return 'Worst errors' if name=='errors' else f'Worst {name}'
 
+# %% ../../nbs/52_judge.report.ipynb #04f88250
 def harmful_rows(
     judged:Judged, # n texts
 ) -> np.ndarray: # 1. for a text that somebody gave a class that counts against it, 0. for none, NaN where nobody knows
@@ -178,6 +178,14 @@ def flagged_rows(
     "Does each text get a class that counts against it?"
     on = judged.labels.counting()
     return on[judged.decided()] if exclusive(judged.labels.kind) else judged.flags()[:,on].any(1)
+
+# %% ../../nbs/52_judge.report.ipynb #6b3eaee1
+class Caught(NamedTuple):
+    "Numbers of texts: those that are flagged, of how many"
+    found:int # Harmful texts that are flagged
+    harmful:int # Harmful texts
+    hit:int # Harmless texts that are flagged
+    harmless:int # Harmless texts
 
 def caught(
     judged:Judged, # n texts
@@ -349,9 +357,6 @@ class JudgementReport(Report):
         super().__init__(tables, frames, title, lead)
         self.judged,self.slices,self.mask = judged,slices,mask
 
-    @property
-    def captions(self): return {k:o.title for k,o in report_figures.items()}
-
     @cached_property
     def figures(self):
         "Name -> matplotlib figure"
@@ -359,6 +364,12 @@ class JudgementReport(Report):
         return {k:o.draw(data[k]) for k,o in report_figures.items() if o.applies(data[k])}
 
     def _repr_html_(self): return ''.join(headed_html(self.page_parts(), ids=False))
+
+# %% ../../nbs/52_judge.report.ipynb #26483763
+@patch(as_prop=True)
+def captions(self:JudgementReport):
+    "Name of a figure -> what it shows"
+    return {k:o.title for k,o in report_figures.items()}
 
 # %% ../../nbs/52_judge.report.ipynb #75bfb513
 def masked_frame(
@@ -376,15 +387,23 @@ def masked_report(
     both = {k:{name:masked_frame(df) for name,df in getattr(o, k).items()} for k in ('tables','frames')}
     return changed_report(o, **both, lead=[mask_words(k) for k in o.lead], title=mask_words(o.title))
 
+# %% ../../nbs/52_judge.report.ipynb #1b034220
+def has_other_thresholds(
+    o, # A report
+    labels:LabelSet, # Classes with thresholds
+) -> bool:
+    "Does `o` hold thresholds for `labels`, tuned for the same scores, that are not theirs?"
+    if labels.clean is None or not hasattr(o, 'goal') or o.labels.names!=labels.names: return False
+    return o.labels.thresholds!=labels.thresholds and o.labels.calibration==labels.calibration
+
 def compared_words(
     judged:Judged, # n texts
     more, # Reports, and tuned thresholds among them
 ) -> list: # Sentences
     "What the tuned thresholds in `more` would flag"
-    labels,res = judged.labels,[]
-    found = [] if labels.clean is None else [o for o in more if hasattr(o, 'goal') and o.labels.names==labels.names]
-    for o in found:
-        if o.labels.thresholds==labels.thresholds or o.labels.calibration!=labels.calibration: continue
+    res = []
+    for o in more:
+        if not has_other_thresholds(o, judged.labels): continue
         would = caught_text(caught(judged.with_labels(o.labels)))
         here = ' on these very rows' if np.array_equal(o.judged.targs, judged.targs, equal_nan=True) else ''
         res.append(f'With the thresholds tuned for the {o.goal}{here} it would flag {would}.')
@@ -413,24 +432,30 @@ def wide_scores(
     return pd.DataFrame({'label':list(labels), **{o:_with_ends(per[per.metric==o]) for o in names}})
 
 # %% ../../nbs/52_judge.report.ipynb #66b52bf6
-def _summary(judged, n_boot, seed, level, about=None):
-    "What was judged, and how"
-    known = ~np.isnan(judged.onehot())
-    rows = {'texts':f'{judged.n:,}', 'texts with a label':f'{known.any(1).sum():,}'}
-    rows['labels'] = f'{len(judged.labels)}, {judged.labels.kind}'
-    if judged.labels.kind in ('multi','soft'): rows['annotated decisions'] = f'{known.sum():,} of {known.size:,}'
-    if not exclusive(judged.labels.kind): rows['thresholds'] = threshold_text(judged.labels)
-    rows['intervals'] = f'{level:.0%}, from {n_boot} resamples of the texts, seed {seed}' if n_boot else 'none'
-    rare = rare_answers(judged)
-    if rare: rows['too few for more than a guess'] = '; '.join(f'{k}: {o}' for k,o in rare.items())
-    rows |= {'date':datetime.now(timezone.utc).date().isoformat(), 'toxicai':own_version()}
-    first = {'model':'not named', 'data':'not named', **(about or {})}
-    return pd.DataFrame([(k, str(o)) for k,o in {**first, **rows, **first}.items()], columns=['figure','value'])
+def prediction_facts(
+    judged:Judged, # n texts
+) -> dict: # Name -> text
+    "What predictions tell of themselves"
+    labels,known = judged.labels,~np.isnan(judged.onehot())
+    texts = {'texts':f'{judged.n:,}', 'texts with a label':f'{known.any(1).sum():,}'}
+    res = {**texts, 'labels':f'{len(labels)}, {labels.kind}'}
+    if exclusive(labels.kind): return res
+    return {**res, 'annotated decisions':f'{known.sum():,} of {known.size:,}', 'thresholds':threshold_text(labels)}
 
 def own_version() -> str: # Such as '1.2.0'
     "The version of this library"
     import toxicai
     return toxicai.__version__
+
+def _summary(judged, n_boot, seed, level, about=None):
+    "What was judged, and how"
+    rows = prediction_facts(judged)
+    rows['intervals'] = f'{level:.0%}, from {n_boot} resamples of the texts, seed {seed}' if n_boot else 'none'
+    rare = '; '.join(f'{k}: {o}' for k,o in rare_answers(judged).items())
+    if rare: rows['too few for more than a guess'] = rare
+    rows |= {'date':datetime.now(timezone.utc).date().isoformat(), 'toxicai':own_version()}
+    first = {'model':'not named', 'data':'not named', **(about or {})}
+    return pd.DataFrame([(k, str(o)) for k,o in {**first, **rows, **first}.items()], columns=['figure','value'])
 
 # %% ../../nbs/52_judge.report.ipynb #1775aa8e
 def all_slices(
@@ -496,8 +521,6 @@ def judge(
     tables,frames = score_parts(judged, n_boot, seed, level, about)
     worst,slices = worst_errors(judged, n_errors),all_slices(judged, by)
     if mask: worst,slices = {k:masked_frame(o) for k,o in worst.items()},[masked_frame(o) for o in slices]
-    tables.update({'Worst errors' if k=='errors' else f'Worst {k}':o for k,o in worst.items()})
-    tables.update({f'Errors by {o.columns[0]}':o for o in slices})
-    frames.update({k.replace(' ', '_'):o for k,o in worst.items()})
-    frames.update(zip(slice_files(slices), slices))
+    tables |= {worst_title(k):o for k,o in worst.items()} | {f'Errors by {o.columns[0]}':o for o in slices}
+    frames |= {k.replace(' ', '_'):o for k,o in worst.items()} | dict(zip(slice_files(slices), slices))
     return JudgementReport(judged, tables, frames, slices, title, verdict_words(judged), mask)
