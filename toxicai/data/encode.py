@@ -45,7 +45,9 @@ class TextPair(tuple):
     def show(self,
         ctx=None, # Where to show it
         **kwargs, # Of fastai's `show`; not used
-    ): return show_title(str(self), ctx=ctx, label='text')
+    ):
+        "Show both texts in one line, as fastai shows a text"
+        return show_title(str(self), ctx=ctx, label='text')
     def __str__(self): return as_text(self)
 
 # %% ../../nbs/66_data.encode.ipynb #5d2a70c8
@@ -85,13 +87,16 @@ class EncodeTfm(Transform):
         if isinstance(o, EncodedText): return o
         return EncodedText(torch.from_numpy(self.encoder.encode([o]).batch([0], self.encoder)[0]))
 
-    def decode(self,
-        o, # An `EncodedText`
-        **kwargs, # Of fastai's `Transform`; not used
-    ):
-        if not isinstance(o, EncodedText): return o
-        res = self.encoder.decode(o)
-        return TitledStr(res) if isinstance(res, str) else TextPair(res)
+# %% ../../nbs/66_data.encode.ipynb #53d4d71a
+@patch
+def decode(self:EncodeTfm,
+    o, # An `EncodedText`; anything else stays as it is
+    **kwargs, # Of fastai's `Transform`; not used
+):
+    "The text of token ids, or the pair"
+    if not isinstance(o, EncodedText): return o
+    res = self.encoder.decode(o)
+    return TitledStr(res) if isinstance(res, str) else TextPair(res)
 
 # %% ../../nbs/66_data.encode.ipynb #ffa8bae5
 def encode_at(

@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'many_rows', 'where_to_begin', 'TransformerTextBlock', 'shown_label',
-           'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'ToxicityDataLoaders', 'comment_sides', 'trainable',
-           'copies_among', 'split_known', 'split_by_first', 'split_with_copies', 'warn_of_copies', 'training_split',
-           'label_block', 'labelled_block', 'training_frame', 'read_comments_file', 'listed', 'texts_and_labels',
-           'joined_splits', 'row_index', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts', 'text_tfm', 'label_tfm',
-           'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides', 'check_blocks', 'check_dls',
-           'check_no_gaps', 'check_has_rows']
+           'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'text_reader', 'ToxicityDataLoaders', 'comment_sides',
+           'trainable', 'copies_among', 'split_known', 'split_by_first', 'split_by_group', 'split_with_copies',
+           'warn_of_copies', 'warn_of_unlabelled', 'splitter_sides', 'training_split', 'label_block', 'labelled_block',
+           'training_frame', 'split_facts', 'warn_of_empty', 'read_comments_file', 'listed', 'texts_and_labels',
+           'joined_splits', 'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts',
+           'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides',
+           'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/68_data.loaders.ipynb #5a0498d2
 import math
@@ -131,11 +132,18 @@ class LabelReader(ColReader):
         super().__init__(data.cols[0] if exclusive(data.labels.kind) else data.cols)
         self.labels,self.source = data.labels,data.source
 
+def text_reader(
+    cols:list, # Text columns, one or two
+) -> ColReader:
+    "Reads the text of a row, or the pair"
+    return ColReader(cols[0] if len(cols)==1 else cols)
+
 # %% ../../nbs/68_data.loaders.ipynb #8289389f
 class ToxicityDataLoaders(DataLoaders):
     "`DataLoaders` of labelled comments for a transformer"
     @classmethod
-    def keywords(cls): # Names of the arguments of `from_df`, which its relatives pass on
+    def keywords(cls):
+        "Names of the arguments of `from_df`, which its relatives pass on"
         return [o for o in signature(cls.from_df).parameters if o not in ('df','hub','kwargs')]+list(hub_args)
 
 # %% ../../nbs/68_data.loaders.ipynb #b5c2a877
@@ -177,6 +185,7 @@ def copies_among(
     df = data.df if len(rows)==len(data.df) else data.df.iloc[rows]
     return exact_groups(column_texts(df, data.text))
 
+# %% ../../nbs/68_data.loaders.ipynb #f83f1bb3
 def split_known(
     data:LabelledFrame, # n rows
     known, # Row numbers of those that have their label; shape (k,)
@@ -209,6 +218,19 @@ def split_by_first(
     warn_of_shares(is_valid.astype(int), np.array([1-valid_pct,valid_pct]), np.bincount(groups).max())
     return np.flatnonzero(~is_valid),np.flatnonzero(is_valid)
 
+# %% ../../nbs/68_data.loaders.ipynb #e6b070a4
+def split_by_group(
+    labels:pd.DataFrame, # Tidy labels; n rows
+    groups, # Group of each row; shape (n,)
+    valid_pct:float, # Share of rows for validation
+    seed:int, # Of the random split
+) -> tuple: # (training rows, validation rows): two lists of positions
+    "Split that places one group after the other"
+    name = 'copies of a text'
+    df = labels.assign(**{name:groups})
+    return grouped_split(df, None, list(labels), valid_pct, name, duplicates=False, seed=seed)
+
+# %% ../../nbs/68_data.loaders.ipynb #ca82a159
 def split_with_copies(
     labels:pd.DataFrame, # Tidy labels; n rows
     groups, # Group of each row, numbered in order of appearance; shape (n,)
@@ -218,13 +240,10 @@ def split_with_copies(
     "Split that parts no group; of many groups, those of one row are drawn row by row"
     if len(groups)>many_rows: return split_by_first(labels, groups, valid_pct, seed)
     alone = (np.bincount(groups)[groups]==1) & (groups>=few_groups)
-    if alone.sum()<few_groups: alone[:] = False
-    name,cols = 'copies of a text',list(labels)
+    if alone.sum()<few_groups: return split_by_group(labels, groups, valid_pct, seed)
     rows,single = np.flatnonzero(~alone),np.flatnonzero(alone)
-    of_copies = labels.iloc[rows].assign(**{name:groups[rows]})
-    sides = grouped_split(of_copies, None, cols, valid_pct, name, duplicates=False, seed=seed)
-    if not len(single): return sides
-    more = stratified_split(labels.iloc[single], cols, valid_pct, seed)
+    sides = split_by_group(labels.iloc[rows], groups[rows], valid_pct, seed)
+    more = stratified_split(labels.iloc[single], list(labels), valid_pct, seed)
     return tuple(np.sort(np.concatenate([rows[a],single[b]])) for a,b in zip(sides, more))
 
 # %% ../../nbs/68_data.loaders.ipynb #7bddc9db
@@ -242,6 +261,28 @@ def warn_of_copies(
                      "punctuation: scores will measure memory; drop them, or leave the split to `valid_pct`, "
                      "which keeps copies on one side")
 
+# %% ../../nbs/68_data.loaders.ipynb #96bd89ea
+def warn_of_unlabelled(
+    data:LabelledFrame, # n rows
+    known, # Row numbers of those that have their label
+):
+    "Say how many rows have no label and are left out"
+    n,n_gone = len(data.df),len(data.df)-len(known)
+    if n_gone:
+        warn_in_line(f"{n_gone} of {n} rows have no label in {data.cols[0]!r} and are left out: "
+                     "a single label that is missing teaches nothing")
+
+def splitter_sides(
+    splitter, # A fastai splitter
+    source, # What was passed; the splitter sees it
+    known, # Row numbers of those that have their label
+    n:int, # Rows of `source`
+) -> list: # [training rows, validation rows]: positions in `source`
+    "Both sides as the user splits them, without rows that have no label"
+    sides = [[int(i) for i in o] for o in splitter(source)]
+    if len(known)==n: return sides
+    return [np.array(o, dtype=int)[np.isin(o, known)].tolist() for o in sides]
+
 # %% ../../nbs/68_data.loaders.ipynb #ae48b9a9
 def training_split(
     data:LabelledFrame, # n rows
@@ -253,16 +294,10 @@ def training_split(
 ) -> list: # [training rows, validation rows]: positions in `source`
     "Training and validation rows"
     known = data.labelled()
-    n_gone = len(data.df)-len(known)
-    if n_gone:
-        warn_in_line(f"{n_gone} of {len(data.df)} rows have no label in {data.cols[0]!r} and are left out: "
-                     "a single label that is missing teaches nothing")
+    warn_of_unlabelled(data, known)
     if valid_col is not None: check_columns(data.df, [valid_col])
-    if splitter is None:
-        sides = split_known(data, known, valid_pct, valid_col, seed)
-        res = [known[o].tolist() for o in sides]
-    else: res = [[int(i) for i in side] for side in splitter(source)]
-    if splitter is not None and n_gone: res = [np.array(o, dtype=int)[np.isin(o, known)].tolist() for o in res]
+    if splitter is not None: res = splitter_sides(splitter, source, known, len(data.df))
+    else: res = [known[o].tolist() for o in split_known(data, known, valid_pct, valid_col, seed)]
     for side,o in zip(('training','validation'), res):
         if not len(o): raise ValueError(f"the {side} split is empty: check `valid_col`, `valid_pct` or `splitter`")
     if splitter is not None or valid_col is not None: warn_of_copies(data, res)
@@ -282,8 +317,8 @@ def labelled_block(
     splits, # (training rows, validation rows): two lists of positions
 ) -> DataBlock:
     "The `DataBlock` for a frame with tidy labels"
-    if data.text==['input_ids']: get_x = TokenizedRow(block.type_tfms[0].encoder.fields)
-    else: get_x = ColReader(data.text[0] if len(data.text)==1 else data.text)
+    tokenized = data.text==['input_ids']
+    get_x = TokenizedRow(block.type_tfms[0].encoder.fields) if tokenized else text_reader(data.text)
     blocks = (block, label_block(data.labels))
     return DataBlock(blocks=blocks, get_x=get_x, get_y=LabelReader(data), splitter=lambda o: splits)
 
@@ -303,6 +338,29 @@ def training_frame(
     data = labelled_frame(source, text_col, label_cols, classes, how)
     check_two_sides(data.df, data.cols, data.declared)
     return data
+
+# %% ../../nbs/68_data.loaders.ipynb #85ccea13
+def split_facts(
+    valid_pct:float, # Share of rows for validation
+    valid_col:str, # Column that says which rows validate, or None
+    splitter, # A fastai splitter, or None
+    seed:int, # Of the random split
+) -> dict: # JSON
+    "How the rows were split, for the record of a training"
+    return dict(valid_pct=valid_pct, valid_col=valid_col, splitter=getattr(splitter, '__name__', None), seed=seed)
+
+@patch(cls_method=True)
+def of_loaders(cls:ToxicityDataLoaders,
+    loaders:list, # [training loader, validation loader]
+    labels:LabelSet, # Names, order and kind of the classes
+    split:dict=None, # As `split_facts` gives them
+    path='.', # Folder for `learn.save` and `learn.export`
+    device=None, # Device of the batches; fastai's default
+) -> ToxicityDataLoaders:
+    "`loaders` that know their labels and how they were split"
+    res = cls(*loaders, path=path, device=device)
+    res.labels,res.split_args = labels,split
+    return res
 
 # %% ../../nbs/68_data.loaders.ipynb #ff8e3196
 @patch(cls_method=True)
@@ -335,14 +393,22 @@ def from_df(cls:ToxicityDataLoaders,
     if sides is not None: data.df[valid_col := 'side of the split'] = sides
     block = TransformerTextBlock(checkpoint, **kwargs)
     splits = training_split(data, source, valid_pct, valid_col, splitter, seed)
-    dblock = labelled_block(data, block, splits)
     how = dict(bs=bs, val_bs=val_bs, weights=weight_col, balance=balance)
-    dls = dblock.dataloaders(data.df, path=path, device=device, **how)
-    res = cls(*dls.loaders, path=path, device=dls.device)
-    res.labels = data.labels
-    splitter_name = getattr(splitter, '__name__', None)
-    res.split_args = dict(valid_pct=valid_pct, valid_col=valid_col, splitter=splitter_name, seed=seed)
-    return res
+    dls = labelled_block(data, block, splits).dataloaders(data.df, path=path, device=device, **how)
+    split = split_facts(valid_pct, valid_col, splitter, seed)
+    return cls.of_loaders(dls.loaders, data.labels, split, path, dls.device)
+
+# %% ../../nbs/68_data.loaders.ipynb #7a06a84d
+def warn_of_empty(
+    df:pd.DataFrame, # The rows of a file
+    text_cols, # Names of text columns
+    name:str, # What messages call the file
+):
+    "Say how many texts are empty"
+    n = sum(int((df[o]=='').sum()) for o in text_cols)
+    if n:
+        warn_in_line(f"{n} of {len(df)} texts of {name} are empty: training takes them as they are; "
+                     "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
 
 # %% ../../nbs/68_data.loaders.ipynb #a2def5f0
 def read_comments_file(
@@ -360,10 +426,7 @@ def read_comments_file(
                          "pass `load_comments(path)` to `from_df`, which keeps them apart, or the path of one file")
     with hinted(rows): need_columns(cols, rows.columns, rows.name)
     df = rows_frame(rows, cols)
-    n = sum(int((df[o]=='').sum()) for o in text_cols)
-    if n:
-        warn_in_line(f"{n} of {len(df)} texts of {rows.name} are empty: training takes them as they are; "
-                     "`from_df(load_comments(path, drop_missing=True), ...)` leaves them out")
+    warn_of_empty(df, text_cols, rows.name)
     return df
 
 # %% ../../nbs/68_data.loaders.ipynb #ac506bb3
@@ -476,6 +539,17 @@ def row_index(
     if len(items) and all(isinstance(o, Path) for o in items): return pd.Index([str(o) for o in items], name='path')
     return pd.RangeIndex(len(items))
 
+# %% ../../nbs/68_data.loaders.ipynb #989cade7
+def text_frame(
+    texts:list, # Texts, or pairs of texts; n of them
+    cols:list, # Text columns of the training data, one or two
+) -> pd.DataFrame: # n rows
+    "`texts` in the columns that training read"
+    pairs = len(texts)>0 and is_pair(texts[0])
+    if texts and len(cols)!=1+pairs:
+        raise ValueError(f"got {'pairs of texts' if pairs else 'single texts'}, but the data were made from {cols}")
+    return pd.DataFrame([list(o) for o in texts] if pairs else {cols[0]:texts}, columns=cols, dtype=object)
+
 # %% ../../nbs/68_data.loaders.ipynb #30e824c1
 def _has_to_pandas(o): return hasattr(o, 'to_pandas') and not isinstance(o, pd.Series)
 
@@ -490,11 +564,7 @@ def _as_items(reader, items):
     index,items = row_index(items),list(items)
     if items and isinstance(items[0], (Mapping,pd.Series)): return as_frame(items).set_axis(index)
     check_texts(items, index)
-    width = 2 if items and is_pair(items[0]) else 1
-    if items and len(cols)!=width:
-        raise ValueError(f"got {'pairs of texts' if width==2 else 'single texts'}, but the data were made from {cols}")
-    texts = [list(o) for o in items] if width==2 else {cols[0]:items}
-    return pd.DataFrame(texts, columns=cols, dtype=object).set_axis(index)
+    return text_frame(items, cols).set_axis(index)
 
 # %% ../../nbs/68_data.loaders.ipynb #fafd8259
 def relabelled(
@@ -562,8 +632,7 @@ def text_tfm(
 ) -> EncodeTfm: # Knows the tokenizer and the checkpoint
     "The transform of `dls` that encodes texts"
     for tl in getattr(dls.train_ds, 'tls', []):
-        k = encode_at(tl)
-        if k is not None: return tl.tfms.fs[k]
+        if (tfm := encode_tfm(tl)) is not None: return tfm
     raise ValueError("these `DataLoaders` have no encoded text: "
                      "make them with `TransformerTextBlock` or `ToxicityDataLoaders`")
 

@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_refusal', 'store_about', 'is_whole_store',
            'write_store', 'kept_store', 'mapped_anew', 'row_blocks', 'text_blocks', 'spread_texts', 'column_bytes',
-           'columns_digest', 'copy_number', 'write_copies', 'array_types', 'write_tokens', 'open_tokens',
-           'encoder_facts', 'StoredRows', 'without_texts', 'label_targets', 'as_targets', 'write_sides', 'open_side',
-           'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'two_loaders', 'RowStore', 'folder_bytes',
-           'stores', 'is_store', 'named_stores', 'remove_stores', 'stream_records', 'endless', 'StreamedRows',
-           'buffer_frame', 'StreamDL', 'other_items', 'check_stream']
+           'columns_digest', 'copy_number', 'write_copies', 'array_types', 'stored_arrays_of', 'write_tokens',
+           'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts', 'label_targets', 'as_targets', 'write_sides',
+           'open_side', 'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'two_loaders', 'RowStore',
+           'folder_bytes', 'stores', 'is_store', 'named_stores', 'remove_stores', 'stream_records', 'endless',
+           'StreamedRows', 'buffer_frame', 'StreamDL', 'other_items', 'check_stream']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
@@ -30,7 +30,6 @@ from ..labels import *
 from ..strings import *
 from ..tables import *
 from ..text.encoding import *
-from .rows import *
 from .columns import *
 from .comments import *
 from .load import *
@@ -158,13 +157,13 @@ def spread_texts(
     at = np.unique(np.linspace(0, len(data)-1, min(most, len(data))).astype(int))
     return next(text_blocks(data.select(at), cols), [])
 
+# %% ../../nbs/70_data.store.ipynb #9528319c
 def column_bytes(
     array, # Column of a block
 ) -> bytes: # The same for the same values
     "What a digest is taken of"
-    is_text = is_text_type(array.type)
-    if is_text: return '\0'.join('\1' if o is None else o for o in array.to_pylist()).encode('utf-8', 'surrogatepass')
-    return array.to_pandas().to_numpy().tobytes()
+    if not is_text_type(array.type): return array.to_pandas().to_numpy().tobytes()
+    return '\0'.join('\1' if o is None else o for o in array.to_pylist()).encode('utf-8', 'surrogatepass')
 
 def columns_digest(
     data, # A `Dataset`; n rows
@@ -182,8 +181,8 @@ def copy_number(
     text, # A text or a pair
 ) -> int: # Below 2**64; two different texts of ten million share one with a chance of 1 in 400,000
     "A number that copies of `text` have in common"
-    key = text_key(text) if isinstance(text, str) else '\n'.join(map(text_key, text))
-    return int.from_bytes(hashlib.blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=8).digest(), 'little')
+    key = key_of(text).encode('utf-8', 'surrogatepass')
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), 'little')
 
 def write_copies(
     folder:Path, # Where to write
@@ -202,7 +201,16 @@ def array_types(
     "The arrays of a store of tokens"
     ids = 'uint16' if len(enc.tok)<=2**16 else 'int32'
     types = dict(input_ids=ids, token_type_ids='int8')
-    return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32'}
+    counts = {'counts':'int32'} if long_ways[enc.long].pool else {} # windows of each text
+    return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32', **counts}
+
+def stored_arrays_of(
+    ids:TokenIds, # What `encode` gave
+) -> dict: # Name of a file -> array
+    "The arrays of `ids`; of texts in windows those of the windows, and `counts` of each text"
+    parts,owner = ids.in_windows()
+    found = dict(parts.arrays, lengths=parts.lengths, full=parts.full)
+    return found if owner is None else {**found, 'counts':ids.counts}
 
 def write_tokens(
     folder:Path, # Where to write
@@ -216,10 +224,9 @@ def write_tokens(
     with ExitStack() as s, tqdm(total=len(data), desc='tokenising', unit=' texts', delay=3, leave=False) as bar:
         files = {k:s.enter_context(open(folder/f'{k}.bin', 'wb')) for k in types}
         for texts in text_blocks(data, cols):
-            ids = enc.encode(texts)
-            found = dict(ids.arrays, lengths=ids.lengths, full=ids.full)
+            found = stored_arrays_of(enc.encode(texts))
             for k,f in files.items(): f.write(found[k].astype(types[k]).tobytes())
-            tokens += int(ids.lengths.sum())
+            tokens += int(found['lengths'].sum())
             bar.update(len(texts))
     return dict(rows=len(data), tokens=tokens, types=types)
 
@@ -230,8 +237,11 @@ def open_tokens(
     "Token ids of a store; the arrays stay on disk"
     types = store_about(folder)['types']
     lengths,full = [np.fromfile(folder/f'{k}.bin', dtype=types[k]) for k in ('lengths','full')]
-    names = [o for o in types if o not in ('lengths','full')]
-    return TokenIds({k:np.memmap(folder/f'{k}.bin', types[k], 'r') for k in names}, lengths, full)
+    names = [o for o in types if o not in ('lengths','full','counts')]
+    res = TokenIds({k:np.memmap(folder/f'{k}.bin', types[k], 'r') for k in names}, lengths, full)
+    if 'counts' not in types: return res
+    counts = np.fromfile(folder/'counts.bin', dtype=types['counts'])
+    return WindowIds(res, np.repeat(np.arange(len(counts)), counts))
 
 def encoder_facts(
     enc, # A `TextEncoder`
@@ -242,6 +252,7 @@ def encoder_facts(
     ids = enc.encode(texts)
     tried = hashlib.sha256(b''.join(o.tobytes() for o in (ids.lengths, *ids.arrays.values()))).hexdigest()
     settings = dict(max_length=int(enc.max_length), cut=enc.cut, rules=repr(enc.rules), fields=enc.fields)
+    if long_ways[enc.long].pool: settings |= dict(long=enc.long, overlap=float(enc.overlap))
     return dict(vocab=vocab, tried=tried, **settings)
 
 # %% ../../nbs/70_data.store.ipynb #8650e642
@@ -260,9 +271,13 @@ class StoredRows:
         return StoredRows(self.data, self.rows[i])
 
     @property
-    def iloc(self): return self
+    def iloc(self):
+        "Rows by their places, as in pandas"
+        return self
     @property
-    def index(self): return pd.Index(self.rows)
+    def index(self):
+        "Row numbers in the `Dataset`, as names"
+        return pd.Index(self.rows)
 
 # %% ../../nbs/70_data.store.ipynb #ab6595d0
 def without_texts(
@@ -337,8 +352,7 @@ def stored_frame(
     used,sides = trainable(light) if own_split else (light,None)
     df = used.to_frame()
     rows = df.pop(_row).to_numpy()
-    read_from = source.source or LabelSource(source.label_cols)
-    data = LabelledFrame(df, source.text_cols, source.labels, source.label_cols, read_from, True, copies[rows])
+    data = LabelledFrame(df, source.text_cols, source.labels, source.label_cols, read_from(source), True, copies[rows])
     check_two_sides(df, data.cols, data.declared)
     return data,rows,sides
 
@@ -388,9 +402,6 @@ class RowStore:
         source:Comments, # n rows
         tfm:EncodeTfm, # What encodes their texts
     ):
-        if tfm.encoder.long!='truncate':
-            raise ValueError("a store keeps one row of tokens for each text: "
-                             "use `from_df` for windows, or `long='truncate'`")
         self.home,self.source,self.tfm = home,source,tfm
         cols = source.text_cols
         self.texts = dict(texts=columns_digest(source.data, cols))
@@ -443,6 +454,13 @@ def side_arrays(self:RowStore,
     def _write(folder): return write_sides(folder, self.sides, targs, w)|self.about
     return kept_store(self.home, facts, _write)
 
+# %% ../../nbs/70_data.store.ipynb #a201d66f
+@patch
+def pipelines(self:RowStore) -> list: # Transforms of texts, and of labels
+    "What makes a text and a target of a row"
+    to_targets = label_block(self.data.labels).type_tfms
+    return [[text_reader(self.source.text_cols), self.tfm], [LabelReader(self.data), *L(to_targets)]]
+
 # %% ../../nbs/70_data.store.ipynb #1477f31e
 @patch
 def loaders(self:RowStore,
@@ -450,10 +468,7 @@ def loaders(self:RowStore,
     **kwargs, # For `two_loaders`
 ) -> list: # [training loader, validation loader]
     "Loaders of both sides"
-    text = self.source.text_cols
-    pipelines = [[ColReader(text[0] if len(text)==1 else text), self.tfm],
-                 [LabelReader(self.data), *L(label_block(self.data.labels).type_tfms)]]
-    lists = side_lists(self.source.data, self.rows, pipelines)
+    lists = side_lists(self.source.data, self.rows, self.pipelines())
     ids = self.tokens()
     self.tfm.seen = CutCount().plus(ids)
     folder = self.side_arrays(weight_col)
@@ -496,10 +511,8 @@ def from_store(cls:ToxicityDataLoaders,
     store = RowStore(store_home(folder), source, TransformerTextBlock(checkpoint, **kwargs).type_tfms[0])
     store.split(valid_pct, valid_col, splitter, seed)
     loaders = store.loaders(weight_col, bs=bs, val_bs=val_bs, balance=balance, device=device)
-    res = cls(*loaders, path=path, device=loaders[0].device)
-    name = getattr(splitter, '__name__', None)
-    res.labels,res.split_args = source.labels,dict(valid_pct=valid_pct, valid_col=valid_col, splitter=name, seed=seed)
-    return res
+    split = split_facts(valid_pct, valid_col, splitter, seed)
+    return cls.of_loaders(loaders, source.labels, split, path, loaders[0].device)
 
 # %% ../../nbs/70_data.store.ipynb #41087a15
 def folder_bytes(
@@ -581,9 +594,12 @@ def endless(
 class StreamedRows(Datasets):
     "The transforms of a stream, with one row that shows what its items are"
     def __len__(self):
-        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, `judged(0)` "
-                        "and balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk and counts them")
-    def new_empty(self): return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
+        raise TypeError("a stream has no length, and this needs all training rows at once, as `Checkpoint`, "
+                        "`judged(0)` and balanced losses do: `ToxicityDataLoaders.from_store` puts rows on disk "
+                        "and counts them")
+    def new_empty(self):
+        "The transforms without rows, which do have a length"
+        return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
 
 # %% ../../nbs/70_data.store.ipynb #720cd217
 def buffer_frame(
@@ -596,7 +612,8 @@ def buffer_frame(
     if odd: raise TypeError(f"row {odd[0]} of the stream is a {type(odd[1]).__name__}: expected dicts")
     df = pd.DataFrame([o for _,o in records], dtype=object, index=[i for i,_ in records])
     for k,f in (features or {}).items():
-        if k in df and isinstance(f, hf.ClassLabel): df[k] = [None if o is None or o<0 else f.int2str(o) for o in df[k]]
+        if k not in df or not isinstance(f, hf.ClassLabel): continue
+        df[k] = [None if o is None or o<0 else f.int2str(o) for o in df[k]] # -1 is a gap
     return relabelled(reader, None, df.infer_objects())
 
 # %% ../../nbs/70_data.store.ipynb #6cb76722
@@ -616,18 +633,29 @@ class StreamDL(BucketedDL):
         self.batches,self.left = self.all_batches(),[]
 
     def __len__(self): return self.steps
-    def get_idxs(self): return range(self.steps)
-    def create_batches(self, samps):
-        for _ in samps: yield next(self.batches)
 
-    def new(self,
-        dataset=None, # Other data; a stream cannot be read in another way
-        cls=None, # Kind of the new loader
-        **kwargs, # For `BucketedDL`
-    ):
-        "A loader of other data with the same settings"
-        if dataset is None: len(self.dataset)
-        return super().new(dataset, BucketedDL if cls is None else cls, **kwargs)
+# %% ../../nbs/70_data.store.ipynb #5c2be35d
+@patch
+def get_idxs(self:StreamDL) -> range:
+    "Numbers of the batches of a pass"
+    return range(self.steps)
+
+@patch
+def create_batches(self:StreamDL,
+    samps, # Numbers of batches
+): # Iterator of batches
+    "The next batches of the stream, one for each of `samps`"
+    for _ in samps: yield next(self.batches)
+
+@patch
+def new(self:StreamDL,
+    dataset=None, # Other data; a stream cannot be read in another way
+    cls=None, # Kind of the new loader
+    **kwargs, # For `BucketedDL`
+) -> BucketedDL:
+    "A loader of other data with the same settings"
+    if dataset is None: len(self.dataset)
+    return super(StreamDL, self).new(dataset, BucketedDL if cls is None else cls, **kwargs)
 
 # %% ../../nbs/70_data.store.ipynb #827f5262
 def other_items(
@@ -715,11 +743,10 @@ def from_stream(cls:ToxicityDataLoaders,
     data = training_frame(valid, text_col, label_cols, vocab, cell_options(label_delim, na_values))
     block = TransformerTextBlock(checkpoint, **kwargs)
     ds = labelled_block(data, block, (range(len(data.df)), [])).datasets(data.df).train
-    valid_tls,one = [other_items(ds, *o) for o in ((data.df,1),(data.df[:1],0))]
-    one[1]._targs,device = None,default_device() if device is None else device
+    device = default_device() if device is None else device
     how = dict(bs=bs, device=device, after_item=[ToTensor])
-    train = StreamDL(StreamedRows(tls=one, n_inp=1), train, steps, buffer, weight_col, **how)
-    valid = BucketedDL(Datasets(tls=valid_tls, n_inp=1), **{**how, 'bs':val_bs or bs})
-    res = cls(train, valid, path=path, device=device)
-    res.labels,res.split_args = data.labels,None
-    return res
+    sample = other_items(ds, data.df[:1], 0)
+    sample[1]._targs = None # of all rows, which a stream does not have
+    train = StreamDL(StreamedRows(tls=sample, n_inp=1), train, steps, buffer, weight_col, **how)
+    valid = BucketedDL(Datasets(tls=other_items(ds, data.df, 1), n_inp=1), **{**how, 'bs':val_bs or bs})
+    return cls.of_loaders([train,valid], data.labels, None, path, device)

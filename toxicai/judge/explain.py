@@ -301,17 +301,30 @@ class Explanation:
     mask: bool = False # Hide swear words in all views?
 
     @property
-    def shown(self): return visible_text(self.text, self.mask)
+    def shown(self):
+        "The text in characters that can be displayed"
+        return visible_text(self.text, self.mask)
     @property
-    def n_cut(self): return int(self.words.score.isna().sum())
-    @property
-    def top(self): return float(self.words.score.abs().max()) if len(self.words)>self.n_cut else 0.
-    @property
-    def strongest(self): return f'the strongest word {self.top:.2g}, odds x{np.exp(self.top):.3g}'
-    @property
-    def cut_note(self):
-        if not self.n_cut: return ''
-        return f"{self.n_cut} of {len(self.words)} words are beyond the token limit and were not read"
+    def n_cut(self):
+        "Words that were not read"
+        return int(self.words.score.isna().sum())
+
+# %% ../../nbs/56_judge.explain.ipynb #2818b329
+@patch(as_prop=True)
+def top(self:Explanation):
+    "The largest contribution, without its sign; 0 where nothing was read"
+    return float(self.words.score.abs().max()) if len(self.words)>self.n_cut else 0.
+
+@patch(as_prop=True)
+def strongest(self:Explanation):
+    "What the strongest word does, for people to read"
+    return f'the strongest word {self.top:.2g}, odds x{np.exp(self.top):.3g}'
+
+@patch(as_prop=True)
+def cut_note(self:Explanation):
+    "How many words were not read; '' where all were"
+    if not self.n_cut: return ''
+    return f"{self.n_cut} of {len(self.words)} words are beyond the token limit and were not read"
 
 # %% ../../nbs/56_judge.explain.ipynb #d018d115
 def signed(

@@ -129,13 +129,17 @@ class Explained:
     score:float # Its calibrated probability, in [0,1]
     threshold:float # From which it counts
     odds:float # Its log-odds before calibration, as the weights are
-    words:list # Start, end (characters of `text`) and weight (log-odds; NaN for what was not read or asked) of each piece
+    words:list # Start and end in `text`, and weight (log-odds; NaN for what was not read or asked) of each piece
     complete:bool # Is each word that was read a piece of its own, with a weight?
 
     @property
-    def top(self): return max((abs(w) for _,_,w in self.words if not np.isnan(w)), default=0.)
+    def top(self):
+        "The largest weight, for or against"
+        return max((abs(w) for _,_,w in self.words if not np.isnan(w)), default=0.)
+
     @property
     def spans(self):
+        "Start and end of what a screen marks"
         least = least_weight(self.top)
         return joined_spans(self.text, [(a,b) for a,b,w in self.words if w>=least])
 
@@ -226,15 +230,14 @@ def explain_text(
 ) -> Explained: # Weights of words, and the spans that decided
     "Which words of `text` spoke for `label`: each is left out and the text judged again"
     check_explain_bounds(max_words, max_seconds)
-    end,whole = monotonic()+max_seconds,detector([checked_text(detector, text)], 'all')
-    labels,scores = detector.labels,whole.scores[0]
-    i = likeliest_label(labels, scores) if label is None else labels.index(label)
+    end,labels = monotonic()+max_seconds,detector.labels
+    whole = detector([checked_text(detector, text)], 'all')
+    i = likeliest_label(labels, whole.scores[0]) if label is None else labels.index(label)
     words,read = words_read(detector, text)
     at_once = max(1, _together//int(whole.n_tokens[0]))
     weigh = Weigher(detector, text, i, [words[o] for o in read], at_once, end)
     found = piece_weights(weigh, len(read), max_words)
-    pieces = [(*weigh.span(o),float(w)) for o,w in found.items()]
+    pieces = with_unread([(*weigh.span(o),float(w)) for o,w in found.items()], words)
     complete = len(found)==len(read) and not np.isnan([*found.values()]).any()
-    odds = float(class_odds(whole.logits, i, labels.kind)[0])
-    return Explained(as_text(text), labels.names[i], float(scores[i]), float(labels.thresholds[i]), odds,
-                     with_unread(pieces, words), complete)
+    score,odds = float(whole.scores[0,i]),float(class_odds(whole.logits, i, labels.kind)[0])
+    return Explained(as_text(text), labels.names[i], score, float(labels.thresholds[i]), odds, pieces, complete)

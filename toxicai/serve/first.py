@@ -7,8 +7,9 @@ __all__ = ['first_file', 'usual_bound', 'fold_table', 'packed_bytes', 'hash_powe
            'HashedTexts', 'followers', 'once_each', 'hashed_texts', 'FirstStage', 'met_words', 'byte_chunks',
            'nearness', 'most_errors', 'solved', 'added', 'bounds_of', 'SharedRows', 'rarity', 'check_first_data',
            'in_steps', 'from_steps', 'new_first', 'held_rows', 'fit_first', 'tensor_file', 'stored_arrays',
-           'first_kinds', 'check_first_kinds', 'letters_read', 'read_first', 'check_first_folder', 'asked_bound',
-           'open_first', 'stage_facts', 'noted_first', 'write_first']
+           'first_kinds', 'check_first_kinds', 'letters_read', 'first_numbers', 'read_first', 'check_reads_beginning',
+           'check_first_folder', 'check_first_choice', 'why_no_first', 'asked_bound', 'open_first', 'stage_facts',
+           'noted_first', 'write_first']
 
 # %% ../../nbs/28_serve.first.ipynb #7e6bbfcb
 import json
@@ -34,6 +35,7 @@ def fold_table() -> np.ndarray: # uint8; shape (256,)
 
 _folded = fold_table()
 
+# %% ../../nbs/28_serve.first.ipynb #225ce359
 def packed_bytes(
     texts, # Normalised texts; n of them, at least 1
 ) -> tuple: # (uint8 array of all; where each begins, shape (n,); where each ends, shape (n,))
@@ -67,6 +69,7 @@ def word_hashes(
     np.cumsum((data+np.uint64(1))*up[:len(data)], out=total[1:])
     return (total[to]-total[at])*down[at]
 
+# %% ../../nbs/28_serve.first.ipynb #311f2f41
 def is_word_byte() -> np.ndarray: # bool; shape (256,)
     "Which bytes belong to words: letters, digits, apostrophes, and all that is not ASCII"
     res = np.zeros(256, dtype=bool)
@@ -93,11 +96,18 @@ class HashedTexts:
     ends:np.ndarray # First row of each text, and the number of all; shape (n+1,)
 
     def __len__(self): return len(self.bounds)-1
-    @property
-    def sizes(self): return np.diff(self.ends)
-    @property
-    def scale(self): return 1/np.sqrt(np.maximum(self.sizes, 1), dtype=np.float32)[:,None]
 
+    @property
+    def sizes(self):
+        "Rows of each text; shape (n,)"
+        return np.diff(self.ends)
+
+    @property
+    def scale(self):
+        "What a sum of each text is multiplied by; shape (n,1)"
+        return 1/np.sqrt(np.maximum(self.sizes, 1), dtype=np.float32)[:,None]
+
+# %% ../../nbs/28_serve.first.ipynb #de062f4d
 def followers(
     values:np.ndarray, # One for each word; shape (n_words,)
     bounds:np.ndarray, # First word of each text, and the number of all; shape (n+1,)
@@ -117,6 +127,7 @@ def once_each(
     keys = np.unique((texts[:,None]<<bits) | rows)
     return keys & (2**bits-1),np.searchsorted(keys, np.arange(n+1)<<bits)
 
+# %% ../../nbs/28_serve.first.ipynb #2de35feb
 def hashed_texts(
     texts, # Normalised texts; n of them, at least 1
     bits:int, # The table has 2**bits rows
@@ -159,7 +170,9 @@ class FirstStage:
     found:tuple = (None,0.,0.) # Labels and bound of the last call, and the cut for them
 
     @property
-    def bits(self): return len(self.weights).bit_length()-1
+    def bits(self):
+        "The table has 2**bits rows"
+        return len(self.weights).bit_length()-1
 
     def __repr__(self):
         rows,n = self.weights.shape
@@ -199,6 +212,7 @@ def byte_chunks(
             at,total = i+1,0
     if at<len(texts): yield slice(at, len(texts))
 
+# %% ../../nbs/28_serve.first.ipynb #a926ef3b
 @patch
 def hashed(self:FirstStage,
     texts, # Normalised texts; n of them
@@ -236,6 +250,7 @@ def most_errors(
     "Upper end of the 95 % interval of a count, by its root"
     return (np.sqrt(np.asarray(k)+1)+1.645/2)**2
 
+# %% ../../nbs/28_serve.first.ipynb #3022593e
 @patch
 def cut_for(self:FirstStage,
     labels:LabelSet, # Classes with thresholds and calibration
@@ -258,6 +273,7 @@ def kept_cut(self:FirstStage,
     if found[0] is not labels or found[1]!=bound: self.found = found = labels,bound,self.cut_for(labels, bound)
     return found[2]
 
+# %% ../../nbs/28_serve.first.ipynb #b39365a0
 @patch
 def answers(self:FirstStage,
     labels:LabelSet, # Classes with thresholds and calibration
@@ -307,6 +323,7 @@ def bounds_of(
     "Where each begins, and the number of all"
     return np.concatenate([[0], np.cumsum(counts)])
 
+# %% ../../nbs/28_serve.first.ipynb #5f41052a
 class SharedRows:
     "The rows that occur more than once in many texts, and where"
     def __init__(self,
@@ -349,8 +366,10 @@ def check_first_data(
     "Raise unless there is an answer for each text, and texts enough"
     if len(texts)!=len(logits):
         raise ValueError(f"{len(texts)} `texts` and {len(logits)} rows of `logits`: expected one for each text")
-    if len(texts)<40: raise ValueError(f"{len(texts)} `texts`: expected 40 at least, better 20,000, of which most are harmless")
-    if not np.isfinite(logits).all(): raise ValueError("`logits` has values that are not finite: expected those of the network")
+    if len(texts)<40:
+        raise ValueError(f"{len(texts)} `texts`: expected 40 at least, better 20,000, of which most are harmless")
+    if not np.isfinite(logits).all():
+        raise ValueError("`logits` has values that are not finite: expected those of the network")
 
 # %% ../../nbs/28_serve.first.ipynb #4a22a1d9
 def in_steps(
@@ -378,6 +397,7 @@ def new_first(
     weights,bias = np.zeros((2**bits,n_classes), dtype=np.float32),np.zeros(n_classes, dtype=np.float32)
     return FirstStage(weights, bias, np.zeros(2**20, dtype=bool), none, none, np.zeros(0, dtype=bool), reach)
 
+# %% ../../nbs/28_serve.first.ipynb #be57ebba
 _most_logit = 8. # Beyond it the network is sure, and how sure is no matter
 
 @patch
@@ -396,6 +416,7 @@ def learn(self:FirstStage,
     w = solved(lambda w: _back(found.sums(w*scale))+shrink*w, _back(targs-self.bias), n_step)
     self.weights[found.there] = w*scale
 
+# %% ../../nbs/28_serve.first.ipynb #5f5987b8
 def held_rows(
     held_out, # Share of the texts, or which: bool, shape (n,)
     n:int, # Texts
@@ -405,6 +426,7 @@ def held_rows(
     if np.ndim(held_out): return np.asarray(held_out, dtype=bool)
     return np.random.default_rng(seed).permutation(n)<int(n*held_out)
 
+# %% ../../nbs/28_serve.first.ipynb #9a101a5b
 def fit_first(
     texts, # Texts as normalised for the network; n of them
     logits, # What the network said of them; shape (n, n_classes)
@@ -440,6 +462,7 @@ def tensor_file(
     head += b' '*(-len(head)%8)
     return len(head).to_bytes(8, 'little')+head+b''.join(np.ascontiguousarray(o).tobytes() for o in arrays.values())
 
+# %% ../../nbs/28_serve.first.ipynb #1298c0e0
 def stored_arrays(
     stored:StoredTensors, # A safetensors file whose header was checked
 ) -> dict: # Name -> array
@@ -497,6 +520,15 @@ def letters_read(
     "How much of a text the network reads, about"
     return 5*folder.text['max_length']
 
+# %% ../../nbs/28_serve.first.ipynb #b1877236
+def first_numbers(
+    found:dict, # Name -> array, as the file has them
+) -> dict: # Name -> float32
+    "What of a first stage counts as numbers, all of them finite"
+    res = {k:found[k].astype(np.float32) for k in ('step','bias','own','theirs')}
+    if all(np.isfinite(o).all() for o in res.values()): return res
+    raise FolderError(f"{first_file!r} holds values that are not finite: it is broken, or the fit went wrong")
+
 def read_first(
     folder:DetectorFolder, # A detector folder
 ) -> FirstStage:
@@ -506,12 +538,19 @@ def read_first(
         check_first_kinds(stored.shapes, len(folder.labels))
         folder.check_intact(first_file, f)
         found = stored_arrays(stored)
-    numbers = {k:found[k].astype(np.float32) for k in ('step','bias','own','theirs')}
-    if not all(np.isfinite(o).all() for o in numbers.values()):
-        raise FolderError(f"{first_file!r} holds values that are not finite: it is broken, or the fit went wrong")
+    numbers = first_numbers(found)
     known,readable = np.unpackbits(found['known']).astype(bool),found['readable']>0
     weights = from_steps(found['weights'], numbers.pop('step'))
     return FirstStage(weights, **numbers, known=known, readable=readable, reach=letters_read(folder))
+
+# %% ../../nbs/28_serve.first.ipynb #fc1dc8db
+def check_reads_beginning(
+    long:str, # A key of `long_ways`
+):
+    "Raise where the network reads more of a long text than a first stage does"
+    if long=='truncate': return
+    raise ValueError(f"a first stage reads the beginning of a text, this detector all of it (`long={long!r}`): "
+                     "open it with `long='truncate'`, and judge so too")
 
 # %% ../../nbs/28_serve.first.ipynb #82bf098a
 usual_bound = .002 # Share of the answers of the first stage that may differ
@@ -522,9 +561,27 @@ def check_first_folder(
     "Raise where a first stage cannot stand before the network of `folder`"
     if folder.text['pairs']: raise ValueError("a first stage reads single texts, this detector judges pairs")
     if exclusive(folder.labels.kind):
-        raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other "
-                         f"one always counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
+        raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other one always "
+                         f"counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
 
+# %% ../../nbs/28_serve.first.ipynb #368ca910
+def check_first_choice(
+    first, # What the user passed
+):
+    "Raise unless it says whether there is a first stage, or how large a share may differ"
+    if isinstance(first, float) and 0<first<1 or first in ('off','auto'): return
+    raise ValueError(f"`first` is {first!r}: expected 'off', 'auto', or the largest share of the answers of the "
+                     "first stage that may differ from the network's, such as 0.001")
+
+def why_no_first(
+    folder:DetectorFolder, # A detector folder
+    long:str, # As for `Detector`
+) -> str: # '' where it can
+    "Why a first stage cannot stand before the network"
+    if long!='truncate': return "it was compared with `long='truncate'`"
+    return '' if folder.has(first_file) else f"the folder has no {first_file!r}: `add_first(folder, texts)` makes one"
+
+# %% ../../nbs/28_serve.first.ipynb #0bd57e61
 def asked_bound(
     folder:DetectorFolder, # A detector folder
 ) -> float: # Share
@@ -540,17 +597,13 @@ def open_first(
     long:str='truncate', # The same
 ) -> tuple: # (`FirstStage` or None, its bound, what to say about it)
     "The first stage that shall stand before the network"
+    check_first_choice(first)
     if first=='off': return None,0.,''
-    is_bound = isinstance(first, float) and 0<first<1
-    if first!='auto' and not is_bound:
-        raise ValueError(f"`first` is {first!r}: expected 'off', 'auto', or the largest share of the answers of the "
-                         "first stage that may differ from the network's, such as 0.001")
-    why = '' if folder.has(first_file) else f"the folder has no {first_file!r}: `add_first(folder, texts)` makes one"
-    if long!='truncate': why = "it was compared with `long='truncate'`"
-    if why and is_bound: raise ValueError(f"`first={first}` cannot be done: {why}")
+    why = why_no_first(folder, long)
+    if why and first!='auto': raise ValueError(f"`first={first}` cannot be done: {why}")
     if why: return None,0.,f'; no first stage: {why}'
     check_first_folder(folder)
-    bound = first if is_bound else asked_bound(folder)
+    bound = asked_bound(folder) if first=='auto' else first
     return read_first(folder),bound,f'; its first stage answers alone where less than {bound:.2%} of flags differ'
 
 # %% ../../nbs/28_serve.first.ipynb #55e53d87
@@ -563,7 +616,8 @@ def stage_facts(
     if cut is None: cut = stage.cut_for(labels, usual_bound)
     alone = stage.readable & (nearness(labels, stage.own)<=cut)
     wrong = labels.flags(labels.probs(stage.theirs[alone])).any(1)
-    return dict(file=first_file, bound=usual_bound, compared=len(alone), answered=int(alone.sum()), differing=int(wrong.sum()))
+    return dict(file=first_file, bound=usual_bound, compared=len(alone), answered=int(alone.sum()),
+                differing=int(wrong.sum()))
 
 def noted_first(
     folder:DetectorFolder, # A detector folder
@@ -573,6 +627,7 @@ def noted_first(
     "What `folder` says about itself, with a first stage; listed where its files are"
     return {**folder.content, 'first':facts, 'files':folder.files and {**folder.files, first_file:digest}}
 
+# %% ../../nbs/28_serve.first.ipynb #b935f66b
 def write_first(
     folder:DetectorFolder, # A detector folder
     stage:FirstStage, # Fitted to its network

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['worker_code', 'folders_of', 'check_serving', 'serving_long', 'open_judging', 'open_judges', 'exchange_detectors',
            'listening_socket', 'address_of', 'start_words', 'http_server', 'quiet_end', 'on_signals', 'serve_socket',
-           'end_without_parent', 'run_worker', 'Workers', 'serve_alone', 'serve_together', 'run_service']
+           'end_without_parent', 'run_worker', 'Workers', 'run_service']
 
 # %% ../../nbs/37_serve.running.ipynb #c3ea60e3
 import asyncio,json,os,signal,socket,subprocess,sys,tempfile,threading,time
@@ -65,7 +65,6 @@ def open_judging(
     check_serving(res)
     return res
 
-# %% ../../nbs/37_serve.running.ipynb #a721282e
 def open_judges(
     config:ServiceConfig, # What the service is told
 ) -> dict: # Language, or '*' for all others -> `Judge`
@@ -73,6 +72,7 @@ def open_judges(
     given = {o:getattr(config, o) for o in ('max_wait','budget','queue','cache')}
     return {k:Judge(open_judging(config, o), **given) for k,o in folders_of(config).items()}
 
+# %% ../../nbs/37_serve.running.ipynb #a721282e
 async def exchange_detectors(
     service:Service, # At work
 ) -> bool: # Was it done?
@@ -116,7 +116,8 @@ def address_of(
 ) -> str:
     "What to type into a browser"
     host,port = sock.getsockname()[:2]
-    return f"{'https' if config.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+    host = f'[{host}]' if ':' in host else host
+    return f"{'https' if config.tls_cert else 'http'}://{host}:{port}"
 
 def start_words(
     config:ServiceConfig, # What the service is told
@@ -146,6 +147,7 @@ def http_server(
         ssl_certfile=config.tls_cert, ssl_keyfile=config.tls_key, proxy_headers=config.proxy is not None,
         forwarded_allow_ips=config.proxy, timeout_graceful_shutdown=config.end_seconds))
 
+# %% ../../nbs/37_serve.running.ipynb #b7c4d902
 @contextmanager
 def quiet_end():
     "SIGTERM and Ctrl-C, which uvicorn raises again at its end, end the program without an error"
@@ -185,14 +187,15 @@ worker_code = 'from toxicai.serve.running import run_worker; run_worker()'
 
 def end_without_parent(
     server, # A `uvicorn.Server` in the running loop
+    fd:int=0, # What ends when the parent is gone: standard input
 ):
-    "Let the server end when the standard input ends, as it does when the parent is gone"
+    "Let the server end when `fd` does"
     loop = asyncio.get_running_loop()
     def _read():
-        if os.read(0, 4096): return
-        loop.remove_reader(0)
+        if os.read(fd, 4096): return
+        loop.remove_reader(fd)
         server.should_exit = True
-    loop.add_reader(0, _read)
+    loop.add_reader(fd, _read)
 
 def run_worker():
     "A worker: settings, and the numbers of socket and pipe, come as a line of JSON"
@@ -207,32 +210,36 @@ def run_worker():
 # %% ../../nbs/37_serve.running.ipynb #3c6dedb1
 class Workers:
     "Processes that answer at one address"
+    code = worker_code
     def __init__(self,
         config:ServiceConfig, # What the service is told
         sock, # Where they listen
     ):
         self.config,self.sock,self.running,self.ending = config,sock,[],False
         self.figures = tempfile.TemporaryDirectory(prefix='toxicai-figures-')
+
     def start(self):
         "Start one more; the reading end of its pipe says when it is ready"
         read,write = os.pipe()
         env = {**os.environ, 'PROMETHEUS_MULTIPROC_DIR':self.figures.name}
         fds = [self.sock.fileno(), write]
-        p = subprocess.Popen([sys.executable, '-c', worker_code], stdin=subprocess.PIPE, pass_fds=fds, env=env)
+        p = subprocess.Popen([sys.executable, '-c', self.code], stdin=subprocess.PIPE, pass_fds=fds, env=env)
         os.close(write)
         line = dict(config=asdict(self.config), socket=fds[0], ready=fds[1])
         p.stdin.write(json.dumps(line).encode()+b'\n')
         p.stdin.flush()
         self.running.append(p)
         return os.fdopen(read, 'rb')
-    def tell(self,
-        sig:int, # Number of a signal
-    ):
-        "Send a signal to all"
-        for o in self.running:
-            if o.poll() is None: o.send_signal(sig)
 
 # %% ../../nbs/37_serve.running.ipynb #d5f5e1c9
+@patch
+def tell(self:Workers,
+    sig:int, # Number of a signal
+):
+    "Send a signal to all"
+    for o in self.running:
+        if o.poll() is None: o.send_signal(sig)
+
 @patch
 def start_all(self:Workers) -> dict: # As `judge_facts` gives them
     "Start all, and wait until they are ready"
@@ -279,7 +286,7 @@ def watch(self:Workers):
         self.end()
 
 # %% ../../nbs/37_serve.running.ipynb #1904bdbf
-def serve_alone(
+def _serve_alone(
     config:ServiceConfig, # What the service is told
     sock, # Where it listens
 ):
@@ -287,7 +294,7 @@ def serve_alone(
     def _say(service, server): print(start_words(config, address_of(config, sock), service.facts()), flush=True)
     serve_socket(config, sock, _say)
 
-def serve_together(
+def _serve_together(
     config:ServiceConfig, # What the service is told
     sock, # Where it listens
 ):
@@ -313,4 +320,4 @@ def run_service(
         raise ValueError(f"`workers` is {workers!r}: expected a number above 0")
     service_keys(config)
     sock = listening_socket(host, port)
-    with sock: (serve_alone if workers==1 else serve_together)(config, sock)
+    with sock: (_serve_alone if workers==1 else _serve_together)(config, sock)

@@ -37,7 +37,9 @@ class TokenIds:
     def __len__(self): return len(self.lengths)
 
     @property
-    def nbytes(self): return sum(o.nbytes for o in self.arrays.values())
+    def nbytes(self):
+        "Bytes in memory"
+        return sum(o.nbytes for o in self.arrays.values())
 
 # %% ../../nbs/17_text.encoding.ipynb #f60f6ef1
 def flat_ids(
@@ -229,8 +231,7 @@ class FileEncoder(TracedEncoder):
         self.overlap = overlap
         self.tok,self.rules,self.max_length,self.cut,self.parallel = tok,rules,max_length,cut,parallel
         self.fields,self.pads,self.padding_side,self.empty_id = list(fields),list(pads),padding_side,empty_id
-        tok.no_truncation()
-        tok.no_padding()
+        uncut_tokenizer(tok)
 
     def __repr__(self):
         how = f'max_length={self.max_length}, cut={self.cut!r}, rules={self.rules!r}'

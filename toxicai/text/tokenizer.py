@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['can_import', 'loading_help', 'is_detector_folder', 'stored_config', 'stored_architecture', 'is_mean_folder',
-           'check_tokenizer_files', 'hub_options', 'folder_tensors', 'with_prefix', 'from_detector_folder',
-           'load_pretrained', 'check_tokenizer_folder', 'load_tokenizer', 'batch_ready', 'packaged_encoder',
-           'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder', 'check_windows', 'unpadded_field',
-           'check_ids', 'stored_ids', 'unframed_runs']
+           'check_tokenizer_files', 'hub_options', 'folder_tensors', 'with_prefix', 'tokenizer_of_folder',
+           'network_of_folder', 'from_detector_folder', 'load_pretrained', 'check_tokenizer_folder', 'load_tokenizer',
+           'batch_ready', 'packaged_encoder', 'encode_slow', 'default_max_length', 'as_rules', 'TextEncoder',
+           'check_windows', 'unpadded_field', 'check_ids', 'stored_ids', 'unframed_runs']
 
 # %% ../../nbs/18_text.tokenizer.ipynb #3281c5ba
 from ..quiet import *
@@ -134,6 +134,29 @@ def with_prefix(
     "Those of a part of a network"
     return {k.removeprefix(prefix):v for k,v in tensors.items() if k.startswith(prefix)}
 
+# %% ../../nbs/18_text.tokenizer.ipynb #837fb9bd
+def tokenizer_of_folder(
+    folder, # A detector folder
+    **kwargs, # For `from_pretrained`
+) -> PreTrainedTokenizerBase:
+    "The tokenizer of a detector folder, from checked files alone"
+    check_tokenizer_files(folder)
+    if is_mean_folder(folder): kwargs['config'] = stored_config(stored_architecture(folder))
+    return AutoTokenizer.from_pretrained(folder, **kwargs)
+
+def network_of_folder(
+    cls, # `AutoModel`, or another class that chooses a network by its configuration
+    folder, # A detector folder
+    config, # A configuration of transformers
+    **kwargs, # For `from_pretrained`
+): # A network
+    "The network of a detector folder, or its encoder, from checked files alone"
+    import torch
+    with torch.device('meta'): kind = type(cls.from_config(config))
+    tensors = folder_tensors(folder)
+    if is_mean_folder(folder): tensors = with_prefix(tensors, 'encoder.')
+    return kind.from_pretrained(None, state_dict=tensors, config=config, **kwargs)
+
 # %% ../../nbs/18_text.tokenizer.ipynb #fb8d5bea
 def from_detector_folder(
     cls, # A class of transformers with `from_pretrained`
@@ -141,19 +164,12 @@ def from_detector_folder(
     **kwargs, # For `from_pretrained`
 ):
     "What `cls.from_pretrained(folder)` should give, from checked files alone"
-    if cls is AutoTokenizer:
-        check_tokenizer_files(folder)
-        if is_mean_folder(folder): kwargs['config'] = stored_config(stored_architecture(folder))
-        return cls.from_pretrained(folder, **kwargs)
+    if cls is AutoTokenizer: return tokenizer_of_folder(folder, **kwargs)
     kwargs = {k:v for k,v in kwargs.items() if k not in signature(hub_options).parameters}
-    config = stored_architecture(folder)
-    if cls is AutoConfig: return stored_config(config|kwargs)
-    kwargs.setdefault('config', stored_config(config))
-    import torch
-    with torch.device('meta'): kind = type(cls.from_config(kwargs['config']))
-    tensors = folder_tensors(folder)
-    if is_mean_folder(folder): tensors = with_prefix(tensors, 'encoder.')
-    return kind.from_pretrained(None, state_dict=tensors, **kwargs)
+    stored = stored_architecture(folder)
+    if cls is AutoConfig: return stored_config(stored|kwargs)
+    kwargs.setdefault('config', stored_config(stored))
+    return network_of_folder(cls, folder, **kwargs)
 
 # %% ../../nbs/18_text.tokenizer.ipynb #d077933d
 @delegates(hub_options, keep=True)
@@ -199,9 +215,7 @@ def batch_ready(
     tok:PreTrainedTokenizerBase, # Is changed
 ) -> PreTrainedTokenizerBase: # `tok`
     "`tok` with a pad token, a padding side that suits its frame, and baked-in settings removed"
-    if tok.is_fast:
-        tok.backend_tokenizer.no_truncation()
-        tok.backend_tokenizer.no_padding()
+    if tok.is_fast: uncut_tokenizer(tok.backend_tokenizer)
     if tok.pad_token_id is None:
         if tok.eos_token is None:
             raise ValueError("the tokenizer has neither a pad nor an end token: "
@@ -285,7 +299,8 @@ def check_windows(
     check_overlap(enc.overlap)
     if enc.long=='truncate': return
     if enc.padding_side=='left' or 'attention_mask' not in enc.fields:
-        raise ValueError(f"{type(enc.tok).__name__} pads on the left, or has no `attention_mask`: use `long='truncate'`")
+        raise ValueError(f"{type(enc.tok).__name__} pads on the left, or has no `attention_mask`: "
+                         "use `long='truncate'`")
 
 # %% ../../nbs/18_text.tokenizer.ipynb #ca5dff30
 @patch
