@@ -1783,6 +1783,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                       'toxicai/runs/checkpoints.py'),
                                           'toxicai.runs.checkpoints.check_callbacks': ( 'runs.checkpoints.html#check_callbacks',
                                                                                         'toxicai/runs/checkpoints.py'),
+                                          'toxicai.runs.checkpoints.check_epochs': ( 'runs.checkpoints.html#check_epochs',
+                                                                                     'toxicai/runs/checkpoints.py'),
                                           'toxicai.runs.checkpoints.check_free': ( 'runs.checkpoints.html#check_free',
                                                                                    'toxicai/runs/checkpoints.py'),
                                           'toxicai.runs.checkpoints.run_place': ( 'runs.checkpoints.html#run_place',
