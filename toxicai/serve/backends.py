@@ -9,19 +9,17 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'fewest_tokens', 'widened',
            'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not',
-           'fp32_backends', 'choose_backend', 'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget',
-           'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'fp32_backends', 'choose_backend', 'SideCall', 'unchanged_file', 'running', 'open_backend', 'each_alone',
+           'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager,nullcontext
 from dataclasses import dataclass
 from functools import lru_cache,partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event,Lock
+from threading import Event,Lock,Thread
 
 import numpy as np
 from fastcore.basics import patch
@@ -218,6 +216,7 @@ def run_openvino(
     at_once:int=1, # Calls at the same time
 ): # Function from a dict of arrays to logits
     "A compiled model with a request for each of `at_once` calls"
+    from queue import SimpleQueue
     requests = SimpleQueue() # each serves one call at a time
     for _ in range(at_once): requests.put(compiled.create_infer_request())
     def _run(x):
@@ -510,6 +509,26 @@ def _why_first(backend, passed):
     others = [f'not {k}: {v}' for k,v in passed.items()]
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
+# %% ../../nbs/25_serve.backends.ipynb #7710c03d
+class SideCall:
+    "A call in a thread of its own; as a context it is waited for at the end"
+    def __init__(self,
+        f, # A function
+        *args, # Its arguments
+    ):
+        self.call,self.value,self.error = partial(f, *args),None,None
+        self.thread = Thread(target=self.run)
+        self.thread.start()
+    def run(self):
+        try: self.value = self.call()
+        except BaseException as e: self.error = e # a panic of Rust is no `Exception`
+    def result(self): # What the call gave; what it raised is raised
+        self.thread.join()
+        if self.error is not None: raise self.error
+        return self.value
+    def __enter__(self): return self
+    def __exit__(self, *args): self.thread.join()
+
 # %% ../../nbs/25_serve.backends.ipynb #b9bda3ac
 _most_compared = 2**31 # bytes of a file that may be no network; a larger one is compared when the engine has opened it
 
@@ -519,16 +538,17 @@ def unchanged_file(
     name:str, # Name of a file in it
 ): # Its path
     "Raise when the file is another one after the block, or was written to in it"
-    with folder.open(name) as f,ThreadPoolExecutor(1) as pool:
+    with folder.open(name) as f:
         before,path = file_stamp(os.fstat(f.fileno())),folder.file(name)
-        compared = pool.submit(folder.check_intact, name, f) if before[2]<=_most_compared else None
-        try: yield path
-        except FolderError: # rather than what is odd in a damaged file, that it is damaged
-            if compared: compared.result()
-            raise
+        early = before[2]<=_most_compared
+        with SideCall(folder.check_intact, name, f) if early else nullcontext() as compared:
+            try: yield path
+            except FolderError: # rather than what is odd in a damaged file, that it is damaged
+                if early: compared.result()
+                raise
         if not before==file_stamp(os.fstat(f.fileno()))==file_stamp(folder.file(name).stat()):
             raise FolderError(f"{name!r} was changed while it was opened: open it again when nobody writes to it")
-        compared.result() if compared else folder.check_intact(name, f)
+        compared.result() if early else folder.check_intact(name, f)
 
 def running(
     run, # Function from a dict of arrays to logits
@@ -615,6 +635,10 @@ def until_one_fails(
     at_once:int=1, # Calls at the same time
 ):
     "Call `f` with each of `items`, unless a call has failed; its error comes out"
+    if at_once==1:
+        for o in items: f(o)
+        return
+    from concurrent.futures import ThreadPoolExecutor
     failed = Event()
     def _unless_failed(o):
         if failed.is_set(): return
@@ -622,8 +646,8 @@ def until_one_fails(
         except BaseException:
             failed.set()
             raise
-    with ThreadPoolExecutor(at_once) if at_once>1 else nullcontext() as pool:
-        for _ in (pool.map if pool else map)(_unless_failed, items): pass
+    with ThreadPoolExecutor(at_once) as pool:
+        for _ in pool.map(_unless_failed, items): pass
 
 # %% ../../nbs/25_serve.backends.ipynb #19471ddc
 def run_all(

@@ -10,7 +10,6 @@ __all__ = ['details', 'decision_settings', 'Detections', 'detection_words', 'for
 # %% ../../nbs/29_serve.detector.ipynb #9749676d
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass,replace
 from functools import lru_cache
@@ -347,8 +346,7 @@ def encoded(self:Detector,
 @patch
 def _open(self:Detector):
     "Tokenizer and network at the same time, then a text, which raises when the two do not go together"
-    with ThreadPoolExecutor(1) as pool:
-        enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
+    with SideCall(self.folder.encoder, 1<n_threads()<=self.threads) as enc: # the tokenizer knows one core or all
         self.network(self.backend)
         self.enc = enc.result()
     self._judge_ids(self.backend, self.enc.encode([('a','b') if self.folder.text['pairs'] else 'a']))
@@ -400,6 +398,7 @@ def computed_ahead(
     if not parallel:
         for o in chunks: yield o,f(o)
         return
+    from concurrent.futures import ThreadPoolExecutor
     chunks,pending = iter(chunks),None
     with ThreadPoolExecutor(1) as pool:
         while True:
