@@ -211,7 +211,7 @@ def test_serving_is_required():
     "What `Detector` and the modules below it import is required by the core, by an extra of it, or asked for by name: tables, the Hub"
     own = {o.name.replace('-', '_') for o in core} | {'spellchecker','yaml'}
     modules = with_what_it_imports('serve.detector')
-    assert modules=={'files','serve.detector','serve.backends','serve.network','serve.decisions','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.masking','text.language','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
+    assert modules=={'files','serve.detector','serve.backends','serve.network','serve.decisions','serve.shapes','serve.graph','serve.folder','text.encoding','text.rules','text.evasion','text.language','text.core','strings','stored','architectures','tokenfiles','labels','probabilities'}
     found = set().union(*[third_party(code_of(o)) for o in modules])
     assert found-own=={'openvino','torch','transformers','pandas','huggingface_hub'}
     assert {o.replace('-', '_') for o in names(core)}-found=={'pyspellchecker','pyyaml','click'} # the command line needs the last
@@ -266,6 +266,12 @@ def test_light_import():
     "`import toxicai` brings in nothing heavy"
     heavy = 'torch fastai transformers datasets pandas numpy'.split()
     code = f'import sys, toxicai; print([o for o in {heavy} if o in sys.modules])'
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
+
+def test_light_detector():
+    "What a plain text does not need is not imported with `Detector`"
+    late = 'regex html difflib base64 logging concurrent.futures queue toxicai.text.masking toxicai.serve.first'.split()
+    code = f'import sys; from toxicai import Detector; print([o for o in {late} if o in sys.modules])'
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
 
 def test_all_without_training():

@@ -539,7 +539,9 @@ bad_info = dict(
     n_batch=lambda i: i['position'].update(batch=9, n_batch=9), epoch=set_in('position','epoch', to=2), real=set_in('position','epoch', to=0.5), true=set_in('position','fit', to=True), text=set_in('position','n_batch', to='4'), more=set_in('evil', to=1),
     less=lambda i: i.pop('versions'), date=set_in('time', to='2024-05-01'), infinite=set_in('time', to=float('inf')), finished=set_in('finished', to='no'), every=set_in('every', to=0), sha=set_in('sha256', to='../x'),
     long=set_in('run', to='x'*10_000), version=set_in('format', to=2), names=set_in('call','cbs', to=[1]),
-    no_count=set_in('call','args','n_epoch', to=None), text_count=set_in('call','args','n_epoch', to='2'), part_count=set_in('call','args','n_epoch', to=1.5))
+    no_count=set_in('call','args','n_epoch', to=None), text_count=set_in('call','args','n_epoch', to='2'), part_count=set_in('call','args','n_epoch', to=1.5),
+    more_epochs=set_in('call','args','n_epoch', to=1000), fewer_epochs=set_in('call','args','n_epoch', to=1), other_fit=set_in('position','n_epoch', to=3),
+    endless=lambda i: (i['call']['args'].update(n_epoch=10**6), i['position'].update(n_epoch=10**6)))
 
 @pytest.mark.parametrize('name', bad_info)
 def test_hostile_info(name, good, tmp_path):

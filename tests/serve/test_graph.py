@@ -324,3 +324,25 @@ def test_memory(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak<4*2**20
+
+def test_file_bytes(tmp_path):
+    "A file that is read in pieces is as its bytes, wherever it is asked, and ends where they end"
+    rng,path = random.Random(5),tmp_path/'f'
+    data = rng.randbytes(50_000)
+    path.write_bytes(data)
+    with open(path, 'rb') as f:
+        some = FileBytes(f)
+        for _ in range(3000):
+            a = rng.randrange(len(data))
+            n = rng.choice([0,1,7,300,2**14-1,2**14,2**14+1,40_000])
+            assert some[a]==data[a] and some[a:a+n]==data[a:a+n]
+        with pytest.raises(IndexError): some[len(data)]
+
+@pytest.mark.parametrize('most', [1,3])
+def test_repeated_fields(most):
+    "A field that may stand `most` times is refused one more time, and none of it is lost before"
+    kind,field = ('opset',b'\x10\x05') if most==1 else ('node',b'\x0a\x01x')
+    n = most if most==1 else 64
+    got = read_message(field*n, 0, len(field)*n, kind)
+    assert got==({'version':5} if most==1 else {'input':['x']*64})
+    with pytest.raises(FolderError, match=f'more than {n} of'): read_message(field*(n+1), 0, len(field)*(n+1), kind)

@@ -7,7 +7,9 @@ import pytest,regex
 from hypothesis import example,given,settings
 from hypothesis import strategies as st
 
-from toxicai.text import evasion
+from toxicai.serve import decisions
+from toxicai.strings import *
+from toxicai.text import evasion,rules
 from toxicai.text.core import *
 from toxicai.text.rules import *
 
@@ -36,6 +38,20 @@ evasions = {
     'fuuuuck':'fuck', 'shiiiit':'shit', 'stuuupid':'stupid', 'biiitch':'bitch', 'fuuckk':'fuck', 'fu ck you':'fuck you', 'bit ch':'bitch', 'id iot':'idiot', 'fuckyou':'fuck you', 'youareanidiot':'you are an idiot',
     'fUcK':'fuck', 'sTuPiD':'stupid', 'iDiOt':'idiot', 'fuсk':'fuck', 'ѕһіt':'shit', 'fúck':'fuck', 'f\u200bu\u200bc\u200bk':'fuck', 'ｆｕｃｋ':'fuck', '𝓯𝓾𝓬𝓴':'fuck', 'ᶠᵘᶜᵏ':'fuck', 'ꜰᴜᴄᴋ':'fuck', 'Ⓕⓤⓒⓚ':'Fuck', 'f̶u̶c̶k̶':'fuck',
     'f\u0335\u0321\u035cu\u0337\u0322c\u0338\u0327k\u0334\u0328':'fuck', 'f&#117;ck':'fuck', 'f<b></b>uck':'fuck', 'fuuuck1ng sh1t':'fucking shit', 'm1erda':'mierda', 'k1ll yours3lf':'kill yourself'}
+
+@pytest.mark.parametrize('room', [evasion,rules,decisions])
+def test_late_patterns(room):
+    "Patterns that wait for their first use are patterns, of the library that they name"
+    found = [o for v in vars(room).values() for o in (v.values() if isinstance(v, dict) else [v]) if isinstance(o, LatePattern)]
+    assert len(found)>4
+    for o in found: assert o.compiled.pattern==o.pattern and type(o.compiled).__module__.strip('_') in (o.library,'regex.regex')
+
+def test_late_pattern_is_one():
+    "What was asked for stays, threads and copies included, and an unknown attribute is an error of its own"
+    o = late_re('(?P<a>x)y*')
+    assert not o.__dict__.keys() & {'compiled','search'} and o.search('zxyy')['a']=='x' and vars(o)['search'].__self__ is o.compiled
+    assert pickle.loads(pickle.dumps(late_regex(r'\p{Lu}'))).findall('aBC')==['B','C']
+    with pytest.raises(AttributeError): o.nothing
 
 @pytest.mark.parametrize('text', same)
 @pytest.mark.parametrize('preset', ['none','light','strict','twitter_roberta'])

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property,lru_cache
 from pathlib import Path
 
-import numpy as np,regex
+import numpy as np
 from fastcore.basics import patch
 from ..probabilities import *
 from ..labels import *
@@ -24,11 +24,10 @@ from ..strings import *
 from ..stored import *
 from ..text.core import *
 from ..text.rules import *
-from ..text.masking import *
 from .folder import *
 
 # %% ../../nbs/27_serve.decisions.ipynb #d658e25e
-_blanks = regex.compile(r'\s{2,}|[^\S ]')
+_blanks = late_regex(r'\s{2,}|[^\S ]')
 
 def folded(
     text:str, # Any text
@@ -58,14 +57,14 @@ def word_key(
 _apart = rf'[\p{{L}}\p{{M}}\u200c\u200d--[{unspaced_scripts}]]'
 _beside = dict(letter=(_apart,_apart), digit=(rf'[{_apart}\p{{N}}]',)*2, unspaced=('',r'\p{M}'),
                sign=(r'\u200d',r'[\p{M}\p{Emoji_Modifier}\u200d--\ufe0f]'))
-_is_unspaced = regex.compile(rf'[{unspaced_scripts}]', regex.V1)
+_is_unspaced,_is_letter = late_regex(rf'(?V1)[{unspaced_scripts}]'),late_regex(r'[\p{L}\p{M}]')
 
 def edge_kind(
     c:str, # First or last character of a word
 ) -> str: # 'letter', 'digit', 'unspaced' or 'sign'
     "What `c` is, as far as its neighbours are concerned"
     if _is_unspaced.match(c): return 'unspaced'
-    return 'letter' if regex.match(r'[\p{L}\p{M}]', c) else 'digit' if c.isnumeric() else 'sign'
+    return 'letter' if _is_letter.match(c) else 'digit' if c.isnumeric() else 'sign'
 
 def bordered(
     words, # Words with the same kinds of edges, folded
@@ -73,6 +72,7 @@ def bordered(
     last:str, # Kind of the last character
 ) -> str: # Pattern of `regex`
     "Pattern of `words` where nothing beside them makes them others"
+    from toxicai.text.masking import letter_tree,tree_pattern
     before,after = _beside[first][0],_beside[last][1]
     tree = tree_pattern(letter_tree(words)).replace('\\ ', ' ')
     return f"{f'(?<!{before})' if before else ''}(?:{tree}){f'(?!{after})' if after else ''}"
@@ -82,6 +82,7 @@ def borders_pattern(
     words, # Words as `word_key` gives them
 ): # A compiled pattern
     "Pattern of any of `words` as a whole"
+    import regex
     groups = {}
     for o in words: groups.setdefault((edge_kind(o[0]),edge_kind(o[-1])), []).append(o)
     parts = [bordered(v, *k) for k,v in groups.items()]
@@ -140,11 +141,13 @@ def small_text(
         line = data.count(b'\n', 0, e.start)+1
         raise ValueError(f"line {line} of {str(path)!r} is not UTF-8: save it as UTF-8, expected {what}") from e
 
+_comment,_line_end = late_regex(r'(^|\s)#.*'),late_regex(r'\r\n|\r|\n')
+
 def listed_words(
     text:str, # One word a line
 ) -> list: # Words
     "The words of a file"
-    lines = [regex.sub(r'(^|\s)#.*', '', o).strip() for o in regex.split(r'\r\n|\r|\n', text)]
+    lines = [_comment.sub('', o).strip() for o in _line_end.split(text)]
     return [o.replace('\\#', '#') for o in lines if o]
 
 # %% ../../nbs/27_serve.decisions.ipynb #9b5e8699
@@ -193,11 +196,12 @@ def spans(self:WordList,
         first,second = text
         at = len(first)+len(pair_gap)
         return self.spans(first, disguised)+[(a+at,b+at,o) for a,b,o in self.spans(second, disguised)]
+    from toxicai.text.masking import first_spans,undisguising_rules
     looks = [None, plain_rules(), *[undisguising_rules()]*disguised]
     return first_spans([o for rules in looks for o in plain_hits(self, text, rules) if o[0]<o[1]])
 
 # %% ../../nbs/27_serve.decisions.ipynb #c12b4814
-_inside = regex.compile(rf'(?<={_apart})(?={_apart})', regex.V1)
+_inside = late_regex(rf'(?V1)(?<={_apart})(?={_apart})')
 
 def whole_spans(
     text:str, # Any text, or a pair as one
@@ -398,6 +402,7 @@ def reading(self:Decider,
 ) -> tuple: # What is judged: n of `texts`, or less of some; word reasons of each, None for none; n of them
     "`texts` without the words that are fine, and the words of both lists"
     if not (self.block or self.allow): return texts,None
+    from toxicai.text.masking import merged_spans
     new,found = list(texts),[None]*len(texts)
     for i,text in enumerate(texts):
         bad = self.block.spans(text) if self.block else ()

@@ -128,9 +128,10 @@ class FileBytes:
         self.file.seek(at)
         return self.file.read(n)
     def __getitem__(self, o):
-        if isinstance(o, slice): return self.read(o.start, o.stop-o.start)
-        if not self.at<=o<self.at+len(self.piece): self.at,self.piece = o,self.read(o, _piece)
-        return self.piece[o-self.at]
+        first,end = (o.start,o.stop) if isinstance(o, slice) else (o,o+1)
+        if end-first>_piece: return self.read(first, end-first)
+        if not self.at<=first<=end<=self.at+len(self.piece): self.at,self.piece = first,self.read(first, _piece)
+        return self.piece[first-self.at:end-self.at] if isinstance(o, slice) else self.piece[first-self.at]
 
 # %% ../../nbs/22_serve.graph.ipynb #f52961ba
 _many = dict(ints=read_ints, floats=read_floats)
@@ -141,20 +142,18 @@ def read_field(
     at:int, # Where the field begins, behind its tag
     kind:str, # As in `file_messages`
     most:int, # How many numbers it may hold
-) -> tuple: # (list of values, where it ends)
+) -> tuple: # (its value, where it ends); of 'ints' and 'floats' a list of values
     "A field: a message is a dict; of bytes, how many there are and which, where they are few"
-    if kind=='int':
-        n,at = whole_number(buf, at)
-        return [signed_int(n)],at
-    if kind=='float': return read_floats(buf, at, at+4),at+4
-    n,at = whole_number(buf, at)
+    n,at = (0,at) if kind=='float' else whole_number(buf, at)
+    if kind=='int': return signed_int(n),at
+    if kind=='float': return read_floats(buf, at, at+4)[0],at+4
     end = at+n
     if end>len(buf): raise FolderError("it ends too early")
-    if kind=='text': return [read_text(buf, at, end)],end
-    if kind=='bytes': return [(n, buf[at:end] if n<=8*few_numbers else b'')],end
+    if kind=='text': return read_text(buf, at, end),end
+    if kind=='bytes': return (n, buf[at:end] if n<=8*few_numbers else b''),end
     if kind in _many: return _many[kind](buf, at, end, most),end
-    if n>_piece or isinstance(buf, bytes): return [read_message(buf, at, end, kind)],end
-    return [read_message(buf[at:end], 0, n, kind)],end
+    if n>_piece or isinstance(buf, bytes): return read_message(buf, at, end, kind),end
+    return read_message(buf[at:end], 0, n, kind),end
 
 # %% ../../nbs/22_serve.graph.ipynb #8655cb51
 def read_message(
@@ -170,14 +169,14 @@ def read_message(
         if tag not in known:
             raise FolderError(f"a part that detectors do not have (field {tag>>3} of {kind!r})")
         name,inner,most = known[tag]
-        values,at = read_field(buf, at, inner, most)
-        there = res.setdefault(name, [])
-        there += values
-        if len(there)>most: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
+        value,at = read_field(buf, at, inner, most)
+        if most>1:
+            there = res.setdefault(name, [])
+            there += value if inner in _many else [value]
+        if len(there)>most if most>1 else name in res: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
+        if most==1: res[name] = value
     if at>end: raise FolderError(f"{kind!r} does not end where it should")
-    return {k:v if _most[kind,k]>1 else v[0] for k,v in res.items()}
-
-_most = {(kind,name):most for kind,fields in _known.items() for name,_,most in fields.values()}
+    return res
 
 # %% ../../nbs/22_serve.graph.ipynb #56ad4f93
 def read_network(

@@ -11,6 +11,7 @@ __all__ = ['Network', 'Costs', 'check_costs', 'grown', 'stored_array', 'attribut
 import struct
 from collections import Counter
 from dataclasses import dataclass,field,replace
+from functools import lru_cache
 from pathlib import Path
 
 from .folder import *
@@ -18,7 +19,7 @@ from .graph import *
 from .shapes import *
 
 # %% ../../nbs/24_serve.network.ipynb #599ab4f1
-@dataclass
+@dataclass(eq=False)
 class Network:
     "An ONNX file that has been checked"
     inputs:list # Names
@@ -26,7 +27,7 @@ class Network:
     longest:int # Tokens of a text at most
     path:Path = None # The file
 
-@dataclass
+@dataclass(eq=False)
 class Costs:
     "What a network takes: elements, or products of numbers, by the powers of texts and tokens that they grow with"
     stored:int # Elements of the weights in the file
@@ -49,9 +50,10 @@ def check_costs(
         if n>most.get(k, limit):
             raise FolderError(f"it takes {n:,} {what} for each texts^{k[0]}*tokens^{k[1]}: no network does")
 
+@lru_cache(2**10)
 def grown(
     size:int, # A formula
-) -> dict: # (power of texts, power of tokens) -> number
+) -> dict: # (power of texts, power of tokens) -> number; to read
     "How `size` grows; what is taken away from it does not count, and a picked token is one like the others"
     res = Counter()
     for (texts,tokens,picked),n in formula_terms(size).items(): res[texts,tokens+picked] += max(n, 0)
@@ -121,7 +123,7 @@ def effort(
     return sum(elements(o.shape) for o in (*results, *call.args) if o is not None)
 
 # %% ../../nbs/24_serve.network.ipynb #9b698fd3
-@dataclass
+@dataclass(eq=False)
 class Walk:
     "How far a network has been followed"
     known:dict # Name of an array -> `Known`
@@ -170,7 +172,7 @@ def follow_node(
     results = results_of(call)
     if not 0<len(names)<=len(results): raise unclear(call, f"it has {len(names)} results")
     walk.longest = call.longest
-    walk.costs.work.update(grown(effort(call, results)))
+    for k,n in grown(effort(call, results)).items(): walk.costs.work[k] += n
     fixed = all(o.fixed for o in call.args if o is not None)
     for name,o in zip(names, results):
         if name in walk.known: raise FolderError(f"two arrays are called {name!r:.80}")

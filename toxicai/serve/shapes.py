@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'formula_terms', 'plausible', 'is_tame', 'is_narrow',
-           'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'known_list', 'shape_of',
-           'side_at', 'axis_of', 'broadcast_shape', 'number_by_number', 'same_result', 'cast_result', 'shape_result',
-           'constant_result', 'fill_result', 'range_result', 'concat_result', 'gather_result', 'gather_nd_result',
-           'nonzero_result', 'gather_elements_result', 'is_small', 'unsqueeze_result', 'squeeze_result',
-           'reshape_result', 'transpose_result', 'expand_result', 'tile_result', 'pad_result', 'slice_place',
-           'slice_result', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result', 'reduce_result',
-           'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
+           'product_of', 'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'known_list',
+           'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'number_by_number', 'same_result', 'cast_result',
+           'shape_result', 'constant_result', 'fill_result', 'range_result', 'concat_result', 'gather_result',
+           'gather_nd_result', 'nonzero_result', 'gather_elements_result', 'is_small', 'unsqueeze_result',
+           'squeeze_result', 'reshape_result', 'transpose_result', 'expand_result', 'tile_result', 'pad_result',
+           'slice_place', 'slice_result', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result',
+           'reduce_result', 'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
 
 # %% ../../nbs/23_serve.shapes.ipynb #218c95b5
 import math
@@ -60,15 +60,22 @@ def is_narrow(
     "Is its value a number of 32 bits for every million of texts or tokens?"
     return abs(n)<2**31 or all(abs(c)<2**10 and i+j+k<=1 for (i,j,k),c in formula_terms(n).items())
 
+@lru_cache(2**10) # the arrays of a network have few shapes
+def product_of(
+    sides:tuple, # Formulas
+) -> int: # A formula
+    "The product of `sides`"
+    res = 1
+    for o in sides:
+        res = plausible(res*o)
+        if res is None: raise FolderError("it makes arrays that no memory holds")
+    return res
+
 def elements(
     ns, # Formulas
 ) -> int: # Their product, a formula
     "How many elements an array of these sides has"
-    res = 1
-    for o in ns:
-        res = plausible(res*o)
-        if res is None: raise FolderError("it makes arrays that no memory holds")
-    return res
+    return product_of(tuple(ns))
 
 # %% ../../nbs/23_serve.shapes.ipynb #e516ef90
 def lower_bound(
