@@ -9,8 +9,9 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'fewest_tokens', 'widened',
            'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not',
-           'fp32_backends', 'choose_backend', 'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget',
-           'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'fp32_backends', 'choose_backend', 'unchanged_file', 'running', 'open_backend', 'each_alone',
+           'cheapest_ends', 'few_at_once', 'many_at_once', 'token_budget', 'packed', 'batch_logits', 'until_one_fails',
+           'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -567,6 +568,45 @@ def each_alone(
     alone = backends[backend].alone
     return alone() if alone else nullcontext()
 
+# %% ../../nbs/25_serve.backends.ipynb #4b54b13f
+def cheapest_ends(
+    sizes, # Tokens of each text, going down; shape (n,)
+    budget:int, # Tokens of a padded batch; a longer text goes alone
+    run:int, # Tokens that are computed while a run begins and ends
+) -> list: # Where the batch ends that begins at each text; n numbers
+    "The cuts with which runs and padding together cost least"
+    n,ends = len(sizes),[0]*len(sizes)
+    cost,rows = np.zeros(n+1),np.arange(1, n+1)
+    for i in range(n-1, -1, -1):
+        most = min(n-i, max(1, budget//int(sizes[i])))
+        costs = run+sizes[i]*rows[:most]+cost[i+1:i+1+most]
+        best = int(costs.argmin())
+        cost[i],ends[i] = costs[best],i+1+best
+    return ends
+
+def few_at_once(
+    sizes, # Tokens of each text, going down; shape (n,)
+    budget:int, # Tokens of a padded batch
+): # Slices
+    "Batches of few texts"
+    ends,at = cheapest_ends(sizes, budget, budget//25),0
+    while at<len(sizes):
+        yield slice(at, ends[at])
+        at = ends[at]
+
+def many_at_once(
+    sizes, # Tokens of each text, going down; shape (n,)
+    budget:int, # Tokens of a padded batch
+): # Slices
+    "Batches of many texts, where looking at every cut takes longer than it saves"
+    at = 0
+    while at<len(sizes):
+        most = max(1, budget//int(sizes[at]))
+        padding = np.cumsum(sizes[at]-sizes[at:at+most])
+        end = at+int(np.searchsorted(padding, budget//25, 'right'))
+        yield slice(at, end)
+        at = end
+
 # %% ../../nbs/25_serve.backends.ipynb #f55ac41c
 def token_budget(
     backend:str, # A key of `backends`
@@ -580,14 +620,9 @@ def packed(
     budget:int, # Tokens of a padded batch; a longer text goes alone
 ): # Arrays of numbers of texts, longest first
     "Texts in batches of similar length"
-    order,at = np.argsort(-np.asarray(lengths), kind='stable'),0
-    sizes = np.asarray(lengths)[order]
-    while at<len(order):
-        most = max(1, budget//int(sizes[at]))
-        padding = np.cumsum(sizes[at]-sizes[at:at+most])
-        n = int(np.searchsorted(padding, budget//25, 'right'))
-        yield order[at:at+n]
-        at += n
+    order = np.argsort(-np.asarray(lengths), kind='stable')
+    cut = few_at_once if len(order)<=256 else many_at_once
+    for o in cut(np.asarray(lengths)[order], budget): yield order[o]
 
 # %% ../../nbs/25_serve.backends.ipynb #22418957
 def batch_logits(
