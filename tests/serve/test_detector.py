@@ -241,6 +241,22 @@ def test_many_packed():
     assert sorted(np.concatenate(batches))==list(range(1000))
     for o in batches: assert len(o)==1 or (lengths[o].max()-lengths[o]).sum()<=512//25
 
+def test_settings_that_change(folder):
+    "What a detector says of itself follows its settings, each time it is asked"
+    d = Detector(folder, 'torch', threads=1)
+    first = d.about()['settings']
+    d.labels = d.labels.with_thresholds(.25)
+    second = d.about()['settings']
+    d.long = 'windows'
+    assert len({first, second, d.about()['settings'], d.with_settings(block=['idiot']).about()['settings']})==4
+    d.labels,d.long = d.labels.with_thresholds(d.folder.labels.thresholds),'truncate'
+    assert d.about()['settings']==first
+
+def test_fields_in_one_piece(d):
+    "A network takes each input as it lies in the batch, without a copy"
+    batch = d.enc.encode(['a','you are an idiot']).batch([1,0], d.enc)
+    assert batch.dtype==np.int64 and all(batch[:,i].flags.c_contiguous for i in range(batch.shape[1]))
+
 def test_same_type(d):
     for o in ('text', ['text'], [], ('a','b'), np.array(['a','b','c']), (o for o in 'ab')):
         res = d(o)

@@ -584,6 +584,7 @@ def cheapest_ends(
         cost[i],ends[i] = costs[best],i+1+best
     return ends
 
+# %% ../../nbs/25_serve.backends.ipynb #9ed58cc1
 def few_at_once(
     sizes, # Tokens of each text, going down; shape (n,)
     budget:int, # Tokens of a padded batch

@@ -63,6 +63,7 @@ def detection_rows(
     for o in names or row_fields(found): setattr(res, o, _rows(getattr(found, o)))
     return res
 
+# %% ../../nbs/32_serve.batching.ipynb #49cab8a7
 def joined_detections(
     parts:list, # `Detections` of one detector, at least one of them
 ) -> Detections:

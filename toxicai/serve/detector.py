@@ -223,6 +223,7 @@ def opened_folder(
 # %% ../../nbs/29_serve.detector.ipynb #fd77d591
 class Detector:
     "A detector folder at work"
+    _told = None,'' # settings, and their digest, as `about` found them last; a digest takes long beside one short text
     def __init__(self,
         folder=None, # Folder that `learn.save_detector` wrote, or a name of `packaged_detectors`; 'english' by default
         backend:str='auto', # A key of `backends`; 'auto' takes the fastest in fp32 that can run, int8 where the folder has that alone
@@ -302,8 +303,8 @@ decision_settings = dict( # Name -> function of a `Detector`: what JSON can hold
 def about(self:Detector) -> dict: # `name`, `version`, `hash`, `languages`, `settings`
     "What judges: the folder, and a digest of what changes its decisions"
     o,made = self.folder,{k:f(self) for k,f in decision_settings.items()}
-    res = dict(name=o.name, version=o.version, hash=o.hash, languages=list(o.languages),
-               settings=canonical_digest(made))
+    if self._told[0]!=made: self._told = made,canonical_digest(made)
+    res = dict(name=o.name, version=o.version, hash=o.hash, languages=list(o.languages), settings=self._told[1])
     return {**res, 'policy':self.decider.policy.hash} if self.decider.policy else res
 
 # %% ../../nbs/29_serve.detector.ipynb #d6286d43

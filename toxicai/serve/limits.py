@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['service_package', 'ServiceKey', 'key_digest', 'key_rate', 'key_of_line', 'read_keys', 'matching_key', 'given_key',
-           'RateLimit', 'declared_length', 'pour_away', 'read_body', 'patient_protocol', 'is_own_machine',
-           'check_start']
+           'RateLimit', 'declared_length', 'pour_away', 'check_size', 'received_body', 'read_body', 'patient_protocol',
+           'is_own_machine', 'check_start']
 
 # %% ../../nbs/33_serve.limits.ipynb #8e7c28b8
 import asyncio,hmac,importlib,ipaddress,math,re,sys,time
@@ -129,6 +129,27 @@ async def pour_away(
             while (await receive()).get('more_body'): pass
     except TimeoutError: pass
 
+# %% ../../nbs/33_serve.limits.ipynb #2d30dca8
+def check_size(
+    n:int, # Bytes of a body
+    most:int, # That it may have
+):
+    "Raise `TooLarge` where a body has more than it may"
+    if n>most: raise TooLarge(f"the body has more than {most:,} bytes: send less at once")
+
+async def received_body(
+    receive, # Of ASGI
+    most:int, # Bytes
+) -> bytes:
+    "All that `receive` gives of a body, or `TooLarge`"
+    res,more = bytearray(),True
+    while more:
+        message = await receive()
+        res += message.get('body', b'')
+        check_size(len(res), most)
+        more = message.get('more_body', False)
+    return bytes(res)
+
 # %% ../../nbs/33_serve.limits.ipynb #f5bad36e
 async def read_body(
     scope, # Of ASGI
@@ -137,18 +158,11 @@ async def read_body(
     seconds:float=10., # For all of it
 ) -> bytes:
     "The body of a request, or `TooLarge`, or `TooSlow`"
-    too_large = TooLarge(f"the body has more than {most:,} bytes: send less at once")
-    if declared_length(scope)>most: raise too_large
-    res,more = bytearray(),True
+    check_size(declared_length(scope), most)
+    if scope.get('toxicai_whole'): return await received_body(receive, most)
     try:
-        async with asyncio.timeout(seconds):
-            while more:
-                message = await receive()
-                res += message.get('body', b'')
-                if len(res)>most: raise too_large
-                more = message.get('more_body', False)
+        async with asyncio.timeout(seconds): return await received_body(receive, most)
     except TimeoutError: raise TooSlow(f"the body did not come within {seconds:g} seconds") from None
-    return bytes(res)
 
 # %% ../../nbs/33_serve.limits.ipynb #eca8220d
 def patient_protocol(
@@ -158,22 +172,26 @@ def patient_protocol(
     "HTTP of uvicorn, that waits for headers so long and no longer"
     base = service_package('uvicorn.protocols.http.httptools_impl').HttpToolsProtocol
     class PatientProtocol(base):
-        late,head = None,0
+        late,head,in_head = None,0,False
         def wait_for_head(self): self.late,self.head = self.loop.call_later(seconds, self.transport.abort),0
         def forget_head(self):
             if self.late: self.late.cancel()
-            self.late = None
+            self.late,self.in_head = None,False
         def connection_made(self, transport):
             super().connection_made(transport)
             self.wait_for_head()
         def on_message_begin(self):
-            if self.late is None: self.wait_for_head()
+            self.in_head = True
             super().on_message_begin()
         def on_headers_complete(self):
             self.forget_head()
             super().on_headers_complete()
+        def on_message_complete(self):
+            self.scope['toxicai_whole'] = True
+            super().on_message_complete()
         def data_received(self, data):
             super().data_received(data)
+            if self.in_head and self.late is None: self.wait_for_head()
             if self.late is None: return
             self.head += len(data)
             if self.head>most: self.transport.abort()

@@ -89,6 +89,7 @@ def as_texts(
     pairs:bool=False, # Does the model judge pairs?
 ) -> list: # Texts, or pairs of them
     "What a user passed as a list of texts, checked"
+    if type(texts) is list and not pairs and all(type(o) is str for o in texts): return list(texts)
     if isinstance(texts, str) or is_one_text(texts, pairs): texts = [texts]
     if pairs and hasattr(texts, 'iloc') and len(getattr(texts, 'columns', ()))==2:
         texts = list(zip(*[texts.iloc[:,i].tolist() for i in (0,1)]))
