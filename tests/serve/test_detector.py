@@ -218,7 +218,44 @@ def test_packed(lengths, budget):
     assert sorted(i for o in batches for i in o.tolist())==list(range(len(lengths)))
     for o in batches:
         most = max(lengths[i] for i in o)
-        assert len(o)==1 or (len(o)*most<=budget and sum(most-lengths[i] for i in o)<=budget//25)
+        assert len(o)==1 or len(o)*most<=budget
+        sizes = [lengths[i] for i in o]
+        assert all((most-sizes[j])*(len(o)-j)<=budget//25 for j in range(1, len(o))), 'it is worth being cut once more'
+
+@given(st.lists(st.integers(1, 60), max_size=9), st.integers(25, 200))
+def test_cheapest_cuts(lengths, budget):
+    "Against every way to cut"
+    sizes = sorted(lengths, reverse=True)
+    def _cost(batches): return sum(budget//25+len(o)*o[0] for o in batches)
+    def _ways(rest): # may be begun by any number of texts that fit
+        if not rest: return [[]]
+        ns = range(1, 1+max(1, min(len(rest), budget//rest[0])))
+        return [[rest[:n],*way] for n in ns for way in _ways(rest[n:])]
+    found = [[lengths[i] for i in o] for o in packed(np.array(lengths, dtype=int), budget)]
+    assert _cost(found)==min(map(_cost, _ways(sizes)))
+
+def test_many_packed():
+    "Of more texts than are looked at cut by cut, padding is bounded too"
+    lengths = np.random.default_rng(0).integers(1, 600, 1000)
+    batches = list(packed(lengths, 512))
+    assert sorted(np.concatenate(batches))==list(range(1000))
+    for o in batches: assert len(o)==1 or (lengths[o].max()-lengths[o]).sum()<=512//25
+
+def test_settings_that_change(folder):
+    "What a detector says of itself follows its settings, each time it is asked"
+    d = Detector(folder, 'torch', threads=1)
+    first = d.about()['settings']
+    d.labels = d.labels.with_thresholds(.25)
+    second = d.about()['settings']
+    d.long = 'windows'
+    assert len({first, second, d.about()['settings'], d.with_settings(block=['idiot']).about()['settings']})==4
+    d.labels,d.long = d.labels.with_thresholds(d.folder.labels.thresholds),'truncate'
+    assert d.about()['settings']==first
+
+def test_fields_in_one_piece(d):
+    "A network takes each input as it lies in the batch, without a copy"
+    batch = d.enc.encode(['a','you are an idiot']).batch([1,0], d.enc)
+    assert batch.dtype==np.int64 and all(batch[:,i].flags.c_contiguous for i in range(batch.shape[1]))
 
 def test_same_type(d):
     for o in ('text', ['text'], [], ('a','b'), np.array(['a','b','c']), (o for o in 'ab')):

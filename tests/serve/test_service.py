@@ -175,6 +175,27 @@ def test_slow_clients(running):
         s.close()
     assert answers[:2]==[b'',b''] and answers[2].startswith(b'HTTP/1.1 408')
 
+def test_two_in_one_piece(running, d):
+    "A body that came with its headers is answered, and the clock runs for the one behind it that did not"
+    head = 'POST /v1/classify HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n'
+    body = json.dumps(dict(text='thank you'))
+    first,second = running.raw((head.format(len(body))+body+head.format(len(body))+body[:5]).encode()).split(b'HTTP/1.1 ')[1:]
+    assert first.startswith(b'200') and second.startswith(b'408')
+    found = json.loads(first.split(b'\r\n\r\n')[1])['results'][0]['scores']
+    assert np.abs(np.array(list(found.values()))-d.scores('thank you')[0]).max()<1e-5
+    assert running.raw((head.format(len(body))+body+'POST /v1/cl').encode()).count(b'HTTP/1.1 ')==1 # and is cut off
+
+def test_no_clock_for_what_is_there(monkeypatch):
+    "A body that came whole is read without a timer, and no larger than it may be"
+    import asyncio
+    from toxicai.serve.limits import read_body
+    async def _receive(): return dict(type='http.request', body=b'12345', more_body=False)
+    monkeypatch.setattr(asyncio, 'timeout', None)
+    whole = dict(headers=[], toxicai_whole=True)
+    assert asyncio.run(read_body(whole, _receive, 5))==b'12345'
+    with pytest.raises(TooLarge): asyncio.run(read_body(whole, _receive, 4))
+    with pytest.raises(TypeError): asyncio.run(read_body(dict(headers=[]), _receive, 5))
+
 def test_headers_without_end(running):
     with socket.create_connection(('127.0.0.1', running.port), 30) as s:
         with pytest.raises(ConnectionError):

@@ -95,9 +95,9 @@ async def json_body(
     needed:tuple=(), # Those that must be there
 ) -> dict:
     "The checked body of a request"
-    if 'json' not in request.headers.get('content-type', ''):
+    if 'json' not in (scope_header(request.scope, 'content-type') or ''):
         raise WrongType("the body is to be JSON, and to say so: send the header `Content-Type: application/json`")
-    return check_fields(parsed_body(await request.body()), allowed, needed)
+    return check_fields(parsed_body(await whole_body(request)), allowed, needed)
 
 # %% ../../nbs/36_serve.routes.ipynb #972eee84
 setting_fields = ('use','policy','block','allow')
@@ -120,6 +120,7 @@ def counted_flags(
     found:Detections, # Of n texts
 ): # bool; shape (n,)
     "Which texts a label counts against"
+    if not found.flags.any(): return np.zeros(len(found), dtype=bool)
     clean = found.labels.clean or ()
     return (found.flags & [o not in clean for o in found.labels]).any(1)
 
