@@ -13,7 +13,7 @@ __all__ = ['known_classes', 'harmless_words', 'label_kinds', 'ambiguous_classes'
            'columns_of_classes', 'paired_names']
 
 # %% ../nbs/01_labels.ipynb #600156ae
-import html,json,re,unicodedata
+import json,re,unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass,replace
@@ -373,9 +373,10 @@ def __repr__(self:LabelSet):
 @patch
 def _html_row(self:LabelSet, i):
     "The class with the number `i` as a row of a table"
+    from html import escape
     dot = f'<span style="color:{self.colours[i]}">&#9632;</span>'
     thresh = '' if exclusive(self.kind) else f'{self.thresholds[i]:g}'
-    cells = [f'{dot} {html.escape(self.names[i])}', thresh, html.escape(self.descriptions[i])]
+    cells = [f'{dot} {escape(self.names[i])}', thresh, escape(self.descriptions[i])]
     return '<tr>'+''.join(f'<td style="text-align:left">{o}</td>' for o in cells)+'</tr>'
 
 @patch

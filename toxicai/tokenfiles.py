@@ -10,7 +10,7 @@ __all__ = ['known_patterns', 'tokenizer_parts', 'is_text', 'or_none', 'is_patter
            'panics_as_errors', 'check_added_content', 'largest_token', 'uncut_tokenizer', 'stored_tokenizer']
 
 # %% ../nbs/07_tokenfiles.ipynb #9ea476a9
-import base64,binascii,math
+import math
 from contextlib import contextmanager
 from functools import partial
 from operator import itemgetter
@@ -65,8 +65,9 @@ _most_mapped = 64 # bytes; the longest of Unicode's own is 33
 def is_charsmap(o): # `precompiled_charsmap` of a file
     "Is `o` a table of SentencePiece that makes no long text of a character?"
     if not is_text(o, 2**22, 8): return False
-    try: data = base64.b64decode(o, validate=True)
-    except (ValueError,binascii.Error): return False
+    from base64 import b64decode
+    try: data = b64decode(o, validate=True)
+    except ValueError: return False # of `binascii`, too
     n = int.from_bytes(data[:4], 'little')
     tree,texts = data[4:4+n],data[4+n:]
     if n%4 or not tree or len(tree)<n or not texts.endswith(b'\0'): return False

@@ -9,19 +9,17 @@ __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads
            'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
            'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'widened', 'run_torch', 'open_torch',
            'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not', 'fp32_backends', 'choose_backend',
-           'unchanged_file', 'running', 'open_backend', 'each_alone', 'token_budget', 'packed', 'batch_logits',
-           'until_one_fails', 'run_all']
+           'SideCall', 'unchanged_file', 'running', 'open_backend', 'each_alone', 'cheapest_ends', 'few_at_once',
+           'many_at_once', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager,nullcontext
 from dataclasses import dataclass
 from functools import lru_cache,partial
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Event,Lock
+from threading import Event,Lock,Thread
 
 import numpy as np
 from fastcore.basics import patch
@@ -218,6 +216,7 @@ def run_openvino(
     at_once:int=1, # Calls at the same time
 ): # Function from a dict of arrays to logits
     "A compiled model with a request for each of `at_once` calls"
+    from queue import SimpleQueue
     requests = SimpleQueue() # each serves one call at a time
     for _ in range(at_once): requests.put(compiled.create_infer_request())
     def _run(x):
@@ -504,6 +503,26 @@ def _why_first(backend, passed):
     others = [f'not {k}: {v}' for k,v in passed.items()]
     return '; '.join([f'the fastest in fp32 that is installed and has its file{where}', *others])
 
+# %% ../../nbs/25_serve.backends.ipynb #7710c03d
+class SideCall:
+    "A call in a thread of its own; as a context it is waited for at the end"
+    def __init__(self,
+        f, # A function
+        *args, # Its arguments
+    ):
+        self.call,self.value,self.error = partial(f, *args),None,None
+        self.thread = Thread(target=self.run)
+        self.thread.start()
+    def run(self):
+        try: self.value = self.call()
+        except BaseException as e: self.error = e # a panic of Rust is no `Exception`
+    def result(self): # What the call gave; what it raised is raised
+        self.thread.join()
+        if self.error is not None: raise self.error
+        return self.value
+    def __enter__(self): return self
+    def __exit__(self, *args): self.thread.join()
+
 # %% ../../nbs/25_serve.backends.ipynb #b9bda3ac
 _most_compared = 2**31 # bytes of a file that may be no network; a larger one is compared when the engine has opened it
 
@@ -513,16 +532,17 @@ def unchanged_file(
     name:str, # Name of a file in it
 ): # Its path
     "Raise when the file is another one after the block, or was written to in it"
-    with folder.open(name) as f,ThreadPoolExecutor(1) as pool:
+    with folder.open(name) as f:
         before,path = file_stamp(os.fstat(f.fileno())),folder.file(name)
-        compared = pool.submit(folder.check_intact, name, f) if before[2]<=_most_compared else None
-        try: yield path
-        except FolderError: # rather than what is odd in a damaged file, that it is damaged
-            if compared: compared.result()
-            raise
+        early = before[2]<=_most_compared
+        with SideCall(folder.check_intact, name, f) if early else nullcontext() as compared:
+            try: yield path
+            except FolderError: # rather than what is odd in a damaged file, that it is damaged
+                if early: compared.result()
+                raise
         if not before==file_stamp(os.fstat(f.fileno()))==file_stamp(folder.file(name).stat()):
             raise FolderError(f"{name!r} was changed while it was opened: open it again when nobody writes to it")
-        compared.result() if compared else folder.check_intact(name, f)
+        compared.result() if early else folder.check_intact(name, f)
 
 def running(
     run, # Function from a dict of arrays to logits
@@ -561,6 +581,46 @@ def each_alone(
     alone = backends[backend].alone
     return alone() if alone else nullcontext()
 
+# %% ../../nbs/25_serve.backends.ipynb #4b54b13f
+def cheapest_ends(
+    sizes, # Tokens of each text, going down; shape (n,)
+    budget:int, # Tokens of a padded batch; a longer text goes alone
+    run:int, # Tokens that are computed while a run begins and ends
+) -> list: # Where the batch ends that begins at each text; n numbers
+    "The cuts with which runs and padding together cost least"
+    n,ends = len(sizes),[0]*len(sizes)
+    cost,rows = np.zeros(n+1),np.arange(1, n+1)
+    for i in range(n-1, -1, -1):
+        most = min(n-i, max(1, budget//int(sizes[i])))
+        costs = run+sizes[i]*rows[:most]+cost[i+1:i+1+most]
+        best = int(costs.argmin())
+        cost[i],ends[i] = costs[best],i+1+best
+    return ends
+
+# %% ../../nbs/25_serve.backends.ipynb #9ed58cc1
+def few_at_once(
+    sizes, # Tokens of each text, going down; shape (n,)
+    budget:int, # Tokens of a padded batch
+): # Slices
+    "Batches of few texts"
+    ends,at = cheapest_ends(sizes, budget, budget//25),0
+    while at<len(sizes):
+        yield slice(at, ends[at])
+        at = ends[at]
+
+def many_at_once(
+    sizes, # Tokens of each text, going down; shape (n,)
+    budget:int, # Tokens of a padded batch
+): # Slices
+    "Batches of many texts, where looking at every cut takes longer than it saves"
+    at = 0
+    while at<len(sizes):
+        most = max(1, budget//int(sizes[at]))
+        padding = np.cumsum(sizes[at]-sizes[at:at+most])
+        end = at+int(np.searchsorted(padding, budget//25, 'right'))
+        yield slice(at, end)
+        at = end
+
 # %% ../../nbs/25_serve.backends.ipynb #f55ac41c
 def token_budget(
     backend:str, # A key of `backends`
@@ -574,14 +634,9 @@ def packed(
     budget:int, # Tokens of a padded batch; a longer text goes alone
 ): # Arrays of numbers of texts, longest first
     "Texts in batches of similar length"
-    order,at = np.argsort(-np.asarray(lengths), kind='stable'),0
-    sizes = np.asarray(lengths)[order]
-    while at<len(order):
-        most = max(1, budget//int(sizes[at]))
-        padding = np.cumsum(sizes[at]-sizes[at:at+most])
-        n = int(np.searchsorted(padding, budget//25, 'right'))
-        yield order[at:at+n]
-        at += n
+    order = np.argsort(-np.asarray(lengths), kind='stable')
+    cut = few_at_once if len(order)<=256 else many_at_once
+    for o in cut(np.asarray(lengths)[order], budget): yield order[o]
 
 # %% ../../nbs/25_serve.backends.ipynb #22418957
 def batch_logits(
@@ -609,6 +664,10 @@ def until_one_fails(
     at_once:int=1, # Calls at the same time
 ):
     "Call `f` with each of `items`, unless a call has failed; its error comes out"
+    if at_once==1:
+        for o in items: f(o)
+        return
+    from concurrent.futures import ThreadPoolExecutor
     failed = Event()
     def _unless_failed(o):
         if failed.is_set(): return
@@ -616,8 +675,8 @@ def until_one_fails(
         except BaseException:
             failed.set()
             raise
-    with ThreadPoolExecutor(at_once) if at_once>1 else nullcontext() as pool:
-        for _ in (pool.map if pool else map)(_unless_failed, items): pass
+    with ThreadPoolExecutor(at_once) as pool:
+        for _ in pool.map(_unless_failed, items): pass
 
 # %% ../../nbs/25_serve.backends.ipynb #19471ddc
 def run_all(

@@ -9,6 +9,7 @@ __all__ = ['ServiceError', 'BadInput', 'WrongKey', 'NotFound', 'WrongMethod', 'T
 
 # %% ../../nbs/32_serve.batching.ipynb #71c5cf19
 import asyncio,json,math,os,time
+from copy import copy
 from collections import OrderedDict,deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass,fields,replace
@@ -58,8 +59,11 @@ def detection_rows(
     "The answers about some of the texts"
     at = np.asarray(at, dtype=int)
     def _rows(o): return [o[i] for i in at] if isinstance(o, list) else o[at]
-    return replace(found, **{o:_rows(getattr(found, o)) for o in names or row_fields(found)})
+    res = copy(found)
+    for o in names or row_fields(found): setattr(res, o, _rows(getattr(found, o)))
+    return res
 
+# %% ../../nbs/32_serve.batching.ipynb #49cab8a7
 def joined_detections(
     parts:list, # `Detections` of one detector, at least one of them
 ) -> Detections:

@@ -10,7 +10,6 @@ __all__ = ['details', 'decision_settings', 'Detections', 'detection_words', 'for
 # %% ../../nbs/29_serve.detector.ipynb #9749676d
 import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass,replace
 from functools import lru_cache
@@ -219,6 +218,7 @@ def opened_folder(
 # %% ../../nbs/29_serve.detector.ipynb #fd77d591
 class Detector:
     "A detector folder at work"
+    _told = None,'' # settings, and their digest, as `about` found them last; a digest takes long beside one short text
     def __init__(self,
         folder=None, # Folder that `learn.save_detector` wrote, or a name of `packaged_detectors`; 'english' by default
         backend:str='auto', # A key of `backends`; 'auto' takes the fastest in fp32 that can run, int8 where the folder has that alone
@@ -299,8 +299,8 @@ decision_settings = dict( # Name -> function of a `Detector`: what JSON can hold
 def about(self:Detector) -> dict: # `name`, `version`, `hash`, `languages`, `settings`
     "What judges: the folder, and a digest of what changes its decisions"
     o,made = self.folder,{k:f(self) for k,f in decision_settings.items()}
-    res = dict(name=o.name, version=o.version, hash=o.hash, languages=list(o.languages),
-               settings=canonical_digest(made))
+    if self._told[0]!=made: self._told = made,canonical_digest(made)
+    res = dict(name=o.name, version=o.version, hash=o.hash, languages=list(o.languages), settings=self._told[1])
     return {**res, 'policy':self.decider.policy.hash} if self.decider.policy else res
 
 # %% ../../nbs/29_serve.detector.ipynb #d6286d43
@@ -344,8 +344,7 @@ def encoded(self:Detector,
 @patch
 def _open(self:Detector):
     "Tokenizer and network at the same time, then a text, which raises when the two do not go together"
-    with ThreadPoolExecutor(1) as pool:
-        enc = pool.submit(self.folder.encoder, 1<n_threads()<=self.threads) # the tokenizer knows one core or all
+    with SideCall(self.folder.encoder, 1<n_threads()<=self.threads) as enc: # the tokenizer knows one core or all
         self.network(self.backend)
         self.enc = enc.result()
     self._judge_ids(self.backend, self.enc.encode([('a','b') if self.folder.text['pairs'] else 'a']))
@@ -390,6 +389,7 @@ def computed_ahead(
     if not parallel:
         for o in chunks: yield o,f(o)
         return
+    from concurrent.futures import ThreadPoolExecutor
     chunks,pending = iter(chunks),None
     with ThreadPoolExecutor(1) as pool:
         while True:

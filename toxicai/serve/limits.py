@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['service_package', 'ServiceKey', 'key_digest', 'key_rate', 'key_of_line', 'read_keys', 'matching_key', 'given_key',
-           'RateLimit', 'declared_length', 'pour_away', 'read_body', 'PatientHead', 'patient_protocol',
-           'is_own_machine', 'check_start']
+           'RateLimit', 'declared_length', 'pour_away', 'check_size', 'received_body', 'read_body', 'PatientHead',
+           'patient_protocol', 'is_own_machine', 'check_start']
 
 # %% ../../nbs/33_serve.limits.ipynb #8e7c28b8
 import asyncio,hmac,importlib,ipaddress,math,sys,time
@@ -133,6 +133,27 @@ async def pour_away(
             while (await receive()).get('more_body'): pass
     except TimeoutError: pass
 
+# %% ../../nbs/33_serve.limits.ipynb #2d30dca8
+def check_size(
+    n:int, # Bytes of a body
+    most:int, # That it may have
+):
+    "Raise `TooLarge` where a body has more than it may"
+    if n>most: raise TooLarge(f"the body has more than {most:,} bytes: send less at once")
+
+async def received_body(
+    receive, # Of ASGI
+    most:int, # Bytes
+) -> bytes:
+    "All that `receive` gives of a body, or `TooLarge`"
+    res,more = bytearray(),True
+    while more:
+        message = await receive()
+        res += message.get('body', b'')
+        check_size(len(res), most)
+        more = message.get('more_body', False)
+    return bytes(res)
+
 # %% ../../nbs/33_serve.limits.ipynb #f5bad36e
 async def read_body(
     scope, # Of ASGI
@@ -141,18 +162,11 @@ async def read_body(
     seconds:float=10., # For all of it
 ) -> bytes:
     "The body of a request, or `TooLarge`, or `TooSlow`"
-    too_large = TooLarge(f"the body has more than {most:,} bytes: send less at once")
-    if declared_length(scope)>most: raise too_large
-    res,more = bytearray(),True
+    check_size(declared_length(scope), most)
+    if scope.get('toxicai_whole'): return await received_body(receive, most)
     try:
-        async with asyncio.timeout(seconds):
-            while more:
-                message = await receive()
-                res += message.get('body', b'')
-                if len(res)>most: raise too_large
-                more = message.get('more_body', False)
+        async with asyncio.timeout(seconds): return await received_body(receive, most)
     except TimeoutError: raise TooSlow(f"the body did not come within {seconds:g} seconds") from None
-    return bytes(res)
 
 # %% ../../nbs/33_serve.limits.ipynb #99a44905
 class PatientHead:
@@ -164,23 +178,29 @@ class PatientHead:
         most:int, # Bytes of headers
     ):
         self.loop,self.transport,self.seconds,self.most = loop,transport,seconds,most
-        self.late,self.size = None,0
+        self.late,self.size,self.awaited = None,0,False
 
-    def begin(self):
+    def wait(self):
         "Wait for headers, unless it does already"
         if self.late is None: self.late,self.size = self.loop.call_later(self.seconds, self.transport.abort),0
+
+    def begin(self):
+        "A request begins; its headers are awaited unless they are in the same piece"
+        self.awaited = True
 
     def end(self):
         "They are there, or nobody will send them"
         if self.late: self.late.cancel()
-        self.late = None
+        self.late,self.awaited = None,False
 
     def add(self,
         n:int, # Bytes that came
     ):
         "Count them"
+        if self.awaited: self.wait()
+        if self.late is None: return
         self.size += n
-        if self.late is not None and self.size>self.most: self.transport.abort()
+        if self.size>self.most: self.transport.abort()
 
 # %% ../../nbs/33_serve.limits.ipynb #eca8220d
 def patient_protocol(
@@ -193,13 +213,16 @@ def patient_protocol(
         def connection_made(self, transport):
             super().connection_made(transport)
             self.head = PatientHead(self.loop, transport, seconds, most)
-            self.head.begin()
+            self.head.wait()
         def on_message_begin(self):
             self.head.begin()
             super().on_message_begin()
         def on_headers_complete(self):
             self.head.end()
             super().on_headers_complete()
+        def on_message_complete(self):
+            self.scope['toxicai_whole'] = True
+            super().on_message_complete()
         def data_received(self, data):
             super().data_received(data)
             self.head.add(len(data))

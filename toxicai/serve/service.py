@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_error', 'error_shape', 'error_headers',
            'shaped_error', 'as_service_error', 'judge_facts', 'service_keys', 'Service', 'scope_header', 'route_of',
-           'with_headers', 'given_body', 'is_plain_route', 'plain_routes', 'Guard', 'family_rooms', 'add_errors',
-           'with_cors', 'fronted_app', 'service_life', 'add_families', 'make_app']
+           'with_headers', 'given_body', 'whole_body', 'is_plain_route', 'plain_routes', 'Guard', 'family_rooms',
+           'add_errors', 'with_cors', 'fronted_app', 'service_life', 'add_families', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
 import asyncio,importlib,importlib.util,inspect,math,time
@@ -347,6 +347,14 @@ def given_body(
     async def _receive(): return messages.pop() if messages else await receive()
     return _receive
 
+# %% ../../nbs/35_serve.service.ipynb #7fb3a1ec
+async def whole_body(
+    request, # A `Request`
+) -> bytes:
+    "The body of a request, as the guard has read it, if there was one"
+    read = request.scope.get('toxicai_body')
+    return await request.body() if read is None else read
+
 # %% ../../nbs/35_serve.service.ipynb #0c2179df
 def is_plain_route(
     route, # Of FastAPI
@@ -408,7 +416,7 @@ async def answer(self:Guard,
     "Read the body, and let the app answer, or say why not"
     try:
         c = self.service.config
-        body = await read_body(scope, receive, c.max_body, c.body_seconds)
+        scope['toxicai_body'] = body = await read_body(scope, receive, c.max_body, c.body_seconds)
         await self.pass_on(scope, given_body(body, receive), send)
     except Exception as e:
         if not isinstance(e, ServiceError):

@@ -7,7 +7,7 @@ __all__ = ['service_log', 'latency_steps', 'request_id', 'error_place', 'event_o
            'ServiceFigures']
 
 # %% ../../nbs/34_serve.watch.ipynb #fcceea6c
-import json,logging,os,re,secrets,traceback
+import json,logging,os,re,traceback
 from datetime import datetime,timezone
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ def request_id(
     given:str=None, # As a client sent it
 ) -> str: # Up to 64 plain characters
     "The number of a request"
-    return given if given and re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else secrets.token_hex(8)
+    return given if given and re.fullmatch(r'[\w.-]{1,64}', given, re.ASCII) else os.urandom(8).hex()
 
 # %% ../../nbs/34_serve.watch.ipynb #3f390360
 service_log = logging.getLogger('toxicai.service')

@@ -9,12 +9,11 @@ __all__ = ['pair_gap', 'unspaced_scripts', 'is_pair', 'text_sort', 'is_one_text'
            'without', 'occlusion', 'spread_places']
 
 # %% ../../nbs/11_text.core.ipynb #5a1e6cd7
-import difflib
 from bisect import bisect_right
 from collections.abc import Mapping,Set
 from functools import lru_cache
 
-import numpy as np,regex
+import numpy as np
 
 # %% ../../nbs/11_text.core.ipynb #a4082a10
 def is_pair(
@@ -89,6 +88,7 @@ def as_texts(
     pairs:bool=False, # Does the model judge pairs?
 ) -> list: # Texts, or pairs of them
     "What a user passed as a list of texts, checked"
+    if type(texts) is list and not pairs and all(type(o) is str for o in texts): return list(texts)
     if isinstance(texts, str) or is_one_text(texts, pairs): texts = [texts]
     if pairs and hasattr(texts, 'iloc') and len(getattr(texts, 'columns', ()))==2:
         texts = list(zip(*[texts.iloc[:,i].tolist() for i in (0,1)]))
@@ -178,6 +178,7 @@ def align_edits(
     mid,new = old[a:len(old)-b],new[a:len(new)-b]
     at += a
     if len(mid)+len(new)>400: return [(at,at+len(mid),new)]
+    import difflib
     ops = difflib.SequenceMatcher(None, mid, new, autojunk=False).get_opcodes()
     return [(at+i,at+j,new[k:l]) for op,i,j,k,l in ops if op!='equal']
 
@@ -191,6 +192,7 @@ _inner = rf'[^{_apart}{unspaced_scripts}{_picture}]'
 @lru_cache(1)
 def word_pattern(): # A compiled pattern
     "What is one word or one piece between words; compiled when it is first asked for"
+    import regex
     picture = rf'[{_picture}][{_picture}\p{{Emoji_Modifier}}\u200d\ufe0f\u20e3]*+'
     return regex.compile(rf'[{unspaced_scripts}]\p{{M}}*+|{picture}|{_letter}(?:{_inner}*{_letter})?'
                          rf'|[{_apart}{_edge}--\s]++', regex.V1)

@@ -180,7 +180,9 @@ def batch(self:TokenIds,
     def _field(name, pad):
         if name=='attention_mask': return real
         return np.where(real, self.arrays[name][place], pad) if name in self.arrays else np.zeros_like(place)
-    return np.stack([_field(*o) for o in zip(enc.fields, enc.pads)], axis=1).astype(np.int64, copy=False)
+    res = np.empty((len(enc.fields), *place.shape), dtype=np.int64) # so that each field lies in one piece
+    for i,o in enumerate(zip(enc.fields, enc.pads)): res[i] = _field(*o)
+    return res.swapaxes(0, 1)
 
 # %% ../../nbs/17_text.encoding.ipynb #cae22d28
 window_overlap = 0.25 # Share of a window that the next one repeats

@@ -4,18 +4,19 @@
 
 # %% auto #0
 __all__ = ['languages', 'swear_words', 'word_frequency', 'swear_forms', 'word_score', 'is_meant', 'likeliest_word',
-           'is_plain_word', 'shorter_forms', 'squeezed', 'plain_chunks', 'in_address', 'leet_readings', 'leet_word',
-           'respell_edits', 'leet', 'unmasked_word', 'hides_letters', 'censored', 'with_singular', 'spelt_word',
-           'spaced', 'is_split_swear', 'split_words', 'word_segments', 'joined_words', 'unstretched', 'drop_edits',
-           'stretched', 'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among',
-           'latin_word', 'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
+           'is_plain_word', 'shorter_forms', 'squeezed', 'squeezed_swears', 'plain_chunks', 'in_address',
+           'leet_readings', 'leet_word', 'respell_edits', 'leet', 'swears_of_length', 'unmasked_word', 'hides_letters',
+           'censored', 'with_singular', 'spelt_word', 'spaced', 'swear_halves', 'is_split_swear', 'split_words',
+           'word_segments', 'joined_words', 'unstretched', 'drop_edits', 'stretched', 'case_games', 'latin_shape',
+           'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word', 'latin_edits', 'lookalikes',
+           'bare_word', 'mostly_latin', 'disguised']
 
 # %% ../../nbs/12_text.evasion.ipynb #e83ca164
 import math,re,unicodedata
 from functools import lru_cache
 from itertools import islice,product
 
-import regex
+from ..strings import *
 
 # %% ../../nbs/12_text.evasion.ipynb #fbca2030
 languages = ('en','es')
@@ -51,7 +52,7 @@ def swear_forms(
 
 _forms = [o for stem in _glued+_apart for o in swear_forms(stem, 'es' if stem in _spanish else 'en')]
 swear_words = tuple(dict.fromkeys(_forms))
-_core = re.compile('|'.join(_glued), re.I)
+_core = late_re('|'.join(_glued), re.I)
 _swears = frozenset(swear_words)
 
 # %% ../../nbs/12_text.evasion.ipynb #f5fd363c
@@ -102,11 +103,14 @@ def squeezed(
     "`text` with one letter for each run: words with the same result may be forms of each other"
     return re.sub(r'(.)\1+', r'\1', text)
 
-_squeezed_swears = frozenset(map(squeezed, swear_words))
+@lru_cache
+def squeezed_swears() -> frozenset: # Words in lower case
+    "The swear words with one letter for each run"
+    return frozenset(map(squeezed, swear_words))
 
 # %% ../../nbs/12_text.evasion.ipynb #eae6ea97
 _outer = '()[]{}<>"\'“”‘’«»,;:?…'
-_address = re.compile(r'''://|^www\.|[\w.+-]@[\w-]+\.\w|[=(){}\[\]<>\\`]|^[/~.][\w.]|\w\.(?:com|org|net|edu|gov|info|io|co|uk|de|es|fr|ru
+_address = late_re(r'''://|^www\.|[\w.+-]@[\w-]+\.\w|[=(){}\[\]<>\\`]|^[/~.][\w.]|\w\.(?:com|org|net|edu|gov|info|io|co|uk|de|es|fr|ru
     |py|js|ts|md|txt|csv|pdf|json|xml|html?|exe|zip|jpe?g|png|gif|mp\d|docx?|xlsx?)(?:[/:?.]|$)''', re.X|re.I)
 
 def plain_chunks(
@@ -130,8 +134,8 @@ def in_address(
 
 # %% ../../nbs/12_text.evasion.ipynb #b1123e16
 _leet = {'0':'o','1':'il','3':'e','4':'a','5':'s','6':'gb','7':'t','8':'b','9':'g','@':'a','$':'s','!':'i','|':'il','+':'t','€':'e','£':'l','¢':'c','¡':'i'}
-_leet_word = re.compile(r'[A-Za-z0-9@$!|+€£¢¡]{3,20}')
-_leet_mix = re.compile(r'[A-Za-z][0-9@$!|+€£¢¡]|[0-9@$!|+€£¢¡][A-Za-z]')
+_leet_word = late_re(r'[A-Za-z0-9@$!|+€£¢¡]{3,20}')
+_leet_mix = late_re(r'[A-Za-z][0-9@$!|+€£¢¡]|[0-9@$!|+€£¢¡][A-Za-z]')
 
 def leet_readings(
     token:str, # A word with digits and symbols in it
@@ -154,7 +158,7 @@ def leet_word(
     "The word that `token` hides, or None"
     readings = leet_readings(token)
     likely = zip(readings, squeezed('\n'.join(readings)).split('\n'))
-    swear = next((o for o,k in likely if k in _squeezed_swears and _swears.intersection(shorter_forms(o, 2))), None)
+    swear = next((o for o,k in likely if k in squeezed_swears() and _swears.intersection(shorter_forms(o, 2))), None)
     if swear or not _may_be_any_word(token): return swear
     return likeliest_word(readings, lang)
 
@@ -182,10 +186,15 @@ def leet(
     return edits
 
 # %% ../../nbs/12_text.evasion.ipynb #58e2e0dd
-_mask = re.compile(r'(?<!\b[A-Za-z][-_.])(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w|[-_.][A-Za-z]\b)')
-_masks = re.compile(r'[A-Za-z][-_.*#@$%!^&~]|[*#@$%!^&~][A-Za-z]')
+_mask = late_re(r'(?<!\b[A-Za-z][-_.])(?<![\w*#@$%!^&~])[A-Za-z*#@$%!^&~]*(?:[A-Za-z][-_.*#@$%!^&~]+[A-Za-z]|[A-Za-z][*#@$%!^&~]|[*#@$%!^&~][A-Za-z])[A-Za-z*#@$%!^&~]*(?!\w|[-_.][A-Za-z]\b)')
+_masks = late_re(r'[A-Za-z][-_.*#@$%!^&~]|[*#@$%!^&~][A-Za-z]')
 
-_swears_by_length = {n:[o for o in swear_words if len(o)==n] for n in set(map(len, swear_words))}
+@lru_cache
+def swears_of_length(
+    n:int, # Letters
+) -> list: # Words in lower case
+    "The swear words of `n` letters"
+    return [o for o in swear_words if len(o)==n]
 
 @lru_cache(maxsize=4096)
 def unmasked_word(
@@ -193,7 +202,7 @@ def unmasked_word(
 ) -> str|None: # In lower case
     "The first swear word that `token` can be, or None"
     known = [(i,o) for i,o in enumerate(token.lower()) if o.isalpha()]
-    fits = (o for o in _swears_by_length.get(len(token), ()) if all(o[i]==k for i,k in known))
+    fits = (o for o in swears_of_length(len(token)) if all(o[i]==k for i,k in known))
     return next(fits, None)
 
 def hides_letters(
@@ -221,7 +230,7 @@ def censored(
     return edits
 
 # %% ../../nbs/12_text.evasion.ipynb #2f20f1b8
-_single = re.compile(r'(?<![\w.])[^\W\d_]( ?[._*/|~•·-] ?| {1,3})(?:[^\W\d_]\1)+[^\W\d_](?![^\W_])')
+_single = late_re(r'(?<![\w.])[^\W\d_]( ?[._*/|~•·-] ?| {1,3})(?:[^\W\d_]\1)+[^\W\d_](?![^\W_])')
 
 def with_singular(
     word:str, # In lower case
@@ -260,7 +269,11 @@ def spaced(
 # %% ../../nbs/12_text.evasion.ipynb #4eec4088
 _contraction = ('s','t','d','m')
 _one_letter = dict(en=(), es=('a','e','o','u','y')) # words that end no other
-_halves = frozenset((o[:i],o[i:]) for o in swear_words if len(o)>3 for i in range(1, len(o)))
+
+@lru_cache
+def swear_halves() -> frozenset: # Pairs of pieces in lower case
+    "The swear words of four letters and more in two pieces, wherever they may be cut"
+    return frozenset((o[:i],o[i:]) for o in swear_words if len(o)>3 for i in range(1, len(o)))
 
 def is_split_swear(
     first:str, # In lower case
@@ -268,7 +281,7 @@ def is_split_swear(
     lang:str='en', # One of `languages`
 ) -> bool:
     "Whether two words are the pieces of a swear word; one of them must be no word"
-    if (first,second) not in _halves or first in _contraction or second in _one_letter[lang]: return False
+    if (first,second) not in swear_halves() or first in _contraction or second in _one_letter[lang]: return False
     return not (is_plain_word(first, lang) and is_plain_word(second, lang))
 
 def split_words(
@@ -277,7 +290,7 @@ def split_words(
 ) -> list: # Edits that delete a blank
     "Join the two pieces of a swear word"
     words = re.findall(r'\w+', text.lower())
-    if _halves.isdisjoint(zip(words, words[1:])): return []
+    if swear_halves().isdisjoint(zip(words, words[1:])): return []
     edits,last = [],-1
     for m in re.finditer(r"(?<![\w'’])(?=([^\W\d_]{1,12}) ([^\W\d_]{1,12})(?![\w'’]))", text):
         if m.start()<last or not is_split_swear(m[1].lower(), m[2].lower(), lang): continue
@@ -286,7 +299,7 @@ def split_words(
     return edits
 
 # %% ../../nbs/12_text.evasion.ipynb #48578aee
-_joined = re.compile(rf'(?<![\w@#])(?=[^\W\d_]*?(?:{_core.pattern}))[^\W\d_]{{6,30}}(?!\w)', re.I)
+_joined = late_re(rf'(?<![\w@#])(?=[^\W\d_]*?(?:{_core.pattern}))[^\W\d_]{{6,30}}(?!\w)', re.I)
 
 def _part_score(part, freq):
     "Occurrences of `part` in a million words, 0 where it may be no part of a joined word"
@@ -327,7 +340,7 @@ def joined_words(
     return edits
 
 # %% ../../nbs/12_text.evasion.ipynb #cf098f2d
-_roman = re.compile('[IVXLCDM]+')
+_roman = late_re('[IVXLCDM]+')
 
 def unstretched(
     word:str, # Any word
@@ -406,7 +419,7 @@ def lookalike(
     return in_case(latin_shape(char), char)
 
 # %% ../../nbs/12_text.evasion.ipynb #5af7bb18
-_latin = regex.compile(r'\p{Latin}')
+_latin = late_regex(r'\p{Latin}')
 
 def doubtful_case(
     char:str, # One letter
@@ -445,9 +458,9 @@ def latin_word(
     return ''.join(new)
 
 # %% ../../nbs/12_text.evasion.ipynb #fc331812
-_mixed = regex.compile(r'(?<!\p{L})(?=\p{L}*\p{Latin})(?=\p{L}*[^\P{L}\p{Latin}])\p{L}{2,64}(?!\p{L})')
-_greek_edge = regex.compile(r'(?<!\p{Latin})\p{Greek}|\p{Greek}(?!\p{Latin})')
-_ending = regex.compile(r'[A-Z]{2,}[^\P{L}\p{Latin}]+') # a Russian ending of a Latin abbreviation
+_mixed = late_regex(r'(?<!\p{L})(?=\p{L}*\p{Latin})(?=\p{L}*[^\P{L}\p{Latin}])\p{L}{2,64}(?!\p{L})')
+_greek_edge = late_regex(r'(?<!\p{Latin})\p{Greek}|\p{Greek}(?!\p{Latin})')
+_ending = late_regex(r'[A-Z]{2,}[^\P{L}\p{Latin}]+') # a Russian ending of a Latin abbreviation
 
 def latin_edits(
     word:str, # Letters of any script
@@ -468,8 +481,8 @@ def lookalikes(
     return [e for m in words for e in latin_edits(m[0], m.start())]
 
 # %% ../../nbs/12_text.evasion.ipynb #a1154275
-_not_ascii_word = regex.compile(r'(?<![\p{L}\p{M}])[a-zA-Z]*+(?=[\p{L}\p{M}])[\p{L}\p{M}]{1,64}+(?![\p{L}\p{M}])')
-_latin_word = regex.compile(r'[\p{Latin}\p{M}]+')
+_not_ascii_word = late_regex(r'(?<![\p{L}\p{M}])[a-zA-Z]*+(?=[\p{L}\p{M}])[\p{L}\p{M}]{1,64}+(?![\p{L}\p{M}])')
+_latin_word,_other_letter = late_regex(r'[\p{Latin}\p{M}]+'),late_regex(r'[^\P{L}\p{Latin}]')
 
 @lru_cache(maxsize=4096)
 def bare_word(
@@ -483,7 +496,7 @@ def mostly_latin(
     text:str, # Any text
 ) -> bool:
     "Whether Latin letters outnumber the others"
-    return len(regex.findall(r'\p{Latin}', text))>len(regex.findall(r'[^\P{L}\p{Latin}]', text))
+    return len(_latin.findall(text))>len(_other_letter.findall(text))
 
 # %% ../../nbs/12_text.evasion.ipynb #822fb555
 def disguised(

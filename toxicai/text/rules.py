@@ -13,14 +13,14 @@ __all__ = ['max_placeholder', 'known_rules', 'rule_names', 'presets', 'preset_fa
            'preset_rules', 'as_rule', 'open_languages', 'said_in', 'ascii_checks', 'Rules']
 
 # %% ../../nbs/13_text.rules.ipynb #d8847d19
-import html,json,re,unicodedata
+import json,re,unicodedata
 from dataclasses import dataclass,field
 from functools import lru_cache,partial
 from itertools import accumulate
 from pathlib import Path
 
-import regex
 from fastcore.basics import patch
+from ..strings import *
 from .core import *
 from .evasion import *
 
@@ -65,8 +65,8 @@ def char_edits(
     return [(i,i+1,f(o)) for i,o in enumerate(m[0], m.start()) if f(o)!=o]
 
 # %% ../../nbs/13_text.rules.ipynb #f8c9eb9c
-_line = re.compile(r'[^\n]{1,10000}')
-_not_ascii_pair = re.compile(r'[^\x00-\x7f]{2}|[ÃÂÅàâð] ')
+_line = late_re(r'[^\n]{1,10000}')
+_not_ascii_pair = late_re(r'[^\x00-\x7f]{2}|[ÃÂÅàâð] ')
 
 def mojibake_fixed(
     text:str, # Any text
@@ -77,7 +77,7 @@ def mojibake_fixed(
     return _line.sub(lambda m: m[0] if m[0].isascii() else ftfy.fix_encoding(m[0]), text)
 
 # %% ../../nbs/13_text.rules.ipynb #b0f889d8
-_ascii_run = re.compile(r'([\x00-\x7f]+)')
+_ascii_run = late_re(r'([\x00-\x7f]+)')
 
 def byte_edits(
     old:str, # What was decoded wrongly: a character for each byte
@@ -115,22 +115,23 @@ def mojibake_edits(
     return [e for at,o in lines for e in line_edits(o, ftfy.fix_encoding(o), at)]
 
 # %% ../../nbs/13_text.rules.ipynb #8a57aecf
-_entity = re.compile(r'&(?:amp;|#38;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
-_escaped_twice = re.compile('^&(?:amp;|#38;)+(?=[#A-Za-z])')
+_entity = late_re(r'&(?:amp;|#38;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});')
+_escaped_twice = late_re('^&(?:amp;|#38;)+(?=[#A-Za-z])')
 
 def entity_edits(
     text:str, # Any text
 ) -> list: # Edits
     "The characters that HTML entities stand for"
-    return match_edits(_entity, lambda m: html.unescape(_escaped_twice.sub('&', m[0])), text)
+    from html import unescape
+    return match_edits(_entity, lambda m: unescape(_escaped_twice.sub('&', m[0])), text)
 
 # %% ../../nbs/13_text.rules.ipynb #b356ebc6
 _joins = (r'[\p{Arabic}\p{Syriac}\p{Mongolian}\p{Nko}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}\p{Oriya}\p{Tamil}\p{Telugu}\p{Kannada}'
           r'\p{Malayalam}\p{Sinhala}\p{Khmer}\p{Myanmar}]')
 _pictures = r'[\p{Extended_Pictographic}\p{Emoji_Modifier}\uFE0F\U000E007F]'
-_invisible = regex.compile(rf'''(?:[\u200C\u200D](?<={_joins}.) | \u200D(?<={_pictures}.)(?=\p{{Extended_Pictographic}}) | [\uFE0E\uFE0F](?<=[\p{{Emoji}}\p{{So}}\p{{Sm}}].)
+_invisible = late_regex(rf'''(?:[\u200C\u200D](?<={_joins}.) | \u200D(?<={_pictures}.)(?=\p{{Extended_Pictographic}}) | [\uFE0E\uFE0F](?<=[\p{{Emoji}}\p{{So}}\p{{Sm}}].)
     | [\U000E0100-\U000E01EF\uFE00-\uFE02](?<=[\p{{Han}}\p{{Myanmar}}\p{{Sm}}].) | [\u180B-\u180F](?<=\p{{Mongolian}}.) | \U0001F3F4[\U000E0020-\U000E007E]{{1,8}}\U000E007F)(*SKIP)(*FAIL)
-    | [\p{{Default_Ignorable_Code_Point}}\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\uFFF9-\uFFFB]+''', regex.X)
+    | [\p{{Default_Ignorable_Code_Point}}\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\uFFF9-\uFFFB]+''', re.X)
 
 def invisible_edits(
     text:str, # Any text
@@ -140,7 +141,7 @@ def invisible_edits(
 
 # %% ../../nbs/13_text.rules.ipynb #5cb4d013
 _breaks = '\x0b\x0c\x1c\x1d\x1e\x1f\x85\u2028\u2029'
-_space = re.compile('[\x0b\x0c\x1c-\x1f\x85\u2028\u2029\xa0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]')
+_space = late_re('[\x0b\x0c\x1c-\x1f\x85\u2028\u2029\xa0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]')
 
 def space_edits(
     text:str, # Any text
@@ -151,8 +152,8 @@ def space_edits(
 # %% ../../nbs/13_text.rules.ipynb #f02453a4
 _latin_mark = r'[\u0300-\u0345\u0347-\u034e\u0350-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]'
 _stroke = '\u0305\u0332-\u0338\u033f\u20d2\u20d3\u20e5\u20eb'
-_zalgo = regex.compile(rf'(?:\p{{L}}{_latin_mark}++){{3,}}+|(?:\p{{L}}[{_stroke}]++){{2,}}+|{_latin_mark}{{3,}}+|\p{{M}}{{10,}}+')
-_pile = regex.compile(r'\p{M}+')
+_zalgo = late_regex(rf'(?:\p{{L}}{_latin_mark}++){{3,}}+|(?:\p{{L}}[{_stroke}]++){{2,}}+|{_latin_mark}{{3,}}+|\p{{M}}{{10,}}+')
+_pile = late_regex(r'\p{M}+')
 
 def zalgo_edits(
     text:str, # Any text
@@ -161,7 +162,7 @@ def zalgo_edits(
     return [(*o.span(),'') for m in _zalgo.finditer(text) for o in _pile.finditer(text, *m.span())]
 
 # %% ../../nbs/13_text.rules.ipynb #2707c328
-_cluster = regex.compile(r'[\u1100-\u11ff\uac00-\ud7a3]{2,30}|\P{M}\p{M}{0,30}+')
+_cluster = late_regex(r'[\u1100-\u11ff\uac00-\ud7a3]{2,30}|\P{M}\p{M}{0,30}+')
 
 def nfc_edits(
     text:str, # Any text
@@ -177,9 +178,9 @@ def nfkc_edits(
     return match_edits(_cluster, lambda m: unicodedata.normalize('NFKC', m[0]), text)
 
 # %% ../../nbs/13_text.rules.ipynb #f312bf6f
-_shape = regex.compile('[\ufb00-\ufb06\ufb13-\ufb17\ufb20-\ufb29\ufb50-\ufdef\ufe70-\ufefc\uff01-\uffee][\uff9e\uff9f]?')
-_font = regex.compile(r'(?:[\u2102-\u2134\U0001d400-\U0001d7ff]\p{M}*){2,}|(?<=[a-zA-Z])[\u2102-\u2134\U0001d400-\U0001d7ff]|[\u2102-\u2134\U0001d400-\U0001d7ff](?=[a-zA-Z])')
-_roman_letter = regex.compile('(?<=[a-zA-Z])[ⅠⅤⅩⅬ-Ⅿⅰⅴⅹⅼ-ⅿ]+|[ⅠⅤⅩⅬ-Ⅿⅰⅴⅹⅼ-ⅿ]+(?=[a-zA-Z])')
+_shape = late_regex('[\ufb00-\ufb06\ufb13-\ufb17\ufb20-\ufb29\ufb50-\ufdef\ufe70-\ufefc\uff01-\uffee][\uff9e\uff9f]?')
+_font = late_regex(r'(?:[\u2102-\u2134\U0001d400-\U0001d7ff]\p{M}*){2,}|(?<=[a-zA-Z])[\u2102-\u2134\U0001d400-\U0001d7ff]|[\u2102-\u2134\U0001d400-\U0001d7ff](?=[a-zA-Z])')
+_roman_letter = late_regex('(?<=[a-zA-Z])[ⅠⅤⅩⅬ-Ⅿⅰⅴⅹⅼ-ⅿ]+|[ⅠⅤⅩⅬ-Ⅿⅰⅴⅹⅼ-ⅿ]+(?=[a-zA-Z])')
 _shape_tags = ('<font>','<wide>','<narrow>','<compat>','<initial>','<medial>','<final>','<isolated>')
 
 def _fold(char, tags=('<font>',)):
@@ -202,8 +203,8 @@ def letterform_edits(
 
 # %% ../../nbs/13_text.rules.ipynb #6111d3eb
 _styles = '\u02b0-\u02b8\u02e1-\u02e3\u1d00-\u1d6a\u1d9b-\u1dbf\u2071\u207f\u2090-\u209c\u0262\u026a\u0274\u0276\u0280\u028f\u0299\u029c\u029f\ua730\ua731\u249c-\u24b5\u24b6-\u24e9\U0001f110-\U0001f189'
-_style = regex.compile(rf'[{_styles}]{{2,}}|(?<=[a-zA-Z])[{_styles}](?=[a-zA-Z])|(?<![^\W_])[\U0001f130-\U0001f189](?=[a-zA-Z])|[\U0001F1E6-\U0001F1FF]{{3,}}+')
-_letter_name = re.compile(r'(?:LETTER|SMALL|CAPITAL|SYMBOL) ([A-Z])$')
+_style = late_regex(rf'[{_styles}]{{2,}}|(?<=[a-zA-Z])[{_styles}](?=[a-zA-Z])|(?<![^\W_])[\U0001f130-\U0001f189](?=[a-zA-Z])|[\U0001F1E6-\U0001F1FF]{{3,}}+')
+_letter_name = late_re(r'(?:LETTER|SMALL|CAPITAL|SYMBOL) ([A-Z])$')
 
 @lru_cache(maxsize=1024)
 def letter_by_name(
@@ -230,7 +231,7 @@ def style_edits(
     return [e for m in _style.finditer(text) if not _is_flags(m[0]) for e in char_edits(m, letter_by_name)]
 
 # %% ../../nbs/13_text.rules.ipynb #0aea4980
-_tag = re.compile(r'''<(?:!--(?:[^-<]|-(?!->))*+-->|/?(?P<name>br|p|div|span|a|b|i|u|s|em|strong|small|big|sub|sup|font|center|blockquote|code|pre|tt|li|ul|ol|h[1-6]|hr|img|
+_tag = late_re(r'''<(?:!--(?:[^-<]|-(?!->))*+-->|/?(?P<name>br|p|div|span|a|b|i|u|s|em|strong|small|big|sub|sup|font|center|blockquote|code|pre|tt|li|ul|ol|h[1-6]|hr|img|
     table|tr|td|th|tbody|ref|nowiki|del|ins|strike|abbr|cite)(?:\s++[\w:-]++\s*+=\s*+(?:"[^"<>]*+"|'[^'<>]*+'|[^\s<>"']++))*+\s*+/?>)''', re.I|re.X)
 _block = frozenset('br p div li ul ol hr tr td th table blockquote pre h1 h2 h3 h4 h5 h6'.split())
 
@@ -241,9 +242,9 @@ def tag_edits(
     return match_edits(_tag, lambda m: ' ' if (m['name'] or '').lower() in _block else '', text)
 
 # %% ../../nbs/13_text.rules.ipynb #7e56a5f8
-_user = re.compile(r'(?<![\w@.+/-])@[A-Za-z0-9_]{1,30}(?![\w@])')
+_user = late_re(r'(?<![\w@.+/-])@[A-Za-z0-9_]{1,30}(?![\w@])')
 _path = r'''[^\s<>"“”]*[^\s<>"“”.,;:!?)\]'’…]'''
-_url = re.compile(rf'''(?<![\w@])(?:https?://|www\.){_path}
+_url = late_re(rf'''(?<![\w@])(?:https?://|www\.){_path}
     |(?<![\w@./-])[a-z0-9-]{{1,63}}(?:\.[a-z0-9-]{{1,63}}){{0,4}}\.(?:(?:com|org|net|edu|gov|info|io|co\.uk)/?(?![\w@/-]|\.\w)|[a-z]{{2,6}}/{_path})''', re.I|re.X)
 
 def user_edits(
@@ -261,8 +262,8 @@ def url_edits(
     return match_edits(_url, lambda m: name, text)
 
 # %% ../../nbs/13_text.rules.ipynb #03ca623a
-_hashtag = regex.compile(r'(?<![\w&#/])#(?![0-9a-fA-F]{0,8}\d[0-9a-fA-F]{0,8}\b)(\w*?\p{L}\w*)')
-_humps = regex.compile(r'(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})')
+_hashtag = late_regex(r'(?<![\w&#/])#(?![0-9a-fA-F]{0,8}\d[0-9a-fA-F]{0,8}\b)(\w*?\p{L}\w*)')
+_humps = late_regex(r'(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})')
 
 def _split_tag(m):
     at = m.start(1)
@@ -286,8 +287,8 @@ def emoji_name(
     import emoji
     return emoji.demojize(chars, language=lang, delimiters=('',''))
 
-_not_ascii = re.compile('[0-9#*]?[^\x00-\x7f]+') # an emoji of a digit begins with the digit
-_pictured = re.compile('[\u2300-\u3299\ufe0f\u20e3\U0001f000-\U0001ffff]')
+_not_ascii = late_re('[0-9#*]?[^\x00-\x7f]+') # an emoji of a digit begins with the digit
+_pictured = late_re('[\u2300-\u3299\ufe0f\u20e3\U0001f000-\U0001ffff]')
 
 def emoji_spans(
     text:str, # Any text
@@ -313,7 +314,7 @@ def _as_wrapped(name): return f" emoji {name.replace('_', ' ')} emoji "
 def _as_code(name): return f':{name}:'
 
 # %% ../../nbs/13_text.rules.ipynb #571a5c57
-_laughs = {k:re.compile(rf'(?<!\w)(?:{v})(?!\w)', re.I) for k,v in dict(
+_laughs = {k:late_re(rf'(?<!\w)(?:{v})(?!\w)', re.I) for k,v in dict(
     en='a?(?:h++a++){2,}+h*+|a(?:h++a++)++h++|(?:h++e++){2,}+h*+|(?:h++i++){2,}+h*+|(?:lo++){2,}+l++', es='a*+(?:j++a++){2,}+j*+|(?:j++e++){2,}+j*+|(?:j++i++){2,}+j*+',
     pt='(?-i:k{4,})|(?:r++s++){2,}+', ru='а*+(?:х++а++){2,}+х*+|(?:х++е++){2,}+х*+|(?:х++и++){2,}+х*+').items()}
 
@@ -332,7 +333,7 @@ def laughter_edits(
     return sorted(o for pat in pats for o in match_edits(pat, _laugh, text))
 
 # %% ../../nbs/13_text.rules.ipynb #d1f20db5
-_punctuation = re.compile(r'(?<![!?])(?=!++\?|\?++!)[!?]{3,}+|([!?.,;:~*=_#-])\1{3,}+')
+_punctuation = late_re(r'(?<![!?])(?=!++\?|\?++!)[!?]{3,}+|([!?.,;:~*=_#-])\1{3,}+')
 
 def punctuation_edits(
     text:str, # Any text
@@ -348,7 +349,7 @@ def repeat_edits(
     return match_edits(re.compile(r'([^\d\skK])\1{%d,}+' % int(n)), lambda m: m[1]*int(n), text)
 
 # %% ../../nbs/13_text.rules.ipynb #24c3988b
-_quote,_apostrophe,_blank = re.compile('[“”„«»‘´]'),re.compile('[’…]'),re.compile(r'\s+')
+_quote,_apostrophe,_blank = late_re('[“”„«»‘´]'),late_re('[’…]'),late_re(r'\s+')
 
 def quote_edits(
     text:str, # Any text
@@ -369,9 +370,9 @@ def blank_edits(
     return match_edits(_blank, lambda m: '' if m.start()==0 or m.end()==len(text) else ' ', text)
 
 # %% ../../nbs/13_text.rules.ipynb #818be844
-_token = regex.compile(r""":[\w’'().&-]{2,60}:|[<>]?[:;=8][-o*']?[][()dDpP/:@|\\](?!\w)|<3|@\w+|(?<!\w)(?:'(?:m|re|s|ll|d|ve)|n't)(?!\w)|(?<!\#)\#+\w[\w'-]*|[\w.+-]{1,64}@[\w-]+\.\w[\w.-]*
-    |[^\W\d_](?:[^\W\d_]|\p{M}|['_-](?=[^\W\d]))+|[+-]?\d+[,/.:-]\d+|\w[\w\p{M}]*|\.(?:\s*\.)+|\S\p{M}*""", regex.X)
-_contracted = re.compile(r"(?<=\w)(?=n't\b)(?<!\bca)(?<!\bai)|(?<=\w)(?='(?:m|re|s|ll|d|ve)\b)|(?<=\bcan)(?=not\b)")
+_token = late_regex(r""":[\w’'().&-]{2,60}:|[<>]?[:;=8][-o*']?[][()dDpP/:@|\\](?!\w)|<3|@\w+|(?<!\w)(?:'(?:m|re|s|ll|d|ve)|n't)(?!\w)|(?<!\#)\#+\w[\w'-]*|[\w.+-]{1,64}@[\w-]+\.\w[\w.-]*
+    |[^\W\d_](?:[^\W\d_]|\p{M}|['_-](?=[^\W\d]))+|[+-]?\d+[,/.:-]\d+|\w[\w\p{M}]*|\.(?:\s*\.)+|\S\p{M}*""", re.X)
+_contracted = late_re(r"(?<=\w)(?=n't\b)(?<!\bca)(?<!\bai)|(?<=\w)(?='(?:m|re|s|ll|d|ve)\b)|(?<=\bcan)(?=not\b)")
 
 def gap_edits(
     text:str, # Any text
