@@ -3877,6 +3877,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.text.evasion.hides_letters': ('text.evasion.html#hides_letters', 'toxicai/text/evasion.py'),
                                       'toxicai.text.evasion.in_address': ('text.evasion.html#in_address', 'toxicai/text/evasion.py'),
                                       'toxicai.text.evasion.in_case': ('text.evasion.html#in_case', 'toxicai/text/evasion.py'),
+                                      'toxicai.text.evasion.is_inflected_abroad': ( 'text.evasion.html#is_inflected_abroad',
+                                                                                    'toxicai/text/evasion.py'),
                                       'toxicai.text.evasion.is_meant': ('text.evasion.html#is_meant', 'toxicai/text/evasion.py'),
                                       'toxicai.text.evasion.is_plain_word': ('text.evasion.html#is_plain_word', 'toxicai/text/evasion.py'),
                                       'toxicai.text.evasion.is_split_swear': ( 'text.evasion.html#is_split_swear',
