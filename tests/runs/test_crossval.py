@@ -1,5 +1,5 @@
 "k folds: nothing leaks, nothing is lost, and what is said of the folds is true of their networks; crosses data, train, serve and judge"
-import json,os,signal,subprocess,sys,time,warnings
+import json,os,shutil,signal,subprocess,sys,time,warnings
 from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,pytest,torch
@@ -11,6 +11,8 @@ from toxicai.all import *
 from toxicai.data.duplicates import near_duplicates
 from toxicai.judge.intervals import student_interval
 from toxicai.runs.crossval import *
+from toxicai.serve.detector import FoldsDetector
+from toxicai.serve.folder import FolderError
 from toxicai.test_utils import tiny_checkpoint
 
 words = 'stupid idiot fool awful nice thank agree project link broken battery lasts welcome point section time starts answer question page'.split()
@@ -209,10 +211,73 @@ def test_average(whole, tmp_path):
     np.testing.assert_allclose(d.scores(whole.test.text), whole.blend(), atol=1e-5)
     found = d(whole.test.text)
     assert found.flags.tolist()==whole.labels.flags(d.scores(whole.test.text)).tolist() and len(found)==18
-    assert FoldsDetector(whole.save_detector(tmp_path/'a', how='average')).labels==whole.labels # again, in its place
+    assert found.detector==d.about() and found.to_frame().index.equals(whole.test.index)
+    again = FoldsDetector(whole.save_detector(tmp_path/'a', how='average')) # again, in its place
+    assert again.labels==whole.labels and again.about()==d.about()
     with pytest.raises(FileNotFoundError, match="has no 'folds.json'"): FoldsDetector(tmp_path)
-    (tmp_path/'a'/'folds.json').write_text(json.dumps(dict(format=1, parts=['../x'], labels=whole.labels.to_dict())))
-    with pytest.raises(ValueError, match='is not what this version writes'): FoldsDetector(tmp_path/'a')
+    with pytest.raises(FolderError, match='holds an average of several detectors: open it by'): Detector(tmp_path/'a')
+    with pytest.raises(TypeError, match='block'): FoldsDetector(tmp_path/'a', block=['idiot']) # which it could not keep to
+
+serving = """
+import sys
+for o in 'torch fastai transformers pandas sklearn scipy datasets wandb matplotlib'.split(): sys.modules[o] = None
+from toxicai.serve.detector import FoldsDetector
+d = FoldsDetector(sys.argv[1])
+print(d(sys.argv[2:]).scores.tolist(), [o.backend for o in d.parts])
+"""
+
+@pytest.mark.slow
+def test_average_without_torch(whole, tmp_path):
+    "A core install, where nothing that trains can be imported, opens the folder and judges as training does; the soup too"
+    for o in ('onnx','onnxscript'): pytest.importorskip(o)
+    texts = whole.test.text[:5].tolist()
+    folder = whole.save_detector(tmp_path/'a', how='average', onnx=True)
+    run = subprocess.run([sys.executable, '-c', serving, str(folder), *texts], capture_output=True, text=True, env=os.environ|dict(PYTHONPATH=str(Path(__file__).parents[2])))
+    assert not run.returncode, run.stderr[-2000:]
+    scores,engines = run.stdout.rsplit(' [\'', 1)
+    np.testing.assert_allclose(json.loads(scores), whole.blend()[:5], atol=1e-4) # ONNX Runtime adds in another order
+    assert engines.count('onnx')==3
+    plain = whole.save_detector(tmp_path/'s', how='soup')
+    soup = whole.save_detector(tmp_path/'t', how='soup', onnx=True)
+    np.testing.assert_allclose(Detector(soup, 'onnx').scores(texts), Detector(plain).scores(texts), atol=1e-4)
+
+def rewritten(folder, **changes):
+    file = folder/'folds.json'
+    file.write_text(json.dumps({k:v for k,v in {**json.loads(file.read_text()), **changes}.items() if v is not None}))
+
+def exchanged(folder):
+    "Another detector takes the place of a part"
+    shutil.rmtree(folder/'part-2')
+    shutil.copytree(folder/'part-1', folder/'part-2')
+
+def linked(folder):
+    "A part lies elsewhere"
+    shutil.move(folder/'part-1', folder.parent/'elsewhere')
+    (folder/'part-1').symlink_to(folder.parent/'elsewhere')
+
+def damaged(folder):
+    with next((folder/'part-3').glob('*.safetensors')).open('r+b') as f: f.write(b'x')
+
+def other_file(folder): next((folder/'part-1').glob('*.safetensors')).write_bytes(b'')
+
+digest = '0'*64
+hostile = {
+    'older':(lambda o: rewritten(o, format=1, parts=['part-1']), 'the format 1: expected .* save the folds again'), 'more keys':(lambda o: rewritten(o, run='rm'), "has the keys .*'run'"),
+    'no labels':(lambda o: rewritten(o, labels=None), 'has the keys'), 'path':(lambda o: rewritten(o, parts={'../x':digest}), 'expected names of folders in it'),
+    'inner path':(lambda o: rewritten(o, parts={'part-1/x':digest}), 'expected names of folders in it'), 'no parts':(lambda o: rewritten(o, parts={}), 'expected names of folders in it'),
+    'no part':(lambda o: rewritten(o, parts={'part-9':digest}), "no readable 'part-9/toxicai.json'"), 'digest':(lambda o: rewritten(o, parts={'part-1':digest}), 'is damaged or was changed'),
+    'odd labels':(lambda o: rewritten(o, labels={}), "`labels` of"), 'other classes':(lambda o: rewritten(o, labels=LabelSet(['a','b'],'multi').to_dict()), 'do not belong together'),
+    'exchanged':(exchanged, "'part-2/toxicai.json' is not the one that 'folds.json' lists"), 'linked':(linked, 'leads out of the folder'),
+    'no json':(lambda o: (o/'folds.json').write_text('{'), 'is not JSON'), 'huge':(lambda o: os.truncate(o/'folds.json', 2**23), 'expected 4,194,304 at most'),
+    'weights':(damaged, 'safetensors'), 'empty weights':(other_file, 'safetensors')}
+
+@pytest.mark.parametrize('case', hostile)
+def test_hostile_average(whole, tmp_path, case):
+    "Whatever was put there becomes an error"
+    folder = whole.save_detector(tmp_path/'a', how='average')
+    change,err = hostile[case]
+    change(folder)
+    with pytest.raises(FolderError, match=err): FoldsDetector(folder)
 
 def test_soup(whole, tmp_path):
     from safetensors.torch import load_file
