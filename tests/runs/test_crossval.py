@@ -10,7 +10,9 @@ from sklearn.metrics import roc_auc_score
 from toxicai.all import *
 from toxicai.data.duplicates import near_duplicates
 from toxicai.judge.intervals import student_interval
+from toxicai.judge.measures import score_span
 from toxicai.runs.crossval import *
+from toxicai.runs.sweeps import spread
 from toxicai.serve.detector import FoldsDetector
 from toxicai.serve.folder import FolderError
 from toxicai.test_utils import tiny_checkpoint
@@ -110,6 +112,29 @@ def test_spread():
     assert (a['high']-a['low'])/(b[1]-b[0])==pytest.approx(np.sqrt((1/5+1/4)/(1/5))) and fold_spread([np.nan]*2)['folds']==0
     one = fold_spread([.7,np.nan])
     assert one['folds']==1 and one['mean']==.7 and np.isnan([one['sd'],one['low']]).all()
+
+spans = [('f1_macro',(0,1)), ('roc_auc',(0,1)), ('f1_weighted',(0,1)), ('exact_match',(0,1)), ('balanced_accuracy',(0,1)), ('mcc',(-1,1)), ('mcc_macro',(-1,1)), ('quadratic_kappa',(-1,1)),
+    ('log_loss',(0,np.inf)), ('mean_steps',(0,np.inf)), ('brier',(0,2)), ('valid/f1/insult',(0,1)), ('valid/roc_auc',(0,1)), ('valid/loss',None), ('own_score',None)]
+
+@pytest.mark.parametrize('name,span', spans)
+def test_spans(name, span):
+    "An interval of few figures does not leave what the measure can be; the mean stays within it, and what was within stays"
+    assert score_span(name)==span
+    low,high = (0,1) if span is None else span
+    for x in ([low+.01,low+.4,low+.02], [min(high, 9)-.01,min(high, 9)-.4,min(high, 9)-.02], [low+.5,low+.5001,low+.4999]):
+        cut,free = fold_spread(x, span),fold_spread(x)
+        assert cut['mean']==free['mean'] and cut['sd']==free['sd'] and cut['low']<=cut['mean']<=cut['high']
+        if span is None: assert cut==free
+        else: assert (cut['low'],cut['high'])==(max(free['low'], low),min(free['high'], high))
+
+def test_spans_of_tables(whole):
+    "Every figure of the folds, of runs with other seeds, and their difference"
+    t = whole.figures
+    for (_,k),row in t.iterrows():
+        if score_span(k) and np.isfinite(row.low): assert score_span(k)[0]<=row.low<=row.high<=score_span(k)[1], k
+    df = spread(dict(best=[.99,.8,1.], default=[.01,.4,.05]), (0,1))
+    assert df.loc['best','high']==1 and df.loc['default','low']==0 and df.loc['best - default','high']==1
+    assert spread(dict(best=[.99,.8,1.], default=[.01,.4,.05])).loc['best','high']>1
 
 def test_a_fold_without_positives(tmp_path):
     "Named before training; its figures are left out, and so are its means over labels"

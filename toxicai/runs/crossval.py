@@ -586,6 +586,7 @@ def predicted(self:KFolds) -> Judged: # n rows, in the order of the data
 # %% ../../nbs/90_runs.crossval.ipynb #6b5cce53
 def fold_spread(
     values, # One figure for each fold, NaN where it has none; shape (n_folds,)
+    span=None, # (lowest, highest) that the figure can be, as `score_span` gives it: the interval is cut there
 ) -> dict: # `folds`, `mean`, `sd`, `low`, `high`
     "Mean over the folds that have the figure, with an interval that knows that they share training rows"
     x = np.asarray(values, dtype=float)
@@ -593,7 +594,7 @@ def fold_spread(
     if not len(x): return dict(folds=0, **dict.fromkeys(('mean','sd','low','high'), np.nan))
     res = mean_and_spread(x)
     wide = np.sqrt(1+len(x)/max(len(x)-1, 1)) # 1/k + n_test/n_train, with n_test/n_train = 1/(k-1)
-    low,high = [res['mean']+wide*(res[o]-res['mean']) for o in ('low','high')]
+    low,high = within_span([res['mean']+wide*(res[o]-res['mean']) for o in ('low','high')], span)
     return dict(folds=len(x), mean=res['mean'], sd=res['sd'], low=low, high=high)
 
 # %% ../../nbs/90_runs.crossval.ipynb #2f62bb3a
@@ -621,7 +622,7 @@ def fold_figures(
     found = pd.concat([each, whole.assign(label='all labels')], ignore_index=True)
     values = fold_values(judged, fold)
     res = pd.DataFrame(values, columns=[f'fold {k+1}' for k in np.unique(fold)])
-    res = res.join(pd.DataFrame([fold_spread(o) for o in values]))
+    res = res.join(pd.DataFrame([fold_spread(o, score_span(k)) for o,k in zip(values, found.metric)]))
     own = found[['value','low','high']].set_axis(['out_of_fold','oof_low','oof_high'], axis=1)
     return res.join(own).set_index(pd.MultiIndex.from_frame(found[['label','metric']]))
 

@@ -8,13 +8,13 @@ __all__ = ['info_checks', 'state_keys', 'count_names', 'counter_checks', 'moment
            'checkpoint_numbers', 'has_checkpoint', 'write_checkpoint_info', 'load_state', 'is_left_over',
            'clear_left_over', 'drop_old_checkpoints', 'next_number', 'write_checkpoint', 'checkpoint_at',
            'read_checkpoint', 'arg_to_json', 'arg_from_json', 'resumable_verbs', 'call_args', 'check_counts',
-           'loader_facts', 'encoding_facts', 'network_facts', 'learner_facts', 'run_identity', 'changed_lines',
-           'check_same_run', 'plain_values', 'kept_names', 'callback_state', 'put_callback_state', 'numbered_callbacks',
-           'metric_states', 'loss_history', 'training_state', 'is_plain', 'same_tensors', 'same_keys', 'same_sort',
-           'fits_group', 'fits_moments', 'fits_optimizer', 'fits_callback', 'fits_callbacks', 'fits_metrics',
-           'fits_history', 'fits_generators', 'fits_counters', 'fits_scaler', 'state_fits', 'check_state',
-           'put_network', 'put_history', 'put_training_state', 'leave_out_batches', 'RestOfLoader', 'set_training',
-           'run_through', 'refill_frozen']
+           'loader_facts', 'encoding_facts', 'network_facts', 'learner_facts', 'run_facts', 'run_identity',
+           'changed_lines', 'check_same_run', 'plain_values', 'kept_names', 'callback_state', 'put_callback_state',
+           'numbered_callbacks', 'metric_states', 'loss_history', 'training_state', 'is_plain', 'same_tensors',
+           'same_keys', 'same_sort', 'fits_group', 'fits_moments', 'fits_optimizer', 'fits_callback', 'fits_callbacks',
+           'fits_metrics', 'fits_history', 'fits_generators', 'fits_counters', 'fits_scaler', 'state_fits',
+           'check_state', 'put_network', 'put_history', 'put_training_state', 'leave_out_batches', 'RestOfLoader',
+           'set_training', 'run_through', 'refill_frozen']
 
 # %% ../../nbs/85_runs.snapshots.ipynb #d5025e9f
 from ..quiet import *
@@ -341,6 +341,7 @@ def loader_facts(
 ) -> dict: # JSON
     "What decides about the batches of `dl`"
     facts = {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    facts |= {k:getattr(dl, k) for k in ('steps','buffer') if hasattr(dl, k)} # of a stream
     shared = getattr(dl, 'ranks', None) # of several processes
     return facts if shared is None else {**facts, 'processes':shared.n}
 
@@ -372,21 +373,28 @@ def learner_facts(
     names = {k:getattr(v, '__name__', type(v).__name__) for k,v in parts.items()}
     return dict(**settings, **names, metrics=list(learn.metrics.attrgot('name')))
 
-def run_identity(
+def run_facts(
     learn, # A learner
 ) -> dict: # As JSON gives it back
-    "What must be the same for a run to go on"
+    "Data, loaders, network and settings of `learn`"
     loaders = dict(zip(('train','valid'), map(loader_facts, learn.dls.loaders)))
     facts = dict(data=data_digests(learn.dls), texts=encoding_facts(learn.dls), loaders=loaders,
                  network=network_facts(learn.model), learner=learner_facts(learn))
     return json.loads(json.dumps(facts))
+
+def run_identity(
+    learn, # A learner
+) -> dict: # As `run_facts`
+    "What must be the same for a run to go on; a `TypeError` for a stream, which cannot be taken up where it was left"
+    len(learn.dls.train_ds)
+    return run_facts(learn)
 
 # %% ../../nbs/85_runs.snapshots.ipynb #f3ecdbfb
 @patch
 def card(self:TransformerLearner) -> dict: # Numbers, strings, and lists and dicts of them; no texts
     "What it takes to do this run again"
     given = vars(self).get('given', {})
-    return dict(**run_identity(self), checkpoint=text_tfm(self.dls).checkpoint, split=vars(self.dls).get('split_args'),
+    return dict(**run_facts(self), checkpoint=text_tfm(self.dls).checkpoint, split=vars(self.dls).get('split_args'),
                 classes=class_names(self.dls), seed=given.get('seed'), arguments=given,
                 callbacks=[described(type(o)) for o in self.cbs], device=str(self.dls.device),
                 versions=versions(), code=git_state())
