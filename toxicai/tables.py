@@ -7,8 +7,8 @@ __all__ = ['most_unfolded', 'no_rows', 'gap_note', 'cell_text', 'text_grid', 'ht
            'plain_cell', 'write_csv', 'png_bytes', 'picture_words', 'aligned_lines', 'titled_table', 'grid_lines',
            'lead_html', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports', 'html_picture',
            'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file', 'picture_prefixes',
-           'as_frame', 'check_columns', 'check_same_rows', 'as_names', 'as_list', 'repeated_names', 'some_names',
-           'check_names', 'need_columns']
+           'as_frame', 'row_count', 'check_columns', 'check_same_rows', 'as_names', 'as_list', 'repeated_names',
+           'some_names', 'check_names', 'need_columns']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -435,6 +435,14 @@ def as_frame(
                         "expected a frame, a `Dataset` or a list of dicts")
     mend = lambda v: mend_surrogates(v) if isinstance(v, str) else v
     return pd.DataFrame([{k:mend(v) for k,v in o.items()} for o in source])
+
+# %% ../nbs/04_tables.ipynb #6c29e7fe
+def row_count(
+    rows, # A data set, a frame, a list
+): # A number; None where nobody knows, as for a stream
+    "How many rows `rows` has, where that is known"
+    try: return len(rows)
+    except TypeError: return None
 
 # %% ../nbs/04_tables.ipynb #b1d00003
 _all_ = ['as_list','repeated_names','some_names','check_names','need_columns']
