@@ -1862,6 +1862,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds._tracker': ( 'runs.crossval.html#kfolds._tracker',
                                                                                   'toxicai/runs/crossval.py'),
+                                       'toxicai.runs.crossval.KFolds._write': ( 'runs.crossval.html#kfolds._write',
+                                                                                'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds.blend': ( 'runs.crossval.html#kfolds.blend',
                                                                                'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds.done': ('runs.crossval.html#kfolds.done', 'toxicai/runs/crossval.py'),

@@ -215,7 +215,7 @@ def test_odd_samples(with_ids, sample, err):
 
 @pytest.mark.parametrize('change,kind,err', [
     (lambda d: d.rename(columns={'text':'comment'}), KeyError, '`test`.*text'), (lambda d: d[:0], ValueError, '`test` has no rows'),
-    (lambda d: d.assign(text=None), (TypeError,ValueError), 'r0|row|text'), (lambda d: d.assign(toxic=7), ValueError, 'toxic')])
+    (lambda d: d.assign(text=None), (TypeError,ValueError), 'r0|row|text'), (lambda d: d.assign(toxic=7), ValueError, "`test`: label column 'toxic'")])
 def test_odd_test_sets(tmp_path, change, kind, err):
     "Said before anything is trained, and nothing is written"
     with pytest.raises(kind, match=err): folds_in(tmp_path/'f', test=change(rows_of(8)))
@@ -344,6 +344,47 @@ def test_kill(tmp_path):
         b = kfold_fit(rows_of(), make, folder=tmp_path/'whole', **args)
     assert (first.stat().st_mtime_ns,first.read_bytes())==left
     np.testing.assert_array_equal(a.judged.logits, b.judged.logits)
+
+def make_and_die(dls):
+    "The first worker that comes here is killed, as by a system without memory"
+    from multiprocessing import parent_process
+    mark = Path(os.environ['TOXICAI_TEST_MARK'])
+    if parent_process() is not None and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make(dls)
+
+@pytest.mark.slow
+def test_killed_worker(tmp_path, monkeypatch):
+    "kill -9 of one worker of two: it is said, what it left is trained, and the result is that of one process"
+    monkeypatch.setenv('TOXICAI_TEST_MARK', str(tmp_path/'mark'))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        a = KFolds(tmp_path/'a', rows_of(), make_and_die, n=3, keep=False, **cols, **quick).go(workers=2)
+    assert any('1 of 2 workers ended with [-9]: what they left is trained here' in str(o.message) for o in said)
+    b = folds_in(tmp_path/'b', keep=False).go()
+    assert (tmp_path/'mark').exists() and len(a.done())==3
+    for x,y in zip(a.done(), b.done()): np.testing.assert_allclose(x.logits, y.logits, atol=1e-5)
+
+def test_other_version(tmp_path):
+    "Predictions with other arrays are made anew, and that is said"
+    from toxicai.files import file_digest
+    f = folds_in(tmp_path, keep=False)
+    place = tmp_path/'fold-1-seed-42'
+    place.mkdir()
+    np.savez(place/'predictions.npz', scores=np.zeros(3))
+    (place/'done.json').write_text(json.dumps(dict(sha256=file_digest(place/'predictions.npz'), seconds=1)))
+    with pytest.warns(UserWarning, match='was written by another version: fold-1-seed-42 is trained anew'): assert f.done()==[]
+
+def test_full_disk(whole, monkeypatch):
+    "Tables that find no room ask for it; what was trained is there, and the next call writes them"
+    import errno,toxicai.runs.crossval as module
+    def _full(*args, **kwargs): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(module, 'write_atomically', _full)
+    with pytest.raises(OSError, match='no tables could be written to .*No space left.*folds that are done are whole. Make room'): whole.write()
+    monkeypatch.undo()
+    assert len(whole.done())==3
+    whole.write()
 
 def test_done_is_done(whole):
     "The same call trains nothing, and finds the same"

@@ -215,7 +215,9 @@ def check_test(
     check_test_texts(data, df)
     missing = [o for o in data.source.cols if o not in df]
     there = [o for o in data.source.cols if o in df]
-    if not missing: relabelled(LabelReader(data), test, df) # which raises for labels that cannot be read
+    if not missing:
+        try: relabelled(LabelReader(data), test, df) # which raises for labels that cannot be read
+        except ValueError as e: raise ValueError(f"`test`: {e}") from e
     elif there:
         warn_in_line(f"`test` has the label columns {there}, but not {missing}: it counts as a set without labels")
     return not missing
@@ -381,7 +383,9 @@ def read_run(
     if done is None: return None
     if not path.is_file() or file_digest(path)!=done.get('sha256'):
         return warn_in_line(f"{str(path)!r} is not what was written: {job.name} is trained anew")
-    with np.load(path, allow_pickle=False) as d: return FoldRun(job, *[d[k] for k in _run_arrays], done)
+    with np.load(path, allow_pickle=False) as d:
+        if set(d.files)==set(_run_arrays): return FoldRun(job, *[d[k] for k in _run_arrays], done)
+    warn_in_line(f"{str(path)!r} was written by another version: {job.name} is trained anew")
 
 # %% ../../nbs/90_runs.crossval.ipynb #e60a3c48
 def fit_fold(
@@ -594,7 +598,7 @@ def fold_spread(
     if not len(x): return dict(folds=0, **dict.fromkeys(('mean','sd','low','high'), np.nan))
     res = mean_and_spread(x)
     wide = np.sqrt(1+len(x)/max(len(x)-1, 1)) # 1/k + n_test/n_train, with n_test/n_train = 1/(k-1)
-    low,high = within_span([res['mean']+wide*(res[o]-res['mean']) for o in ('low','high')], span)
+    low,high = with_width(within_span([res['mean']+wide*(res[o]-res['mean']) for o in ('low','high')], span))
     return dict(folds=len(x), mean=res['mean'], sd=res['sd'], low=low, high=high)
 
 # %% ../../nbs/90_runs.crossval.ipynb #2f62bb3a
@@ -796,7 +800,8 @@ def submission(self:KFolds,
     cols = self._filled(sample, test, how, flags)
     at = submission_rows(sample, [o for o in sample if o not in cols], test)
     res = sample.assign(**{k:v[at] for k,v in cols.items()})
-    write_frame(self.folder/'submission.csv', res, index=False)
+    with asks_for_room('submission', self.folder, 'folds that are done are whole'):
+        write_frame(self.folder/'submission.csv', res, index=False)
     return res
 
 def write_frame(
@@ -918,6 +923,10 @@ def save_detector(self:KFolds,
 @patch
 def write(self:KFolds):
     "The tables as files in the folder"
+    with asks_for_room('tables', self.folder, 'folds that are done are whole'): self._write()
+
+@patch
+def _write(self:KFolds):
     j,names = self.judged,columns_of_classes(self.labels, ['fold'])
     values = np.hstack([j.probs, j.onehot()])
     oof = pd.DataFrame(values, columns=[*names, *[f'{o}_true' for o in names]], index=j.index)
