@@ -4,7 +4,7 @@ MeOffendES (`offendes`) and on the six labels of Jigsaw's challenge (`jigsaw`); 
 goes on where the first was stopped. `--encoder` names another one, such as the multilingual one of the package index.
 
     python -m benchmarks.crossval [offendes jigsaw] [--rows 600] [--folds 5] [--epochs 3] [--seeds 1] [--workers 1]
-                                  [--encoder FOLDER] [--folder folds]
+                                  [--encoder FOLDER] [--folder folds] [--wandb]
 """
 import time,warnings
 from pathlib import Path
@@ -14,6 +14,7 @@ from torch import nn
 from benchmarks.common import *
 from toxicai.all import *
 from toxicai.judge.measures import score_tables
+from toxicai.runs.crossval import lack_words,lacking
 
 offendes_labels = dict(obscene='NOE', offensive_person='OFP', offensive_group='OFG')
 
@@ -41,32 +42,49 @@ def tutorial_learner(dls):
     nn.init.zeros_(learn.model.classifier.bias)
     return learn
 
-def show_frame(df, title): show(df.reset_index().to_dict('records'), title)
+def show_frame(df, title):
+    "A dash where there is no figure"
+    known = df.astype(object).where(df.notna(), '–').reset_index()
+    show(known.to_dict('records'), title)
 
 def split_table(res):
     "A single split beside all rows out of fold, with intervals of both"
     first = res.judged.take(res.rows.fold==0)
     found = {'one split':score_tables(first)[1], 'out of fold':score_tables(res.judged)[1]}
-    rows = [dict(rows=k, **o) for k,df in found.items() for o in df[df.metric.isin(['roc_auc','average_precision'])].to_dict('records')]
-    return [dict(o, width=o['high']-o['low']) for o in rows]
+    res = pd.concat([df.assign(rows=k) for k,df in found.items()])
+    res = res[res.metric.isin(['roc_auc','average_precision','f1_macro'])].set_index(['rows','metric'])
+    return res[['value','low','high']].assign(width=res.high-res.low)
 
-def main(name, n, k, epochs, seeds, workers, encoder, folder):
+def blend_words(table, measure='roc_auc'):
+    "The blend against the best of its networks, and against one of them on average"
+    x = table[measure]
+    own = x[[o for o in table.index if o.startswith('fold-')]]
+    mean = next(o for o in table.index if o.startswith('mean of'))
+    return (f'{measure} of the blend {x[mean]:.4f}; of the best network {own.max():.4f} ({own.idxmax()}, which only the labels of '
+            f'the test set tell); of one on average {own.mean():.4f}')
+
+def main(name, n, k, epochs, seeds, workers, encoder, folder, wandb=False):
     make,key,labels = sets[name]
     train,test = make(n)
     sample = test[[key]].assign(**{o:0.5 for o in labels})
     start,place = time.perf_counter(),Path(folder)/f'{name}-{n}-{Path(encoder).name if encoder else "english"}'
     how = dict(text_col='text', label_cols=labels, checkpoint=encoder or packaged_encoder(), max_length=128, bs=32)
-    res = kfold_fit(train, tutorial_learner, k, place, sample, workers, test=test, seeds=list(range(1, seeds+1)),
+    res = kfold_fit(train, tutorial_learner, k, place, sample, workers, test=test, seeds=list(range(1, seeds+1)), wandb=wandb,
                     fit=dict(epochs=epochs, base_lr=3e-4), **how)
     took = (time.perf_counter()-start)/60
     shown = res.figures.drop(columns='folds')
     main_rows = [o for o in shown.index if o[0]=='all labels' or o[1]=='f1']
-    show_frame(shown.loc[main_rows], f'{name}: {k} folds of {len(train):,} rows, {took:.1f} minutes (this call)')
-    show_frame(res.thresholds.table[['n','positive','threshold','before','after','after_low','after_high']], 'F1 out of fold, cross-fitted')
-    show(split_table(res), 'a single split against all rows')
-    show_frame(res.test_figures(), f'the networks on {len(test):,} test rows')
+    show_frame(shown.loc[main_rows], f'{name}: {k} folds of {len(train):,} rows, {took:.1f} minutes (this call); decisions at 0.5')
+    for o in lack_words(lacking(res.rows)): print(f'\n{o}')
+    show_frame(res.thresholds.table[['n','positive','threshold','before','after','after_low','after_high']], 'F1 out of fold, at 0.5 and at thresholds that were chosen in the other half')
+    show_frame(split_table(res), 'a single split against all rows, at the thresholds out of fold')
+    tested = res.test_figures()
+    show_frame(tested, f'the networks on {len(test):,} test rows')
+    print(f'\n{blend_words(tested)}')
     detector = res.save_detector(place/'detector')
-    print(f'\n{detector}, {len(res.interpret_errors().label_errors)} labels to look at, submission: {place/"submission.csv"}')
+    errors,page = res.interpret_errors(),res.report(n_boot=0).save(place/'report.html')
+    errors.to_csv(place/'label_errors.csv')
+    print(f'\n{len(errors.label_errors)} labels to look at: {place/"label_errors.csv"}; report: {page}; submission: {place/"submission.csv"}; {detector}')
 
 if __name__=='__main__':
     p = parser_of(__doc__)
@@ -78,7 +96,8 @@ if __name__=='__main__':
     p.add_argument('--workers', type=int, default=1)
     p.add_argument('--encoder', help='folder or name on the Hub; the packaged English one by default')
     p.add_argument('--folder', default='folds')
+    p.add_argument('--wandb', action='store_true', help='log each fold, offline, in one group within the folder')
     args = p.parse_args()
     check_choices(p, 'set', args.sets, sets)
     begin()
-    for o in args.sets: main(o, args.rows, args.folds, args.epochs, args.seeds, args.workers, args.encoder, args.folder)
+    for o in args.sets: main(o, args.rows, args.folds, args.epochs, args.seeds, args.workers, args.encoder, args.folder, args.wandb)

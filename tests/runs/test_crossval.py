@@ -1,5 +1,5 @@
 "k folds: nothing leaks, nothing is lost, and what is said of the folds is true of their networks; crosses data, train, serve and judge"
-import json,os,signal,subprocess,sys,time,warnings
+import json,os,shutil,signal,subprocess,sys,time,warnings
 from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,pytest,torch
@@ -10,7 +10,11 @@ from sklearn.metrics import roc_auc_score
 from toxicai.all import *
 from toxicai.data.duplicates import near_duplicates
 from toxicai.judge.intervals import student_interval
+from toxicai.judge.measures import score_span
 from toxicai.runs.crossval import *
+from toxicai.runs.sweeps import spread
+from toxicai.serve.detector import FoldsDetector
+from toxicai.serve.folder import FolderError
 from toxicai.test_utils import tiny_checkpoint
 
 words = 'stupid idiot fool awful nice thank agree project link broken battery lasts welcome point section time starts answer question page'.split()
@@ -109,6 +113,29 @@ def test_spread():
     one = fold_spread([.7,np.nan])
     assert one['folds']==1 and one['mean']==.7 and np.isnan([one['sd'],one['low']]).all()
 
+spans = [('f1_macro',(0,1)), ('roc_auc',(0,1)), ('f1_weighted',(0,1)), ('exact_match',(0,1)), ('balanced_accuracy',(0,1)), ('mcc',(-1,1)), ('mcc_macro',(-1,1)), ('quadratic_kappa',(-1,1)),
+    ('log_loss',(0,np.inf)), ('mean_steps',(0,np.inf)), ('brier',(0,2)), ('valid/f1/insult',(0,1)), ('valid/roc_auc',(0,1)), ('valid/loss',None), ('own_score',None)]
+
+@pytest.mark.parametrize('name,span', spans)
+def test_spans(name, span):
+    "An interval of few figures does not leave what the measure can be; the mean stays within it, and what was within stays"
+    assert score_span(name)==span
+    low,high = (0,1) if span is None else span
+    for x in ([low+.01,low+.4,low+.02], [min(high, 9)-.01,min(high, 9)-.4,min(high, 9)-.02], [low+.5,low+.5001,low+.4999]):
+        cut,free = fold_spread(x, span),fold_spread(x)
+        assert cut['mean']==free['mean'] and cut['sd']==free['sd'] and cut['low']<=cut['mean']<=cut['high']
+        if span is None: assert cut==free
+        else: assert (cut['low'],cut['high'])==(max(free['low'], low),min(free['high'], high))
+
+def test_spans_of_tables(whole):
+    "Every figure of the folds, of runs with other seeds, and their difference"
+    t = whole.figures
+    for (_,k),row in t.iterrows():
+        if score_span(k) and np.isfinite(row.low): assert score_span(k)[0]<=row.low<=row.high<=score_span(k)[1], k
+    df = spread(dict(best=[.99,.8,1.], default=[.01,.4,.05]), (0,1))
+    assert df.loc['best','high']==1 and df.loc['default','low']==0 and df.loc['best - default','high']==1
+    assert spread(dict(best=[.99,.8,1.], default=[.01,.4,.05])).loc['best','high']>1
+
 def test_a_fold_without_positives(tmp_path):
     "Named before training; its figures are left out, and so are its means over labels"
     df = rows_of().assign(threat=0)
@@ -188,7 +215,7 @@ def test_odd_samples(with_ids, sample, err):
 
 @pytest.mark.parametrize('change,kind,err', [
     (lambda d: d.rename(columns={'text':'comment'}), KeyError, '`test`.*text'), (lambda d: d[:0], ValueError, '`test` has no rows'),
-    (lambda d: d.assign(text=None), (TypeError,ValueError), 'r0|row|text'), (lambda d: d.assign(toxic=7), ValueError, 'toxic')])
+    (lambda d: d.assign(text=None), (TypeError,ValueError), 'r0|row|text'), (lambda d: d.assign(toxic=7), ValueError, "`test`: label column 'toxic'")])
 def test_odd_test_sets(tmp_path, change, kind, err):
     "Said before anything is trained, and nothing is written"
     with pytest.raises(kind, match=err): folds_in(tmp_path/'f', test=change(rows_of(8)))
@@ -209,10 +236,73 @@ def test_average(whole, tmp_path):
     np.testing.assert_allclose(d.scores(whole.test.text), whole.blend(), atol=1e-5)
     found = d(whole.test.text)
     assert found.flags.tolist()==whole.labels.flags(d.scores(whole.test.text)).tolist() and len(found)==18
-    assert FoldsDetector(whole.save_detector(tmp_path/'a', how='average')).labels==whole.labels # again, in its place
+    assert found.detector==d.about() and found.to_frame().index.equals(whole.test.index)
+    again = FoldsDetector(whole.save_detector(tmp_path/'a', how='average')) # again, in its place
+    assert again.labels==whole.labels and again.about()==d.about()
     with pytest.raises(FileNotFoundError, match="has no 'folds.json'"): FoldsDetector(tmp_path)
-    (tmp_path/'a'/'folds.json').write_text(json.dumps(dict(format=1, parts=['../x'], labels=whole.labels.to_dict())))
-    with pytest.raises(ValueError, match='is not what this version writes'): FoldsDetector(tmp_path/'a')
+    with pytest.raises(FolderError, match='holds an average of several detectors: open it by'): Detector(tmp_path/'a')
+    with pytest.raises(TypeError, match='block'): FoldsDetector(tmp_path/'a', block=['idiot']) # which it could not keep to
+
+serving = """
+import sys
+for o in 'torch fastai transformers pandas sklearn scipy datasets wandb matplotlib'.split(): sys.modules[o] = None
+from toxicai.serve.detector import FoldsDetector
+d = FoldsDetector(sys.argv[1])
+print(d(sys.argv[2:]).scores.tolist(), [o.backend for o in d.parts])
+"""
+
+@pytest.mark.slow
+def test_average_without_torch(whole, tmp_path):
+    "A core install, where nothing that trains can be imported, opens the folder and judges as training does; the soup too"
+    for o in ('onnx','onnxscript'): pytest.importorskip(o)
+    texts = whole.test.text[:5].tolist()
+    folder = whole.save_detector(tmp_path/'a', how='average', onnx=True)
+    run = subprocess.run([sys.executable, '-c', serving, str(folder), *texts], capture_output=True, text=True, env=os.environ|dict(PYTHONPATH=str(Path(__file__).parents[2])))
+    assert not run.returncode, run.stderr[-2000:]
+    scores,engines = run.stdout.rsplit(' [\'', 1)
+    np.testing.assert_allclose(json.loads(scores), whole.blend()[:5], atol=1e-4) # ONNX Runtime adds in another order
+    assert engines.count('onnx')==3
+    plain = whole.save_detector(tmp_path/'s', how='soup')
+    soup = whole.save_detector(tmp_path/'t', how='soup', onnx=True)
+    np.testing.assert_allclose(Detector(soup, 'onnx').scores(texts), Detector(plain).scores(texts), atol=1e-4)
+
+def rewritten(folder, **changes):
+    file = folder/'folds.json'
+    file.write_text(json.dumps({k:v for k,v in {**json.loads(file.read_text()), **changes}.items() if v is not None}))
+
+def exchanged(folder):
+    "Another detector takes the place of a part"
+    shutil.rmtree(folder/'part-2')
+    shutil.copytree(folder/'part-1', folder/'part-2')
+
+def linked(folder):
+    "A part lies elsewhere"
+    shutil.move(folder/'part-1', folder.parent/'elsewhere')
+    (folder/'part-1').symlink_to(folder.parent/'elsewhere')
+
+def damaged(folder):
+    with next((folder/'part-3').glob('*.safetensors')).open('r+b') as f: f.write(b'x')
+
+def other_file(folder): next((folder/'part-1').glob('*.safetensors')).write_bytes(b'')
+
+digest = '0'*64
+hostile = {
+    'older':(lambda o: rewritten(o, format=1, parts=['part-1']), 'the format 1: expected .* save the folds again'), 'more keys':(lambda o: rewritten(o, run='rm'), "has the keys .*'run'"),
+    'no labels':(lambda o: rewritten(o, labels=None), 'has the keys'), 'path':(lambda o: rewritten(o, parts={'../x':digest}), 'expected names of folders in it'),
+    'inner path':(lambda o: rewritten(o, parts={'part-1/x':digest}), 'expected names of folders in it'), 'no parts':(lambda o: rewritten(o, parts={}), 'expected names of folders in it'),
+    'no part':(lambda o: rewritten(o, parts={'part-9':digest}), "no readable 'part-9/toxicai.json'"), 'digest':(lambda o: rewritten(o, parts={'part-1':digest}), 'is damaged or was changed'),
+    'odd labels':(lambda o: rewritten(o, labels={}), "`labels` of"), 'other classes':(lambda o: rewritten(o, labels=LabelSet(['a','b'],'multi').to_dict()), 'do not belong together'),
+    'exchanged':(exchanged, "'part-2/toxicai.json' is not the one that 'folds.json' lists"), 'linked':(linked, 'leads out of the folder'),
+    'no json':(lambda o: (o/'folds.json').write_text('{'), 'is not JSON'), 'huge':(lambda o: os.truncate(o/'folds.json', 2**23), 'expected 4,194,304 at most'),
+    'weights':(damaged, 'safetensors'), 'empty weights':(other_file, 'safetensors')}
+
+@pytest.mark.parametrize('case', hostile)
+def test_hostile_average(whole, tmp_path, case):
+    "Whatever was put there becomes an error"
+    folder = whole.save_detector(tmp_path/'a', how='average')
+    change,err = hostile[case]
+    change(folder)
+    with pytest.raises(FolderError, match=err): FoldsDetector(folder)
 
 def test_soup(whole, tmp_path):
     from safetensors.torch import load_file
@@ -254,6 +344,47 @@ def test_kill(tmp_path):
         b = kfold_fit(rows_of(), make, folder=tmp_path/'whole', **args)
     assert (first.stat().st_mtime_ns,first.read_bytes())==left
     np.testing.assert_array_equal(a.judged.logits, b.judged.logits)
+
+def make_and_die(dls):
+    "The first worker that comes here is killed, as by a system without memory"
+    from multiprocessing import parent_process
+    mark = Path(os.environ['TOXICAI_TEST_MARK'])
+    if parent_process() is not None and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make(dls)
+
+@pytest.mark.slow
+def test_killed_worker(tmp_path, monkeypatch):
+    "kill -9 of one worker of two: it is said, what it left is trained, and the result is that of one process"
+    monkeypatch.setenv('TOXICAI_TEST_MARK', str(tmp_path/'mark'))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter('always')
+        a = KFolds(tmp_path/'a', rows_of(), make_and_die, n=3, keep=False, **cols, **quick).go(workers=2)
+    assert any('1 of 2 workers ended with [-9]: what they left is trained here' in str(o.message) for o in said)
+    b = folds_in(tmp_path/'b', keep=False).go()
+    assert (tmp_path/'mark').exists() and len(a.done())==3
+    for x,y in zip(a.done(), b.done()): np.testing.assert_allclose(x.logits, y.logits, atol=1e-5)
+
+def test_other_version(tmp_path):
+    "Predictions with other arrays are made anew, and that is said"
+    from toxicai.files import file_digest
+    f = folds_in(tmp_path, keep=False)
+    place = tmp_path/'fold-1-seed-42'
+    place.mkdir()
+    np.savez(place/'predictions.npz', scores=np.zeros(3))
+    (place/'done.json').write_text(json.dumps(dict(sha256=file_digest(place/'predictions.npz'), seconds=1)))
+    with pytest.warns(UserWarning, match='was written by another version: fold-1-seed-42 is trained anew'): assert f.done()==[]
+
+def test_full_disk(whole, monkeypatch):
+    "Tables that find no room ask for it; what was trained is there, and the next call writes them"
+    import errno,toxicai.runs.crossval as module
+    def _full(*args, **kwargs): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(module, 'write_atomically', _full)
+    with pytest.raises(OSError, match='no tables could be written to .*No space left.*folds that are done are whole. Make room'): whole.write()
+    monkeypatch.undo()
+    assert len(whole.done())==3
+    whole.write()
 
 def test_done_is_done(whole):
     "The same call trains nothing, and finds the same"

@@ -304,6 +304,22 @@ def test_export_with_callback(learn, tmp_path):
     assert new.wandb_run.wandb is None and learn.wandb_run.wandb is None
     assert quiet(new, 'predict', 'damn')[2].tolist()==pytest.approx(quiet(learn, 'predict', 'damn')[2].tolist(), abs=1e-6)
 
+def test_stream(tmp_path):
+    "Training rows that come and go have no number; all else is logged as ever, texts, pictures and the card too"
+    rows = comments(60).to_dict('records')
+    dls = ToxicityDataLoaders.from_stream(lambda: iter(rows), comments(24), tiny_checkpoint(), steps=5, buffer=32, text_col='text',
+                                          label_cols=['toxic','insult'], bs=8, path=tmp_path)
+    with WandbRun('stream', dir=tmp_path, texts=4, figures=True, data=__file__, every=2) as cb:
+        quiet(toxicity_learner(dls, precision='fp32'), 'fit', 2, cbs=cb)
+    log = Log(tmp_path)
+    assert log.column('step')[-1]==10 and log.column('epoch')[-1]==2 and len(log.column('valid/loss'))==2
+    assert np.isfinite(log.column('train/loss')).all() and log.column('train/tokens_per_s')
+    assert len(table(tmp_path))==4 and len(list(tmp_path.glob('wandb/offline-run-*/files/media/images/figures/*.png')))==3
+    c = log.config
+    assert 'n_train' not in c and c['n_valid']==24 and c['data']['train']=={'n':None} and c['data']['valid']['n']==24
+    assert c['loaders']['train']['steps']==5 and c['loaders']['train']['buffer']==32
+    assert log.exit[0].exit_code==0
+
 def test_active_run(learn, tmp_path):
     "Logs to a run that is open, after what is there, and leaves it open"
     import wandb

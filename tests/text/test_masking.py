@@ -18,7 +18,7 @@ def test_forms():
     assert set(swear_words)<=set(masked_words)
     for a,b in {'bitches':'b*****s', "bitch's":"b***h's", 'maricones':'m*******s', 'PENDEJAS':'P******S', 'asses':'a***s'}.items(): assert mask_words(a)==b
 
-innocent = ["Scunthorpe", "a class assessment", "Dickens", "cocktail", "shiitake", "the Essex team", "passage", "grapefruit", "", " \n", "no hay de qué"]
+innocent = ["Scunthorpe", "a class assessment", "Dickens", "cocktail", "shiitake", "the Essex team", "passage", "grapefruit", "", " \n", "no hay de qué", "moronas de pan", "se ha desmoronado", "le retardataire"]
 
 @pytest.mark.parametrize('text', innocent)
 def test_innocent(text): assert mask_words(text)==text

@@ -71,6 +71,22 @@ def test_strict_maps_back(text, expected):
     (start,end), = Rules('strict').back(text, [(0,len(expected))])
     assert text[start:end].strip('\u200b')==text
 
+# Words of other languages that begin, or have within them, a word of the list; and words that are really written together
+abroad = """moronas morona desmoronado desmoronando bastarda bastardilla bastardear retardado retardadas retardador estupidamente idiotez
+    abastardamento retardaste retardando idiotice bastardia marron retardataire retarderais retardait idiotisme stupidement stupides
+    idioten Idiotentest stupiden stupideren bastarden stupidamente stupidi bastardi idiotismi stupiditeit retarderen Idiotinnen""".split()
+together = {'moronsareus':'morons are us', 'stupididiot':'stupid idiot', 'youretarded':'you retarded', 'whatamoron':'what a moron', 'amoronlikeyou':'a moron like you',
+            'idiotboss':'idiot boss'}
+
+@pytest.mark.parametrize('word', abroad)
+def test_whole_abroad(word):
+    "An ending is no word: nothing is cut off in a sentence, whichever dictionary is asked"
+    for lang in evasion.languages: assert evasion.joined_words(f'las {word} de pan', lang)==[]
+    assert Rules('strict')(f'la {word},')==f'la {word},'
+
+@pytest.mark.parametrize('text,expected', together.items())
+def test_written_together(text, expected): assert Rules('strict')(text)==expected
+
 social = {'@bob, see https://t.co/x1! #BlackLivesMatter 😂😂😂':'@user, see http! Black Lives Matter face with tears of joy face with tears of joy face with tears of joy',
     'hahahahaha jajajja kkkkkk хахахаха lololol ahahah':'haha jaja kkkk хаха lol haha', 'KKK is no joke, www neither, aha':'KKK is no joke, www neither, aha', 'Nooooooo!!!!!!! ?!?!?!':'Nooo!!! ?!',
     'mail a@b.com and C# is #1':'mail a@b.com and C# is #1', 'see bbc.co.uk/news, x.com':'see http, http', 'either/or and his.her':'either/or and his.her', '<p>Hi<br/>you</p>':'Hi you', 'a  b\n\nc':'a b c', 'in 1000000 years':'in 1000000 years'}

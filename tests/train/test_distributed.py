@@ -9,7 +9,7 @@ sys.path.append(str(Path(__file__).parent)) # for what the processes run, also w
 import rank_job
 from toxicai.all import *
 from toxicai.test_utils import comments,tiny_checkpoint
-from toxicai.train.distributed import dealt,load_spread,rank_dl,token_loads,Ranks
+from toxicai.train.distributed import dealt,load_spread,lone_launch,rank_dl,token_loads,Ranks
 
 def launch(case, folder, *args, n=2, seconds=500):
     "Run `case` of rank_job.py in `n` processes; what they say"
@@ -119,6 +119,50 @@ def test_what_writes_and_what_decides(tmp_path):
     best = torch.load(tmp_path/'models/model.pth')
     assert furthest(a['weights'], best['model'] if 'model' in best else best)==0
     assert (tmp_path/'export.pkl').exists()
+
+# Launchers
+
+accelerated = """
+import sys
+sys.path[:0] = {here!r}
+import rank_job
+from fastai.torch_core import rank_distrib
+learn = rank_job.learner(1)
+with learn.no_logging(),learn.distrib_ctx(timeout=60):
+    learn.fit(1, 0.1)
+    print('trained as', learn.ranks)
+"""
+
+def accelerate(tmp_path, *flags):
+    "What a script says that `accelerate launch` starts"
+    file = tmp_path/'job.py'
+    file.write_text(accelerated.format(here=[str(Path(__file__).parent), *sys.path]))
+    env = {k:v for k,v in os.environ.items() if not k.startswith('ACCELERATE')}|{'OMP_NUM_THREADS':'1', 'HF_HOME':str(tmp_path)} # no configuration of this machine
+    cmd = [sys.executable, '-m', 'accelerate.commands.launch', *flags, '--num_machines', '1', '--mixed_precision', 'no', '--dynamo_backend', 'no', str(file)]
+    run = subprocess.run(cmd, env=env, capture_output=True, text=True, timeout=500)
+    assert not run.returncode, run.stderr[-3000:]
+    return run
+
+@pytest.mark.slow
+def test_accelerate_with_cpu_is_one_process(tmp_path):
+    "It sets an address for several, starts one, and the context tells; the line that it names starts two"
+    run = accelerate(tmp_path, '--cpu', '--num_processes', '2')
+    assert run.stdout.count('trained as None')==1 and '`accelerate launch` was asked for several processes and has started one' in run.stderr
+    flags = ['--multi_gpu','--num_processes','2']
+    assert ' '.join(['accelerate launch', *flags]) in run.stderr
+    run = accelerate(tmp_path, *flags)
+    assert sorted(o for o in run.stdout.splitlines() if o.startswith('trained'))==['trained as rank 0 of 2','trained as rank 1 of 2']
+    assert 'this training is alone' not in run.stderr
+
+cpu = dict(ACCELERATE_USE_CPU='True')
+@pytest.mark.parametrize('env,said', [
+    ({}, ''), (cpu, ''), (dict(MASTER_ADDR='127.0.0.1'), ''), ({**cpu, 'MASTER_ADDR':'127.0.0.1'}, '`accelerate launch` was asked'),
+    (dict(ACCELERATE_USE_CPU='False', MASTER_ADDR='10.0.0.1', MASTER_PORT='29500'), '`accelerate launch` was asked'),
+    (dict(WORLD_SIZE='1', RANK='0', MASTER_ADDR='127.0.0.1', **cpu), ''), (dict(WORLD_SIZE='2', RANK='1', MASTER_ADDR='127.0.0.1', **cpu), ''),
+    (dict(OMPI_COMM_WORLD_SIZE='4'), 'mpirun has started 4 processes'), (dict(PMI_SIZE='1'), ''), (dict(PMI_SIZE=''), ''), (dict(MV2_COMM_WORLD_SIZE='2'), '--nproc-per-node 2')])
+def test_lone_launch(env, said):
+    found = lone_launch(env)
+    assert said in found and bool(said)==bool(found)
 
 # Without processes
 

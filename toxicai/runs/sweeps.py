@@ -997,21 +997,24 @@ def plot_importance(self:Sweep,
 def mean_and_spread(
     x, # Figures, one for each seed
     level:float=0.95, # Confidence of the interval
+    span=None, # (lowest, highest) that the figure can be, as `score_span` gives it: the interval is cut there
 ) -> dict: # `n`, `mean`, `sd`, and the ends of the interval of the mean, `low` and `high`
     "What figures over seeds say together; a single one has no spread"
     sd = float(np.std(x, ddof=1)) if len(x)>1 else np.nan
-    low,high = student_interval(x, level)
+    low,high = student_interval(x, level, span)
     return dict(n=len(x), mean=float(np.mean(x)), sd=sd, low=low, high=high)
 
 def spread(
     values:dict, # 'default' and 'best' -> figures, one for each seed
+    span=None, # (lowest, highest) that the figure can be
 ) -> pd.DataFrame: # A row for each, and one for best minus default: `n`, `mean`, `sd`, `low`, `high` (95 % interval)
     "Figures over seeds, and whether one setting is better (Welch's t)"
     a,b = values['best'],values['default']
-    low,high = welch_interval(a, b)
+    width = None if span is None else (span[0]-span[1], span[1]-span[0]) # of a difference
+    low,high = within_span(welch_interval(a, b), width)
     mean = float(np.mean(a)-np.mean(b))
     diff = dict(n=min(len(a), len(b)), mean=mean, sd=np.nan, low=low, high=high)
-    return pd.DataFrame({'default':mean_and_spread(b), 'best':mean_and_spread(a), 'best - default':diff}).T
+    return pd.DataFrame({'default':mean_and_spread(b, span=span), 'best':mean_and_spread(a, span=span), 'best - default':diff}).T
 
 # %% ../../nbs/89_runs.sweeps.ipynb #1934ebc8
 def final_figures(
@@ -1030,7 +1033,7 @@ def seeds(self:Sweep,
     "The best settings and the default ones with several seeds"
     if default is None: default = {k:v['value'] for k,v in self.plan['parameters'].items() if 'value' in v}
     return spread({k:[self._figure({**config, 'seed':s}) for s in seeds]
-                   for k,config in dict(default=default, best=self.best()).items()})
+                   for k,config in dict(default=default, best=self.best()).items()}, score_span(self.metric))
 
 @patch
 def _figure(self:Sweep, config):

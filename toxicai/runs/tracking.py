@@ -117,7 +117,8 @@ def learner_settings(
     dls,tfm = learn.dls,text_tfm(learn.dls)
     texts = dict(checkpoint=tfm.checkpoint, max_length=tfm.encoder.max_length, cut=tfm.encoder.cut)
     targets = dict(kind=label_kind(dls), classes=', '.join(class_names(dls)))
-    loading = dict(bs=dls.bs, n_train=len(dls.train_ds), n_valid=len(dls.valid_ds), device=dls.device)
+    n_rows = {k:row_count(o) for k,o in dict(n_train=dls.train_ds, n_valid=dls.valid_ds).items()}
+    loading = dict(bs=dls.bs, **{k:n for k,n in n_rows.items() if n is not None}, device=dls.device)
     n_parameters = sum(p.numel() for p in learn.model.parameters())
     network = dict(network=type(learn.model).__name__, parameters=n_parameters, loss=type(learn.loss_func).__name__)
     callbacks = ', '.join(o.name for o in learn.cbs)

@@ -27,6 +27,7 @@ from fastai.torch_core import to_detach
 from fastcore.all import L,delegates,patch
 from ..labels import *
 from ..strings import *
+from ..tables import *
 from ..judge.judged import *
 from ..judge.measures import *
 from ..judge.bias import *
@@ -136,8 +137,8 @@ def shared_rows(
 ): # A tuple; None where the loaders do not say
     "What learners of the same rows have in common, however these are split"
     sets = [getattr(getattr(learn, 'dls', None), o, None) for o in ('train_ds','valid_ds')]
-    if not all(hasattr(o, '__len__') for o in sets): return None
-    return tuple(labels),sum(map(len, sets))
+    counts = list(map(row_count, sets))
+    return None if None in counts else (tuple(labels),sum(counts))
 
 _speakers = {} # What was said -> a weak reference to who said it
 

@@ -20,6 +20,7 @@ from fastai.torch_core import set_seed
 from fastcore.all import L
 from torch import Tensor,nn
 from ..labels import *
+from ..tables import *
 from ..text.encoding import *
 from ..data.encode import *
 
@@ -96,9 +97,10 @@ def _column_parts(tl):
 
 def data_digests(
     dls, # Loaders
-) -> dict: # For 'train' and 'valid': `n`, and digests of `texts` and `labels` where blocks made the loaders
+) -> dict: # For 'train' and 'valid': `n`, and digests of `texts` and `labels` where blocks made the loaders; `n` None for a stream
     "Digests of what `dls` trains and validates on"
     def _side(ds):
+        if row_count(ds) is None: return dict(n=None) # its rows are read once, by training
         tls = getattr(ds, 'tls', [])
         both = dict(texts=[o for o in tls if encode_at(o) is not None], labels=list(tls[getattr(ds, 'n_inp', 0):]))
         return dict(n=len(ds), **{k:parts_digest(column_digest(o).encode() for o in v) for k,v in both.items() if v})
