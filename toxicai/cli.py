@@ -305,8 +305,9 @@ def option_for(
     "The option that sets `arg`"
     flag,says = flag_of(arg.name),help_words(arg, own)
     kind = kind_of(arg)
-    if kind=='pairs': return click.Option([f'--{flag}', arg.name], type=Value(kind), multiple=True, callback=merged, help=says)
-    if arg.kind!='bool': return click.Option([f'--{flag}', arg.name], type=Value(kind), help=says)
+    if arg.kind!='bool' or kind=='pairs':
+        many = dict(multiple=True, callback=merged) if kind=='pairs' else {}
+        return click.Option([f'--{flag}', arg.name], type=Value(kind), help=says, **many)
     both = f'--{flag}' if arg.default=='False' else f'--{flag}/--no-{flag}'
     return click.Option([both, arg.name], is_flag=True, default=None, help=says)
 

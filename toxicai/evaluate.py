@@ -145,9 +145,13 @@ def retold_card(
     meta:dict, # Content of `toxicai.json`
 ) -> str: # Markdown; sections that are not there stay away, but for uses
     "A model card with classes, uses and figures as `meta` has them"
-    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']), 'Figures':figures_part(meta)}
-    if parts['Uses'] and not re.search(r'^## Uses$', card, re.M): card = re.sub(r'^## Figures$', '## Uses\n\n## Figures', card, flags=re.M)
-    for k,o in parts.items(): card = re.sub(rf'^## {k}\n.*?(?=^## |\Z)', lambda _: f'## {k}\n\n{o}\n\n', card, flags=re.M|re.S)
+    parts = dict(Classes=classes_table(LabelSet.from_dict(meta['labels'])), Uses=uses_table(meta['uses']),
+                 Figures=figures_part(meta))
+    if parts['Uses'] and not re.search(r'^## Uses$', card, re.M):
+        card = re.sub(r'^## Figures$', '## Uses\n\n## Figures', card, flags=re.M)
+    for k,o in parts.items():
+        section = re.compile(rf'^## {k}\n.*?(?=^## |\Z)', re.M|re.S)
+        card = section.sub(lambda _: f'## {k}\n\n{o}\n\n', card)
     return card
 
 # %% ../nbs/93_evaluate.ipynb #eba3f281
@@ -158,6 +162,7 @@ def is_own_card(
     digest = written_files(folder).get('README.md')
     return digest is not None and (folder/'README.md').is_file() and digest==file_digest(folder/'README.md')
 
+# %% ../nbs/93_evaluate.ipynb #def39086
 def write_changed(
     folder:DetectorFolder, # What is changed
     meta:dict, # New content of its `toxicai.json`

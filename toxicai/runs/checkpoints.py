@@ -119,6 +119,7 @@ def after_call(self:Checkpoint,
     "Note that the call has come to its end"
     by_first(self.learn_, self._finish)
 
+# %% ../../nbs/86_runs.checkpoints.ipynb #c81e41e6
 @patch
 def _take_folder(self:Checkpoint):
     with self._errors(): self.folder.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,8 @@ from fastcore.basics import noop,patch
 from fastcore.meta import delegates
 from filelock import FileLock,Timeout
 from scipy.stats import rankdata
+
+# %% ../../nbs/90_runs.crossval.ipynb #bcfe93b6
 from ..labels import *
 from ..files import *
 from ..strings import *
@@ -244,6 +246,7 @@ class FoldJob:
 own_split = dict(splitter='the folds are the split', valid_pct='pass `n` and `stop_share`',
                  valid_col='pass `groups`, or call `from_df`')
 
+# %% ../../nbs/90_runs.crossval.ipynb #a9e4908e
 class KFolds:
     "Networks of k folds, and what they say of the rows that they have not seen"
     @delegates(ToxicityDataLoaders.from_df, but=list(own_split))

@@ -964,9 +964,11 @@ def _importance(self:Sweep, n_repeats, seed):
     x = np.column_stack([setting_axis(o).places for o in zip(*rows)])
     forest = RandomForestRegressor(300, random_state=seed).fit(x, y)
     res = permutation_importance(forest, x, y, n_repeats=n_repeats, random_state=seed)
-    df = pd.DataFrame(dict(importance=res.importances_mean, sd=res.importances_std), index=pd.Index(names, name='setting'))
+    index = pd.Index(names, name='setting')
+    df = pd.DataFrame(dict(importance=res.importances_mean, sd=res.importances_std), index=index)
     return len(y),df.sort_values('importance', ascending=False)
 
+# %% ../../nbs/89_runs.sweeps.ipynb #36a3a06e
 @patch
 def importance(self:Sweep,
     n_repeats:int=30, # Shuffles of each setting

@@ -26,6 +26,8 @@ from fastai.losses import MSELossFlat
 from fastai.metrics import F1Score,accuracy
 from fastai.optimizer import OptimWrapper
 from transformers import PreTrainedModel
+
+# %% ../../nbs/79_train.learner.ipynb #10312b7e
 from ..labels import *
 from ..files import *
 from ..strings import *
@@ -80,7 +82,8 @@ def set_up_loss(
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
-        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, or differ in shape: pass numbers")
+        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, "
+                         "or differ in shape: pass numbers")
     labels = labels_of(dls) if known else None
     return loss.setup(targs, None if labels is None else len(labels))
 
@@ -114,6 +117,7 @@ def check_row_weights(
     raise ValueError(f"the loaders have sample weights, which {type(loss).__name__} would ignore: "
                      "use a loss of `toxicai.train.losses`, or leave `weight_col` out")
 
+# %% ../../nbs/79_train.learner.ipynb #8102bd5f
 def check_activation(
     loss, # A loss with `activation`, not of this library
     labels, # A `LabelSet`
@@ -163,8 +167,9 @@ def check_learner_args(
     kwargs, # Those that it got
 ):
     "Raise a `TypeError` for an argument that neither `f` nor a `Learner` has"
-    known = dict.fromkeys(k for o in (f, TransformerLearner.__init__, Learner.__init__) for k in signature(o).parameters)
-    check_keywords(kwargs, [o for o in known if o not in ('self','kwargs')], name, learner_names_elsewhere)
+    fs = (f,TransformerLearner.__init__,Learner.__init__)
+    known = dict.fromkeys(k for o in fs for k in signature(o).parameters if k not in ('self','kwargs'))
+    check_keywords(kwargs, list(known), name, learner_names_elsewhere)
 
 # %% ../../nbs/79_train.learner.ipynb #505b5b47
 def windows_of(

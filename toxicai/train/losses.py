@@ -509,7 +509,8 @@ def counted(self:LogitsLoss, logits, targs):
     "Of a loss of torch, the sum over the mean, which knows factors and classes that are ignored; else texts or numbers"
     n = logits.numel() if self.kind=='regression' else len(logits)
     own = self.reduction
-    if self.kind=='regression' or own!='mean' or not isinstance(self.func, nn.Module): return logits.new_tensor(float(n))
+    by_rows = self.kind=='regression' or own!='mean' or not isinstance(self.func, nn.Module)
+    if by_rows: return logits.new_tensor(float(n))
     flat = torch.zeros_like(logits)
     mean = self(flat, targs)
     try:

@@ -15,6 +15,8 @@ import numpy as np,pandas as pd
 from fastai.torch_core import to_np
 from fastcore.basics import noop,patch
 from fastcore.meta import delegates
+
+# %% ../../nbs/80_train.verbs.ipynb #b39789a0
 from ..labels import *
 from ..text.core import *
 from ..text.evasion import *
