@@ -17,7 +17,6 @@ from ..files import *
 from ..train.callbacks import *
 from ..train.provenance import *
 from ..train.learner import *
-from ..train.loop import *
 from ..train.distributed import *
 from .snapshots import *
 

@@ -43,7 +43,6 @@ from ..data.loaders import *
 from ..train.callbacks import *
 from ..train.provenance import *
 from ..train.learner import *
-from ..train.loop import *
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000001
 class CheckpointError(ValueError): "A checkpoint that is not what it should be"

@@ -23,7 +23,6 @@ from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 from ..labels import *
 from ..text.core import *
-from ..text.tokenizer import *
 from ..text.models import *
 from ..serve.detector import *
 from ..data.loaders import *

@@ -26,7 +26,6 @@ from fastcore.all import noop,patch
 from torch import Tensor,nn
 from ..data.batches import *
 from .losses import *
-from .callbacks import *
 from .provenance import *
 from .learner import *
 

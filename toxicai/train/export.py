@@ -17,7 +17,7 @@ from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
-import numpy as np,pandas as pd,torch
+import numpy as np,torch
 from fastai.learner import load_learner
 from fastai.torch_core import rank_distrib
 from fastcore.all import L,delegates,patch
