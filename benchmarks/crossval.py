@@ -1,15 +1,16 @@
-"""k folds end to end, as the published RoBERTuito tutorial on hate speech does by hand: several labels, the mean of the token vectors,
-a head initialised by Xavier, dropout, early stopping, F1 out of fold, blended predictions of a test set. On the Spanish comments of
-MeOffendES (`offendes`) and on the six labels of Jigsaw's challenge (`jigsaw`); real data, found through TOXICAI_DATA. A second call
-goes on where the first was stopped. `--encoder` names another one, such as the multilingual one of the package index.
+"""k folds end to end, as the published RoBERTuito tutorial on hate speech does by hand: several labels, the mean of
+the token vectors, a head initialised by Xavier, dropout, early stopping, F1 out of fold, blended predictions of a
+test set. On the Spanish comments of MeOffendES (`offendes`) and on the six labels of Jigsaw's challenge (`jigsaw`);
+real data, found through TOXICAI_DATA. A second call goes on where the first was stopped. `--encoder` names another
+one, such as the multilingual one of the package index.
 
     python -m benchmarks.crossval [offendes jigsaw] [--rows 600] [--folds 5] [--epochs 3] [--seeds 1] [--workers 1]
                                   [--encoder FOLDER] [--folder folds]
 """
-import time,warnings
+import time
 from pathlib import Path
 
-import numpy as np,pandas as pd
+import numpy as np
 from torch import nn
 from benchmarks.common import *
 from toxicai.all import *
@@ -46,7 +47,8 @@ def split_table(res):
     "A single split beside all rows out of fold, with intervals of both"
     first = res.judged.take(res.rows.fold==0)
     found = {'one split':score_tables(first)[1], 'out of fold':score_tables(res.judged)[1]}
-    rows = [dict(rows=k, **o) for k,df in found.items() for o in df[df.metric.isin(['roc_auc','average_precision'])].to_dict('records')]
+    found = {k:df[df.metric.isin(['roc_auc','average_precision'])] for k,df in found.items()}
+    rows = [dict(rows=k, **o) for k,df in found.items() for o in df.to_dict('records')]
     return [dict(o, width=o['high']-o['low']) for o in rows]
 
 def main(name, n, k, epochs, seeds, workers, encoder, folder):
@@ -61,11 +63,13 @@ def main(name, n, k, epochs, seeds, workers, encoder, folder):
     shown = res.figures.drop(columns='folds')
     main_rows = [o for o in shown.index if o[0]=='all labels' or o[1]=='f1']
     show_frame(shown.loc[main_rows], f'{name}: {k} folds of {len(train):,} rows, {took:.1f} minutes (this call)')
-    show_frame(res.thresholds.table[['n','positive','threshold','before','after','after_low','after_high']], 'F1 out of fold, cross-fitted')
+    cols = ['n','positive','threshold','before','after','after_low','after_high']
+    show_frame(res.thresholds.table[cols], 'F1 out of fold, cross-fitted')
     show(split_table(res), 'a single split against all rows')
     show_frame(res.test_figures(), f'the networks on {len(test):,} test rows')
     detector = res.save_detector(place/'detector')
-    print(f'\n{detector}, {len(res.interpret_errors().label_errors)} labels to look at, submission: {place/"submission.csv"}')
+    n_odd = len(res.interpret_errors().label_errors)
+    print(f'\n{detector}, {n_odd} labels to look at, submission: {place/"submission.csv"}')
 
 if __name__=='__main__':
     p = parser_of(__doc__)
