@@ -39,6 +39,8 @@ from ..quiet import *
 from ..text.core import *
 from ..serve.folder import *
 from ..serve.detector import *
+
+# %% ../../nbs/90_runs.crossval.ipynb #c664312f
 from ..judge.intervals import *
 from ..judge.judged import *
 from ..judge.measures import *

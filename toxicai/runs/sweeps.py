@@ -377,8 +377,10 @@ def engine_runs(
     def _figures(o):
         if history: return dict(sampledHistory=[_finite(e) for e in o['history']])
         return dict(summaryMetrics=_finite(o['final']))
-    def _config(o): return {k:{'value':v} for k,v in o['config'].items()}
-    return [make(name=str(o['number']), state=engine_states[o['state']], config=_config(o), **_figures(o)) for o in runs]
+    def _facts(o):
+        config = {k:{'value':v} for k,v in o['config'].items()}
+        return dict(name=str(o['number']), state=engine_states[o['state']], config=config)
+    return [make(**_facts(o), **_figures(o)) for o in runs]
 
 # %% ../../nbs/89_runs.sweeps.ipynb #38e8bdf3
 def drawn_config(
@@ -932,6 +934,7 @@ def shade_colour(
     from matplotlib import colormaps
     return colormaps['cividis'](0.9*float(shade))
 
+# %% ../../nbs/89_runs.sweeps.ipynb #b6ce99b8
 @patch
 def _apart(self:Sweep, axis, shade):
     "Places on `axis`, a little apart by `shade` where it has levels; shape (n_runs,)"
