@@ -230,9 +230,7 @@ def judge_texts(rng, world, here):
     rules,texts = Rules(name),[odd_text(rng) for _ in range(CASE_TEXTS)]
     for o in texts:
         try: assert isinstance(rules(o), str)
-        except Exception as e:
-            if type(e).__init__ is not Exception.__init__: raise
-            raise type(e)(f'{e!s:.300} at {o!r:.200}')
+        except Exception as e: raise type(e)(f'{e!s:.300} at {o!r:.200}') if type(e).__init__ is Exception.__init__ else e
     for long in ('truncate','windows'):
         if long not in detectors: detectors[long] = Detector(world/'folders'/'own', threads=1, long=long)
         finite(detectors[long].scores(texts))

@@ -39,8 +39,6 @@ from ..quiet import *
 from ..text.core import *
 from ..serve.folder import *
 from ..serve.detector import *
-
-# %% ../../nbs/90_runs.crossval.ipynb #c664312f
 from ..judge.intervals import *
 from ..judge.judged import *
 from ..judge.measures import *
@@ -48,6 +46,8 @@ from ..judge.thresholds import *
 from ..judge.calibration import *
 from ..judge.report import *
 from ..judge.errors import *
+
+# %% ../../nbs/90_runs.crossval.ipynb #9e4f36a4
 from ..data.columns import *
 from ..data.comments import *
 from ..data.duplicates import *
