@@ -31,7 +31,7 @@ def own_name(o): # `LabelSet.index` for a method that is patched on
     return f'{ast.unparse(first[0].annotation)}.{o.name}' if first and first[0].annotation else o.name
 
 def is_table(o): # Does a statement at the top hold a table, or a pattern?
-    if isinstance(o, ast.Assign): return True
+    if isinstance(o, (ast.Assign,ast.AugAssign)): return True
     return isinstance(o, (ast.AnnAssign,ast.Expr)) and bool(re.search(r'\b(re|regex)\.compile\(', ast.unparse(o)))
 
 def table_lines(tree): # Numbers of the lines that hold a table
