@@ -2,10 +2,9 @@
 
     python -m benchmarks.ablations FRAME RUNS [--share 0.1] [--seeds 42 43] [--only base masked ...] [--rows 3000]
 
-FRAME is what `python -m recipes.detectors frame english` wrote; RUNS keeps the detectors, so that a run that was stopped goes
-on. All figures are of development rows, at the cut that flags 1 % of the benign comments of Jigsaw. A difference inside the
-spread of the seeds is none.
-"""
+FRAME is what `python -m recipes.detectors frame english` wrote; RUNS keeps the detectors, so that a run that was
+stopped goes on. All figures are of development rows, at the cut that flags 1 % of the benign comments of Jigsaw. A
+difference inside the spread of the seeds is none. """
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np,pandas as pd
 
 from benchmarks.common import *
 from benchmarks.judging import auc_of,threshold_of
-from recipes.detectors.corpora import english,labels
+from recipes.detectors.corpora import english
 from recipes.detectors.course import Step,run_step,some
 from recipes.detectors.decide import jigsaw_targets
 from toxicai import Detector
@@ -43,7 +42,8 @@ def step_of(arm, seed, share):
 def some_dev(df, rows, each=300):
     "Development rows: `rows` of Jigsaw as they come, up to `each` of every other corpus"
     dev = df[df.dev]
-    parts = [o.sample(min(rows if k=='jigsaw_train_part' else each, len(o)), random_state=0) for k,o in dev.groupby('source')]
+    def _some(k, o): return o.sample(min(rows if k=='jigsaw_train_part' else each, len(o)), random_state=0)
+    parts = [_some(k, o) for k,o in dev.groupby('source')]
     return pd.concat(parts, ignore_index=True)
 
 def hate_alarms(dev, flags):
@@ -63,22 +63,27 @@ def figures(folder, dev):
     cases = behaviour_cases('toxic')
     said = judge(cases.text.tolist(), 'all').scores[:,0]>=cut
     auc = masked_scores('roc_auc', targs, scores)
-    hate = dev.source.isin(['dynahate_dev','hatemoji_build','implicit_hate','toxigen_annotated','sbic_dev','stormfront']).to_numpy()
+    of_hate = ['dynahate_dev','hatemoji_build','implicit_hate','toxigen_annotated','sbic_dev','stormfront']
+    hate = dev.source.isin(of_hate).to_numpy()
     alarms = hate_alarms(dev, scores[:,0]>=cut)
-    return {'AUC toxic':auc[0], 'mean AUC':np.nanmean(auc), 'AUC identity_attack, sets of hate':auc_of(dev.identity_attack[hate], scores[hate,5]),
-            'recall, attacked':float((judge(hidden, 'all').scores[:,0]>=cut).mean()), 'behaviour':float((said==cases.expected).mean()),
+    return {'AUC toxic':auc[0], 'mean AUC':np.nanmean(auc),
+            'AUC identity_attack, sets of hate':auc_of(dev.identity_attack[hate], scores[hate,5]),
+            'recall, attacked':float((judge(hidden, 'all').scores[:,0]>=cut).mean()),
+            'behaviour':float((said==cases.expected).mean()),
             'alarms, benign rows of other sets':alarms[0], 'alarms, counter-examples':alarms[1]}
 
 def source_alarms(found):
     "Alarms on each corpus' benign rows, base against masked: the question of the weak 0"
-    return [{'corpus':k, **{a:float(np.mean([o[k] for o in runs])) for a,runs in found.items()}} for k in next(iter(found.values()))[0]]
+    def _means(k): return {a:float(np.mean([o[k] for o in runs])) for a,runs in found.items()}
+    return [{'corpus':k, **_means(k)} for k in next(iter(found.values()))[0]]
 
 def alarms_by_source(folder, dev):
     "Corpus -> share of its benign rows that are flagged"
     scores = Detector(folder, 'onnx-int8')(dev.text.tolist(), 'all').scores[:,0]
     cut = threshold_of(scores, dev)
     benign = ((dev.toxic.isna()|(dev.toxic<=0.1))&~(dev.identity_attack>0)).to_numpy()
-    return {k:float((scores[at]>=cut)[benign[at]].mean()) for k,at in dev.groupby('source').indices.items() if benign[at].any()}
+    places = {k:at[benign[at]] for k,at in dev.groupby('source').indices.items()}
+    return {k:float((scores[at]>=cut).mean()) for k,at in places.items() if len(at)}
 
 if __name__=='__main__':
     p = parser_of(__doc__)

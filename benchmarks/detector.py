@@ -1,13 +1,13 @@
-"""Candidates for a detector that ships, side by side: size on disk, texts per second, time for one text (median and 99th
-percentile), ROC-AUC of each label, calibration error, on comments of Jigsaw's `representative_sample`.
+"""Candidates for a detector that ships, side by side: size on disk, texts per second, time for one text (median and
+99th percentile), ROC-AUC of each label, calibration error, on comments of Jigsaw's `representative_sample`.
 
     python -m benchmarks.detector [NAME ...] [--rows 2000] [--alone 200] [--threads 2] [--frame FRAME] [--cpu]
 
 A candidate is a packaged detector (`english`), the packaged weights in 16 bits (`weights`) or a folder, alone or as
 `NAME@BACKEND`, such as `models/en@onnx-int8`; `+0.001` behind it turns its first stage on. With `--frame`, which
-`python -m recipes.detectors frame english` wrote, the rows are those that the detectors in the wheels were not trained on.
-A label with fewer than 100 positives among the rows has no figure that decides anything: their number stands beside it.
-"""
+`python -m recipes.detectors frame english` wrote, the rows are those that the detectors in the wheels were not
+trained on. A label with fewer than 100 positives among the rows has no figure that decides anything: their number
+stands beside it. """
 import re,time
 from pathlib import Path
 
@@ -75,7 +75,8 @@ def table_row(spec, args, df) -> dict:
     probs = det.scores(texts)
     secs,ms = clock()-start,latencies(det, texts[:args.alone], clock)
     row = {'':spec, 'backend':det.backend, 'MB':size_of(c['folder'], det.backend), 'texts/s':len(texts)/secs,
-           'p50, ms':float(np.median(ms)), 'p99, ms':float(np.quantile(ms, .99)), **label_figures(det.labels, probs, df)}
+           'p50, ms':float(np.median(ms)), 'p99, ms':float(np.quantile(ms, .99)),
+           **label_figures(det.labels, probs, df)}
     note(row)
     return row
 

@@ -1,7 +1,8 @@
-"""What several processes gain and change: the packaged encoder on comments of Jigsaw with six labels, every tenth of which is
-taken away, and weights; the same batches in one process and in several, fp32, no dropout, AdamW. Tables: how equal the shares
-of tokens are, dealt out and in slices as fastai cuts them; how far weights and figures are from those of one process with the
-joint batch; seconds for a step. Real data, found through TOXICAI_DATA. gloo on CPUs; one thread for each process.
+"""What several processes gain and change: the packaged encoder on comments of Jigsaw with six labels, every tenth of
+which is taken away, and weights; the same batches in one process and in several, fp32, no dropout, AdamW. Tables: how
+equal the shares of tokens are, dealt out and in slices as fastai cuts them; how far weights and figures are from
+those of one process with the joint batch; seconds for a step. Real data, found through TOXICAI_DATA. gloo on CPUs;
+one thread for each process.
 
     python -m benchmarks.distributed [--rows 1200] [--bs 16] [--processes 2] [--epochs 1] [--length 128]
 """
@@ -44,7 +45,8 @@ def one(a, n_ranks, folder):
     first = {k:v.detach().clone() for k,v in learn.model.named_parameters()}
     with learn.no_bar(),learn.no_logging(),learn.distrib_ctx(timeout=300): learn.fit(a.epochs, 1e-4, cbs=times)
     moved = max(float((v.detach()-first[k]).abs().max()) for k,v in learn.model.named_parameters())
-    res = dict(weights=dict(learn.model.named_parameters()), figures=list(map(float, learn.recorder.values[-1][:-1])), moved=moved,
+    res = dict(weights=dict(learn.model.named_parameters()), moved=moved,
+               figures=list(map(float, learn.recorder.values[-1][:-1])),
                seconds=median(times.seconds), names=list(learn.recorder.metric_names[1:-1]))
     torch.save(res, folder/f'{n_ranks}_{rank_distrib()}.pt')
 
@@ -84,7 +86,8 @@ def main(a):
     table = [{'figure':k, 'one process':x, f'{n} processes':y, 'difference':abs(x-y)}
              for k,x,y in zip(single['names'], single['figures'], many[0]['figures'])]
     show(table, f"the last epoch; one process has {a.bs*n} comments in a batch, {n} have {a.bs} each")
-    show([{'largest difference of a weight':f'{_far(single, many[0]):.2g}', 'between the processes':f'{_far(many[0], many[1]):.2g}',
+    show([{'largest difference of a weight':f'{_far(single, many[0]):.2g}',
+           'between the processes':f'{_far(many[0], many[1]):.2g}',
            'furthest move of a weight':f"{single['moved']:.2g}", 'seconds a step, one':single['seconds'],
            f'seconds a step, {n}':many[0]['seconds'], 'ratio':single['seconds']/many[0]['seconds']}])
 

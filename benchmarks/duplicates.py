@@ -1,5 +1,5 @@
-"""How long duplicates take to find, how well labels keep their share in splits, and what leaks from file to file of the data folder.
-Real data, found through TOXICAI_DATA.
+"""How long duplicates take to find, how well labels keep their share in splits, and what leaks from file to file of
+the data folder. Real data, found through TOXICAI_DATA.
 
     python -m benchmarks.duplicates [time labels recall inside across]
 """
@@ -12,14 +12,18 @@ from toxicai.data.duplicates import *
 from toxicai.data.splits import *
 
 # Files: name -> (text column or columns, label column or columns, None where every row has the same)
-files = dict(jigsaw_train_part=('comment_text',jigsaw_labels), jigsaw_train_normalised_sixlabel=('comment_text',jigsaw_labels),
-             civil_comments_balanced_sample=('text','toxic'), wiki_context_toxicity=('text','toxic'), toxic_spans_semeval2021=('text',None), toxic_spans_annotations=('text',None),
-             davidson=('text','label_name'), hatexplain=('text','label'), offendes_es=('text','label'), detoxis_es=('text','toxic'),
-             paradetox_en=('toxic',None), glue_sst2=('sentence','label'), glue_mrpc=(['sentence1','sentence2'],'label'), imdb_train_10k=('text','label'))
-domains = [['jigsaw_train_part','jigsaw_train_normalised_sixlabel','civil_comments_balanced_sample','wiki_context_toxicity',
-            'toxic_spans_semeval2021','toxic_spans_annotations'],
+files = dict(jigsaw_train_part=('comment_text',jigsaw_labels),
+             jigsaw_train_normalised_sixlabel=('comment_text',jigsaw_labels),
+             civil_comments_balanced_sample=('text','toxic'), wiki_context_toxicity=('text','toxic'),
+             toxic_spans_semeval2021=('text',None), toxic_spans_annotations=('text',None),
+             davidson=('text','label_name'), hatexplain=('text','label'),
+             offendes_es=('text','label'), detoxis_es=('text','toxic'),
+             paradetox_en=('toxic',None), glue_sst2=('sentence','label'),
+             glue_mrpc=(['sentence1','sentence2'],'label'), imdb_train_10k=('text','label'))
+domains = [['jigsaw_train_part','jigsaw_train_normalised_sixlabel','civil_comments_balanced_sample',
+            'wiki_context_toxicity','toxic_spans_semeval2021','toxic_spans_annotations'],
            ['davidson','hatexplain'], ['offendes_es','detoxis_es']]
-with_splits = dict(glue_sst2='train', hatexplain='train', offendes_es='train', toxic_spans_semeval2021='train', glue_mrpc='train')
+with_splits = dict.fromkeys(['glue_sst2','hatexplain','offendes_es','toxic_spans_semeval2021','glue_mrpc'], 'train')
 
 def common(name):
     "Frame with `text`, and `toxic` and the other labels that files share"
@@ -55,10 +59,12 @@ def run_labels():
     fold = folds(df, 5, 'comment_text', jigsaw_labels)
     def _row(label):
         y = df[label]
-        return {'label':label, 'rows':int(y.sum()), '% in validation (20 asked for)':100*float(y.iloc[valid].sum()/y.sum()),
+        share = 100*float(y.iloc[valid].sum()/y.sum())
+        return {'label':label, 'rows':int(y.sum()), '% in validation (20 asked for)':share,
                 'rows in the five folds':' '.join(map(str, y.groupby(fold).sum()))}
     show([_row(o) for o in jigsaw_labels],
-         f'Labels of jigsaw_train_part in grouped_split ({len(valid):,} of {len(df):,} rows in validation) and folds, seed 42')
+         f'Labels of jigsaw_train_part in grouped_split ({len(valid):,} of {len(df):,} rows in validation) '
+         'and folds, seed 42')
 
 def run_recall():
     "Comments that two files hold under the same id, once as written and once normalised"
@@ -79,7 +85,8 @@ def run_inside():
         df = data_file(name)
         texts = column_texts(df, as_list(text))
         exact,near = near_duplicates(texts, None),near_duplicates(texts)
-        def _clash(groups): return int(contradicting(label_values(df, as_list(labels)), groups).sum()) if labels else '–'
+        def _clash(groups):
+            return int(contradicting(label_values(df, as_list(labels)), groups).sum()) if labels else '–'
         copies = {k:len(df)-int(o.max())-1 for k,o in {'exact copies':exact, 'with near ones':near}.items()}
         rows.append({'file':name, 'rows':len(df), **copies,
                      'rows with other labels, exact':_clash(exact), 'with near ones ':_clash(near)})

@@ -1,17 +1,17 @@
-"""Recall that ten kinds of attack cost, and how much of it normalisation and perturbed training texts win back. The fine-tuned packaged
-encoder on short Jigsaw comments whose `toxic` is known; real data, found through TOXICAI_DATA.
+"""Recall that ten kinds of attack cost, and how much of it normalisation and perturbed training texts win back. The
+fine-tuned packaged encoder on short Jigsaw comments whose `toxic` is known; real data, found through TOXICAI_DATA.
 
-    python -m benchmarks.evasion [--rows 4000] [--epochs 1] [--presets none light social strict] [--held_out] [--share 0.3] [--seed 0]
+    python -m benchmarks.evasion [--rows 4000] [--epochs 1] [--presets none light social strict]
+                                 [--held_out] [--share 0.3] [--seed 0]
 
-For each preset of rules there are two networks: `plain`, and `augmented`, trained on the same rows and the same number of texts, where
-perturbed copies take the place of repetitions. The threshold of each network flags 5 % of the clean validation texts that are not toxic;
-it stays for the attacked ones, whose false-positive rate is printed too, so that a network that flags whatever looks odd does not win
-unseen.
+For each preset of rules there are two networks: `plain`, and `augmented`, trained on the same rows and the same
+number of texts, where perturbed copies take the place of repetitions. The threshold of each network flags 5 % of the
+clean validation texts that are not toxic; it stays for the attacked ones, whose false-positive rate is printed too,
+so that a network that flags whatever looks odd does not win unseen.
 
-The attacker changes a share of the words of each text, those first that a logistic regression on the training rows finds toxic. It never
-sees the network. Its seed is not that of the training copies. With `--held_out` training knows every second kind of attack only, and
-the means of seen and unseen kinds are printed apart.
-"""
+The attacker changes a share of the words of each text, those first that a logistic regression on the training rows
+finds toxic. It never sees the network. Its seed is not that of the training copies. With `--held_out` training knows
+every second kind of attack only, and the means of seen and unseen kinds are printed apart. """
 import sys,time
 
 import numpy as np,pandas as pd
@@ -45,7 +45,8 @@ def sample(
     valid_toxic,train_toxic = round(0.4*n_valid),round(0.45*n_train)
     needed,n_toxic = valid_toxic+train_toxic,int(df.toxic.sum())
     if needed>n_toxic:
-        sys.exit(f"--rows {n_train} needs {needed:,} toxic texts, there are {n_toxic:,}: expected {int(n_toxic/0.57)} at most")
+        sys.exit(f"--rows {n_train} needs {needed:,} toxic texts, there are {n_toxic:,}: "
+                 f"expected {int(n_toxic/0.57)} at most")
     sizes = {1:(valid_toxic,train_toxic), 0:(n_valid-valid_toxic,n_train-train_toxic)}
     parts = []
     for k,(v,t) in sizes.items():
@@ -80,7 +81,8 @@ def training_frames(df, words, share, kinds, seed):
 def trained(df, preset, epochs, seed):
     "A learner on `df` whose texts go through the rules of `preset`"
     set_seed(seed, reproducible=True)
-    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), label_cols='toxic', valid_col='is_valid', rules=Rules(preset))
+    how = dict(label_cols='toxic', valid_col='is_valid', rules=Rules(preset))
+    dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), **how)
     learn = toxicity_learner(dls)
     with learn.no_bar(),learn.no_logging(): learn.fine_tune(epochs)
     return learn
@@ -157,7 +159,8 @@ def print_tables(res, seen):
     show_table(recall, f'Recall of toxic texts at a false-positive rate of {FPR:.0%} on clean ones{note}')
     show_table(fpr, 'False-positive rate on texts that are not toxic, same threshold')
     base = 'none, plain'
-    if base not in res: return print(f'\nNo share of the lost recall: it needs the network "{base}" (--presets none ...)')
+    if base not in res:
+        return print(f'\nNo share of the lost recall: it needs the network "{base}" (--presets none ...)')
     show_table(won_back(recall, base), f'Share of the recall lost to attacks that is won back '
                                        f'(lost by "{base}"; - where that is less than 0.02; means from mean recalls)')
 

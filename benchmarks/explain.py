@@ -1,19 +1,20 @@
 """Whether the words that `learn.explain` names are those that annotators marked, and those that the network needs. The
 fine-tuned packaged encoder, real data, found through TOXICAI_DATA.
 
-    python -m benchmarks.explain [hatexplain toxic_spans] [--rows 4000] [--epochs 2] [--dev 200] [--test 400] [--learner PATH] [--seed 0]
+    python -m benchmarks.explain [hatexplain toxic_spans] [--rows 4000] [--epochs 2] [--dev 200] [--test 400]
+                                 [--learner PATH] [--seed 0]
 
-hatexplain: trained on the majority label (hate speech or offensive against normal), dev texts from the training split,
-test texts from the validation split, both toxic and with a rationale. toxic_spans: every post there is toxic, so that
-nothing can be trained on them; the network learns from Jigsaw comments (`toxic`), dev posts are from the training split,
-test posts from the trial split. `--learner` takes an exported learner with a class `toxic` instead of training one.
+hatexplain: trained on the majority label (hate speech or offensive against normal), dev texts from the training
+split, test texts from the validation split, both toxic and with a rationale. toxic_spans: every post there is toxic,
+so that nothing can be trained on them; the network learns from Jigsaw comments (`toxic`), dev posts are from the
+training split, test posts from the trial split. `--learner` takes an exported learner with a class `toxic` instead of
+training one.
 
-Agreement with annotators is the character-level F1 of SemEval-2021 task 5, the mean over the texts. The cut from which a
-word counts is the one that is best on the dev texts. Faithfulness to the network is comprehensiveness (probability lost
-without the words that scored highest; more is better) and sufficiency (probability lost when only these are left; less
-is better), the mean over 1, 5, 10, 20 and 50 % of the words as in DeYoung et al. 2020, on the test texts that the network
-finds toxic. Occlusion deletes words as these figures do, which favours it.
-"""
+Agreement with annotators is the character-level F1 of SemEval-2021 task 5, the mean over the texts. The cut from
+which a word counts is the one that is best on the dev texts. Faithfulness to the network is comprehensiveness
+(probability lost without the words that scored highest; more is better) and sufficiency (probability lost when only
+these are left; less is better), the mean over 1, 5, 10, 20 and 50 % of the words as in DeYoung et al. 2020, on the
+test texts that the network finds toxic. Occlusion deletes words as these figures do, which favours it. """
 import time
 from collections.abc import Callable
 
@@ -67,7 +68,8 @@ tasks = dict(hatexplain=hatexplain, toxic_spans=toxic_spans)
 
 def _scored(text, score):
     spans = word_spans(text)
-    return pd.DataFrame(dict(start=[a for a,_ in spans], end=[b for _,b in spans], score=score([text[a:b] for a,b in spans])))
+    scores = score([text[a:b] for a,b in spans])
+    return pd.DataFrame(dict(start=[a for a,_ in spans], end=[b for _,b in spans], score=scores))
 
 def scorers(
     learn, # Explains its class `toxic`

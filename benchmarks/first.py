@@ -1,14 +1,13 @@
-"""What a first stage gains and costs: speed of a detector against the AUC of `toxic` and the flags that agree, on Jigsaw
-comments as they come that neither stage was fitted to (development rows of the recipe), at several bounds and at forced
-shares of answers.
+"""What a first stage gains and costs: speed of a detector against the AUC of `toxic` and the flags that agree, on
+Jigsaw comments as they come that neither stage was fitted to (development rows of the recipe), at several bounds and
+at forced shares of answers.
 
     python -m benchmarks.first [NAME] [--frame FRAME] [--threads 2] [--backend auto] [--timed 500] [--kept FILE.npz]
-    python -m benchmarks.first [NAME] [--frame FRAME] [--kept FILE.npz] --whole     # times 159,571 comments, all of them
+    python -m benchmarks.first [NAME] [--frame FRAME] [--kept FILE.npz] --whole  # times all 159,571 comments
 
-The first stage learns the answers of the detector's own network on training rows that are like traffic, in a copy of the
-folder. Logits of the network, which take most of the time, are kept in `--kept` for the next call. `--cpu` counts seconds
-of the processor instead of those on the wall: for one thread on a machine that has other work to do.
-"""
+The first stage learns the answers of the detector's own network on training rows that are like traffic, in a copy of
+the folder. Logits of the network, which take most of the time, are kept in `--kept` for the next call. `--cpu` counts
+seconds of the processor instead of those on the wall: for one thread on a machine that has other work to do. """
 import shutil,tempfile,time
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +86,8 @@ def whole(det, texts, n):
 if __name__=='__main__':
     p = parser_of(__doc__)
     p.add_argument('folder', nargs='?', default='english')
-    p.add_argument('--frame', help='a Parquet file that `python -m recipes.detectors frame english` wrote; made anew without it')
+    p.add_argument('--frame', help='a Parquet file that `python -m recipes.detectors frame english` wrote; '
+                                   'made anew without it')
     p.add_argument('--threads', type=int, default=2)
     p.add_argument('--backend', default='auto')
     p.add_argument('--bits', type=int, default=20)

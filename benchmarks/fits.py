@@ -1,7 +1,7 @@
-"""What other ways through a fit gain and cost, beside the defaults of `fine_tune`: the packaged encoder on 6,000 tweets of
-davidson, two epochs after one with the head alone, several seeds. A part for testing is used for the last figures only; a
-part for validation is what soups choose on. Each run is a process of its own, and its result a line of a file, so that a
-second call does what the first did not come to. Real data, found through TOXICAI_DATA.
+"""What other ways through a fit gain and cost, beside the defaults of `fine_tune`: the packaged encoder on 6,000
+tweets of davidson, two epochs after one with the head alone, several seeds. A part for testing is used for the last
+figures only; a part for validation is what soups choose on. Each run is a process of its own, and its result a line
+of a file, so that a second call does what the first did not come to. Real data, found through TOXICAI_DATA.
 
     python -m benchmarks.fits [--variants default ema soup] [--seeds 0 1 2] [--rows 6000] [--file fits.jsonl]
 """
@@ -106,7 +106,8 @@ def main(names, seeds, rows, epochs, path):
     res = {k:v for k,v in done(path, key).items() if k[0] in names and k[1] in seeds}
     df,test = parts(rows)
     show([row(res, o) for o in names],
-         f'{(~df.is_valid).sum():,} tweets for training, {df.is_valid.sum():,} for validation, {len(test):,} for the test; '
+         f'{(~df.is_valid).sum():,} tweets for training, {df.is_valid.sum():,} for validation, '
+         f'{len(test):,} for the test; '
          f'{epochs} epochs after one with the head alone; '
          'differences to the default of the same seed, with 95 % intervals')
 

@@ -1,15 +1,14 @@
-"""Texts, folders, checkpoints, sweeps and tables that nobody would write, at every door that takes foreign ones. What is found: exceptions
-of another kind than promised (SECURITY.md), processes that hang or die, and memory that grows.
+"""Texts, folders, checkpoints, sweeps and tables that nobody would write, at every door that takes foreign ones. What
+is found: exceptions of another kind than promised (SECURITY.md), processes that hang or die, and memory that grows.
 
     python -m benchmarks.fuzz [--texts 100000] [--folders 2000] [--checkpoints 200] [--sweeps 200] [--tables 2000]
                               [--seconds 3600] [--seed 0] [--file fuzz.jsonl]
     python -m benchmarks.fuzz --one folders 123 [--seed 0]
 
-Each case is drawn from the seed, its kind and its number, so `--one` repeats it here, with the whole traceback. Cases run in processes of
-their own with a limit of memory; one that works for 30 seconds, or waits for nothing after them, is ended and counted as a hang. With
-`--file` a line of JSON is added for each kind. A count of 0 leaves a kind out; after `--seconds` no further case is begun. Ends with
-status 1 when there are findings.
-"""
+Each case is drawn from the seed, its kind and its number, so `--one` repeats it here, with the whole traceback. Cases
+run in processes of their own with a limit of memory; one that works for 30 seconds, or waits for nothing after them,
+is ended and counted as a hang. With `--file` a line of JSON is added for each kind. A count of 0 leaves a kind out;
+after `--seconds` no further case is begun. Ends with status 1 when there are findings. """
 import json,os,queue,random,resource,shutil,subprocess,sys,tempfile,threading,time,traceback,warnings
 from collections import Counter,defaultdict
 from copy import deepcopy
@@ -24,11 +23,15 @@ GROWTH = 300 # MiB that a worker may grow after its first cases
 
 # What to change a value to
 
-WORDS = ['', 'a', 'x'*5000, '../../etc/passwd', '/dev/zero', 'http://localhost/x', 'os.system', '__class__', '\x00', '\x1b[31m', '\u202e', 'ﬁ', '\ud800',
-         'NaN', 'true', 'null', '{}', 'float16', 'bfloat16', 'cuda', 'sdpa', 'eager', 'gelu', 'linear', 'bert', 't5', 'Lowercase', 'NFKC', 'Replace']
-NUMBERS = [0, 1, -1, 2, 3, 7, 64, 1000, 2**15, 2**20, 2**31-1, 2**31, 2**53, 2**63-1, 2**64, 10**30, .5, -.5, 1e-300, 1e308]
-KEYS = ['auto_map', 'trust_remote_code', 'attn_implementation', '_attn_implementation', 'quantization_config', 'dtype', 'torch_dtype', 'use_cache', 'tie_word_embeddings',
-        'pruned_heads', 'adapters', 'base_model_name_or_path', 'transformers_version', 'is_decoder', 'chunk_size_feed_forward', 'problem_type', 'dropout', 'schema', 'pattern']
+WORDS = ['', 'a', 'x'*5000, '../../etc/passwd', '/dev/zero', 'http://localhost/x', 'os.system', '__class__', '\x00',
+         '\x1b[31m', '\u202e', 'ﬁ', '\ud800', 'NaN', 'true', 'null', '{}', 'float16', 'bfloat16', 'cuda', 'sdpa',
+         'eager', 'gelu', 'linear', 'bert', 't5', 'Lowercase', 'NFKC', 'Replace']
+NUMBERS = [0, 1, -1, 2, 3, 7, 64, 1000, 2**15, 2**20, 2**31-1, 2**31, 2**53, 2**63-1, 2**64, 10**30,
+           .5, -.5, 1e-300, 1e308]
+KEYS = ['auto_map', 'trust_remote_code', 'attn_implementation', '_attn_implementation', 'quantization_config',
+        'dtype', 'torch_dtype', 'use_cache', 'tie_word_embeddings',
+        'pruned_heads', 'adapters', 'base_model_name_or_path', 'transformers_version', 'is_decoder',
+        'chunk_size_feed_forward', 'problem_type', 'dropout', 'schema', 'pattern']
 
 def odd_value(rng): # A `random.Random`
     "Something that a file could hold in the place of a value"
@@ -77,7 +80,8 @@ def structure(read, share):
         def _change(rng, path):
             try: found = None if rng.random()<share else read(path)
             except Exception: found = None # broken by a change before
-            return path.write_bytes(changed_bytes(rng, path.read_bytes())) if found is None else change(rng, path, found)
+            if found is not None: return change(rng, path, found)
+            return path.write_bytes(changed_bytes(rng, path.read_bytes()))
         return _change
     return _around
 
@@ -104,15 +108,19 @@ def change_weights(rng, path, parts):
 
 def odd_ints(rng): return [rng.choice([-1,0,1,2,7,128,2**20,2**31,2**40,2**62]) for _ in range(rng.randrange(5))]
 
+OPERATORS = ['Loop','If','Scan','Tile','Expand','Range','ConstantOfShape','NonZero','StringConcat']
+
 def change_node(rng, graph):
     "One operator of an ONNX graph is another, or has other inputs or attributes"
-    import onnx
     from onnx import helper
     o,how = rng.choice(graph.node),rng.randrange(7)
-    if how==0: o.op_type = rng.choice([p.op_type for p in graph.node]+['Loop','If','Scan','Tile','Expand','Range','ConstantOfShape','NonZero','StringConcat'])
+    if how==0: o.op_type = rng.choice([p.op_type for p in graph.node]+OPERATORS)
     elif how==1 and o.input: o.input[rng.randrange(len(o.input))] = rng.choice(rng.choice(graph.node).output or [''])
     elif how==2 and o.attribute: o.attribute[rng.randrange(len(o.attribute))].i = rng.choice([-9,-1,0,1,2,99,2**40])
-    elif how==3: o.attribute.append(helper.make_attribute(rng.choice(['axis','to','perm','start','keepdims','allowzero']), rng.choice([0,-1,5,1.5,'x']) if rng.random()<.7 else odd_ints(rng) or [0]))
+    elif how==3:
+        name = rng.choice(['axis','to','perm','start','keepdims','allowzero'])
+        value = rng.choice([0,-1,5,1.5,'x']) if rng.random()<.7 else odd_ints(rng) or [0]
+        o.attribute.append(helper.make_attribute(name, value))
     elif how==4: graph.node.remove(o)
     elif how==5: graph.node.insert(rng.randrange(len(graph.node)), o)
     else: o.domain = rng.choice(['com.microsoft','ai.onnx.ml',''])
@@ -126,14 +134,19 @@ def change_graph(rng, graph):
     if how<3: return change_node(rng, graph)
     if how==3 and small:
         o = rng.choice(small)
-        values = odd_ints(rng) if rng.random()<.3 else [rng.choice([-1,0,1,2,7,2**20,2**40,2**62]) for _ in range(np.prod(o.dims, dtype=int))]
+        def _drawn(): return [rng.choice([-1,0,1,2,7,2**20,2**40,2**62]) for _ in range(np.prod(o.dims, dtype=int))]
+        values = odd_ints(rng) if rng.random()<.3 else _drawn()
         shape = list(o.dims) if np.prod(o.dims, dtype=int)==len(values) else [len(values)]
         return o.CopyFrom(numpy_helper.from_array(np.array(values, dtype=np.int64).reshape(shape), o.name))
     if how==4 and graph.initializer:
         o = rng.choice(graph.initializer)
-        return o.dims.append(rng.choice([0,1,2,2**40])) if rng.random()<.5 else setattr(o, 'data_type', rng.randrange(24))
+        if rng.random()<.5: return o.dims.append(rng.choice([0,1,2,2**40]))
+        return setattr(o, 'data_type', rng.randrange(24))
     ends = rng.choice([graph.input, graph.output])
-    if len(ends): (lambda o: ends.remove(o) if rng.random()<.5 else setattr(o, 'name', rng.choice(['x','input_ids','logits'])))(rng.choice(ends))
+    if not len(ends): return
+    end = rng.choice(ends)
+    if rng.random()<.5: ends.remove(end)
+    else: end.name = rng.choice(['x','input_ids','logits'])
 
 def onnx_model(path):
     import onnx
@@ -147,6 +160,11 @@ def change_onnx(rng, path, m):
     if rng.random()<.05: m.opset_import[0].version = rng.choice([0,1,17,99])
     path.write_bytes(m.SerializeToString())
 
+OTHER_FILES = ['adapter_config.json','adapter_model.safetensors','pytorch_model.bin','modeling.py','model.onnx.data',
+               'generation_config.json','model.safetensors.index.json']
+OWN_FILES = ['toxicai.json','config.json','tokenizer.json','model.safetensors','mean_pooling.safetensors','model.onnx',
+             'model.int8.onnx','tokenizer_config.json','*']
+
 def change_entry(rng, folder):
     "A file of the folder is away, a link, another file, or there is one more"
     o,how = rng.choice(sorted(p for p in folder.iterdir() if p.is_file() and not p.is_symlink())),rng.randrange(5)
@@ -155,13 +173,13 @@ def change_entry(rng, folder):
         o.unlink()
         o.symlink_to(rng.choice(['..', '/dev/zero', '/etc/passwd', 'toxicai.json', o.name, 'nothing']))
     elif how==2: o.write_bytes(rng.choice(sorted(p for p in folder.iterdir() if p.is_file())).read_bytes())
-    elif how==3: (folder/rng.choice(['adapter_config.json','adapter_model.safetensors','pytorch_model.bin','modeling.py','model.onnx.data','generation_config.json','model.safetensors.index.json'])).write_bytes(o.read_bytes()[:2000])
+    elif how==3: (folder/rng.choice(OTHER_FILES)).write_bytes(o.read_bytes()[:2000])
     else: (o.unlink(), o.mkdir())
 
 def change_folder(rng, folder):
     "One to three changes in a detector folder"
     for _ in range(rng.choice([1,1,1,2,3])):
-        p = folder/rng.choice(['toxicai.json','config.json','tokenizer.json','model.safetensors','mean_pooling.safetensors','model.onnx','model.int8.onnx','tokenizer_config.json','*'])
+        p = folder/rng.choice(OWN_FILES)
         if p.name=='*': change_entry(rng, folder)
         elif not p.is_file() or p.is_symlink(): continue
         elif p.suffix=='.json': change_json(rng, p)
@@ -178,16 +196,21 @@ def open_folder(rng, world, here):
     from toxicai.serve.backends import backends,engine_installed
     shutil.copytree(rng.choice(sorted((world/'folders').iterdir())), here/'d')
     change_folder(rng, here/'d')
-    names = ['auto', *[k for k,o in backends.items() if engine_installed(o.library) and not (o.lacks and o.lacks()) and (o.file is None or (here/'d'/o.file).exists())]]
+    def _runs(o): return engine_installed(o.library) and not (o.lacks and o.lacks())
+    def _is_there(o): return o.file is None or (here/'d'/o.file).exists()
+    names = ['auto', *[k for k,o in backends.items() if _runs(o) and _is_there(o)]]
     d = Detector(here/'d', rng.choice(names), threads=1)
     finite(d.scores(['thank you', odd_text(rng)[:500], 'you are an idiot '*20]))
 
 # Texts
 
-RANGES = [(0,32),(32,127),(32,127),(32,127),(128,256),(0x300,0x370),(0x400,0x500),(0x590,0x700),(0x900,0x980),(0x1d400,0x1d800),(0x2000,0x2070),(0x3040,0x3100),
-          (0x4e00,0x5000),(0xfe00,0xfe10),(0xff00,0xffef),(0x1f300,0x1f700),(0x1f3fb,0x1f400),(0xe0000,0xe0080),(0xd800,0xe000),(0xac00,0xad00)]
-PARTS = ['you are an idiot ', 'thank you ', '&amp;', '&#x41;', '&lt;', 'Ã©', 'â€™', 'ðŸ˜€', '@user ', '#IdiotOfTheYear ', 'https://a.b/c?d=e ', '😂', '👩\u200d👩\u200d👧', 'ha'*20, '!'*30,
-         'i d i o t ', '1d10t ', '\u200b', '\u202e', '\ufeff', 'ﷺ', '\r\n', '\x00', '(╯°□°)╯', ':smile:', "don't ", '"', '[SEP]', '<s>', '\ud800', '\udfff']
+RANGES = [(0,32),(32,127),(32,127),(32,127),(128,256),(0x300,0x370),(0x400,0x500),(0x590,0x700),(0x900,0x980),
+          (0x1d400,0x1d800),(0x2000,0x2070),(0x3040,0x3100),(0x4e00,0x5000),(0xfe00,0xfe10),(0xff00,0xffef),
+          (0x1f300,0x1f700),(0x1f3fb,0x1f400),(0xe0000,0xe0080),(0xd800,0xe000),(0xac00,0xad00)]
+PARTS = ['you are an idiot ', 'thank you ', '&amp;', '&#x41;', '&lt;', 'Ã©', 'â€™', 'ðŸ˜€', '@user ',
+         '#IdiotOfTheYear ', 'https://a.b/c?d=e ', '😂', '👩\u200d👩\u200d👧', 'ha'*20, '!'*30, 'i d i o t ', '1d10t ',
+         '\u200b', '\u202e', '\ufeff', 'ﷺ', '\r\n', '\x00', '(╯°□°)╯', ':smile:', "don't ", '"',
+         '[SEP]', '<s>', '\ud800', '\udfff']
 
 def odd_text(rng):
     "A text of letters, parts and runs that comments do not have"
@@ -220,7 +243,8 @@ detectors = {} # Those that a worker keeps open
 def small_learner():
     from toxicai.all import ToxicityDataLoaders,toxicity_learner
     from toxicai.test_utils import comments,tiny_checkpoint
-    dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), text_col='text', label_cols=['toxic','insult'], bs=8, seed=1)
+    cols = dict(text_col='text', label_cols=['toxic','insult'])
+    dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(), bs=8, seed=1, **cols)
     return toxicity_learner(dls, seed=1)
 
 def change_state(rng, path):
@@ -230,8 +254,10 @@ def change_state(rng, path):
     found = list(places(state))
     o,k = rng.choice(found)
     v = o[k]
-    if isinstance(v, torch.Tensor): o[k] = rng.choice([v.flatten(), v[:0] if v.ndim else v, v.double(), v*float('nan') if v.is_floating_point() else v, torch.zeros(3), odd_value(rng)])
-    else: o[k] = odd_value(rng)
+    o[k] = odd_value(rng)
+    if isinstance(v, torch.Tensor):
+        unknown = v*float('nan') if v.is_floating_point() else v
+        o[k] = rng.choice([v.flatten(), v[:0] if v.ndim else v, v.double(), unknown, torch.zeros(3), o[k]])
     torch.save(state, path)
 
 def resume_checkpoint(rng, world, here):
@@ -245,7 +271,9 @@ def resume_checkpoint(rng, world, here):
     else: state.write_bytes(changed_bytes(rng, state.read_bytes()))
     try: facts = json.loads(info.read_text())
     except ValueError: facts = None
-    if honest and isinstance(facts, dict): info.write_text(json.dumps({**facts, 'sha256':hashlib.sha256(state.read_bytes()).hexdigest()}))
+    if honest and isinstance(facts, dict):
+        sha = hashlib.sha256(state.read_bytes()).hexdigest()
+        info.write_text(json.dumps({**facts, 'sha256':sha}))
     learn = small_learner()
     with learn.no_bar(),learn.no_logging(): learn.resume(here/'c', cbs=[stopper(None)])
 
@@ -278,18 +306,20 @@ def foreign_errors():
     "What a file of a stranger's may end in, by kind"
     from toxicai.serve.folder import FolderError
     from toxicai.runs.configs import SettingError
-    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError), sweeps=(SettingError,FileNotFoundError), tables=(ValueError,TypeError))
+    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError),
+                sweeps=(SettingError,FileNotFoundError), tables=(ValueError,TypeError))
 
 def is_promised(kind, e, promised):
-    "Is `e` what a file of a stranger's may end in? Errors of decoders do not name the file; that a backend lacks its file is no fault of the folder"
-    if kind=='folders' and str(e).startswith(('the backend', 'no backend can run')): return isinstance(e, (ValueError,ImportError))
+    "Is `e` what a file of a stranger's may end in? Errors of decoders do not name the file"
+    lacks_file = kind=='folders' and str(e).startswith(('the backend', 'no backend can run')) # no fault of the folder
+    if lacks_file: return isinstance(e, (ValueError,ImportError))
     return isinstance(e, promised) and not isinstance(e, (json.JSONDecodeError,UnicodeError))
 
-kinds = dict(texts=judge_texts, folders=open_folder, checkpoints=resume_checkpoint, sweeps=read_sweep, tables=load_table)
+kinds = dict(texts=judge_texts, folders=open_folder, checkpoints=resume_checkpoint, sweeps=read_sweep,
+             tables=load_table)
 
 def make_world(folder, names):
     "Sound files of each kind"
-    import pandas as pd
     from importlib.util import find_spec
     from toxicai.test_utils import comments
     (folder/'tables').mkdir()
@@ -324,9 +354,11 @@ def make_checkpoint(folder):
 
 def make_sweep(folder):
     from toxicai.runs.sweeps import Sweep
-    plan = dict(method='grid', metric=dict(name='valid/loss', goal='minimize'), parameters=dict(lr=dict(values=[1e-3,1e-2])))
+    plan = dict(method='grid', metric=dict(name='valid/loss', goal='minimize'),
+                parameters=dict(lr=dict(values=[1e-3,1e-2])))
     from toxicai.test_utils import comments,tiny_checkpoint
-    Sweep(folder, plan, comments(), keep=True, checkpoint=str(tiny_checkpoint()), text_col='text', label_cols=['toxic'], bs=8).go()
+    how = dict(checkpoint=str(tiny_checkpoint()), text_col='text', label_cols=['toxic'], bs=8)
+    Sweep(folder, plan, comments(), keep=True, **how).go()
 
 # Processes
 
@@ -341,20 +373,25 @@ def place_of(e):
     frames = [o for o in traceback.extract_tb(e.__traceback__) if '/toxicai/' in o.filename]
     return f'{Path(frames[-1].filename).stem}.{frames[-1].name}' if frames else 'elsewhere'
 
+def own_bytes(field): # 0: address space, 1: memory in use
+    "Bytes that this process has; 0 where there is no /proc"
+    path = Path('/proc/self/statm')
+    return int(path.read_text().split()[field])*resource.getpagesize() if path.exists() else 0
+
 def outcome(kind, n, seed, world, promised):
     "A row about one case"
     start = time.perf_counter()
     try: run_case(kind, n, seed, world)
-    except (KeyboardInterrupt,SystemExit) as e: res = dict(odd=f'{type(e).__name__} in {place_of(e)}', says=f'{e!s:.200}')
     except BaseException as e:
-        res = dict(error=type(e).__name__) if is_promised(kind, e, promised) else dict(odd=f'{type(e).__name__} in {place_of(e)}', says=f'{e!s:.200}')
+        is_fine = not isinstance(e, (KeyboardInterrupt,SystemExit)) and is_promised(kind, e, promised)
+        if is_fine: res = dict(error=type(e).__name__)
+        else: res = dict(odd=f'{type(e).__name__} in {place_of(e)}', says=f'{e!s:.200}')
     else: res = dict(error='none')
-    mib = int(Path('/proc/self/statm').read_text().split()[1])*resource.getpagesize()>>20 if Path('/proc/self/statm').exists() else 0
-    return dict(n=n, seconds=round(time.perf_counter()-start, 3), mib=mib, **res)
+    return dict(n=n, seconds=round(time.perf_counter()-start, 3), mib=own_bytes(1)>>20, **res)
 
 def limit_memory():
     "No more address space than `MEMORY` beside what there is"
-    now = int(Path('/proc/self/statm').read_text().split()[0])*resource.getpagesize() if Path('/proc/self/statm').exists() else 0
+    now = own_bytes(0)
     if now: resource.setrlimit(resource.RLIMIT_AS, (now+MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
 def work(kind, seed, world):
@@ -368,7 +405,8 @@ def work(kind, seed, world):
     for line in sys.stdin:
         print(json.dumps(outcome(kind, int(line), seed, world, promised)), file=out, flush=True)
 
-def of_process(pid, pattern): # Fields behind the name, of each file; none where there is no /proc, or the process has ended
+def of_process(pid, pattern):
+    "Fields behind the name, of each file; none where there is no /proc, or the process has ended"
     try: return [o.read_text().rpartition(')')[2].split() for o in Path('/proc').glob(f'{pid}/{pattern}')]
     except OSError: return []
 
@@ -420,7 +458,9 @@ def run_kind(kind, count, seed, world, until):
         rows.append({**worker.ask(n, LIMIT+120*first), 'fresh':first})
         first = False
         if 'seconds' not in rows[-1]: worker = worker.end()
-        if sys.stderr.isatty(): print(f'\r{kind}: {n+1:,} of {count:,}, {sum("odd" in o for o in rows):,} findings ', end='', file=sys.stderr, flush=True)
+        n_odd = sum('odd' in o for o in rows)
+        if sys.stderr.isatty():
+            print(f'\r{kind}: {n+1:,} of {count:,}, {n_odd:,} findings ', end='', file=sys.stderr, flush=True)
     if worker: worker.end()
     if sys.stderr.isatty(): print(file=sys.stderr)
     return rows
@@ -443,14 +483,19 @@ def summary(kind, rows, seed):
     more = growth(rows)
     if more>GROWTH: findings[f'grows by {more} MiB'] = dict(cases=len(rows), first=0, says='')
     seconds = [o['seconds'] for o in rows if 'seconds' in o]
-    return dict(kind=kind, seed=seed, cases=len(rows), answers=dict(Counter(o['error'] for o in rows if 'error' in o)), slowest=max(seconds, default=0.), growth_mib=more, findings=findings)
+    answers = dict(Counter(o['error'] for o in rows if 'error' in o))
+    return dict(kind=kind, seed=seed, cases=len(rows), answers=answers, slowest=max(seconds, default=0.),
+                growth_mib=more, findings=findings)
 
 def report(res):
     "The summary of a kind as tables"
     answers = ', '.join(f'{k} {n:,}' for k,n in sorted(res['answers'].items()))
     n_texts = f" of {CASE_TEXTS} texts" if res['kind']=='texts' else ''
-    print(f"\n{res['kind']}: {res['cases']:,} cases{n_texts}, seed {res['seed']}; {answers or 'no answer'}; slowest {res['slowest']:.1f} s; memory grew by {res['growth_mib']} MiB")
-    if res['findings']: show([dict(finding=k, cases=o['cases'], first=o['first'], says=o['says'].replace('|', '/').replace('\n', ' ')[:120]) for k,o in res['findings'].items()])
+    print(f"\n{res['kind']}: {res['cases']:,} cases{n_texts}, seed {res['seed']}; {answers or 'no answer'}; "
+          f"slowest {res['slowest']:.1f} s; memory grew by {res['growth_mib']} MiB")
+    def _said(o): return o['says'].replace('|', '/').replace('\n', ' ')[:120]
+    rows = [dict(finding=k, cases=o['cases'], first=o['first'], says=_said(o)) for k,o in res['findings'].items()]
+    if rows: show(rows)
 
 def run(counts, seed, seconds, file=None):
     "Run all kinds, print what was found, and give it"
@@ -473,7 +518,8 @@ def run_one(kind, n, seed):
 
 if __name__=='__main__':
     p = parser_of(__doc__)
-    for k,n in dict(texts=100_000, folders=2000, checkpoints=200, sweeps=200, tables=2000).items(): p.add_argument(f'--{k}', type=int, default=n)
+    counts = dict(texts=100_000, folders=2000, checkpoints=200, sweeps=200, tables=2000)
+    for k,n in counts.items(): p.add_argument(f'--{k}', type=int, default=n)
     p.add_argument('--seconds', type=float, default=3600)
     p.add_argument('--seed', type=int, default=0)
     p.add_argument('--file', type=Path)

@@ -1,8 +1,8 @@
-"""Speed of scoring: the transformers pipeline one by one and in batches, `Detector` with each backend that is installed, and the
-learner's `get_preds`, interleaved, on the same comments with a long-tailed mix of lengths. Then latency of one comment,
-start to first answer and peak memory in fresh processes, two processes at once, and what int8 and bf16 change: scores,
-flags, AUC. Where there is a GPU, also as many comments as Jigsaw has through a network of the size of BERT base, from
-strings to probabilities.
+"""Speed of scoring: the transformers pipeline one by one and in batches, `Detector` with each backend that is
+installed, and the learner's `get_preds`, interleaved, on the same comments with a long-tailed mix of lengths. Then
+latency of one comment, start to first answer and peak memory in fresh processes, two processes at once, and what int8
+and bf16 change: scores, flags, AUC. Where there is a GPU, also as many comments as Jigsaw has through a network of
+the size of BERT base, from strings to probabilities.
 
     python -m benchmarks.inference [--rows 5000] [--rounds 3] [--threads 2] [--train 6000]
                                    [--only throughput latency start together drift large]
@@ -94,7 +94,7 @@ def throughput(folder, learn, texts, rounds, threads):
          f'{len(texts):,} Jigsaw comments, {rounds} rounds, {threads} threads')
 
 def latency(folder, learn, texts, threads, block=10):
-    "Table of the time of one comment; each contestant in turn answers a block of them one after another, as a service does"
+    "Table of the time of one comment; each contestant in turn answers a block of them one by one, as a service does"
     runs,took = contestants(folder, learn, threads),{}
     runs.pop('pipeline, batch 32')
     for i in range(0, len(texts), block):

@@ -1,14 +1,17 @@
-"""How well a detector judges, on the development rows of the recipe (`recipes/detectors`, which holds them out of training).
+"""How well a detector judges, on the development rows of the recipe (`recipes/detectors`, which holds them out of
+training).
 
-    python -m benchmarks.judging [FOLDER ...] [--frame FRAME] [--rivals tfidf profanity_check better_profanity] [--only labels attacks ...]
+    python -m benchmarks.judging [FOLDER ...] [--frame FRAME] [--rivals tfidf profanity_check better_profanity]
+                                 [--only labels attacks ...]
                                  [--rows 4000] [--learn 60000] [--kept FOLDER]
 
-A judge is a packaged detector or a folder, with `@BACKEND` behind it where another than the best is meant. Beside it stands what needs
-no download: TF-IDF with logistic regression, trained on `--learn` of the rows that the detector was trained on (0: all), and the packages
-alt-profanity-check (which learnt from all of Jigsaw, these rows among them) and better-profanity where they are installed. A word filter has no ranking, its scores are 0 or 1; better-profanity
-judges some 100 texts a second, so that each table asks it of a sample, `rows` or `judged` says how many. A label with fewer than 100
-positives has no figure that decides anything: the number stands beside it. `--kept` keeps the scores of each judge for the next call.
-"""
+A judge is a packaged detector or a folder, with `@BACKEND` behind it where another than the best is meant. Beside it
+stands what needs no download: TF-IDF with logistic regression, trained on `--learn` of the rows that the detector was
+trained on (0: all), and the packages alt-profanity-check (which learnt from all of Jigsaw, these rows among them) and
+better-profanity where they are installed. A word filter has no ranking, its scores are 0 or 1; better-profanity
+judges some 100 texts a second, so that each table asks it of a sample, `rows` or `judged` says how many. A label with
+fewer than 100 positives has no figure that decides anything: the number stands beside it. `--kept` keeps the scores
+of each judge for the next call. """
 import time
 from functools import partial
 from pathlib import Path
@@ -40,14 +43,16 @@ from toxicai.text.identities import identity_groups
 def columns(scores, *names):
     "Scores of some of our labels among all six"
     res = np.full((len(scores), len(labels)), np.nan)
-    for i,o in enumerate(names): res[:,labels.index(o)] = np.asarray(scores, float).reshape(len(scores), -1)[:,min(i, np.ndim(scores)-1)]
+    cols = np.asarray(scores, float).reshape(len(scores), -1)
+    for i,o in enumerate(names): res[:,labels.index(o)] = cols[:,min(i, np.ndim(scores)-1)]
     return res
 
 def tfidf(df, n):
-    "Words and pairs of words with a logistic regression for each label, on `n` of the rows that the detector was trained on"
+    "Words and pairs of words with a logistic regression for each label, on `n` rows that the detector was trained on"
     train = df[~df.dev]
     if n: train = train.sample(min(n, len(train)), random_state=0)
-    words = TfidfVectorizer(sublinear_tf=True, min_df=3, ngram_range=(1,2), max_features=200_000, strip_accents='unicode')
+    words = TfidfVectorizer(sublinear_tf=True, min_df=3, ngram_range=(1,2), max_features=200_000,
+                            strip_accents='unicode')
     x,heads = words.fit_transform(train.text),{}
     for o in labels:
         at = train[o].notna().to_numpy()
@@ -82,7 +87,8 @@ class Judge:
 
     def __call__(self, texts, whole=False):
         wanted = pd.Series(texts).drop_duplicates()
-        if not whole and (most := bounds.get(self.name)) and len(wanted)>most: wanted = wanted.sample(most, random_state=0)
+        most = None if whole else bounds.get(self.name)
+        if most and len(wanted)>most: wanted = wanted.sample(most, random_state=0)
         if new := [o for o in wanted if o not in self.known]: self.learn(new)
         wanted,none = set(wanted),np.full(len(labels), np.nan)
         return np.stack([self.known[o] if o in wanted else none for o in texts])
@@ -113,14 +119,15 @@ def judges(args, df):
 # Parts
 
 def label_figures(t, s):
-    "AUC with its interval, AP, F1 at a threshold and calibration error, both measured on rows that they were not fitted to"
+    "AUC with its interval, AP, F1 at a threshold and calibration error, both on rows that they were not fitted to"
     t,s,(low,high) = t[:,None],s[:,None],auc_interval(t, s)
     inner = np.clip(s, 1e-6, 1-1e-6)
     one = Judged(s, t, LabelSet(['it'], 'multi', clean=[]), logits=np.log(inner)-np.log1p(-inner))
     tuned = tuned_thresholds(one, 'f1', cross_fit=True, n_boot=0).table.iloc[0]
     after = calibrated(one, 'platt', cross_fit=True, n_boot=0).table.iloc[0]
     auc,ap = (masked_score(o, t, s) for o in ('roc_auc','average_precision'))
-    return {'AUC':auc, 'low':low, 'high':high, 'AP':ap, 'F1':float(tuned.after), 'ECE':float(after.ece), 'ECE, calibrated':float(after.ece_after)}
+    return {'AUC':auc, 'low':low, 'high':high, 'AP':ap, 'F1':float(tuned.after), 'ECE':float(after.ece),
+            'ECE, calibrated':float(after.ece_after)}
 
 def label_part(judges, dev, args):
     "Each label on its rows"
@@ -131,10 +138,12 @@ def label_part(judges, dev, args):
             known = np.isfinite(targs[:,i])&np.isfinite(p[:,i])
             if not known.any() or targs[known,i].sum()<2: continue
             t = targs[known,i]
-            rows.append({'judge':name, 'label':o, 'positives':int(t.sum()), 'rows':len(t), **label_figures(t, p[known,i])})
+            counts = {'positives':int(t.sum()), 'rows':len(t)}
+            rows.append({'judge':name, 'label':o, **counts, **label_figures(t, p[known,i])})
     means = {k:[r for r in rows if r['judge']==k] for k in judges}
-    for k,v in means.items(): rows.append({**dict.fromkeys(v[0], ''), 'judge':k, 'label':f'mean of {len(v)}',
-                                           **{o:float(np.mean([r[o] for r in v])) for o in ('AUC','AP','F1','ECE','ECE, calibrated')}})
+    for k,v in means.items():
+        figures = {o:float(np.mean([r[o] for r in v])) for o in ('AUC','AP','F1','ECE','ECE, calibrated')}
+        rows.append({**dict.fromkeys(v[0], ''), 'judge':k, 'label':f'mean of {len(v)}', **figures})
     show(rows, 'Labels, development rows of Jigsaw (`toxic`: as they come; threats: of all corpora)')
 
 def auc_of(shares, scores):
@@ -159,7 +168,8 @@ def source_part(judges, dev, args):
             part = dev.iloc[at]
             benign = (part.toxic<=0.1).to_numpy()
             auc = {f'AUC {o}':auc_of(part[o], p[at,labels.index(o)]) for o in ('toxic','identity_attack')}
-            rows.append({'judge':name, 'language':part.lang.iloc[0], 'corpus':source, 'judged':int(np.isfinite(p[at,0]).sum()), **auc,
+            rows.append({'judge':name, 'language':part.lang.iloc[0], 'corpus':source,
+                         'judged':int(np.isfinite(p[at,0]).sum()), **auc,
                          'benign':int(benign.sum()), 'alarms':share_at(p[at,0][benign], cut)})
     show(rows, 'Corpora, at the cut that flags 1 % of the benign comments of Jigsaw')
 
@@ -198,8 +208,10 @@ def behaviour_part(judges, dev, args):
     for name,f in judges.items():
         flags = f(cases.text.tolist(), whole=True)[:,0]>=threshold_of(f(dev.text.tolist())[:,0], dev)
         table = behaviour_table(cases, flags)
-        for r in table.itertuples(): rows.setdefault(r.kind, {'kind':r.kind, 'expected':r.expected, 'n':r.n})[name] = r.rate
-        rows.setdefault('all', {'kind':'all', 'expected':'', 'n':len(cases)})[name] = float((flags==cases.expected).mean())
+        for r in table.itertuples():
+            rows.setdefault(r.kind, {'kind':r.kind, 'expected':r.expected, 'n':r.n})[name] = r.rate
+        whole = rows.setdefault('all', {'kind':'all', 'expected':'', 'n':len(cases)})
+        whole[name] = float((flags==cases.expected).mean())
     show(list(rows.values()), 'Check list of behaviour')
 
 def clean_sentences(n):
@@ -220,7 +232,7 @@ def alarm_part(judges, dev, args):
 # Spans: what annotators marked in the development rows, found by leaving words out (int8) and by gradients (16 bits)
 
 def marked_rows(dev, n):
-    "Toxic posts of the development rows that are not longer than the benchmark of explanations takes, with `gold` characters of each"
+    "Toxic posts of the development rows, no longer than the benchmark of explanations takes, with `gold` characters"
     df = data_file('toxic_spans_semeval2021').drop_duplicates('text')
     df = df[df.text.isin(set(dev.text[dev.source=='toxic_spans_annotations'])) & (df.text.str.len()<=spans.MAX_CHARS)]
     df['gold'] = [set(map(int, o)) for o in df.spans]
@@ -245,18 +257,21 @@ def span_part(judges, dev, args):
     found = {'occlusion, int8':partial(by_engine, Detector(args.folders[0]))}
     found.update({o:by_weights(o) for o in ('gradients','integrated')})
     lexicon = frozenset(swear_words)
-    found['list of profanity'] = lambda text: spans._scored(text, lambda ws: np.array([float(o.lower() in lexicon) for o in ws]))
+    def _listed(words): return np.array([float(o.lower() in lexicon) for o in words])
+    found['list of profanity'] = lambda text: spans._scored(text, _listed)
     found['all words'] = lambda text: spans._scored(text, lambda ws: np.ones(len(ws)))
     for name,f in found.items():
         start = time.perf_counter()
         a,b = (spans.explained(o.text, [f(t) for t in o.text]) for o in (first,second))
         cut,secs = spans.best_cut(a, first.gold),time.perf_counter()-start
-        rows.append({'method':name, 'posts':len(second), 'char F1':float(spans.mean_f1(b, second.gold, cut)), 'cut':float(cut),
+        rows.append({'method':name, 'posts':len(second),
+                     'char F1':float(spans.mean_f1(b, second.gold, cut)), 'cut':float(cut),
                      'ms per text':1000*secs/len(df)})
         note(rows[-1])
     show(rows, f'Spans of `toxic`; the cut was chosen on {len(first)} other posts')
 
-parts = dict(labels=label_part, sources=source_part, attacks=attack_part, bias=bias_part, behaviour=behaviour_part, alarms=alarm_part, spans=span_part)
+parts = dict(labels=label_part, sources=source_part, attacks=attack_part, bias=bias_part, behaviour=behaviour_part,
+             alarms=alarm_part, spans=span_part)
 
 if __name__=='__main__':
     p = parser_of(__doc__)
@@ -269,7 +284,8 @@ if __name__=='__main__':
     p.add_argument('--dev', type=int, default=0, help='development rows, 0 for all')
     p.add_argument('--threads', type=int, default=2)
     p.add_argument('--kept', help='a folder for the scores')
-    p.add_argument('--frame', help='a Parquet file that `python -m recipes.detectors frame english` wrote; made anew without it')
+    p.add_argument('--frame', help='a Parquet file that `python -m recipes.detectors frame english` wrote; '
+                                   'made anew without it')
     args = p.parse_args()
     begin()
     df = pd.read_parquet(args.frame) if args.frame else without_copies(whole_frame(english))

@@ -5,7 +5,8 @@ from statistics import median
 from toxicai.text.rules import Rules,presets
 from .common import data_file,interleaved,show
 
-_words = 'the a of and you this is not people think edit page why do what time please stop idiot source good my article'.split()
+_words = ('the a of and you this is not people think edit page why do what time please stop idiot source good '
+          'my article').split()
 
 def short_texts(
     n:int, # How many

@@ -1,5 +1,5 @@
-"""The operators of ONNX that detectors need: what exports of every architecture hold, in fp32 and in int8, beside the table of
-those that are accepted. Ends with status 1 when an export has one that is not accepted.
+"""The operators of ONNX that detectors need: what exports of every architecture hold, in fp32 and in int8, beside the
+table of those that are accepted. Ends with status 1 when an export has one that is not accepted.
 
     python -m benchmarks.operators [--archs bert t5 ...]
 
@@ -24,7 +24,8 @@ def exports(
     folder:Path, # Where to write
 ) -> dict: # 'fp32' and 'int8' -> file; empty where torch cannot export it
     "The network of a tiny `arch` in files"
-    dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(arch), text_col='text', label_cols=['toxic','insult'], bs=8)
+    cols = dict(text_col='text', label_cols=['toxic','insult'])
+    dls = ToxicityDataLoaders.from_df(comments(), tiny_checkpoint(arch), bs=8, **cols)
     pooling = 'own' if arch in own_head else 'mean'
     model,enc = toxicity_learner(dls, pooling=pooling).model.cpu().eval(),text_tfm(dls).encoder
     res = {k:folder/f'{arch}.{k}.onnx' for k in ('fp32','int8')}

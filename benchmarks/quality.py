@@ -1,5 +1,5 @@
-"""What the fine-tuned packaged encoder learns with the defaults of the library, beside TF-IDF and logistic regression (plain and
-class-balanced) on the same split. Real data, found through TOXICAI_DATA.
+"""What the fine-tuned packaged encoder learns with the defaults of the library, beside TF-IDF and logistic regression
+(plain and class-balanced) on the same split. Real data, found through TOXICAI_DATA.
 
     python -m benchmarks.quality [davidson davidson_weighted jigsaw sst2 mrpc] [--epochs 2] [--seeds 3]
 """
@@ -33,7 +33,8 @@ def jigsaw():
     key = df.comment_text.str.lower().str.replace(r'[^\w\s]', '', regex=True)
     df = df[~key.duplicated()].reset_index(drop=True)
     _,valid = train_test_split(np.arange(len(df)), test_size=0.1, random_state=42)
-    return df.assign(is_valid=np.isin(np.arange(len(df)), valid))[['comment_text','is_valid']+jigsaw_labels],'comment_text',jigsaw_labels
+    df = df.assign(is_valid=np.isin(np.arange(len(df)), valid))
+    return df[['comment_text','is_valid']+jigsaw_labels],'comment_text',jigsaw_labels
 
 def sst2():
     df = data_file('glue_sst2')
@@ -45,7 +46,8 @@ def sst2():
 def mrpc():
     df = data_file('glue_mrpc')
     df['label'] = df.label.map({0:'different', 1:'same'})
-    return df.assign(is_valid=df.split!='train')[['sentence1','sentence2','label','is_valid']],['sentence1','sentence2'],'label'
+    df = df.assign(is_valid=df.split!='train')
+    return df[['sentence1','sentence2','label','is_valid']],['sentence1','sentence2'],'label'
 
 # Figures
 

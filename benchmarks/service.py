@@ -1,16 +1,18 @@
-"""Load on the service, made by wrk on loopback: requests a second and latencies at 1, 8 and 64 connections, processor seconds of
-the server for 1,000 texts beside those of the bare detector (and those of the generator), memory while it lasts, what more than
-the capacity brings (refusals, no failures, and how soon all is well again), and random bodies at every route of `/openapi.json`.
+"""Load on the service, made by wrk on loopback: requests a second and latencies at 1, 8 and 64 connections, processor
+seconds of the server for 1,000 texts beside those of the bare detector (and those of the generator), memory while it
+lasts, what more than the capacity brings (refusals, no failures, and how soon all is well again), and random bodies
+at every route of `/openapi.json`.
 
-    python -m benchmarks.service [FOLDER] [--seconds 10] [--connections 1 8 64] [--texts 4000] [--threads 1] [--workers 1]
-                                 [--minutes 10] [--bodies 10000] [--seed 0] [--only load memory overload bodies] [--file F.jsonl]
+    python -m benchmarks.service [FOLDER] [--seconds 10] [--connections 1 8 64] [--texts 4000]
+                                 [--threads 1] [--workers 1] [--minutes 10] [--bodies 10000] [--seed 0]
+                                 [--only load memory overload bodies] [--file F.jsonl]
 
-FOLDER is the detector in the box by default. The texts are short comments (at most 140 characters) of TOXICAI_DATA, each once, so
-that the cache of repeats is of no use. The bare detector is measured before and after each load, since other work of the machine
-changes what a second of its processor is worth. With `--file` a line of JSON is added for each part. Ends with status 1 where a
-part has found a failure: an answer of 500 or above, one that is no JSON, or a text in the log.
-"""
-import argparse,json,os,random,re,resource,shutil,signal,subprocess,sys,tempfile,time
+FOLDER is the detector in the box by default. The texts are short comments (at most 140 characters) of TOXICAI_DATA,
+each once, so that the cache of repeats is of no use. The bare detector is measured before and after each load, since
+other work of the machine changes what a second of its processor is worth. With `--file` a line of JSON is added for
+each part. Ends with status 1 where a part has found a failure: an answer of 500 or above, one that is no JSON, or a
+text in the log. """
+import json,os,random,re,resource,shutil,signal,subprocess,sys,tempfile,time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -47,8 +49,8 @@ end
 function done(summary, latency, requests)
   local l,r,f = latency,0,summary.errors.timeout+summary.errors.read
   for _,thread in ipairs(threads) do r = r+thread:get('refused'); f = f+thread:get('failed') end
-  io.write(string.format('RESULT {"requests":%d,"us":%d,"p50":%f,"p99":%f,"refused":%d,"failed":%d}\n', summary.requests,
-    summary.duration, l:percentile(50), l:percentile(99), r, f))
+  io.write(string.format('RESULT {"requests":%d,"us":%d,"p50":%f,"p99":%f,"refused":%d,"failed":%d}\n',
+    summary.requests, summary.duration, l:percentile(50), l:percentile(99), r, f))
 end
 '''
 
@@ -72,7 +74,8 @@ def memory_mb(
 ) -> float:
     "Resident memory of a process and its children"
     children = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
-    return sum(int(re.search(r'VmRSS:\s+(\d+)', Path(f'/proc/{p}/status').read_text())[1])/1024 for p in (pid,*children))
+    said = [Path(f'/proc/{p}/status').read_text() for p in (pid,*children)]
+    return sum(int(re.search(r'VmRSS:\s+(\d+)', o)[1])/1024 for o in said)
 
 def start_service(
     args, # Of the command line
@@ -80,8 +83,8 @@ def start_service(
     **kw, # For `run_service`
 ) -> tuple: # (process, address)
     "A service in a process of its own"
-    own = dict(port=0, threads=args.threads, workers=args.workers, backend=args.backend, families=['own'], log='warning',
-               cache=0)
+    own = dict(port=0, threads=args.threads, workers=args.workers, backend=args.backend, families=['own'],
+               log='warning', cache=0)
     code = f'from toxicai.serve.running import run_service; run_service({args.folder!r}, **{ {**own, **kw}!r})'
     p = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=stderr, text=True)
     return p,p.stdout.readline().split()[-1]
@@ -133,7 +136,8 @@ def main():
     args = parser.parse_args()
     check_choices(parser, 'part', args.only, PARTS)
     if not shutil.which('wrk') and set(args.only)!={'bodies'}: sys.exit('wrk is not here: `apt-get install wrk`')
-    with tempfile.TemporaryDirectory() as tmp: sys.exit(any([run_part(o, args, Path(tmp)) for o in PARTS if o in args.only]))
+    with tempfile.TemporaryDirectory() as tmp:
+        sys.exit(any([run_part(o, args, Path(tmp)) for o in PARTS if o in args.only]))
 
 def run_part(name, args, tmp):
     "Print what a part finds, keep it in the file, and say how many failures there were"
@@ -154,7 +158,8 @@ def wrk_files(args, tmp):
     lua.write_text(script)
     return {**os.environ, 'TOXICAI_BODIES':str(bodies)},str(lua)
 
-load_line = '{connections:11} {rate:11.0f} {p50:7.1f} {p99:7.1f} {bare:5.2f} {server:7.2f} {share:12.2f} {wrk:4.2f} {failed:8}'
+load_line = ('{connections:11} {rate:11.0f} {p50:7.1f} {p99:7.1f} {bare:5.2f} {server:7.2f} {share:12.2f} '
+             '{wrk:4.2f} {failed:8}')
 
 def show_load(args, tmp):
     (env,lua),texts = wrk_files(args, tmp),short_comments(args.texts)
@@ -170,8 +175,9 @@ def show_load(args, tmp):
             o = load(url, n, args.seconds, env, lua)
             per = 1000/o['requests']
             own,base = (cpu_seconds(p.pid)-before)*per,(first+bare(d, texts))/2
-            rows.append(dict(connections=n, rate=o['requests']/o['us']*1e6, p50=o['p50']/1000, p99=o['p99']/1000, bare=base,
-                             server=own, share=base/own, wrk=o['wrk_cpu']*per, failed=o['failed']+o['refused']))
+            rows.append(dict(connections=n, rate=o['requests']/o['us']*1e6, p50=o['p50']/1000, p99=o['p99']/1000,
+                             bare=base, server=own, share=base/own, wrk=o['wrk_cpu']*per,
+                             failed=o['failed']+o['refused']))
             print(load_line.format(**rows[-1]), flush=True)
     finally: end(p)
     return dict(rows=rows, failed=sum(o['failed'] for o in rows))
@@ -205,7 +211,8 @@ def show_overload(args, tmp):
         well = time.perf_counter()-start
     finally: end(p)
     failed = o['failed']+sum(n for k,n in statuses.items() if k>=500)
-    print(f"128 connections, queue of 32: {o['requests']:,} answers, {o['refused']:,} of them refused, {failed} failed; "
+    print(f"128 connections, queue of 32: {o['requests']:,} answers, {o['refused']:,} of them refused, "
+          f"{failed} failed; "
           f"of 50 probes {dict(statuses)}; well again after {well:.3f} s")
     return dict(o, probes=dict(statuses), well_after=well, failed=failed)
 
@@ -241,7 +248,8 @@ def body_findings(c, args, known):
 
 def show_bodies(args, tmp):
     with open(tmp/'log', 'wb') as log:
-        p,url = start_service(args, log, families=None, log='info', feedback=str(tmp/'corrections.jsonl'), explain_seconds=.2)
+        more = dict(families=None, log='info', feedback=str(tmp/'corrections.jsonl'), explain_seconds=.2)
+        p,url = start_service(args, log, **more)
         try:
             with httpx.Client(base_url=url, timeout=60) as c:
                 seen,found = body_findings(c, args, examples(url))

@@ -1,7 +1,9 @@
-"""More rows than memory: comments (repeated with a number, so that none is a copy) in a Parquet file, tokenised into a store and
-trained from it. Seconds and peak memory of the process: of everything, and of what is its own and not pages of files.
+"""More rows than memory: comments (repeated with a number, so that none is a copy) in a Parquet file, tokenised into
+a store and trained from it. Seconds and peak memory of the process: of everything, and of what is its own and not
+pages of files.
 
-    python -m benchmarks.store [--rows 100000 1000000 5000000] [--steps 200] [--prepare] [--checkpoint FOLDER] [--labels 6]
+    python -m benchmarks.store [--rows 100000 1000000 5000000] [--steps 200] [--prepare]
+                               [--checkpoint FOLDER] [--labels 6]
 """
 import json,resource,subprocess,sys,tempfile,threading,time
 from pathlib import Path
@@ -62,8 +64,9 @@ def job(how):
         def after_batch(self):
             if self.train_iter>=how['steps']: raise CancelFitException()
     with Peak() as made:
-        dls = ToxicityDataLoaders.from_store(how['file'], how['checkpoint'], text_col='text', label_cols=jigsaw_labels[:how['labels']],
-                                             bs=32, max_length=128, folder=how['folder'])
+        dls = ToxicityDataLoaders.from_store(how['file'], how['checkpoint'], text_col='text',
+                                             label_cols=jigsaw_labels[:how['labels']], bs=32,
+                                             max_length=128, folder=how['folder'])
     res = {'seconds':made.seconds, 'peak MiB':made.all, 'own MiB':made.own}
     if how['steps']:
         learn = toxicity_learner(dls, metrics=[])
@@ -72,7 +75,8 @@ def job(how):
     print(json.dumps(res))
 
 def run(how):
-    out = subprocess.run([sys.executable, '-m', 'benchmarks.store', '--job', json.dumps(how)], stdout=subprocess.PIPE, text=True)
+    job = [sys.executable, '-m', 'benchmarks.store', '--job', json.dumps(how)]
+    out = subprocess.run(job, stdout=subprocess.PIPE, text=True)
     if out.returncode: sys.exit(f'the job ended with {out.returncode}')
     return json.loads(out.stdout.splitlines()[-1])
 
@@ -94,12 +98,15 @@ def main():
             os.environ['HF_DATASETS_CACHE'] = d
             file = Path(d)/'comments.parquet'
             repeated_comments(n, args.labels, file)
-            how = dict(file=str(file), folder=d+'/stores', checkpoint=args.checkpoint or str(packaged_encoder()), labels=args.labels, steps=0)
+            how = dict(file=str(file), folder=d+'/stores', checkpoint=args.checkpoint or str(packaged_encoder()),
+                       labels=args.labels, steps=0)
             first = run(how)
             again = run({**how, 'steps':0 if args.prepare else args.steps})
             disk = sum(o.stat().st_size for o in Path(d).rglob('*') if o.is_file() and o!=file)/2**20
-            row = {'rows':n, 'preparing, s':first['seconds'], 'peak MiB':first['peak MiB'], 'of its own':first['own MiB'],
-                   'opening, s':again.pop('seconds'), 'opening, MiB':again.pop('peak MiB'), 'opening, own':again.pop('own MiB'), **again, 'disk MiB':disk}
+            row = {'rows':n, 'preparing, s':first['seconds'], 'peak MiB':first['peak MiB'],
+                   'of its own':first['own MiB'],
+                   'opening, s':again.pop('seconds'), 'opening, MiB':again.pop('peak MiB'),
+                   'opening, own':again.pop('own MiB'), **again, 'disk MiB':disk}
             note(row)
             rows.append(row)
     show(rows, 'Stores')

@@ -1,12 +1,14 @@
-"""A sweep as people run it: the packaged encoder on a sample of tweets, offline, random search, then the best setting beside the default
-over several seeds. Real data, found through TOXICAI_DATA. A second call goes on where the first stopped. Everything, the logs of W&B
-included, lies in the folder of the sweep. Each worker is a process with one thread.
+"""A sweep as people run it: the packaged encoder on a sample of tweets, offline, random search, then the best setting
+beside the default over several seeds. Real data, found through TOXICAI_DATA. A second call goes on where the first
+stopped. Everything, the logs of W&B included, lies in the folder of the sweep. Each worker is a process with one
+thread.
 
     python -m benchmarks.sweep [--runs 12] [--rows 4000] [--seeds 3] [--workers 2] [--folder sweeps/davidson]
 """
 import multiprocessing,os,time,warnings
 
-os.environ.update({k:'1' for k in ('OMP_NUM_THREADS','MKL_NUM_THREADS')}, TOKENIZERS_PARALLELISM='false') # before torch counts the cores
+# before torch counts the cores
+os.environ.update({k:'1' for k in ('OMP_NUM_THREADS','MKL_NUM_THREADS')}, TOKENIZERS_PARALLELISM='false')
 import torch
 from benchmarks.common import *
 from toxicai.all import *
@@ -23,7 +25,8 @@ def sample(n):
 
 def the_sweep(rows, folder):
     cols,metrics = dict(text_col='text', label_cols='label_name'),label_metrics('f1, accuracy')
-    return Sweep(folder, plan, sample(rows), checkpoint=packaged_encoder(), metrics=metrics, max_length=64, split_seed=42, **cols)
+    how = dict(checkpoint=packaged_encoder(), metrics=metrics, max_length=64, split_seed=42)
+    return Sweep(folder, plan, sample(rows), **how, **cols)
 
 def work(runs, rows, seeds, folder):
     "What one worker does: runs that nobody has, then its own seeds"
@@ -55,8 +58,10 @@ def main(runs, rows, n_seeds, workers, folder):
     varied = [k for k in settings if k!='epochs']
     cols = ['number','state',*varied,'valid/f1','valid/accuracy','valid/loss','seconds']
     show_frame(table[[o for o in cols if o in table]].round(4),
-               f'{len(table)} runs on {rows:,} tweets by {workers} worker(s), {(swept-start)/60:.1f} minutes (this call)')
-    if len(table)>=5: show_frame(res.importance().reset_index(), f'importance of the settings, {len(table)} runs: a hint')
+               f'{len(table)} runs on {rows:,} tweets by {workers} worker(s), '
+               f'{(swept-start)/60:.1f} minutes (this call)')
+    if len(table)>=5:
+        show_frame(res.importance().reset_index(), f'importance of the settings, {len(table)} runs: a hint')
     if n_seeds<2: return
     share([(runs, rows, seeds[i::workers], folder) for i in range(workers)])
     took = (time.perf_counter()-swept)/60

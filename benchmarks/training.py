@@ -1,13 +1,14 @@
-"""Speed of training: our learner with its defaults, transformers' Trainer with its defaults and its best setting, and a plain
-loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds. On a CPU our learner
-trains without dropout of attention weights; so does the plain loop, and Trainer's best setting is shown with and without it.
-A second table trains the head alone for several epochs.
+"""Speed of training: our learner with its defaults, transformers' Trainer with its defaults and its best setting, and
+a plain loop on batches that are ready made. Real (unpadded) tokens per second, interleaved, medians of rounds. On a
+CPU our learner trains without dropout of attention weights; so does the plain loop, and Trainer's best setting is
+shown with and without it. A second table trains the head alone for several epochs.
 
-    python -m benchmarks.training [--max_length 128 256] [--rows 1024] [--rounds 3] [--model packaged|bert-base] [--frozen_epochs 3]
+    python -m benchmarks.training [--max_length 128 256] [--rows 1024] [--rounds 3] [--model packaged|bert-base]
+                                  [--frozen_epochs 3]
 """
 import argparse,ctypes,gc,tempfile,time,warnings
 
-import numpy as np,torch
+import torch
 from datasets import Dataset
 from fastai.callback.core import Callback
 from fastai.torch_core import set_seed
@@ -61,7 +62,8 @@ def own_dropout(learn): return learn.model.config.attention_probs_dropout_prob
 def ours(df, max_length, kind, frozen=False, epochs=1):
     "Our learner with its defaults"
     def _last_batch(o): return range(len(o)-BS),range(len(o)-BS, len(o))
-    two = dict(vocab=['0','1'], splitter=_last_batch) # two classes, as Trainer has them; a column of 0 and 1 alone is a flag
+    # two classes, as Trainer has them; a column of 0 and 1 alone is a flag
+    two = dict(vocab=['0','1'], splitter=_last_batch)
     dls = ToxicityDataLoaders.from_df(df, packaged_encoder(), max_length=max_length, bs=BS, **two)
     learn,clock = toxicity_learner(dls),_Clock()
     if kind!='packaged': learn.model = network(kind, own_dropout(learn))
@@ -94,7 +96,8 @@ def trainer(df, max_length, kind, frozen=False, epochs=1, attn_dropout=0.1, **se
         with tempfile.TemporaryDirectory() as d:
             silent = dict(report_to=[], save_strategy='no', logging_strategy='no', disable_tqdm=True)
             args = TrainingArguments(d, per_device_train_batch_size=BS, num_train_epochs=epochs, learning_rate=1e-4,
-                                     dataloader_drop_last=True, use_cpu=not torch.cuda.is_available(), **silent, **settings)
+                                     dataloader_drop_last=True, use_cpu=not torch.cuda.is_available(),
+                                     **silent, **settings)
             res = Trainer(model, args, train_dataset=ds, data_collator=DataCollatorWithPadding(tok), callbacks=[clock])
             res.remove_callback(PrinterCallback)
             res.train()
@@ -109,7 +112,7 @@ def best_settings(
     return dict(train_sampling_strategy='group_by_length', **precision)
 
 def plain(learn, kind):
-    "The limit: batches of `learn` ready made, the same network bare, torch's fused AdamW, the same precision and clipping"
+    "The limit: ready-made batches of `learn`, the same network bare, torch's fused AdamW, its precision and clipping"
     dls = learn.dls
     model,fields = network(kind, own_dropout(learn)),text_tfm(dls).encoder.fields
     def _bare(o): return o.contiguous().as_subclass(torch.Tensor)
@@ -172,7 +175,8 @@ def compare(
     limit,n_steps = secs['plain loop, ready batches'],len(dls.train)
     def _row(name, took):
         over = 1000*median(a-b for a,b in zip(took, limit))/n_steps
-        return {'': name, 'real tokens/s': round(real/median(took)), 'speed, Trainer defaults = 1': pairwise(base, took),
+        return {'': name, 'real tokens/s': round(real/median(took)),
+                'speed, Trainer defaults = 1': pairwise(base, took),
                 'speed, Trainer best = 1': pairwise(best, took), 'speed, limit = 1': pairwise(limit, took),
                 'ms/step over limit': over, 'peak GiB': peak_memory(runs[name])}
     show([_row(k, v) for k,v in secs.items()],
@@ -211,4 +215,5 @@ if __name__=='__main__':
     set_seed(0)
     print(machine())
     for n in args.max_length: compare(sample(args.rows, 0), n, args.rounds, args.model)
-    if args.frozen_epochs: compare_frozen(sample(args.rows, 0), args.max_length[0], args.rounds, args.model, args.frozen_epochs)
+    if args.frozen_epochs:
+        compare_frozen(sample(args.rows, 0), args.max_length[0], args.rounds, args.model, args.frozen_epochs)

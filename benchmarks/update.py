@@ -1,7 +1,8 @@
 """What a few hundred rows of one's own bring to the packaged detector: trained from its weights, trained from the bare
 encoder with the same settings, and the detector as it is. ROC-AUC on other rows, mean and deviation over the seeds.
 
-    python -m benchmarks.update [mlma cad convabuse] [--rows 300] [--test 1000] [--seeds 3] [--epochs 2] [--max_length 64]
+    python -m benchmarks.update [mlma cad convabuse] [--rows 300] [--test 1000] [--seeds 3] [--epochs 2]
+                                [--max_length 64]
 
 mlma: English tweets that were sampled by slurs; no row of this set trained the detector. cad, convabuse: rows that the
 recipe holds out of training (official development rows of Reddit comments, and of what people say to chat bots); others

@@ -1,7 +1,8 @@
 """The keys that config.json of a detector folder may have: `python -m tools.config_keys [--write]`
 
-They are read off the configuration classes of the installed transformers, with the types that stand there, and off the modeling files,
-which ask for some keys that no class has (`getattr(config, 'norm_rel_ebd', ...)`). `--write` puts them into toxicai/architectures.csv.
+They are read off the configuration classes of the installed transformers, with the types that stand there, and off the
+modeling files, which ask for some keys that no class has (`getattr(config, 'norm_rel_ebd', ...)`). `--write` puts them
+into toxicai/architectures.csv.
 What is there already stays: a folder that an older transformers wrote is still read. `--bare` prints without it."""
 import argparse,inspect,re,sys,types,typing
 from dataclasses import fields
@@ -38,7 +39,9 @@ def class_keys(kind): # Key -> kinds
     hints = typing.get_type_hints(cls, localns=dict(torch=torch))
     res = {}
     for o in fields(cls):
-        kinds = ['rope','null'] if o.name.startswith('rope_') and 'dict' in str(hints[o.name]).lower() else kinds_of(hints[o.name])
+        hint = hints[o.name]
+        is_rope = o.name.startswith('rope_') and 'dict' in str(hint).lower()
+        kinds = ['rope','null'] if is_rope else kinds_of(hint)
         if kinds and not never.search(o.name): res[o.name] = sorted(set(kinds))
     return res,cls
 
@@ -55,12 +58,16 @@ def table(shared=()): # Architecture -> key -> kinds; without what all have
     for kind in architectures:
         if kind not in CONFIG_MAPPING: continue
         own,cls = class_keys(kind)
-        if cls.sub_configs or getattr(cls, 'extra_files', ()): raise SystemExit(f'{kind} has networks within it: take it out of the list')
+        if cls.sub_configs or getattr(cls, 'extra_files', ()):
+            raise SystemExit(f'{kind} has networks within it: take it out of the list')
         res[kind] = {k:v for k,v in {**asked_keys(cls), **own}.items() if k not in shared}
     return res
 
+def together(a, b): # Kinds of two tables of keys
+    return {o:sorted({*a.get(o, ()), *b.get(o, ())}) for o in {**a, **b}}
+
 def merged(old, new): # Both: kinds together
-    return {k:{o:sorted({*old.get(k, {}).get(o, ()), *new.get(k, {}).get(o, ())}) for o in {**old.get(k, {}), **new.get(k, {})}} for k in sorted({*old, *new})}
+    return {k:together(old.get(k, {}), new.get(k, {})) for k in sorted({*old, *new})}
 
 def as_text(d):
     line = lambda keys: ' '.join(o+'='+'|'.join(v) for o,v in sorted(keys.items()))

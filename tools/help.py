@@ -1,8 +1,9 @@
 """What `help`, `?f` and shift-tab say of arguments: `python -m tools.help [--check] [--list]`
 
-The comments beside arguments (docments) are read off the sources, those of a delegate for what `@delegates` passes on, and written to
-toxicai/_help.py, from which each `all` puts them behind the docstrings. `--check` writes nothing and exits with 1 where the file is
-stale; `--list` prints whose help explains every argument, and exits with 1 where one does not."""
+The comments beside arguments (docments) are read off the sources, those of a delegate for what `@delegates` passes on,
+and written to toxicai/_help.py, from which each `all` puts them behind the docstrings. `--check` writes nothing and
+exits with 1 where the file is stale; `--list` prints whose help explains every argument, and exits with 1 where one
+does not."""
 import argparse,ast,importlib,inspect,io,pkgutil,re,sys,textwrap,tokenize,warnings
 from dataclasses import is_dataclass
 from functools import cache
@@ -15,35 +16,48 @@ width = 92
 
 # What other libraries leave unsaid of arguments that reach them
 unsaid = dict(
-    lr_max='Highest learning rate; that of the learner by default', lr='Learning rate; that of the learner by default',
-    div_final='The last rate is the highest over `div_final`', wd='Weight decay; that of the learner by default',
-    moms='First momentum at the start, at the top and at the end of the schedule', cbs='Callbacks for this call alone',
-    reset_opt='Begin with a new optimizer?', start_epoch='Epochs that are skipped, for a fit that goes on',
-    stop_div='Stop when the loss diverges?', show_plot='Plot losses against rates?', suggest_funcs='Functions that suggest rates; None for none',
-    rm_type_tfms='Transforms of the types to leave out', with_input='Give the inputs as well?', with_opt='With the state of the optimizer?',
-    strict='Raise where names of weights differ?', beta='Weight of the pass without changes; see fastai', use_max='Take the maximum instead of a mean?',
-    pickle_module='What writes the pickle', pickle_protocol='Protocol of pickle', vocab='Class names in order', sort='Sort the classes?',
-    add_na='A class for missing values?', verbose='Say what happens?', do_setup='Set the transforms up?', after_item='Transform of each item',
-    after_batch='Transform of each batch', before_batch='Transform of the items of a batch', shuffle='In an order drawn at random?',
-    drop_last='Leave out a last batch that is not full?', pin_memory='Keep batches in pinned memory?', timeout='Seconds that a process may take',
+    lr_max='Highest learning rate; that of the learner by default',
+    lr='Learning rate; that of the learner by default',
+    div_final='The last rate is the highest over `div_final`',
+    wd='Weight decay; that of the learner by default',
+    moms='First momentum at the start, at the top and at the end of the schedule',
+    cbs='Callbacks for this call alone', reset_opt='Begin with a new optimizer?',
+    start_epoch='Epochs that are skipped, for a fit that goes on', stop_div='Stop when the loss diverges?',
+    show_plot='Plot losses against rates?', suggest_funcs='Functions that suggest rates; None for none',
+    rm_type_tfms='Transforms of the types to leave out', with_input='Give the inputs as well?',
+    with_opt='With the state of the optimizer?', strict='Raise where names of weights differ?',
+    beta='Weight of the pass without changes; see fastai', use_max='Take the maximum instead of a mean?',
+    pickle_module='What writes the pickle', pickle_protocol='Protocol of pickle', vocab='Class names in order',
+    sort='Sort the classes?', add_na='A class for missing values?', verbose='Say what happens?',
+    do_setup='Set the transforms up?', after_item='Transform of each item',
+    after_batch='Transform of each batch', before_batch='Transform of the items of a batch',
+    shuffle='In an order drawn at random?', drop_last='Leave out a last batch that is not full?',
+    pin_memory='Keep batches in pinned memory?', timeout='Seconds that a process may take',
     indexed='Has the data set item numbers?', n='Items of a pass; all by default', device='Where batches go',
-    persistent_workers='Keep processes between passes?', batch_size='Another name of `bs`', bs='Items of a batch', num_workers='Processes that load',
+    persistent_workers='Keep processes between passes?', batch_size='Another name of `bs`',
+    bs='Items of a batch', num_workers='Processes that load',
     wif='Function that runs at the start of each process', before_iter='Function that runs before each pass',
-    after_iter='Function that runs after each pass', item_tfms='Transforms of each item', batch_tfms='Transforms of each batch',
-    betas='Decay of the two running means', eps='Added to the denominator', weight_decay='Weight decay', amsgrad='The AMSGrad variant?',
-    maximize='Go uphill?', foreach='All tensors in one call?', capturable='For CUDA graphs?', differentiable='Differentiate through the step?',
+    after_iter='Function that runs after each pass', item_tfms='Transforms of each item',
+    batch_tfms='Transforms of each batch', betas='Decay of the two running means',
+    eps='Added to the denominator', weight_decay='Weight decay', amsgrad='The AMSGrad variant?',
+    maximize='Go uphill?', foreach='All tensors in one call?', capturable='For CUDA graphs?',
+    differentiable='Differentiate through the step?',
     fused='One kernel for a step; where the device has it by default', init_scale='First factor of the loss',
-    growth_factor='What the factor is multiplied with', backoff_factor='The same after an overflow', growth_interval='Steps without overflow before it grows',
-    pin_memory_device='Device for which they are pinned', file='Name in the folder of models, or a path', n_epoch='Epochs, old ones included where a fit goes on',
-    i='Number of the batch', b='A batch', cb='A callback, or its class', learn='The learner', x='Inputs of a batch', y='Targets of a batch', samples='Decoded items', outs='Decoded predictions',
-    ctxs='Where to show them', ctx='Where to show it', dl='A loader; that of `ds_idx` by default', ds_idx='0 for training rows, 1 for validation rows')
+    growth_factor='What the factor is multiplied with', backoff_factor='The same after an overflow',
+    growth_interval='Steps without overflow before it grows',
+    pin_memory_device='Device for which they are pinned', file='Name in the folder of models, or a path',
+    n_epoch='Epochs, old ones included where a fit goes on', i='Number of the batch', b='A batch',
+    cb='A callback, or its class', learn='The learner', x='Inputs of a batch', y='Targets of a batch',
+    samples='Decoded items', outs='Decoded predictions', ctxs='Where to show them', ctx='Where to show it',
+    dl='A loader; that of `ds_idx` by default', ds_idx='0 for training rows, 1 for validation rows')
 
 unsaid |= {o:f'Function in the place of the method `{o}`' for o in
            'create_batches create_item create_batch retain get_idxs sample shuffle_fn do_batch'.split()}
 
 def rooms(): # Names of the modules, in the order of import
     import toxicai
-    return sorted(o.name for o in pkgutil.walk_packages(toxicai.__path__, 'toxicai.') if o.name.split('.')[-1] not in ('all','_modidx','_help'))
+    names = [o.name for o in pkgutil.walk_packages(toxicai.__path__, 'toxicai.')]
+    return sorted(o for o in names if o.split('.')[-1] not in ('all','_modidx','_help'))
 
 def is_ours(o): return (getattr(o, '__module__', None) or '').split('.')[0]=='toxicai'
 
@@ -56,7 +70,8 @@ def methods(cls): # Name and function of what users may call
 
 def public(): # Module, path within it, object; each object once
     seen = set()
-    for module in [importlib.import_module(o) for o in rooms()]: # all of them first: some add methods to classes of others
+    found = [importlib.import_module(o) for o in rooms()] # all of them first: some add methods to classes of others
+    for module in found:
         for name in getattr(module, '__all__', ()):
             o = getattr(module, name)
             if not (inspect.isclass(o) or inspect.isroutine(o)) or not is_ours(o): continue
@@ -74,19 +89,20 @@ def parsed(o): # Syntax tree of a function or class, and comment by line
     try: return ast.parse(src).body[0],notes
     except SyntaxError: return None,{}
 
+def all_args(tree): # Arguments of a function, in their order
+    a = tree.args
+    return [o for o in (*a.posonlyargs, *a.args, a.vararg, *a.kwonlyargs, a.kwarg) if o is not None]
+
 def lines(tree): # Line -> name of the last argument, or field, that begins there
     if isinstance(tree, ast.ClassDef): return {o.lineno:o.target.id for o in tree.body if isinstance(o, ast.AnnAssign)}
     if not isinstance(tree, (ast.FunctionDef,ast.AsyncFunctionDef)): return {}
-    a = tree.args
-    args = [*a.posonlyargs, *a.args, *filter(None, [a.vararg]), *a.kwonlyargs, *filter(None, [a.kwarg])]
-    res = {o.lineno:o.arg for o in args}
+    res = {o.lineno:o.arg for o in all_args(tree)}
     if tree.returns: res[tree.returns.end_lineno] = 'return'
     elif tree.body[0].lineno>tree.lineno: res.setdefault(returned_at(tree), 'return')
     return res
 
 def returned_at(tree): # Line of `):`, or of the `def` where all is in one line
-    args = [*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs, *filter(None, [tree.args.vararg, tree.args.kwarg])]
-    last = max((o.end_lineno for o in [*args, *tree.args.defaults]), default=tree.lineno)
+    last = max((o.end_lineno for o in [*all_args(tree), *tree.args.defaults]), default=tree.lineno)
     return last if last==tree.lineno or tree.body[0].lineno==last+1 else tree.body[0].lineno-1
 
 def own_comments(o): # Argument -> comment, as they stand beside `o`
@@ -95,7 +111,8 @@ def own_comments(o): # Argument -> comment, as they stand beside `o`
 
 def targets(o): # Functions that `@delegates` names for `o`
     tree,_ = parsed(o)
-    calls = [c for c in getattr(tree, 'decorator_list', ()) if isinstance(c, ast.Call) and getattr(c.func, 'id', '')=='delegates']
+    calls = [c for c in getattr(tree, 'decorator_list', ()) if isinstance(c, ast.Call)]
+    calls = [c for c in calls if getattr(c.func, 'id', '')=='delegates']
     scope = vars(sys.modules[o.__module__]) if calls else {}
     return [bare(eval(ast.unparse(c.args[0]), scope)) if c.args else o.__base__ for c in calls]
 
@@ -116,7 +133,8 @@ def replaced(place, o): # Methods of base classes that `o` stands for, the neare
     return [bare(f) for f in (vars(c).get(o.__name__) for c in cls.__mro__[1:]) if inspect.isfunction(bare(f))]
 
 def sources(place, o): # What may explain an argument of `o`: delegates, theirs in turn, and methods that it replaces
-    first = [*targets(o), *(targets(maker(o)) if inspect.isclass(o) and maker(o) not in (None, o) else []), *replaced(place, o)]
+    made = maker(o) if inspect.isclass(o) else None
+    first = [*targets(o), *([] if made in (None, o) else targets(made)), *replaced(place, o)]
     return [*first, *(s for f in first for s in sources('', f))]
 
 def parameters(o): # Names
@@ -140,7 +158,9 @@ def shown_default(p): # How a default reads; '' for none, and for what is long o
     return f'default {text}' if len(text)<=30 and ' at 0x' not in text and '\n' not in text else ''
 
 def entry(head, text): # A line of the help, folded
-    return textwrap.fill(f'{head}: {text}' if head and text else head or text, width, initial_indent='    ', subsequent_indent='        ', break_on_hyphens=False, break_long_words=False)
+    line = f'{head}: {text}' if head and text else head or text
+    return textwrap.fill(line, width, initial_indent='    ', subsequent_indent='        ', break_on_hyphens=False,
+                         break_long_words=False)
 
 def returned(o): # Annotation of what `o` gives
     try: note = inspect.signature(o).return_annotation
@@ -174,7 +194,8 @@ def table(): # Module -> path -> text
     res = {}
     for module,place,o in public():
         scope,*rest = place.split('.')
-        if not hasattr(sys.modules[module], scope): raise SystemExit(f'{module} does not see {scope}, to which it adds {place}')
+        if not hasattr(sys.modules[module], scope):
+            raise SystemExit(f'{module} does not see {scope}, to which it adds {place}')
         text = help_text(place, o)
         if text: res.setdefault(module, {})[place] = text
     return {k:dict(sorted(v.items())) for k,v in sorted(res.items())}
@@ -201,7 +222,8 @@ def stale(): # Paths whose text is not what the sources give
 
 def gaps(o): # Arguments that the help of `o` does not explain, as a user would see it
     doc = inspect.getdoc(o) or ''
-    return [p.name for p in arguments(o) if not re.search(rf'^    {re.escape(named(p))}( \(.*?\))?: \S', doc, flags=re.M|re.S)]
+    def _is_told(p): return re.search(rf'^    {re.escape(named(p))}( \(.*?\))?: \S', doc, flags=re.M|re.S)
+    return [p.name for p in arguments(o) if not _is_told(p)]
 
 def report(): # Whose help explains every argument, and whose does not
     for room in [*rooms(), 'toxicai.all']: importlib.import_module(room)

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['match_goals', 'as_detector', 'as_comments', 'paired_labels', 'target_table', 'matched_targets', 'evaluate_detector',
-           'detector_facts', 'use_facts', 'retuned_meta', 'retold_card', 'is_own_card', 'write_changed',
-           'tune_thresholds', 'old_name', 'old_columns', 'said_flags', 'old_numbers', 'old_flags', 'same_share',
-           'most_agreement', 'matched_cut', 'matched_row', 'furthest_first', 'differing_rows', 'MatchReport',
-           'text_examples', 'match_table', 'check_match', 'decided_before', 'match_decisions', 'match_report',
-           'flag_changes', 'changed_texts', 'decision_changes', 'given_texts', 'changes_by_label', 'compare_detectors',
-           'unpaired_words']
+           'detector_facts', 'use_facts', 'retuned_meta', 'retold_card', 'is_own_card', 'check_own_folder',
+           'write_changed', 'tune_thresholds', 'old_name', 'old_columns', 'said_flags', 'old_numbers',
+           'check_old_scores', 'old_flags', 'same_share', 'most_agreement', 'matched_cut', 'matched_row',
+           'furthest_first', 'differing_rows', 'MatchReport', 'text_examples', 'match_table', 'check_match',
+           'decided_before', 'match_decisions', 'match_report', 'flag_changes', 'changed_texts', 'decision_changes',
+           'given_texts', 'changes_by_label', 'change_tables', 'compare_detectors', 'unpaired_words']
 
 # %% ../nbs/93_evaluate.ipynb #5d1a620a
 import re
@@ -145,9 +145,13 @@ def retold_card(
     meta:dict, # Content of `toxicai.json`
 ) -> str: # Markdown; sections that are not there stay away, but for uses
     "A model card with classes, uses and figures as `meta` has them"
-    parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']), 'Figures':figures_part(meta)}
-    if parts['Uses'] and not re.search(r'^## Uses$', card, re.M): card = re.sub(r'^## Figures$', '## Uses\n\n## Figures', card, flags=re.M)
-    for k,o in parts.items(): card = re.sub(rf'^## {k}\n.*?(?=^## |\Z)', lambda _: f'## {k}\n\n{o}\n\n', card, flags=re.M|re.S)
+    parts = dict(Classes=classes_table(LabelSet.from_dict(meta['labels'])), Uses=uses_table(meta['uses']),
+                 Figures=figures_part(meta))
+    if parts['Uses'] and not re.search(r'^## Uses$', card, re.M):
+        card = re.sub(r'^## Figures$', '## Uses\n\n## Figures', card, flags=re.M)
+    for k,o in parts.items():
+        section = re.compile(rf'^## {k}\n.*?(?=^## |\Z)', re.M|re.S)
+        card = section.sub(lambda _: f'## {k}\n\n{o}\n\n', card)
     return card
 
 # %% ../nbs/93_evaluate.ipynb #eba3f281
@@ -158,16 +162,24 @@ def is_own_card(
     digest = written_files(folder).get('README.md')
     return digest is not None and (folder/'README.md').is_file() and digest==file_digest(folder/'README.md')
 
+# %% ../nbs/93_evaluate.ipynb #e373581f
+def check_own_folder(
+    folder:DetectorFolder, # What shall be changed where it is
+):
+    "Raise for the folder of an installed package"
+    if folder.current() not in packaged_detectors().values(): return
+    raise ValueError(f"{folder.name!r} is the detector of an installed package, which others use as well: "
+                     "pass `out=`, a folder of yours")
+
+# %% ../nbs/93_evaluate.ipynb #def39086
 def write_changed(
     folder:DetectorFolder, # What is changed
     meta:dict, # New content of its `toxicai.json`
     out=None, # Where the changed copy shall be; `folder` itself by default
 ) -> Path: # The folder with the new content
     "Write another `toxicai.json`, and what the model card says of it, whole or not at all"
+    if out is None: check_own_folder(folder)
     path = folder.current()
-    if out is None and path in packaged_detectors().values():
-        raise ValueError(f"{folder.name!r} is the detector of an installed package, which others use as well: "
-                         "pass `out=`, a folder of yours")
     out = path if out is None else Path(out).absolute()
     if out==path and not is_own_card(path):
         write_meta(path, meta)
@@ -252,10 +264,17 @@ def old_numbers(
         raise ValueError(f"column {column!r} holds {np.asarray(values, dtype=object)[odd][0]!r:.60}: expected scores, "
                          "flags, or words of which `flagged=[...]` names those that flag")
     res = np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=float)
-    if ((res<0)|(res>1)).any():
-        raise ValueError(f"column {column!r} goes from {np.nanmin(res):g} to {np.nanmax(res):g}: "
-                         "expected scores in [0,1], or flags")
+    check_old_scores(res, column)
     return res
+
+def check_old_scores(
+    values, # Numbers; shape (n,)
+    column:str, # Their column
+):
+    "Raise for numbers that are neither scores nor flags"
+    if not ((values<0)|(values>1)).any(): return
+    raise ValueError(f"column {column!r} goes from {np.nanmin(values):g} to {np.nanmax(values):g}: "
+                     "expected scores in [0,1], or flags")
 
 # %% ../nbs/93_evaluate.ipynb #2218b511
 def old_flags(
@@ -498,6 +517,22 @@ def changes_by_label(
         some += [(k,*row) for row in changed_texts(first[k], second[o], a, b, n)]
     return rows,some
 
+# %% ../nbs/93_evaluate.ipynb #d0b1bd4c
+def change_tables(
+    first:Detections, # Of n_texts texts
+    second:Detections, # Of the same
+    pairs:dict, # Class of the first -> class of the second
+    texts:list, # The texts; n_texts strings
+    n:int=10, # Texts of each label and direction at most
+    mask:bool=True, # Stars in swear words and slurs?
+) -> dict: # Title -> frame
+    "Flags that change, decisions where somebody decides, and texts"
+    rows,some = changes_by_label(first, second, pairs, n)
+    res = {'Flags that change':pd.DataFrame(rows)}
+    if first.decider or second.decider: res['Decisions, first in rows'] = decision_changes(first, second)
+    res['Texts whose flag changes'] = text_examples(some, texts, ['label','flagged','first','second'], mask)
+    return res
+
 # %% ../nbs/93_evaluate.ipynb #0205bb02
 def compare_detectors(
     a, # A `Detector`, or what it opens
@@ -513,12 +548,7 @@ def compare_detectors(
     pairs = a.labels.match(b.labels)
     if not pairs: raise ValueError(f"the first judges {list(a.labels)}, the second {list(b.labels)}: none is in both")
     texts = given_texts(texts, a.folder.text['pairs'], text, **options)
-    first,second = a(texts),b(texts)
-    rows,some = changes_by_label(first, second, pairs, n)
-    tables = {'Flags that change':pd.DataFrame(rows)}
-    if first.decider or second.decider: tables['Decisions, first in rows'] = decision_changes(first, second)
-    cols = ['label','flagged','first','second']
-    tables['Texts whose flag changes'] = text_examples(some, list(map(as_text, texts)), cols, mask)
+    tables = change_tables(a(texts), b(texts), pairs, list(map(as_text, texts)), n, mask)
     return Report(tables, title='Two detectors', lead=unpaired_words(a.labels, b.labels, pairs))
 
 # %% ../nbs/93_evaluate.ipynb #a9ee35db

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['setting_places', 'sweepable', 'SettingError', 'Setting', 'ema_setting', 'soup_setting', 'unfreezing_setting',
            'reaching', 'check_settings', 'check_values', 'arg_names', 'check_fixed', 'possible_metrics',
-           'rows_with_copies', 'config_loaders', 'config_loss', 'config_learner', 'config_callbacks', 'train_config']
+           'rows_with_copies', 'loaders_with_copies', 'config_loaders', 'config_loss', 'config_learner',
+           'config_callbacks', 'train_config']
 
 # %% ../../nbs/88_runs.configs.ipynb #a9bc670e
 import inspect
@@ -210,8 +211,7 @@ def possible_metrics(
     "What a training may be judged by, as far as it can be told before the data are read"
     given = fixed.get('metrics')
     if given is None: given = [o for k in (*label_kinds,'regression') for o in usual_metrics(k)]
-    given = [o.strip() for o in given.split(',')] if isinstance(given, str) else L(given)
-    try: found = [mk_metric(i).name for o in given for i in named_metrics([o], o in list(number_metrics))]
+    try: found = [mk_metric(i).name for o in comma_list(given) for i in named_metrics([o], o in list(number_metrics))]
     except (ValueError,TypeError) as e: raise SettingError(str(e)) from e
     return ['train_loss','valid_loss',*dict.fromkeys(found)]
 
@@ -231,6 +231,19 @@ def rows_with_copies(
     labels = label_cols[0] if label_kind(dls)=='single' else list(label_cols)
     return df,dict(text_col=text_cols[0], label_cols=labels, valid_col='validates', vocab=list(dls.vocab))
 
+# %% ../../nbs/88_runs.configs.ipynb #85dac6ea
+def loaders_with_copies(
+    dls, # Loaders of one text column
+    settings:dict, # Settings by name: `augment` and `attack_share`
+    args:dict, # Of `from_df`, which made `dls`
+) -> ToxicityDataLoaders:
+    "Loaders like `dls`, with perturbed copies of training rows"
+    df,split = rows_with_copies(dls, settings.get('attack_share', 0.3), settings['augment'])
+    left = {k:v for k,v in args.items() if k not in ('splitter','valid_pct','seed')}
+    res = ToxicityDataLoaders.from_df(df, **{**left, **split})
+    if hasattr(dls, 'labels'): res.labels = dls.labels
+    return res
+
 # %% ../../nbs/88_runs.configs.ipynb #5a8cf69c
 def config_loaders(
     settings:dict, # Settings by name; what is not for the loaders is left alone
@@ -242,12 +255,7 @@ def config_loaders(
     args.update(reaching('loaders', settings))
     if 'checkpoint' not in args: args['checkpoint'] = packaged_encoder()
     dls = ToxicityDataLoaders.from_df(data, **args)
-    if not settings.get('augment'): return dls
-    df,split = rows_with_copies(dls, settings.get('attack_share', 0.3), settings['augment'])
-    for o in ('splitter','valid_pct','seed'): args.pop(o, None)
-    res = ToxicityDataLoaders.from_df(df, **{**args, **split})
-    if hasattr(dls, 'labels'): res.labels = dls.labels
-    return res
+    return loaders_with_copies(dls, settings, args) if settings.get('augment') else dls
 
 # %% ../../nbs/88_runs.configs.ipynb #9fbe2393
 def config_loss(

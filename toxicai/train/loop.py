@@ -116,8 +116,10 @@ def check_named(
     named = learn._grab_cbs(HFInputs) or learn.model._forward_pre_hooks
     if named or learn.xb[0].ndim!=3 or learn.xb[0].is_floating_point(): return
     raise ValueError("the network takes named inputs, and `HFInputs`, which names them, is not among the callbacks: "
-                     "`learn.add_cb(HFInputs())`; all else that was removed is missed too, so rather make the learner anew")
+                     "`learn.add_cb(HFInputs())`; all else that was removed is missed too, "
+                     "so rather make the learner anew")
 
+# %% ../../nbs/78_train.loop.ipynb #f6c98ad9
 @patch
 def forward_in_parts(self:TransformerLoop) -> Tensor: # shape (bs, n_classes)
     "Predictions for `xb`, in as many parts as fit the memory"

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['loss_classes', 'usual_losses', 'plain_losses', 'class_counts', 'balanced_weight', 'balanced_pos_weight',
-           'at_least_fp32', 'per_count', 'class_factors', 'weights_of', 'reduced_loss', 'MaskedLoss', 'probs_of',
-           'MaskedBCELoss', 'check_gamma', 'MaskedFocalLoss', 'MaskedAsymmetricLoss', 'check_class_numbers',
+           'at_least_fp32', 'per_count', 'class_factors', 'weights_of', 'times_weights', 'reduced_loss', 'MaskedLoss',
+           'probs_of', 'MaskedBCELoss', 'check_gamma', 'MaskedFocalLoss', 'MaskedAsymmetricLoss', 'check_class_numbers',
            'class_shares', 'MaskedCELoss', 'MaskedFocalCELoss', 'OrdinalLoss', 'loss_class', 'plain_loss_kinds',
-           'LogitsLoss', 'plain_loss', 'add_loss', 'identity_weights']
+           'LogitsLoss', 'plain_loss', 'check_loss_class', 'add_loss', 'identity_weights']
 
 # %% ../../nbs/71_train.losses.ipynb #4592c873
 import math
@@ -89,6 +89,14 @@ def weights_of(
                          "after the batch was made; set `targs.sample_weight` anew")
     return w
 
+# %% ../../nbs/71_train.losses.ipynb #0392a037
+def times_weights(
+    x:Tensor, # A number for each label or text; shape (bs, n_classes) or (bs,)
+    w=None, # Weight of each text; shape (bs,)
+) -> Tensor: # The shape of `x`
+    "`x`, in which each text counts as its weight says"
+    return x if w is None else x*w.to(x).reshape(-1, *[1]*(x.ndim-1))
+
 # %% ../../nbs/71_train.losses.ipynb #0597298d
 def reduced_loss(
     loss:Tensor, # What each label or text costs, 0 where nobody annotated; shape (bs, n_classes) or (bs,)
@@ -98,12 +106,9 @@ def reduced_loss(
 ) -> Tensor: # A number; shape (bs,) with `reduction='none'`
     "`loss` as one number, or one for each text"
     if reduction=='none' and loss.ndim==2: loss = per_count(loss.sum(1), count.sum(1))
-    if w is not None:
-        w = w.to(loss).reshape(-1, *[1]*(loss.ndim-1))
-        loss = loss*w
+    loss = times_weights(loss, w)
     if reduction=='none': return loss
-    if reduction=='sum': return loss.sum()
-    return per_count(loss.sum(), (count if w is None else count*w).sum())
+    return loss.sum() if reduction=='sum' else per_count(loss.sum(), times_weights(count, w).sum())
 
 # %% ../../nbs/71_train.losses.ipynb #76be3255
 class MaskedLoss:
@@ -160,14 +165,18 @@ def to(self:MaskedLoss,
 
 # %% ../../nbs/71_train.losses.ipynb #da86cb9d
 @patch
+def _terms(self:MaskedLoss, logits, targs):
+    "`terms` of plain tensors, in fp32 at least"
+    return self.terms(at_least_fp32(logits.as_subclass(Tensor)), targs.as_subclass(Tensor))
+
+@patch
 def __call__(self:MaskedLoss,
     logits:Tensor, # shape (bs, n_classes)
     targs:Tensor, # shape (bs, n_classes), or (bs,) for class numbers; may carry `sample_weight`; shape (bs,)
 ) -> Tensor: # A number; shape (bs,) with `reduction='none'`
     "The loss of `logits`, computed in fp32 at least"
     w = weights_of(targs)
-    loss,count = self.terms(at_least_fp32(logits.as_subclass(Tensor)), targs.as_subclass(Tensor))
-    return reduced_loss(loss, count, w, self.reduction)
+    return reduced_loss(*self._terms(logits, targs), w, self.reduction)
 
 # %% ../../nbs/71_train.losses.ipynb #33effbad
 @patch
@@ -177,8 +186,7 @@ def counted(self:MaskedLoss,
 ) -> Tensor: # A number, 0 or more
     "How much counts in the mean: annotated labels or texts, times their weights"
     w = weights_of(targs)
-    count = self.terms(at_least_fp32(logits.as_subclass(Tensor)), targs.as_subclass(Tensor))[1]
-    return (count if w is None else (count.T*w.to(count)).T).sum()
+    return times_weights(self._terms(logits, targs)[1], w).sum()
 
 # %% ../../nbs/71_train.losses.ipynb #2911db50
 @patch
@@ -507,15 +515,12 @@ def __call__(self:LogitsLoss, logits, targs):
 @patch
 def counted(self:LogitsLoss, logits, targs):
     "Of a loss of torch, the sum over the mean, which knows factors and classes that are ignored; else texts or numbers"
-    n = logits.numel() if self.kind=='regression' else len(logits)
-    own = self.reduction
-    if self.kind=='regression' or own!='mean' or not isinstance(self.func, nn.Module): return logits.new_tensor(float(n))
+    if self.kind=='regression': return logits.new_tensor(float(logits.numel()))
+    if self.reduction!='mean' or not isinstance(self.func, nn.Module): return logits.new_tensor(float(len(logits)))
     flat = torch.zeros_like(logits)
-    mean = self(flat, targs)
-    try:
-        self.reduction = 'sum'
-        return (self(flat, targs)/mean).nan_to_num()
-    finally: self.reduction = own
+    mean,self.reduction = self(flat, targs),'sum'
+    try: return (self(flat, targs)/mean).nan_to_num()
+    finally: self.reduction = 'mean'
 
 # %% ../../nbs/71_train.losses.ipynb #ae9df623
 def plain_loss(
@@ -534,18 +539,25 @@ def plain_loss(
                          "leave `loss_func` out for the usual loss")
     return LogitsLoss(func, kind, thresh)
 
+# %% ../../nbs/71_train.losses.ipynb #2e125fe3
+def check_loss_class(
+    cls, # What shall be a loss
+):
+    "Raise unless `cls` is a `MaskedLoss` that says for which labels it is"
+    if not isinstance(cls, type) or not issubclass(cls, MaskedLoss):
+        raise TypeError(f"{cls!r} is no `MaskedLoss`: derive it from one, such as `MaskedBCELoss`; "
+                        "others go to `loss_func` as objects")
+    known = [*label_kinds,'regression']
+    if not cls.kinds or not set(cls.kinds)<=set(known):
+        raise ValueError(f"{cls.__name__} has the `kinds` {cls.kinds!r}: expected some of {known}")
+
 # %% ../../nbs/71_train.losses.ipynb #11c4e355
 def add_loss(
     name:str, # Its name in `loss_classes`
 ):
     "Decorator: put a `MaskedLoss` into `loss_classes`"
     def _add(cls):
-        if not isinstance(cls, type) or not issubclass(cls, MaskedLoss):
-            raise TypeError(f"{cls!r} is no `MaskedLoss`: derive it from one, such as `MaskedBCELoss`; "
-                            "others go to `loss_func` as objects")
-        known = [*label_kinds,'regression']
-        if not cls.kinds or not set(cls.kinds)<=set(known):
-            raise ValueError(f"{cls.__name__} has the `kinds` {cls.kinds!r}: expected some of {known}")
+        check_loss_class(cls)
         others = [o for o in loss_classes.get(name, ()) if not set(o.kinds) & set(cls.kinds)]
         loss_classes[name] = (cls, *others)
         return cls
