@@ -6,7 +6,7 @@ goes on where the first was stopped. `--encoder` names another one, such as the 
     python -m benchmarks.crossval [offendes jigsaw] [--rows 600] [--folds 5] [--epochs 3] [--seeds 1] [--workers 1]
                                   [--encoder FOLDER] [--folder folds] [--wandb]
 """
-import time,warnings
+import time
 from pathlib import Path
 
 import numpy as np,pandas as pd

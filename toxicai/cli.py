@@ -11,21 +11,21 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'Trouble', 'error_words', 'with_options', 'is_told', 'exits_with', 'Argument', 'parsed_argument',
            'documented', 'taken_kind', 'setting_kind', 'sweep_arguments', 'several', 'loose_value', 'named_values',
            'merged', 'Value', 'flag_of', 'option_comment', 'help_words', 'kind_of', 'option_for', 'VerbOptions',
-           'source_options', 'own_settings', 'VerbPlace', 'verb', 'own_parameters', 'Answer', 'numbered',
-           'report_facts', 'plain_types', 'shown_words', 'show', 'given_values', 'run_verb', 'stdout_of_command',
-           'titled_options', 'Command', 'first_line', 'VerbGroup', 'print_version', 'exit_code_words', 'say_trouble',
-           'drop_output', 'say_warning', 'outcome', 'run_cli', 'decoded_lines', 'first_of', 'comment_lines',
-           'opened_detector', 'judged_row', 'row_words', 'failing', 'fails', 'judged_rows', 'predict_command',
-           'score_command', 'opened_for_bulk', 'is_watched', 'bar_of_rows', 'scored_answer', 'explain_command',
-           'explanation_answer', 'read_comments', 'called_arguments', 'train_arguments', 'train_options', 'python_name',
-           'read_settings', 'python_object', 'with_objects', 'yaml_has', 'training_defaults', 'effective_settings',
-           'has_onnx', 'check_target', 'epoch_line', 'told', 'trained_learner', 'train_command', 'train_and_save',
-           'write_settings', 'quiet_training', 'training_answer', 'sweep_command', 'export_command', 'stand_in_rows',
-           'classifier_classes', 'classifier_learner', 'convert_command', 'demo_command', 'saved_report',
-           'judged_learner', 'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'compare_command',
-           'match_command', 'catalog_command', 'describe_command', 'duplicates_command', 'copies_table',
-           'leakage_command', 'store_list_command', 'store_remove_command', 'folder_facts', 'folder_words',
-           'info_command', 'check_command', 'serve_command', 'completion_command']
+           'source_options', 'own_settings', 'VerbPlace', 'verb', 'parameter_for', 'own_parameters', 'Answer',
+           'numbered', 'report_facts', 'plain_types', 'shown_words', 'show', 'given_values', 'run_verb',
+           'stdout_of_command', 'titled_options', 'Command', 'first_line', 'VerbGroup', 'print_version',
+           'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome', 'run_cli', 'decoded_lines',
+           'first_of', 'check_encoding', 'comment_lines', 'opened_detector', 'judged_row', 'row_words', 'failing',
+           'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'is_watched', 'bar_of_rows',
+           'scored_answer', 'explain_command', 'explanation_answer', 'read_comments', 'called_arguments',
+           'train_arguments', 'train_options', 'python_name', 'read_settings', 'python_object', 'with_objects',
+           'yaml_has', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'epoch_line', 'told',
+           'trained_learner', 'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer',
+           'sweep_command', 'export_command', 'stand_in_rows', 'classifier_classes', 'classifier_learner',
+           'convert_command', 'demo_command', 'saved_report', 'judged_learner', 'judged_by', 'evaluate_command',
+           'parsed_bound', 'tune_command', 'compare_command', 'match_command', 'catalog_command', 'describe_command',
+           'duplicates_command', 'copies_table', 'leakage_command', 'store_list_command', 'store_remove_command',
+           'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command', 'completion_command']
 
 # %% ../nbs/96_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys
@@ -306,8 +306,9 @@ def option_for(
     "The option that sets `arg`"
     flag,says = flag_of(arg.name),help_words(arg, own)
     kind = kind_of(arg)
-    if kind=='pairs': return click.Option([f'--{flag}', arg.name], type=Value(kind), multiple=True, callback=merged, help=says)
-    if arg.kind!='bool': return click.Option([f'--{flag}', arg.name], type=Value(kind), help=says)
+    if arg.kind!='bool' or kind=='pairs':
+        many = dict(multiple=True, callback=merged) if kind=='pairs' else {}
+        return click.Option([f'--{flag}', arg.name], type=Value(kind), help=says, **many)
     both = f'--{flag}' if arg.default=='False' else f'--{flag}/--no-{flag}'
     return click.Option([both, arg.name], is_flag=True, default=None, help=says)
 
@@ -355,19 +356,23 @@ def verb(
     return _add
 
 # %% ../nbs/96_cli.ipynb #6248d70f
+def parameter_for(
+    p, # Parameter of a function, as `inspect` has it
+    arg:Argument, # The same, as its help has it
+) -> click.Parameter:
+    "The option that sets a parameter; an argument without dashes where it is needed, one of many, or before a `/`"
+    many,needed = p.kind==p.VAR_POSITIONAL,p.default is p.empty
+    if not (many or needed or p.kind==p.POSITIONAL_ONLY): return option_for(arg, own=True)
+    return click.Argument([p.name], required=needed and not many, nargs=-1 if many else 1)
+
 def own_parameters(
     f, # Function of a command
 ) -> list: # Pairs of `click.Parameter` and what it is
     "Arguments and options of `f` itself"
-    docs,res = documented(f'toxicai.cli:{f.__name__}'),[]
-    for p in signature(f).parameters.values():
-        if p.kind==p.VAR_KEYWORD: continue
-        arg,many = docs.get(p.name, Argument(p.name, '', '', '')),p.kind==p.VAR_POSITIONAL
-        needed = p.default is p.empty and not many
-        bare = needed or many or p.kind==p.POSITIONAL_ONLY
-        at = click.Argument([p.name], required=needed, nargs=-1 if many else 1) if bare else option_for(arg, own=True)
-        res.append((at, arg.doc))
-    return res
+    docs = documented(f'toxicai.cli:{f.__name__}')
+    ps = [p for p in signature(f).parameters.values() if p.kind!=p.VAR_KEYWORD]
+    args = [docs.get(p.name, Argument(p.name, '', '', '')) for p in ps]
+    return [(parameter_for(p, o), o.doc) for p,o in zip(ps, args)]
 
 # %% ../nbs/96_cli.ipynb #2f82aaae
 class Answer(dict):
@@ -685,6 +690,14 @@ def first_of(
     for n,o in enumerate(lines, 1): yield o
     if not n: raise Trouble(f"{name} is empty: expected one comment in each line")
 
+def check_encoding(
+    name:str, # What a user calls it
+):
+    "Raise a usage error for an encoding that Python does not have"
+    try: codecs.lookup(name)
+    except LookupError as e: raise click.UsageError(f"there is no encoding {name!r}; did you mean 'utf-8'?") from e
+
+# %% ../nbs/96_cli.ipynb #9a5e2e6b
 def comment_lines(
     texts:tuple, # Arguments
     file:str=None, # Path of a file, `-` for stdin
@@ -693,8 +706,7 @@ def comment_lines(
     "The comments that a command judges"
     if texts and file is None: return list(texts)
     if texts: raise click.UsageError("there are comments and --file: expected one of them")
-    try: codecs.lookup(encoding)
-    except LookupError as e: raise click.UsageError(f"there is no encoding {encoding!r}; did you mean 'utf-8'?") from e
+    check_encoding(encoding)
     if file not in (None,'-'):
         with exits_with(3): return first_of(decoded_lines(open(file, 'rb'), encoding, file), file)
     stdin = sys.stdin.buffer

@@ -7,8 +7,8 @@ __all__ = ['most_unfolded', 'no_rows', 'gap_note', 'cell_text', 'text_grid', 'ti
            'markdown_table', 'plain_cell', 'write_csv', 'png_bytes', 'picture_words', 'aligned_lines', 'titled_table',
            'grid_lines', 'lead_html', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
            'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
-           'picture_prefixes', 'mended_row', 'as_frame', 'check_columns', 'check_same_rows', 'as_names', 'as_list',
-           'repeated_names', 'some_names', 'check_names', 'need_columns']
+           'picture_prefixes', 'mended_row', 'as_frame', 'row_count', 'check_columns', 'check_same_rows', 'as_names',
+           'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -460,6 +460,14 @@ def as_frame(
         raise TypeError(f"cannot read a table from a {type(source).__name__}: "
                         "expected a frame, a `Dataset` or a list of dicts")
     return pd.DataFrame([mended_row(o) for o in source])
+
+# %% ../nbs/04_tables.ipynb #6c29e7fe
+def row_count(
+    rows, # A data set, a frame, a list
+): # A number; None where nobody knows, as for a stream
+    "How many rows `rows` has, where that is known"
+    try: return len(rows)
+    except TypeError: return None
 
 # %% ../nbs/04_tables.ipynb #b1d00003
 _all_ = ['as_list','repeated_names','some_names','check_names','need_columns']

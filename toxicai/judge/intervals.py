@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['few_rows', 'wilson', 'percentiles', 'undrawn_share', 'rarer_side', 'few_answers', 'with_width', 'with_ends',
-           'folded_ends', 'spread_ends', 'resampled', 'bootstrap', 'centred', 'counts_interval', 'student_interval',
-           'welch_interval', 'halves']
+           'folded_ends', 'spread_ends', 'resampled', 'bootstrap', 'centred', 'counts_interval', 'within_span',
+           'student_interval', 'welch_interval', 'halves']
 
 # %% ../../nbs/46_judge.intervals.ipynb #b05d5901
 import numpy as np,pandas as pd
@@ -151,16 +151,25 @@ def counts_interval(
     drawn = np.random.default_rng(seed).multinomial(n, counts.ravel()/n, n_boot)
     return with_width(percentiles(stat(drawn.reshape(n_boot, *counts.shape)), level))
 
+# %% ../../nbs/46_judge.intervals.ipynb #dcdbfedb
+def within_span(
+    ends, # (low, high), NaN for none
+    span=None, # (lowest, highest) that the figure can be; None where it has no bounds
+) -> tuple: # (low, high)
+    "`ends` cut at `span`: what lies outside cannot be the mean, so no confidence is lost"
+    return ends if span is None else tuple(float(np.clip(o, *span)) for o in ends)
+
 # %% ../../nbs/46_judge.intervals.ipynb #64dec8d2
 def student_interval(
     values, # One figure for each run; shape (n,)
     level:float=0.95, # Confidence, in (0,1)
+    span=None, # (lowest, highest) that the figure can be, such as (0,1); None where it has no bounds
 ) -> tuple: # (low, high); NaN with less than two values
-    "Student's interval for the mean of `values`"
+    "Student's interval for the mean of `values`, cut at `span`: it knows of no bounds, and the mean cannot be beyond"
     n = len(values)
     if n<2: return float('nan'),float('nan')
     half = student_t.ppf((1+level)/2, n-1)*np.std(values, ddof=1)/n**0.5
-    return float(np.mean(values)-half),float(np.mean(values)+half)
+    return within_span((float(np.mean(values)-half), float(np.mean(values)+half)), span)
 
 # %% ../../nbs/46_judge.intervals.ipynb #c0f19c03
 def welch_interval(

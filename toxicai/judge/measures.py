@@ -4,12 +4,13 @@
 
 # %% auto #0
 __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', 'binned_scores', 'exclusive_scores',
-           'ordinal_scores', 'safe_ratio', 'mean_of_known', 'CutCounts', 'bin_edges', 'bin_numbers', 'calibration_bins',
-           'ClassRows', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated', 'ExclusiveRows',
-           'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score', 'checked_scores',
-           'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score', 'calibration_error',
-           'Scorer', 'mean_name', 'exclusive_names', 'ClassFigures', 'weighted_f1', 'ScoredRows', 'rare_answers',
-           'score_tables', 'score_cells', 'cells_auc', 'auc_interval', 'decision_table', 'confusion_table']
+           'ordinal_scores', 'together_spans', 'safe_ratio', 'mean_of_known', 'CutCounts', 'bin_edges', 'bin_numbers',
+           'calibration_bins', 'ClassRows', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated',
+           'ExclusiveRows', 'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score',
+           'checked_scores', 'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score',
+           'calibration_error', 'Scorer', 'mean_name', 'exclusive_names', 'score_span', 'ClassFigures', 'weighted_f1',
+           'ScoredRows', 'rare_answers', 'score_tables', 'score_cells', 'cells_auc', 'auc_interval', 'decision_table',
+           'confusion_table']
 
 # %% ../../nbs/48_judge.measures.ipynb #776bff7c
 from typing import NamedTuple
@@ -470,6 +471,7 @@ class Measure:
     whole: callable = None # Of class numbers, probabilities and decided numbers of exclusive classes together
     weighs: bool = False # Does `func` take a `WeighedClass`, and `whole` a `WeighedRows`?
     reported: bool = False # A row in reports?
+    span: tuple = None # (lowest, highest) that it can be; None where it has no bounds, or nobody said them
 
 # %% ../../nbs/48_judge.measures.ipynb #79aa3090
 @patch
@@ -487,16 +489,17 @@ def of_rows(self:Measure,
     return float(self.whole(c) if self.weighs else self.whole(*c.arrays()))
 
 # %% ../../nbs/48_judge.measures.ipynb #8e942877
-def _built_in(figure, flags=False, whole=False, reported=True):
-    return Measure(attrgetter(figure), flags, attrgetter(figure.split('.')[-1]) if whole else None, True, reported)
+def _built_in(figure, flags=False, whole=False, reported=True, span=(0,1)):
+    of_rows = attrgetter(figure.split('.')[-1]) if whole else None
+    return Measure(attrgetter(figure), flags, of_rows, True, reported, span)
 
 measure_table = dict(
     roc_auc=_built_in('roc_auc'), average_precision=_built_in('average_precision'),
-    log_loss=_built_in('log_loss', whole=True), brier=_built_in('brier', whole=True),
+    log_loss=_built_in('log_loss', whole=True, span=(0,np.inf)), brier=_built_in('brier', whole=True, span=(0,2)),
     ece=_built_in('ece', whole=True), ece_mass=_built_in('ece_mass', whole=True, reported=False),
     accuracy=_built_in('counts.accuracy', True, whole=True, reported=False),
     precision=_built_in('counts.precision', True), recall=_built_in('counts.recall', True),
-    f1=_built_in('counts.f1', True), mcc=_built_in('counts.mcc', True, whole=True),
+    f1=_built_in('counts.f1', True), mcc=_built_in('counts.mcc', True, whole=True, span=(-1,1)),
     mean_columnwise_auc=_built_in('roc_auc', reported=False)) # its name in Jigsaw's challenge of 2018
 
 built_in_scores = tuple(measure_table)
@@ -526,12 +529,13 @@ def add_measure(
     flags:bool=False, # Does `func` take flags (bool) instead of probabilities?
     whole=None, # The same for exclusive classes together, as in `Measure`; the mean over the classes by default
     reported:bool=True, # A row in reports?
+    span=None, # (lowest, highest) that it can be, where intervals of means over runs are cut
 ) -> Measure: # As it stands in the table
     "Add a figure to `measure_table`"
     if name in measure_table: raise ValueError(f"there is a score {name!r} already: choose another name")
     if name.rpartition('_')[2] in average_names:
         raise ValueError(f"`name` is {name!r}: expected one that does not end with an average, {list(average_names)}")
-    measure_table[name] = Measure(func, flags, whole, reported=reported)
+    measure_table[name] = Measure(func, flags, whole, reported=reported, span=span)
     return measure_table[name]
 
 # %% ../../nbs/48_judge.measures.ipynb #27511098
@@ -670,6 +674,7 @@ class Scorer:
 exclusive_scores = ('accuracy','balanced_accuracy','f1_macro','f1_weighted','mcc','log_loss','roc_auc',
                     'average_precision','ece')
 ordinal_scores = ('quadratic_kappa','mean_steps')
+together_spans = dict(balanced_accuracy=(0,1), exact_match=(0,1), quadratic_kappa=(-1,1), mean_steps=(0,np.inf))
 
 def mean_name(
     name:str, # One of `score_names`
@@ -684,6 +689,17 @@ def exclusive_names(
     added = [o for o in reported_scores() if o not in built_in_scores]
     added = [o if measure(o).whole else mean_name(o) for o in added]
     return [*exclusive_scores, *(ordinal_scores if kind=='ordinal' else ()), *added]
+
+# %% ../../nbs/48_judge.measures.ipynb #28533686
+def score_span(
+    name:str, # Of a figure, such as 'f1_macro', 'roc_auc' or 'valid/f1/insult'
+): # (lowest, highest) that it can be; None where it has no bounds, or is not known
+    "Between what the figure `name` lies"
+    key = name.removeprefix('valid/').removeprefix('train/').partition('/')[0]
+    if key in together_spans: return together_spans[key]
+    stem,_,average = key.rpartition('_')
+    if average in average_names: key = stem
+    return measure_table[key].span if key in measure_table else None
 
 # %% ../../nbs/48_judge.measures.ipynb #1a2008c9
 class ClassFigures(NamedTuple):

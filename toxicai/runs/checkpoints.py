@@ -17,7 +17,6 @@ from ..files import *
 from ..train.callbacks import *
 from ..train.provenance import *
 from ..train.learner import *
-from ..train.loop import *
 from ..train.distributed import *
 from .snapshots import *
 
@@ -105,11 +104,8 @@ def before_call(self:Checkpoint,
 ):
     "Take the folder for the run that `call` begins, or go on with the one that was found"
     self.learn_,self.call = learn,call
-    if self.found is not None: self.about = {k:v for k,v in self.found[0].items() if k!='sha256'}
-    else:
-        by_first(learn, self._take_folder)
-        self.n,self.about = None,dict(format=1, run=uuid.uuid4().hex, call=call_record(call, self), every=self.every,
-                                      identity=run_identity(learn), versions=versions(), finished=False)
+    if self.found is None: self._begin_run()
+    else: self.about = {k:v for k,v in self.found[0].items() if k!='sha256'}
     self.overwrite = False
 
 @patch
@@ -118,6 +114,15 @@ def after_call(self:Checkpoint,
 ):
     "Note that the call has come to its end"
     by_first(self.learn_, self._finish)
+
+# %% ../../nbs/86_runs.checkpoints.ipynb #c81e41e6
+@patch
+def _begin_run(self:Checkpoint):
+    "Take the folder, and note what the run is"
+    by_first(self.learn_, self._take_folder)
+    self.n = None
+    self.about = dict(format=1, run=uuid.uuid4().hex, call=call_record(self.call, self), every=self.every,
+                      identity=run_identity(self.learn_), versions=versions(), finished=False)
 
 @patch
 def _take_folder(self:Checkpoint):
@@ -306,10 +311,11 @@ def resume(self:TransformerLearner,
     call = info['call']
     args = call_args(self, call)
     check_callbacks(call, L(cbs).attrgot('name'))
-    own = next((o for o in self._grab_cbs(Checkpoint) if o.folder==Path(folder)), None)
-    guard = Checkpoint(folder, info['every']) if own is None else own
+    guards = [o for o in self._grab_cbs(Checkpoint) if o.folder==Path(folder)]
+    new = [] if guards else [Checkpoint(folder, info['every'])]
+    guard, = (guards or new)[:1]
     guard.found,guard.n = found,by_first(self, checkpoint_numbers, folder)[-1]
-    getattr(type(self), call['verb'])(self, **args, cbs=L(cbs) + ([guard] if own is None else []))
+    getattr(type(self), call['verb'])(self, **args, cbs=L(cbs)+new)
 
 # %% ../../nbs/86_runs.checkpoints.ipynb #5d62e333
 def same_weights(

@@ -8,13 +8,13 @@ __all__ = ['most_epochs', 'info_checks', 'state_keys', 'most_counts', 'counter_c
            'numbers_of', 'checkpoint_numbers', 'has_checkpoint', 'write_checkpoint_info', 'load_state', 'is_left_over',
            'clear_left_over', 'drop_old_checkpoints', 'next_number', 'write_checkpoint', 'checkpoint_at',
            'read_checkpoint', 'arg_to_json', 'arg_from_json', 'resumable_verbs', 'call_args', 'check_counts',
-           'loader_facts', 'encoding_facts', 'network_facts', 'learner_facts', 'run_identity', 'changed_lines',
-           'check_same_run', 'plain_values', 'kept_names', 'callback_state', 'put_callback_state', 'numbered_callbacks',
-           'metric_states', 'loss_history', 'training_state', 'is_plain', 'same_tensors', 'same_keys', 'same_sort',
-           'fits_group', 'fits_moments', 'fits_optimizer', 'fits_callback', 'fits_callbacks', 'fits_metrics',
-           'fits_history', 'fits_generators', 'fits_counters', 'fits_scaler', 'state_fits', 'check_state',
-           'put_network', 'put_history', 'put_training_state', 'leave_out_batches', 'RestOfLoader', 'set_training',
-           'run_through', 'refill_frozen']
+           'loader_facts', 'encoding_facts', 'network_facts', 'learner_facts', 'run_facts', 'run_identity',
+           'changed_lines', 'check_same_run', 'plain_values', 'kept_names', 'callback_state', 'put_callback_state',
+           'numbered_callbacks', 'metric_states', 'loss_history', 'training_state', 'is_plain', 'same_tensors',
+           'same_keys', 'same_sort', 'fits_group', 'fits_moments', 'fits_optimizer', 'fits_torch_state',
+           'fits_callback', 'fits_callbacks', 'fits_metrics', 'fits_history', 'fits_generators', 'fits_rng',
+           'fits_names', 'fits_counters', 'fits_scaler', 'state_fits', 'check_state', 'put_network', 'put_history',
+           'put_training_state', 'leave_out_batches', 'RestOfLoader', 'set_training', 'run_through', 'refill_frozen']
 
 # %% ../../nbs/85_runs.snapshots.ipynb #d5025e9f
 from ..quiet import *
@@ -43,7 +43,6 @@ from ..data.loaders import *
 from ..train.callbacks import *
 from ..train.provenance import *
 from ..train.learner import *
-from ..train.loop import *
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000001
 class CheckpointError(ValueError): "A checkpoint that is not what it should be"
@@ -345,6 +344,7 @@ def loader_facts(
 ) -> dict: # JSON
     "What decides about the batches of `dl`"
     facts = {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    facts |= {k:getattr(dl, k) for k in ('steps','buffer') if hasattr(dl, k)} # of a stream
     shared = getattr(dl, 'ranks', None) # of several processes
     return facts if shared is None else {**facts, 'processes':shared.n}
 
@@ -376,21 +376,28 @@ def learner_facts(
     names = {k:getattr(v, '__name__', type(v).__name__) for k,v in parts.items()}
     return dict(**settings, **names, metrics=list(learn.metrics.attrgot('name')))
 
-def run_identity(
+def run_facts(
     learn, # A learner
 ) -> dict: # As JSON gives it back
-    "What must be the same for a run to go on"
+    "Data, loaders, network and settings of `learn`"
     loaders = dict(zip(('train','valid'), map(loader_facts, learn.dls.loaders)))
     facts = dict(data=data_digests(learn.dls), texts=encoding_facts(learn.dls), loaders=loaders,
                  network=network_facts(learn.model), learner=learner_facts(learn))
     return json.loads(json.dumps(facts))
+
+def run_identity(
+    learn, # A learner
+) -> dict: # As `run_facts`
+    "What must be the same for a run to go on; a `TypeError` for a stream, which cannot be taken up where it was left"
+    len(learn.dls.train_ds)
+    return run_facts(learn)
 
 # %% ../../nbs/85_runs.snapshots.ipynb #f3ecdbfb
 @patch
 def card(self:TransformerLearner) -> dict: # Numbers, strings, and lists and dicts of them; no texts
     "What it takes to do this run again"
     given = vars(self).get('given', {})
-    return dict(**run_identity(self), checkpoint=text_tfm(self.dls).checkpoint, split=vars(self.dls).get('split_args'),
+    return dict(**run_facts(self), checkpoint=text_tfm(self.dls).checkpoint, split=vars(self.dls).get('split_args'),
                 classes=class_names(self.dls), seed=given.get('seed'), arguments=given,
                 callbacks=[described(type(o)) for o in self.cbs], device=str(self.dls.device),
                 versions=versions(), code=git_state())
@@ -580,12 +587,21 @@ def fits_optimizer(
     if not isinstance(o, dict) or o.keys()!=now.keys() or not is_plain(o): return False
     groups = next(k for k in ('hypers','param_groups') if k in now)
     if not same_keys(o[groups], now[groups]): return False
-    if groups=='hypers': return isinstance(o['state'], list) and len(o['state'])==len(now['state'])
+    if groups=='param_groups': return fits_torch_state(opt, o, now)
+    return isinstance(o['state'], list) and len(o['state'])==len(now['state'])
+
+def fits_torch_state(
+    opt, # Of a learner, from torch
+    o:dict, # With as many groups as `now`, of the same keys
+    now:dict, # The state of `opt`
+) -> bool:
+    "Are groups and moments in `o` those of the weights of `opt`?"
     if not isinstance(o['state'], dict): return False
-    if not all(fits_group(p, q) for p,q in zip(o[groups], now[groups])): return False
+    if not all(map(fits_group, o['param_groups'], now['param_groups'])): return False
     ps = [p for g in getattr(opt, 'opt', opt).param_groups for p in g['params']] # numbered as torch numbers them
     return all(is_whole(k, 0, len(ps)-1) and fits_moments(ps[k], v) for k,v in o['state'].items())
 
+# %% ../../nbs/85_runs.snapshots.ipynb #ea8eb8eb
 def fits_callback(
     cb, # A callback
     o, # Anything
@@ -639,6 +655,21 @@ def fits_generators(
     except (TypeError,ValueError,RuntimeError,AttributeError,OverflowError): return False
     return all(isinstance(s, Tensor) for s in o['cuda'])
 
+def fits_rng(
+    o, # Anything
+) -> bool:
+    "Can `o` be the generators of a training: when the fit and the pass `first` and `start`ed, and `now`?"
+    if not isinstance(o, dict) or o.keys()!={'first','start','now'}: return False
+    return all(map(fits_generators, o.values())) and o['now'] is not None
+
+# %% ../../nbs/85_runs.snapshots.ipynb #2df1400b
+def fits_names(
+    known, # Names of weights
+    o, # Anything
+) -> bool:
+    "Is `o` a list of some of the names?"
+    return isinstance(o, list) and all(isinstance(k, str) and k in known for k in o)
+
 def fits_counters(
     o, # Anything
 ) -> bool:
@@ -659,15 +690,17 @@ def state_fits(
 ) -> dict: # Key of `state_keys` -> does it fit?
     "Which parts of `state` can be put into `learn`"
     ps = dict(learn.model.named_parameters())
-    trained,rngs = state['trained'],state['rng'] if isinstance(state['rng'], dict) else {}
-    rng_fits = rngs.keys()=={'first','start','now'} and all(map(fits_generators, rngs.values()))
     return dict(
         model=same_tensors(state['model'], learn.model.state_dict()),
-        grads=same_tensors(state['grads'], ps, some=True), opt=fits_optimizer(learn.opt, state['opt']),
-        trained=isinstance(trained, list) and all(isinstance(o, str) and o in ps for o in trained),
-        cbs=fits_callbacks(learn.cbs, state['cbs']), rng=rng_fits and rngs['now'] is not None,
-        frozen_idx=is_whole(state['frozen_idx'], 0, len(learn.opt.param_lists)), scaler=fits_scaler(state['scaler']),
-        learn=fits_counters(state['learn']), smooth=fits_history(state['smooth']),
+        grads=same_tensors(state['grads'], ps, some=True),
+        opt=fits_optimizer(learn.opt, state['opt']),
+        trained=fits_names(ps, state['trained']),
+        cbs=fits_callbacks(learn.cbs, state['cbs']),
+        rng=fits_rng(state['rng']),
+        frozen_idx=is_whole(state['frozen_idx'], 0, len(learn.opt.param_lists)),
+        scaler=fits_scaler(state['scaler']),
+        learn=fits_counters(state['learn']),
+        smooth=fits_history(state['smooth']),
         metrics=fits_metrics(learn.metrics, state['metrics']))
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000027

@@ -33,7 +33,6 @@ from ..quiet import *
 from ..labels import *
 from ..strings import *
 from ..tables import *
-from ..text.rules import *
 from ..text.masking import *
 from ..judge.judged import *
 from ..judge.figures import *
@@ -46,7 +45,6 @@ from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
 from ..train.distributed import *
-from .snapshots import *
 
 # %% ../../nbs/87_runs.tracking.ipynb #a6d0f944
 def metric_key(

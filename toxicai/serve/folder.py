@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['schema', 'onnx_files', 'text_checks', 'window_facts', 'own_facts', 'record_names', 'use_figures', 'described_checks',
-           'DetectorFolder', 'check_listed', 'check_digest', 'listed_content', 'check_files', 'canonical_digest',
-           'known_digests', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels', 'stored_rules',
-           'is_flat_record', 'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages', 'is_use', 'are_uses',
-           'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes', 'check_config_head',
-           'check_config_network', 'settle_foreign', 'present_folder', 'folder_meta', 'folder_config', 'read_folder',
-           'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files', 'check_token_room',
-           'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json',
-           'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
+           'average_file', 'DetectorFolder', 'check_listed', 'check_digest', 'listed_content', 'check_files',
+           'canonical_digest', 'known_digests', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels',
+           'stored_rules', 'is_flat_record', 'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages',
+           'is_use', 'are_uses', 'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes',
+           'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder', 'check_single',
+           'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta',
+           'relist_files', 'check_token_room', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in',
+           'read_in', 'read_json', 'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys',
+           'own_type', 'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -404,6 +405,17 @@ def present_folder(
     raise FileNotFoundError(f"{str(folder)!r} is not a folder: expected one that `learn.save_detector` wrote; "
                             "`Detector.from_hub` fetches one by its name")
 
+average_file = 'folds.json'
+
+def check_single(
+    folder:Path, # A folder
+):
+    "Raise for an average of several detectors, which is another kind of folder"
+    if (folder/'toxicai.json').exists() or not (folder/average_file).is_file(): return
+    raise FolderError(f"{str(folder)!r} holds an average of several detectors: open it by `from "
+                      f"toxicai.serve.detector import FoldsDetector`, `FoldsDetector({str(folder)!r})`, or let "
+                      "`res.save_detector(folder, how='soup')` write the folds as one network")
+
 def folder_meta(
     folder:Path, # A detector folder
     root:Path=None, # Folder that links may lead to; `folder` by default
@@ -436,6 +448,7 @@ def read_folder(
     "The facts in a detector folder, checked; networks and tokenizer are left for later"
     folder = present_folder(folder)
     settle_foreign(folder)
+    check_single(folder)
     stamp = written_stamp(folder)
     d = folder_meta(folder, root)
     labels = stored_labels(d['labels'])

@@ -7,9 +7,9 @@ __all__ = ['languages', 'swear_words', 'word_frequency', 'swear_forms', 'word_sc
            'is_plain_word', 'shorter_forms', 'squeezed', 'squeezed_swears', 'plain_chunks', 'in_address',
            'leet_readings', 'leet_word', 'respell_edits', 'leet', 'swears_of_length', 'unmasked_word', 'hides_letters',
            'censored', 'with_singular', 'spelt_word', 'spaced', 'swear_halves', 'is_split_swear', 'split_words',
-           'word_segments', 'joined_words', 'unstretched', 'drop_edits', 'stretched', 'case_games', 'latin_shape',
-           'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word', 'latin_edits', 'lookalikes',
-           'bare_word', 'mostly_latin', 'disguised']
+           'word_segments', 'is_inflected_abroad', 'joined_words', 'unstretched', 'drop_edits', 'stretched',
+           'case_games', 'latin_shape', 'in_case', 'lookalike', 'doubtful_case', 'case_among', 'latin_word',
+           'latin_edits', 'lookalikes', 'bare_word', 'mostly_latin', 'disguised']
 
 # %% ../../nbs/12_text.evasion.ipynb #e83ca164
 import math,re,unicodedata
@@ -322,6 +322,26 @@ def word_segments(
     parts = best.get(len(word), (0,[]))[1]
     return parts if any(o in _swears and _core.search(o) for o in parts) else None
 
+# %% ../../nbs/12_text.evasion.ipynb #aa6cd7bb
+_before_abroad = frozenset(['','a','e','es','em','en','des'])
+_endings_abroad = frozenset("""
+    a as o os e es i er ar ear am amos ai ais ait aient ant ante antes an ada adas ado ados ando aba aban aron
+    ador adora adores adoras arei areis aste aron asse asses amento amentos amente emente ement ate ata ati ato
+    ataire ataires atrice atrices atorio atoria atie aties ation ations illa illas ito ita itos itas ez eza
+    ia ias ie ien ice ices ico ica icos icas icon ique iques isch ische ischen ischer isches
+    isme ismes ismen ismo ismos ismi iteit iteiten ität itäten ité ités ità em en ens ern es este esten ester estes
+    """.split())
+
+def is_inflected_abroad(
+    word:str, # In lower case
+) -> bool:
+    "Is `word` a word of the list with an ending of Spanish, Portuguese, French, Italian, German or Dutch?"
+    if word.startswith('idioten'): return True # German compounds
+    m = _core.search(word)
+    if m is None or word[:m.start()] not in _before_abroad: return False
+    rest = word[m.end():]
+    return rest in _endings_abroad or rest.removeprefix('er') in _endings_abroad # *retarderas*, *stupideren*
+
 # %% ../../nbs/12_text.evasion.ipynb #8e6d7aea
 def joined_words(
     text:str, # Any text
@@ -333,7 +353,7 @@ def joined_words(
     for m in _joined.finditer(text):
         word,at = m[0].lower(),m.start()
         known = word in _swears or not {word, word.removesuffix('s')}.isdisjoint(word_frequency(lang))
-        if known or word.endswith('shita'): continue # Takeshita is a name
+        if known or word.endswith('shita') or is_inflected_abroad(word): continue # Takeshita is a name
         for part in (word_segments(word, lang) or [])[:-1]:
             at += len(part)
             edits.append((at,at,' '))

@@ -112,7 +112,7 @@ def split_windows(
     x:Tensor, # Texts; shape (bs, n_fields, seq_len), or (bs, n_fields, k*max_length) for k windows
     max_length:int, # Tokens of a window
     mask_at:int, # Place of the attention mask among the fields
-) -> tuple: # (windows, shape (n_windows, n_fields, max_length), text of each, shape (n_windows,)); `x` and None without any
+) -> tuple: # (windows, shape (n_windows, n_fields, max_length); text of each, shape (n_windows,)), or (`x`, None)
     "The windows that stand one after the other in the rows of `x`"
     bs,n_fields,n = x.shape
     if n<=max_length: return x,None

@@ -27,7 +27,6 @@ from torch import Tensor,nn
 from ..quiet import *
 from ..data.batches import *
 from .losses import *
-from .callbacks import *
 from .provenance import *
 from .learner import *
 
@@ -209,6 +208,7 @@ def peeked(
     twin.setstate(rng.getstate())
     return twin.getrandbits(32)
 
+# %% ../../nbs/84_train.distributed.ipynb #5c101a9a
 def check_dealable(
     dl, # A loader
     ranks, # `Ranks`
@@ -302,6 +302,7 @@ def shows(
     "Is `cb` only for the first process?"
     return any(o.__name__ in first_only for o in type(cb).__mro__)
 
+# %% ../../nbs/84_train.distributed.ipynb #5ef23ea7
 class RankCallback(Callback):
     "What the callbacks for several processes share"
     @property
@@ -330,23 +331,27 @@ class RankRows(RankCallback):
     def before_train(self): self.share(self.learn.ranks and self.learn.ranks.n*self.learn.dl.bs)
     def before_validate(self): self.share(getattr(self.learn.dl, 'bs', None))
 
-    def before_batch(self):
-        "The same dropout in no two processes, and the same again after a stop"
-        ranks = self.learn.ranks
-        if not self.training or self.places is None or ranks.rank==0: return
-        torch.manual_seed(self.learn.dl.seed+ranks.rank+ranks.n*self.learn.iter)
+# %% ../../nbs/84_train.distributed.ipynb #dddba950
+@patch
+def before_batch(self:RankRows):
+    "The same dropout in no two processes, and the same again after a stop"
+    ranks = self.learn.ranks
+    if not self.training or self.places is None or ranks.rank==0: return
+    torch.manual_seed(self.learn.dl.seed+ranks.rank+ranks.n*self.learn.iter)
 
-    def after_pred(self):
-        "Take out what does not count; a training part without anything keeps it, for a gradient of zero"
-        self.yb_ = None
-        if self.places is None or (self.training and not self.there.any()): return
-        self.yb_ = self.learn.yb
-        self.learn.pred = kept(self.learn.pred, self.there)
-        self.learn.yb = tuple(kept(o, self.there) for o in self.learn.yb)
+@patch
+def after_pred(self:RankRows):
+    "Take out what does not count; a training part without anything keeps it, for a gradient of zero"
+    self.yb_ = None
+    if self.places is None or (self.training and not self.there.any()): return
+    self.yb_ = self.learn.yb
+    self.learn.pred = kept(self.learn.pred, self.there)
+    self.learn.yb = tuple(kept(o, self.there) for o in self.learn.yb)
 
-    def after_loss(self):
-        "Put the targets back in training, where callbacks count rows, which must be as many in all processes"
-        if self.training and self.yb_ is not None: self.learn.yb = self.yb_
+@patch
+def after_loss(self:RankRows):
+    "Put the targets back in training, where callbacks count rows, which must be as many in all processes"
+    if self.training and self.yb_ is not None: self.learn.yb = self.yb_
 
 # %% ../../nbs/84_train.distributed.ipynb #6f335a6a
 @patch
@@ -457,6 +462,7 @@ def after_loss(self:RankBatch):
     self.learn.loss_grad = self.learn.loss_grad*self.scale
     self.learn.loss = self.joint_loss.to(self.learn.loss)
 
+# %% ../../nbs/84_train.distributed.ipynb #4549eb60
 @patch
 def shared_loss(self:RankBatch) -> tuple: # Both tensors, numbers
     "What the loss of this process is multiplied with, and the loss of the joint batch"

@@ -7,8 +7,8 @@ __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
            'windows_of', 'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
            'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
-           'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'note_classes',
-           'check_saved_classes']
+           'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'check_counts_no_flags',
+           'note_classes', 'check_saved_classes']
 
 # %% ../../nbs/79_train.learner.ipynb #3ab1e7a6
 import math,warnings
@@ -26,6 +26,8 @@ from fastai.losses import MSELossFlat
 from fastai.metrics import F1Score,accuracy
 from fastai.optimizer import OptimWrapper
 from transformers import PreTrainedModel
+
+# %% ../../nbs/79_train.learner.ipynb #10312b7e
 from ..labels import *
 from ..files import *
 from ..strings import *
@@ -81,7 +83,8 @@ def set_up_loss(
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
-        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, or differ in shape: pass numbers")
+        raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, "
+                         "or differ in shape: pass numbers")
     labels = labels_of(dls) if known else None
     return loss.setup(targs, None if labels is None else len(labels))
 
@@ -115,6 +118,7 @@ def check_row_weights(
     raise ValueError(f"the loaders have sample weights, which {type(loss).__name__} would ignore: "
                      "use a loss of `toxicai.train.losses`, or leave `weight_col` out")
 
+# %% ../../nbs/79_train.learner.ipynb #8102bd5f
 def check_activation(
     loss, # A loss with `activation`, not of this library
     labels, # A `LabelSet`
@@ -164,8 +168,9 @@ def check_learner_args(
     kwargs, # Those that it got
 ):
     "Raise a `TypeError` for an argument that neither `f` nor a `Learner` has"
-    known = dict.fromkeys(k for o in (f, TransformerLearner.__init__, Learner.__init__) for k in signature(o).parameters)
-    check_keywords(kwargs, [o for o in known if o not in ('self','kwargs')], name, learner_names_elsewhere)
+    fs = (f,TransformerLearner.__init__,Learner.__init__)
+    known = dict.fromkeys(k for o in fs for k in signature(o).parameters if k not in ('self','kwargs'))
+    check_keywords(kwargs, list(known), name, learner_names_elsewhere)
 
 # %% ../../nbs/79_train.learner.ipynb #505b5b47
 def windows_of(
@@ -364,15 +369,14 @@ def fitting_network(
     head='auto', # What becomes of a trained head; as for `load_transformer`
 ) -> nn.Module:
     "A transformer for texts and labels of `dls`"
-    tfm = text_tfm(dls)
+    tfm,hub = text_tfm(dls),hub or {}
     if checkpoint is None and not tfm.checkpoint:
         raise ValueError("the texts were encoded by a tokenizer that does not say where it came from: "
                          "pass the `checkpoint` of the network")
-    if checkpoint is None or str(checkpoint)==tfm.checkpoint: hub = {**tfm.hub, **(hub or {})}
-    if checkpoint is None: checkpoint = tfm.checkpoint
+    if checkpoint is None or str(checkpoint)==tfm.checkpoint: checkpoint,hub = tfm.checkpoint,{**tfm.hub, **hub}
     if attn_dropout=='auto': attn_dropout = 0. if getattr(dls.device, 'type', 'cpu')=='cpu' else None
     model = load_transformer(checkpoint, class_names(dls), _problems[label_kind(dls)], pooling, dropout, attn_dropout,
-                             gradient_checkpointing, head, **(hub or {}))
+                             gradient_checkpointing, head, **hub)
     match_tokenizer(model, tfm.encoder)
     return model
 
@@ -411,16 +415,16 @@ def toxicity_learner(
 ) -> TransformerLearner:
     "A learner that fine-tunes a transformer on `dls`"
     check_learner_args('toxicity_learner', toxicity_learner, kwargs)
+    network = dict(checkpoint=checkpoint, pooling=pooling, dropout=dropout, attn_dropout=attn_dropout,
+                   gradient_checkpointing=gradient_checkpointing, head=head)
     hub = dict(hub or {})
     shown = {k:v for k,v in hub.items() if k!='token'}
-    given = described(dict(
-        checkpoint=checkpoint, pooling=pooling, dropout=dropout, attn_dropout=attn_dropout,
-        gradient_checkpointing=gradient_checkpointing, precision=precision, clip=clip, metrics=metrics, head=head,
-        lora=lora, hub=shown, cbs=cbs, seed=seed, kwargs=kwargs))
+    given = described({**network, **dict(precision=precision, clip=clip, metrics=metrics, lora=lora, hub=shown,
+                                         cbs=cbs, seed=seed, kwargs=kwargs)})
     check_dls(dls)
     if seed is not None: seed_everything(seed, dls)
     if token is not None: hub['token'] = token
-    model = fitting_network(dls, checkpoint, pooling, dropout, attn_dropout, gradient_checkpointing, hub, head)
+    model = fitting_network(dls, hub=hub, **network)
     if lora is not None: add_lora(model, **(lora if isinstance(lora, dict) else dict(r=lora)))
     if metrics is None: metrics = default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None))
     learn = TransformerLearner(dls, model, metrics=metrics, cbs=usual_callbacks(precision, clip, cbs), **kwargs)
@@ -531,14 +535,14 @@ def classify(self:TransformerLearner,
     texts, # A text, a pair, a list of them, a frame or a `Dataset`
 ) -> pd.DataFrame: # The texts, a probability in [0,1] for each class (a number for regression); with their index
     "Probabilities of every class for `texts`, as a table"
-    texts = as_many(texts)
+    texts,cols = as_many(texts),text_cols(self.dls)
     if not hasattr(texts, '__len__'): texts = list(texts)
-    dl,names = None if len(texts)==0 else self.dls.test_dl(texts),class_names(self.dls)
-    names = columns_of_classes(names, text_cols(self.dls))
-    if dl is None: return pd.DataFrame(columns=text_cols(self.dls)+names, index=row_index(texts))
+    names = columns_of_classes(class_names(self.dls), cols)
+    if len(texts)==0: return pd.DataFrame(columns=cols+names, index=row_index(texts))
+    dl = self.dls.test_dl(texts)
     probs_of_logits = partial(probs_of, self.loss_func, kind=getattr(self.labels, 'kind', 'regression'))
     with self.no_bar() if len(dl)<2 else nullcontext(): probs = self.get_preds(dl=dl, act=probs_of_logits)[0]
-    shown = shown_texts(dl, text_cols(self.dls))
+    shown = shown_texts(dl, cols)
     probs = pd.DataFrame(probs.reshape(-1, len(names)).numpy(), columns=names, index=shown.index)
     return pd.concat([shown, probs], axis=1)
 
@@ -618,24 +622,31 @@ def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=Tr
     marks = result_marks(label_kind(self.dls), probs, targs, decoded, class_names(self.dls))
     dl.show_results(b, decoded, max_n=max_n, **{**marks, 'texts':first_texts(dl, len(b[0])), **kwargs})
 
+# %% ../../nbs/79_train.learner.ipynb #36b1d513
+def check_counts_no_flags(
+    dls, # Loaders
+    asked:dict, # Arguments of `get_preds`
+):
+    "Raise where the flags of several labels would be counted as class numbers"
+    counts_classes = asked.get('with_decoded') and asked.get('with_preds') and asked.get('with_targs')
+    if not counts_classes or label_kind(dls)!='multi': return
+    raise ValueError("a confusion matrix needs one class per text, these have several flags: "
+                     "use `sklearn.metrics.multilabel_confusion_matrix` on the flags of "
+                     "`get_preds(with_decoded=True)`, one 2x2 for each label")
+
 # %% ../../nbs/79_train.learner.ipynb #1e55667a
 @patch
 @delegates(Learner.get_preds)
 def get_preds(self:TransformerLearner, ds_idx=1, dl=None, with_input=False, with_decoded=False, **kwargs):
     "Predictions, as in fastai; in the order of the rows whatever the batches did"
-    counts_classes = with_decoded and kwargs.get('with_preds') and kwargs.get('with_targs')
-    if counts_classes and label_kind(self.dls)=='multi':
-        raise ValueError("a confusion matrix needs one class per text, these have several flags: "
-                         "use `sklearn.metrics.multilabel_confusion_matrix` on the flags of "
-                         "`get_preds(with_decoded=True)`, one 2x2 for each label")
+    kwargs.update(ds_idx=ds_idx, dl=dl, with_input=with_input, with_decoded=with_decoded)
+    check_counts_no_flags(self.dls, kwargs)
     if dl is None: check_has_rows(self.dls[ds_idx], 'get_preds')
     if not hasattr(self.loss_func, 'activation'): self.loss_func = fitting_loss(self.dls, self.loss_func) # set by hand
-    kwargs.update(ds_idx=ds_idx, dl=dl, with_input=with_input, with_decoded=with_decoded)
     res = super(TransformerLearner, self).get_preds(**kwargs)
     if not with_input: return res
     x = stacked_texts(res[0], text_tfm(self.dls).encoder)
-    if not kwargs.get('reorder', True) and len(x): # as fastai's `Interpretation` asks, for a table
-        note_rows(x, first_texts(dl, len(x)), class_names(self.dls))
+    if not kwargs.get('reorder', True) and len(x): note_rows(x, first_texts(dl, len(x)), class_names(self.dls))
     return (x, *res[1:])
 
 # %% ../../nbs/79_train.learner.ipynb #30767bb0

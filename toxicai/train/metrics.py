@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['number_metrics', 'metric_labels', 'metric_array', 'MaskedMetric', 'is_shown', 'fit_mark', 'shared_rows',
-           'is_first_of', 'split_average', 'label_metric', 'named_metric', 'named_metrics', 'label_metrics',
-           'MaskedRocAuc', 'MaskedAveragePrecision', 'MaskedF1', 'load_evaluate', 'evaluate_metric', 'recorder_names',
-           'SmoothLoss', 'WholeRecorder', 'last_figures', 'passed_rows', 'BiasAuc']
+           'is_first_of', 'split_average', 'label_metric', 'named_metric', 'comma_list', 'named_metrics',
+           'label_metrics', 'MaskedRocAuc', 'MaskedAveragePrecision', 'MaskedF1', 'load_evaluate', 'evaluate_metric',
+           'recorder_names', 'SmoothLoss', 'WholeRecorder', 'last_figures', 'passed_rows', 'BiasAuc']
 
 # %% ../../nbs/72_train.metrics.ipynb #d5025e9f
 from ..quiet import *
@@ -222,14 +222,20 @@ def named_metric(
     raise ValueError(f"`metrics` has no {name!r}: expected some of {known} for {what}, functions or metrics"
                      f"{did_you_mean(split_average(score)[0], known)}")
 
+# %% ../../nbs/72_train.metrics.ipynb #6dec3454
+def comma_list(
+    names, # Text with commas, or anything that is one or several
+) -> list: # The parts of a text; else a list of what there is
+    "'f1, roc_auc' as ['f1','roc_auc']"
+    return [o.strip() for o in names.split(',')] if isinstance(names, str) else list(L(names))
+
 # %% ../../nbs/72_train.metrics.ipynb #2906fce5
 def named_metrics(
     metrics, # Names, functions and `Metric`s, one or several; text may hold several names with commas
     numbers:bool=False, # Are the targets numbers instead of classes?
 ) -> list: # Functions and `Metric`s
     "`metrics` with names replaced by what they stand for; anything else that is no metric is an error"
-    given = metrics.split(',') if isinstance(metrics, str) else L(metrics)
-    res = [named_metric(o.strip(), numbers) if isinstance(o, str) else o for o in given]
+    res = [named_metric(o.strip(), numbers) if isinstance(o, str) else o for o in comma_list(metrics)]
     odd = [o for o in res if not callable(o) and not isinstance(o, Metric)]
     if odd: raise TypeError(f"`metrics` has {odd[0]!r}: expected names such as 'f1', functions, or metrics of fastai")
     return res
@@ -241,13 +247,12 @@ def label_metrics(
     per_label:bool=False, # A column for each class beside that of all?
 ) -> list: # Metrics for the Recorder
     "Several metrics by name, for all classes and for each"
-    names = [o.strip() for o in names.split(',')] if isinstance(names, str) else list(names)
     if per_label and labels is None:
         raise ValueError("`per_label` needs the `labels`: pass a `LabelSet` or the names of the classes")
-    res = []
-    for name in names:
+    classes,res = labels if per_label else (),[]
+    for name in comma_list(names):
         one = split_average(name)[0]
-        res += [label_metric(name), *[label_metric(one, label=o) for o in labels or () if per_label]]
+        res += [label_metric(name), *[label_metric(one, label=o) for o in classes]]
     return res
 
 # %% ../../nbs/72_train.metrics.ipynb #91d4123e
