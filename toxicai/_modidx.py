@@ -2856,6 +2856,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'toxicai/serve/detector.py'),
                                         'toxicai.serve.detector.Detections.__repr__': ( 'serve.detector.html#detections.__repr__',
                                                                                         'toxicai/serve/detector.py'),
+                                        'toxicai.serve.detector.Detections.decided': ( 'serve.detector.html#detections.decided',
+                                                                                       'toxicai/serve/detector.py'),
                                         'toxicai.serve.detector.Detections.decisions': ( 'serve.detector.html#detections.decisions',
                                                                                          'toxicai/serve/detector.py'),
                                         'toxicai.serve.detector.Detections.given': ( 'serve.detector.html#detections.given',

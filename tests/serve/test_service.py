@@ -100,6 +100,20 @@ def test_client_is_a_detector(running, d):
         assert ours.texts==theirs.texts and (ours.n_tokens==theirs.n_tokens).all() and not ours.truncated.any()
         assert [o.flags.tolist() for o in c.iter(iter(some), 40)]==[o.flags.tolist() for o in theirs]
 
+def test_client_tells_decisions(running, d):
+    "Decisions and reasons of a policy and of word lists come as the detector gives them, also over several requests"
+    some = [*odd_texts(150, 2), 'the idiots of Scunthorpe', 'a table']
+    policy = dict(labels={list(d.labels)[0]:dict(review=.2, block=.5)})
+    for how in (dict(block=['table']), dict(policy=policy), dict(policy=policy, allow=['idiots'], block=['crap'])):
+        theirs = d.with_settings(**how)(some)
+        with Client(running.url, **how) as c: ours = c(some)
+        assert ours.decisions==theirs.decisions and {'block'}<={*ours.decisions}
+        assert [[o['kind'] for o in row] for row in ours.reasons]==[[o['kind'] for o in row] for row in theirs.reasons]
+        assert ours[7].decisions==theirs[7].decisions and ours[-1:].reasons==theirs[-1:].reasons
+        assert list(ours.to_dict())[-2:]==['decisions','reasons'] and 'block' in repr(ours[-1]) + repr(ours)
+        assert list(ours.to_frame().decisions)==theirs.decisions
+    with Client(running.url) as c: assert 'decisions' not in c(some).to_dict()
+
 def test_nothing_of_a_text_is_logged(running):
     secret = 'Xyzzyplugh'
     for kw in (dict(json=dict(text=secret)), dict(json={secret:1}), dict(json=dict(text=secret, model=secret)), dict(content=secret),

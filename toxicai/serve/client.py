@@ -31,8 +31,7 @@ def request_bodies(
 
 # %% ../../nbs/38_serve.client.ipynb #d905fce9
 answer_fields = dict( # Field of `Detections` -> name in an answer, type
-    n_tokens=('n_tokens',int), truncated=('truncated',bool), texts=('normalised',list), languages=('language',list),
-    decisions=('decision',list), reasons=('reasons',list), notes=('note',list))
+    n_tokens=('n_tokens',int), truncated=('truncated',bool), texts=('normalised',list), languages=('language',list))
 
 def row_values(
     rows:list, # `results` of an answer; n of them
@@ -57,7 +56,8 @@ def read_answer(
     if detail!='flags': res.scores = _of_classes('scores').astype(np.float32)
     for k,(name,kind) in (answer_fields if rows or detail=='all' else {}).items():
         values = row_values(rows, name, kind)
-        if values is not None and hasattr(res, k): setattr(res, k, values)
+        if values is not None: setattr(res, k, values)
+    if rows and all('decision' in o and 'reasons' in o for o in rows): res.answers = rows
     res.detector = answer.get('detector')
     return res
 

@@ -52,9 +52,15 @@ class Detections:
     decider:Decider = None # Policy and word lists that decided; None where there were none
     levels:np.ndarray = None # How far each label goes by the policy: 0 allow, 1 review, 2 block; shape (n, n_classes)
     found:list = None # Words of the lists in each text, as `reasons` has them, None for none; n of them
+    answers:list = None # Where a service decided: what it said of each text, with `decision` and `reasons`; n of them
 
     def __len__(self): return len(self.flags)
     def __iter__(self): return (self[i] for i in range(len(self)))
+
+    @property
+    def decided(self):
+        "Is there more to say than flags: a policy, or lists of words?"
+        return bool(self.decider or self.answers)
 
     def given(self,
         names, # Of fields
@@ -63,7 +69,7 @@ class Detections:
 
 # %% ../../nbs/29_serve.detector.ipynb #9cf81394
 _columns,_rows = ('flags','scores','logits'),('n_tokens','truncated','texts','languages','by_first')
-_kept,_decided = ('index','levels','found'),('decisions','reasons')
+_kept,_decided = ('index','levels','found','answers'),('decisions','reasons')
 
 @patch
 def __getitem__(self:Detections,
@@ -83,7 +89,7 @@ def __getitem__(self:Detections,
 def to_dict(self:Detections) -> dict: # Name of a field -> list; of one with columns, class -> list
     "Plain types, as JSON has them"
     by_class = {o:{k:v.tolist() for k,v in zip(self.labels, values.T)} for o,values in self.given(_columns).items()}
-    rows = self.given(_rows+_decided if self.decider else _rows)
+    rows = self.given(_rows+_decided if self.decided else _rows)
     return {**by_class, **{k:v if isinstance(v, list) else v.tolist() for k,v in rows.items()}}
 
 @patch
@@ -94,7 +100,7 @@ def to_frame(self:Detections): # A frame with one row for each text
         raise ImportError("a frame needs pandas, which serving does without: `pip install pandas`, "
                           "or take `.to_dict()`") from e
     cols,endings = {},dict(scores='', flags='_flag', logits='_logit')
-    rows = _rows+_decided if self.decider else _rows
+    rows = _rows+_decided if self.decided else _rows
     names = columns_of_classes(self.labels, rows, endings.values())
     for field,values in self.given(endings).items():
         cols.update({f'{k}{endings[field]}':v for k,v in zip(names, values.T)})
@@ -114,7 +120,7 @@ def detection_words(
 def __repr__(self:Detections):
     n,few = len(self),list(self[:5])
     rows = [detection_words(o.labels, o.flags[0], None if o.scores is None else o.scores[0]) for o in few]
-    if self.decider: rows = [f'{o.decisions[0]}: {row}' for o,row in zip(few, rows)]
+    if self.decided: rows = [f'{o.decisions[0]}: {row}' for o,row in zip(few, rows)]
     more = [f'and {n-5:,} more'] if n>5 else []
     if self.note: more.append(self.note)
     return f"Detections of {n:,} text{'' if n==1 else 's'} (! = flagged)\n" + '\n'.join(rows+more)
@@ -143,12 +149,14 @@ def note(self:Detections): # A sentence, '' for nothing
 @patch(as_prop=True)
 def decisions(self:Detections) -> list: # 'allow', 'review' or 'block'; n of them
     "What becomes of each text"
+    if self.answers: return [o['decision'] for o in self.answers]
     by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
     return final_levels(by_label, self.found)
 
 @patch(as_prop=True)
 def reasons(self:Detections) -> list: # For each text a list of dicts: `kind` 'label', 'block' or 'allow', and what it is
     "Why each text is not allowed, and which words were found in it"
+    if self.answers: return [o['reasons'] for o in self.answers]
     by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
     policy,res = self.decider.policy if self.decider else None,[]
     for i,row in enumerate(by_label):
