@@ -1969,6 +1969,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds.report': ( 'runs.crossval.html#kfolds.report',
                                                                                 'toxicai/runs/crossval.py'),
+                                       'toxicai.runs.crossval.KFolds.sample_places': ( 'runs.crossval.html#kfolds.sample_places',
+                                                                                       'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds.save_detector': ( 'runs.crossval.html#kfolds.save_detector',
                                                                                        'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.KFolds.soup_figures': ( 'runs.crossval.html#kfolds.soup_figures',

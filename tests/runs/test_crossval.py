@@ -213,6 +213,15 @@ def test_submission(with_ids, tmp_path):
 def test_odd_samples(with_ids, sample, err):
     with pytest.raises(ValueError, match=err): with_ids.submission(pd.DataFrame(sample))
 
+def test_sample_before_training(tmp_path):
+    "A sample that does not fit is an error before anything is trained"
+    def never(dls): raise AssertionError('a fold was trained')
+    test = rows_of(4).assign(id=['a','a','b','c'])
+    with pytest.raises(ValueError, match=r"\['id'\] of `test` name 1 rows twice"):
+        kfold_fit(rows_of(), never, 3, tmp_path/'f', sample=test[['id','toxic']], test=test, text_col='text', label_cols=['toxic','insult'])
+    with pytest.raises(ValueError, match="is neither"):
+        kfold_fit(rows_of(), never, 3, tmp_path/'f', sample=test.assign(rude=0)[['id','rude']], test=test, text_col='text', label_cols=['toxic','insult'])
+
 @pytest.mark.parametrize('change,kind,err', [
     (lambda d: d.rename(columns={'text':'comment'}), KeyError, '`test`.*text'), (lambda d: d[:0], ValueError, '`test` has no rows'),
     (lambda d: d.assign(text=None), (TypeError,ValueError), 'r0|row|text'), (lambda d: d.assign(toxic=7), ValueError, "`test`: label column 'toxic'")])

@@ -781,17 +781,27 @@ def _names(self:KFolds):
     return np.array(list(self.labels))[self.labels.flags(self.blend().to_numpy()).argmax(1)]
 
 @patch
-def _filled(self:KFolds, sample, test, how, flags):
+def _filled(self:KFolds, cols, how, flags):
     "Column of the sample -> values for the rows of the test set"
-    cols = {o:k for o in sample if (k := class_of_column(self.labels, o))}
-    rest = [o for o in sample if o not in cols and o not in test]
-    if not cols and len(rest)==1 and exclusive(self.labels.kind): return {rest[0]:self._names()}
-    if rest or not cols:
-        raise ValueError(f"the sample has the columns {list(sample)}: expected classes, of {list(self.labels)}, and "
-                         f"columns of `test`, which has {list(test)}; {rest or 'no class'} is neither")
+    if None in cols.values(): return {o:self._names() for o in cols}
     if flags: return self._decided(cols)
     scores = self.blend(how)
     return {o:scores[k].to_numpy() for o,k in cols.items()}
+
+# %% ../../nbs/90_runs.crossval.ipynb #ed8f4690
+@patch
+def sample_places(self:KFolds,
+    sample:pd.DataFrame, # Cells as text; m rows
+) -> tuple: # (column -> its class, None for that of all names; which row of the test set each row is, shape (m,))
+    "What the columns and rows of a sample stand for"
+    labels,test = self.rows.data.labels,as_frame(self.test)
+    cols = {o:k for o in sample if (k := class_of_column(labels, o))}
+    rest = [o for o in sample if o not in cols and o not in test]
+    if not cols and len(rest)==1 and exclusive(labels.kind): cols,rest = {rest[0]:None},[]
+    if rest or not cols:
+        raise ValueError(f"the sample has the columns {list(sample)}: expected classes, of {list(labels)}, and "
+                         f"columns of `test`, which has {list(test)}; {rest or 'no class'} is neither")
+    return cols,submission_rows(sample, [o for o in sample if o not in cols], test)
 
 # %% ../../nbs/90_runs.crossval.ipynb #da131527
 @patch
@@ -801,10 +811,9 @@ def submission(self:KFolds,
     flags:bool=False, # 0 and 1 at the thresholds out of fold, instead of scores?
 ) -> pd.DataFrame: # As in the file `submission.csv` of the folder
     "Predictions of the test set in the shape of `sample`"
-    sample,test = read_sample(sample),as_frame(self.test)
-    cols = self._filled(sample, test, how, flags)
-    at = submission_rows(sample, [o for o in sample if o not in cols], test)
-    res = sample.assign(**{k:v[at] for k,v in cols.items()})
+    sample = read_sample(sample)
+    cols,at = self.sample_places(sample)
+    res = sample.assign(**{k:v[at] for k,v in self._filled(cols, how, flags).items()})
     with asks_for_room('submission', self.folder, 'folds that are done are whole'):
         write_frame(self.folder/'submission.csv', res, index=False)
     return res
@@ -966,7 +975,9 @@ def kfold_fit(
 ) -> KFolds: # `figures`, `judged`, `thresholds`, `blend()`, `interpret_errors()`, `report()`, `save_detector(folder)`
     "Train a network on each of `n` folds, predict every row by one that has not seen it, and put them together"
     if sample is not None and kwargs.get('test') is None: raise ValueError("`sample` is for a test set: pass `test`")
-    res = KFolds(folder, data, make_learner, n, **kwargs).go(workers).tune(metric, calibration)
+    res = KFolds(folder, data, make_learner, n, **kwargs)
+    if sample is not None: res.sample_places(read_sample(sample))
+    res.go(workers).tune(metric, calibration)
     res.figures = fold_figures(res.predicted(), res.rows.fold, n_boot)
     res.write()
     if sample is not None: res.submission(sample)
