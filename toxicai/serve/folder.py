@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['schema', 'onnx_files', 'text_checks', 'window_facts', 'own_facts', 'record_names', 'use_figures', 'described_checks',
            'average_file', 'DetectorFolder', 'check_listed', 'check_digest', 'listed_content', 'check_files',
-           'canonical_digest', 'known_digests', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels',
-           'stored_rules', 'is_flat_record', 'is_record', 'is_short', 'is_share', 'are_digests', 'are_languages',
+           'canonical_digest', 'known_digests', 'is_share', 'check_text_facts', 'check_reading', 'migrated',
+           'stored_labels', 'stored_rules', 'is_flat_record', 'is_record', 'is_short', 'are_digests', 'are_languages',
            'is_use', 'are_uses', 'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes',
            'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder', 'check_single',
            'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta',
@@ -169,6 +169,10 @@ def _is_tokens(o): return isinstance(o, list) and all(is_whole(p, 0, 2**31-1) fo
 
 def _one_of(o, choices): return o in choices
 
+def is_share(o): # Anything
+    "Is `o` a number in [0,1]?"
+    return isinstance(o, Real) and not isinstance(o, bool) and 0<=o<=1
+
 text_checks = dict( # Key of `text` -> does a value fit, and what is expected
     rules=(_is_rules, 'a list of names of rules'),
     max_length=(partial(is_whole, low=1, high=2**20), 'a number of tokens above 0'),
@@ -270,10 +274,6 @@ def is_short(
 ) -> bool:
     "Is `o` printable text of at most `n` characters?"
     return isinstance(o, str) and len(o)<=n and o.isprintable()
-
-def is_share(o): # Anything
-    "Is `o` a number in [0,1]?"
-    return isinstance(o, Real) and not isinstance(o, bool) and 0<=o<=1
 
 def are_digests(o): # Anything
     "Is `o` a dict of names of files and their SHA-256?"
