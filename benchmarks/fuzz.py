@@ -306,7 +306,7 @@ def foreign_errors():
     "What a file of a stranger's may end in, by kind"
     from toxicai.serve.folder import FolderError
     from toxicai.runs.configs import SettingError
-    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError),
+    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError,FloatingPointError), # a loss that is no number
                 sweeps=(SettingError,FileNotFoundError), tables=(ValueError,TypeError))
 
 def is_promised(kind, e, promised):

@@ -48,6 +48,7 @@ def swept(tmp_path, plan=None, count=6, train=by_lr, **kwargs): return sweep(pla
     (dict(parameters={}), 'no parameters'), (dict(method='hill'), "`method` is 'hill': expected 'grid', 'random' or 'bayes'"), (dict(metric='f1'), "`metric` is 'f1'"),
     (dict(parameters=['lr']), '`parameters` is a list'), (dict(parameters=dict(lr=.1)), r"'lr' is 0.1 in the plan: expected `value"), (dict(parameters=dict(lr=dict(min='a', max=1.))), "'lr' has {'min': 'a'}"),
     (dict(parameters=dict(lr=dict(min=1., max=0.))), 'min 1.0 is not less than max 0.0'), (dict(parameters=dict(lr=dict(values=[]))), 'engine cannot carry the plan out.*lr'),
+    (dict(parameters=dict(lr=dict(values=5))), r"'lr' has `values: 5`: expected a list, such as \[5\]"), (dict(parameters=dict(lr=dict(values='ab'))), 'expected a list'),
     (dict(parameters=dict(lr=dict(vals=[1]))), 'engine cannot carry'), (dict(early_terminate=dict(type='hyper')), 'engine cannot carry'), (dict(parameters=dict(learning_rate=dict(value=1))), 'expected some of .*label_smoothing')])
 def test_bad_plans(tmp_path, change, err):
     with pytest.raises(SettingError, match=err): swept(tmp_path, {**plan_of(), **change})

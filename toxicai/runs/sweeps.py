@@ -143,7 +143,10 @@ def check_drawn(
     setting:Setting, # Its line in `sweepable`
 ):
     "Raise a `SettingError` for values that the setting does not have"
-    for o in [spec['value']] if 'value' in spec else spec.get('values') or []: setting.check(name, o)
+    values = [spec['value']] if 'value' in spec else spec.get('values', [])
+    if not isinstance(values, (list,tuple)):
+        raise SettingError(f"the setting {name!r} has `values: {values!r:.50}`: expected a list, such as [{values!r:.50}]")
+    for o in values: setting.check(name, o)
     if not setting.takes or not {'min','mu'} & set(spec): return
     fractions = draws_fractions(spec)
     if float in setting.takes and fractions is None:
