@@ -1468,7 +1468,8 @@ def folder_words(
     "The facts of a folder for people"
     lines = [f'{k:<10} {facts[k]}' for k in ('name','version','hash','path','kind') if k in facts]
     lines += [f"{k:<10} {', '.join(facts[k])}" for k in ('languages','uses') if facts.get(k)]
-    if 'windows' in facts: lines.append('long texts {long} of {max_length} tokens, overlap {overlap:g}'.format(**facts['windows']))
+    if 'windows' in facts:
+        lines.append('long texts {long} of {max_length} tokens, overlap {overlap:g}'.format(**facts['windows']))
     rows = [f"  {k:<20} {o['threshold']:<8.3g} {o['description']}".rstrip() for k,o in facts['labels'].items()]
     figures = [f'  {k:<20} {v:.4g}' for k,v in facts.get('metrics', {}).items()]
     return '\n'.join([*lines, '', 'flagged from', *rows, *(['', 'measured', *figures] if figures else [])])

@@ -376,6 +376,7 @@ def learner_facts(
     names = {k:getattr(v, '__name__', type(v).__name__) for k,v in parts.items()}
     return dict(**settings, **names, metrics=list(learn.metrics.attrgot('name')))
 
+# %% ../../nbs/85_runs.snapshots.ipynb #3411ae40
 def run_facts(
     learn, # A learner
 ) -> dict: # As JSON gives it back

@@ -402,7 +402,8 @@ def run_torch(
         return o.pin_memory().to(device, non_blocking=True) if device.type=='cuda' else o
     def _run(x):
         with torch_threads(threads),torch.inference_mode():
-            return model(**{k:_there(v) for k,v in widened(x, fewest).items() if k in takes}).logits.float().cpu().numpy()
+            taken = {k:_there(v) for k,v in widened(x, fewest).items() if k in takes}
+            return model(**taken).logits.float().cpu().numpy()
     return _run
 
 # %% ../../nbs/25_serve.backends.ipynb #884e0d1f
@@ -544,6 +545,7 @@ def unchanged_file(
             raise FolderError(f"{name!r} was changed while it was opened: open it again when nobody writes to it")
         compared.result() if early else folder.check_intact(name, f)
 
+# %% ../../nbs/25_serve.backends.ipynb #8f321201
 def running(
     run, # Function from a dict of arrays to logits
     path:Path, # File of the network

@@ -283,6 +283,7 @@ def check_yaml_tokens(
         depth += kind.endswith('StartToken')-kind.endswith('EndToken')
         if depth>deepest: raise ValueError(f'it is nested more than {deepest} deep')
 
+# %% ../../nbs/27_serve.decisions.ipynb #b3253a09
 def safe_yaml(
     text:str, # Of anybody
     what:str, # What messages call it
@@ -317,6 +318,7 @@ def read(cls:Policy,
     try: return cls.from_dict(safe_yaml(text, 'the file'))
     except ValueError as e: raise ValueError(f"{str(path)!r}: {e}") from e
 
+# %% ../../nbs/27_serve.decisions.ipynb #46af69a8
 def as_policy(
     o, # A `Policy`, what `Policy.from_dict` takes, or the path of a file; None or {} for none
 ): # A `Policy`, or None

@@ -54,18 +54,24 @@ class Detections:
     found:list = None # Words of the lists in each text, as `reasons` has them, None for none; n of them
     answers:list = None # Where a service decided: what it said of each text, with `decision` and `reasons`; n of them
 
-    def __len__(self): return len(self.flags)
-    def __iter__(self): return (self[i] for i in range(len(self)))
+# %% ../../nbs/29_serve.detector.ipynb #20474731
+@patch
+def __len__(self:Detections): return len(self.flags)
 
-    @property
-    def decided(self):
-        "Is there more to say than flags: a policy, or lists of words?"
-        return bool(self.decider or self.answers)
+@patch
+def __iter__(self:Detections): return (self[i] for i in range(len(self)))
 
-    def given(self,
-        names, # Of fields
-    ): # Those of them that were asked for, by name
-        return {o:getattr(self, o) for o in names if getattr(self, o) is not None}
+@patch(as_prop=True)
+def decided(self:Detections): # True or False
+    "Is there more to say than flags: a policy, or lists of words?"
+    return bool(self.decider or self.answers)
+
+@patch
+def given(self:Detections,
+    names, # Of fields
+) -> dict: # Name -> value
+    "Those of `names` that were asked for"
+    return {o:getattr(self, o) for o in names if getattr(self, o) is not None}
 
 # %% ../../nbs/29_serve.detector.ipynb #9cf81394
 _columns,_rows = ('flags','scores','logits'),('n_tokens','truncated','texts','languages','by_first')
@@ -154,7 +160,7 @@ def decisions(self:Detections) -> list: # 'allow', 'review' or 'block'; n of the
     return final_levels(by_label, self.found)
 
 @patch(as_prop=True)
-def reasons(self:Detections) -> list: # For each text a list of dicts: `kind` 'label', 'block' or 'allow', and what it is
+def reasons(self:Detections) -> list: # Of each text, a list of dicts: `kind` 'label', 'block' or 'allow'; what it is
     "Why each text is not allowed, and which words were found in it"
     if self.answers: return [o['reasons'] for o in self.answers]
     by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
@@ -232,7 +238,7 @@ class Detector:
     _told = None,'' # settings, and their digest, as `about` found them last; a digest takes long beside one short text
     def __init__(self,
         folder=None, # Folder that `learn.save_detector` wrote, or a name of `packaged_detectors`; 'english' by default
-        backend:str='auto', # A key of `backends`; 'auto' takes the fastest in fp32 that can run, int8 where the folder has that alone
+        backend:str='auto', # A key of `backends`; 'auto': the fastest in fp32 that can run, int8 where only that is
         threads:int=None, # Of the network; by default all that the process may use
         long:str=None, # What becomes of texts beyond `max_length`: a key of `long_ways`; as in training by default
         compiled:bool=False, # With torch on a GPU: compile the network first? For millions of texts
@@ -241,7 +247,7 @@ class Detector:
         policy=None, # Cuts for allow, review and block: a `Policy`, a dict, or the path of a YAML file
         block=None, # Words that flag whatever the scores: a list, a `WordList`, or the path of a file
         allow=None, # Words that are taken out of the judgement, the same
-        first='off', # What is plainly harmless is answered by a first stage: 'off', 'auto', or its largest error, such as 0.001
+        first='off', # Does a first stage answer what is plainly harmless? 'off', 'auto', or its largest error, as 0.001
     ):
         self.folder = opened_folder(folder)
         self.backend,self.why = choose_backend(self.folder, backend)
@@ -259,11 +265,16 @@ class Detector:
         self._check_process()
         self._open()
 
-    def __repr__(self): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
-    def __reduce__(self): # opened anew where it is unpickled
-        folder = replace(self.folder, labels=self.labels)
-        how = folder,self.backend,self.threads,self.long,self._compiled,bool(self._exact)
-        return type(self),(*how, None, *vars(self.decider).values(),self._first),dict(use=self.use)
+# %% ../../nbs/29_serve.detector.ipynb #aae6223d
+@patch
+def __repr__(self:Detector): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
+
+@patch
+def __reduce__(self:Detector):
+    "How it is pickled: what to open it with where it is unpickled"
+    folder = replace(self.folder, labels=self.labels)
+    how = folder,self.backend,self.threads,self.long,self._compiled,bool(self._exact)
+    return type(self),(*how, None, *vars(self.decider).values(),self._first),dict(use=self.use)
 
 # %% ../../nbs/29_serve.detector.ipynb #ef8fdc8c
 @patch
@@ -291,6 +302,7 @@ def with_settings(self:Detector,
     res._set(use, policy, block, allow)
     return res
 
+# %% ../../nbs/29_serve.detector.ipynb #9be7eef0
 @patch
 def _open_first(self:Detector):
     "Read the first stage, where it is asked for"
@@ -433,6 +445,7 @@ def _logits(self:Detector, texts):
     if len(rest): logits[rest],full[rest] = self._of_network([texts[i] for i in rest])
     return logits,full
 
+# %% ../../nbs/29_serve.detector.ipynb #b0962eb6
 @patch
 def _detections(self:Detector, texts, logits, full, detail, found=None):
     scores,policy = self.labels.probs(logits),self.decider.policy
@@ -570,13 +583,15 @@ def check_average(
 ):
     "Raise unless `d` has every key, of its type, and no other"
     if sorted(d)!=_average_keys or d['format']!=average_format:
-        raise FolderError(f"{average_file!r} has the keys {quoted(sorted(d))} and the format {quoted(d.get('format'))}: "
-                          f"expected {_average_keys} and {average_format}, as this version writes; save the folds again")
+        raise FolderError(f"{average_file!r} has the keys {quoted(sorted(d))} and the format "
+                          f"{quoted(d.get('format'))}: expected {_average_keys} and {average_format}, "
+                          "as this version writes; save the folds again")
     o = d['parts']
     if not are_digests(o) or not 0<len(o)<=1000 or any('/' in k for k in o):
         raise FolderError(f"`parts` of {average_file!r} is {quoted(o)}: expected names of folders in it, "
                           "with the SHA-256 of their 'toxicai.json'")
 
+# %% ../../nbs/29_serve.detector.ipynb #701e62de
 def average_facts(
     folder, # As `res.save_detector(folder, how='average')` wrote it
 ) -> dict: # `parts` and `labels`
@@ -604,6 +619,7 @@ def part_folder(
     raise FolderError(f"{file!r} is not the one that {average_file!r} lists: it is damaged or was changed; "
                       "copy the folder again, or save the folds again")
 
+# %% ../../nbs/29_serve.detector.ipynb #b257eee2
 def check_alike(
     folders, # `DetectorFolder`s, at least one
 ):
@@ -625,7 +641,8 @@ def check_folds(
     if odd:
         raise FolderError(f"{odd[0]!r} has the classes {quoted(list(parts[odd[0]].labels))}, {average_file!r} "
                           f"{quoted(list(labels))}: they do not belong together")
-    if len(pairs)>1: raise FolderError("some parts judge pairs of texts, others single ones: they do not belong together")
+    if len(pairs)>1:
+        raise FolderError("some parts judge pairs of texts, others single ones: they do not belong together")
     check_alike(list(parts.values()))
 
 # %% ../../nbs/29_serve.detector.ipynb #40d23264
@@ -675,8 +692,8 @@ def __call__(self:FoldsDetector,
 def hub_files() -> list: # Names
     "What a download may bring: the files of a folder, with those that `backends` read"
     from toxicai.serve.first import first_file
-    networks = [o.file for o in backends.values() if o.file]
-    return ['toxicai.json','config.json','tokenizer.json',first_file,*dict.fromkeys([*weight_files.values(), *networks])]
+    networks = [*weight_files.values(), *[o.file for o in backends.values() if o.file]]
+    return ['toxicai.json','config.json','tokenizer.json',first_file,*dict.fromkeys(networks)]
 
 @patch(cls_method=True)
 @delegates(Detector)

@@ -345,11 +345,13 @@ class SharedRows:
         "As those of `HashedTexts`"
         return added(weights, self.rows, self.of_texts)*self.scale
 
-    def spread(self,
-        values:np.ndarray, # For each text; shape (n, n_classes)
-    ) -> np.ndarray: # shape (n_shared, n_classes)
-        "What each row gets when every text gives `values` to its rows: `sums` the other way round"
-        return added(values*self.scale, self.texts, self.of_rows)
+# %% ../../nbs/28_serve.first.ipynb #2b7bc187
+@patch
+def spread(self:SharedRows,
+    values:np.ndarray, # For each text; shape (n, n_classes)
+) -> np.ndarray: # shape (n_shared, n_classes)
+    "What each row gets when every text gives `values` to its rows: `sums` the other way round"
+    return added(values*self.scale, self.texts, self.of_rows)
 
 # %% ../../nbs/28_serve.first.ipynb #1726f6f2
 def rarity(
@@ -561,8 +563,8 @@ def check_first_folder(
     "Raise where a first stage cannot stand before the network of `folder`"
     if folder.text['pairs']: raise ValueError("a first stage reads single texts, this detector judges pairs")
     if exclusive(folder.labels.kind):
-        raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other one always "
-                         f"counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
+        raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other "
+                         f"one always counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
 
 # %% ../../nbs/28_serve.first.ipynb #368ca910
 def check_first_choice(

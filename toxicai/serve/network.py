@@ -34,6 +34,7 @@ class Costs:
     live:Counter = field(default_factory=Counter) # Elements that are needed at one time
     work:Counter = field(default_factory=Counter) # Products of numbers
 
+# %% ../../nbs/24_serve.network.ipynb #55d664c6
 _most_live = {(0,1):2**17, (1,0):2**22, (1,1):2**17, (0,2):2**9, (1,2):2**9} # elements
 _most_work = {(0,2):2**22, (1,2):2**22}
 

@@ -60,6 +60,7 @@ def is_narrow(
     "Is its value a number of 32 bits for every million of texts or tokens?"
     return abs(n)<2**31 or all(abs(c)<2**10 and i+j+k<=1 for (i,j,k),c in formula_terms(n).items())
 
+# %% ../../nbs/23_serve.shapes.ipynb #0ac63dca
 @lru_cache(2**10) # the arrays of a network have few shapes
 def product_of(
     sides:tuple, # Formulas

@@ -114,7 +114,8 @@ def encode_fast(
     parallel:bool=True, # Use all cores?
 ) -> list: # n tuples: ids, type ids, and the encoding, which knows the parts
     "Ids of `texts` by the tokenizer alone, special tokens as plain text"
-    # '</s>' in a comment is text; the tokenizer file does not store this, and setting it fails while another thread encodes
+    # '</s>' in a comment is text; the tokenizer file does not store this, and setting it fails
+    # while another thread encodes
     if not tok.encode_special_tokens: tok.encode_special_tokens = True
     encode = tok.encode_batch if offsets else tok.encode_batch_fast
     run = encode if parallel else (lambda os: [e for o in os for e in encode([o])])
@@ -396,7 +397,8 @@ def windows(self:FileEncoder,
     "Token ids of all windows of `texts`"
     if overlap is None: overlap = self.overlap
     check_overlap(overlap)
-    return pack_windows([text_windows(self, overlap, *o) for o in self.rows(apply_rules(self.rules, texts))], self.fields)
+    pieces = [text_windows(self, overlap, *o) for o in self.rows(apply_rules(self.rules, texts))]
+    return pack_windows(pieces, self.fields)
 
 # %% ../../nbs/17_text.encoding.ipynb #b005ecf2
 def first_windows(
@@ -441,6 +443,7 @@ class WindowIds(TokenIds):
         res[np.arange(k.max())<k[:,None]] = found
         return res.transpose(0, 2, 1, 3).reshape(len(idxs), len(enc.fields), -1)
 
+# %% ../../nbs/17_text.encoding.ipynb #6ad1d112
 @patch
 def select(self:WindowIds,
     rows, # Numbers of texts; shape (k,)

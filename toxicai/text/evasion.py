@@ -196,6 +196,7 @@ def swears_of_length(
     "The swear words of `n` letters"
     return [o for o in swear_words if len(o)==n]
 
+# %% ../../nbs/12_text.evasion.ipynb #0b8f1f17
 @lru_cache(maxsize=4096)
 def unmasked_word(
     token:str, # A word with a sign for each hidden letter
@@ -275,6 +276,7 @@ def swear_halves() -> frozenset: # Pairs of pieces in lower case
     "The swear words of four letters and more in two pieces, wherever they may be cut"
     return frozenset((o[:i],o[i:]) for o in swear_words if len(o)>3 for i in range(1, len(o)))
 
+# %% ../../nbs/12_text.evasion.ipynb #93b7722d
 def is_split_swear(
     first:str, # In lower case
     second:str, # In lower case
@@ -284,6 +286,7 @@ def is_split_swear(
     if (first,second) not in swear_halves() or first in _contraction or second in _one_letter[lang]: return False
     return not (is_plain_word(first, lang) and is_plain_word(second, lang))
 
+# %% ../../nbs/12_text.evasion.ipynb #acbf7ed6
 def split_words(
     text:str, # Any text
     lang:str='en', # One of `languages`

@@ -93,8 +93,8 @@ def check_pooled(
     tfms = [encode_tfm(o) for o in getattr(learn.dls.train_ds, 'tls', [])]
     enc = next((o.encoder for o in tfms if o is not None), None)
     if enc is None or not long_ways[enc.long].pool or learn.xb[0].shape[-1]<=max(enc.max_length, enc.fewest): return
-    raise ValueError(f"the loaders read long texts in windows (`long={enc.long!r}`), and `PoolWindows` is not among the "
-                     "callbacks: `from toxicai.train.callbacks import PoolWindows; learn.add_cb(PoolWindows())`")
+    raise ValueError(f"the loaders read long texts in windows (`long={enc.long!r}`), and `PoolWindows` is not among "
+                     "the callbacks: `from toxicai.train.callbacks import PoolWindows; learn.add_cb(PoolWindows())`")
 
 # %% ../../nbs/74_train.callbacks.ipynb #7a0428e1
 @patch

@@ -105,7 +105,7 @@ def _column_parts(tl):
 
 def data_digests(
     dls, # Loaders
-) -> dict: # For 'train' and 'valid': `n`, and digests of `texts` and `labels` where blocks made the loaders; `n` None for a stream
+) -> dict: # 'train' and 'valid': `n`, None for a stream, and digests of `texts` and `labels` where blocks made them
     "Digests of what `dls` trains and validates on"
     def _side(ds):
         if row_count(ds) is None: return dict(n=None) # its rows are read once, by training
