@@ -1046,7 +1046,8 @@ def spread(
     low,high = within_span(welch_interval(a, b), width)
     mean = float(np.mean(a)-np.mean(b))
     diff = dict(n=min(len(a), len(b)), mean=mean, sd=np.nan, low=low, high=high)
-    return pd.DataFrame({'default':mean_and_spread(b, span=span), 'best':mean_and_spread(a, span=span), 'best - default':diff}).T
+    both = dict(default=mean_and_spread(b, span=span), best=mean_and_spread(a, span=span))
+    return pd.DataFrame({**both, 'best - default':diff}).T
 
 # %% ../../nbs/89_runs.sweeps.ipynb #1934ebc8
 def final_figures(

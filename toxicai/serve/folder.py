@@ -49,7 +49,7 @@ class DetectorFolder:
     versions:dict = field(default_factory=dict) # Package -> version that wrote the folder
     data:dict = field(default_factory=dict) # What it was trained on: name -> rows and digest
     metrics:dict = field(default_factory=dict) # Name -> number
-    measured:dict = field(default_factory=dict) # What the metrics were measured with: `set`, `texts`, `date`, `thresholds`
+    measured:dict = field(default_factory=dict) # What metrics were measured with: `set`, `texts`, `date`, `thresholds`
     drift:dict = field(default_factory=dict) # Backend -> how far its scores are from those of the learner
     root:Path = None # Folder that links may lead to; `path` by default
     stamp:tuple = None # As `written_stamp` gave it before the folder was read
@@ -62,33 +62,36 @@ class DetectorFolder:
     content:dict = field(default_factory=dict, repr=False) # All that `toxicai.json` says, in the present version
     intact:set = field(default_factory=set, repr=False) # Names and stamps of files whose digests were compared
 
-    @property
-    def long(self): # How it was trained to read long texts: a key of `long_ways`
-        return self.text.get('long', 'truncate')
     @cached_property
     def hash(self): # SHA-256 of what `toxicai.json` says, the digests of all files among it
         return canonical_digest({**self.content, 'files':self.files or known_digests(self)})
 
-    def current(self): # Its path, while it is the one that was read
-        if self.stamp not in (None,written_stamp(self.path)):
-            raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
-        return self.path
-    def file(self,
-        name:str, # Of a file in the folder
-    ): return file_in(self.current(), name, self.root)
-    def open(self,
-        name:str, # Of a file in the folder
-    ):
-        check_listed(self.files, name)
-        return open_in(self.current(), name, self.root)
-    def read(self,
-        name:str, # Of a file in the folder
-    ):
-        check_listed(self.files, name)
-        return listed_content(self.files, name, read_in(self.current(), name, self.root))
-    def has(self,
-        name:str, # Of a file in the folder
-    ): return (self.path/name).exists()
+# %% ../../nbs/21_serve.folder.ipynb #f9d1974d
+@patch(as_prop=True)
+def long(self:DetectorFolder): # A key of `long_ways`
+    "How it was trained to read long texts"
+    return self.text.get('long', 'truncate')
+
+@patch
+def current(self:DetectorFolder): # A path
+    "Its path, while it is the one that was read"
+    if self.stamp not in (None,written_stamp(self.path)):
+        raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
+    return self.path
+
+@patch
+def file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+): # A path
+    "Where the file is"
+    return file_in(self.current(), name, self.root)
+
+@patch
+def has(self:DetectorFolder,
+    name:str, # Of a file in the folder
+) -> bool:
+    "Is there such a file?"
+    return (self.path/name).exists()
 
 # %% ../../nbs/21_serve.folder.ipynb #cfe5e5bc
 def check_listed(
@@ -100,6 +103,7 @@ def check_listed(
     raise FolderError(f"'toxicai.json' does not list {name!r}: it came into the folder later; "
                       "where you put it there, `toxicai.serve.folder.relist_files(folder)` lists it")
 
+# %% ../../nbs/21_serve.folder.ipynb #3c41c775
 def check_digest(
     files:dict, # Name -> SHA-256; empty where files are not listed
     name:str, # Of a file
@@ -119,6 +123,23 @@ def listed_content(
     "`data`, compared with what was listed"
     check_digest(files, name, hashlib.sha256(data).hexdigest() if files else '')
     return data
+
+# %% ../../nbs/21_serve.folder.ipynb #e776f9a0
+@patch
+def open(self:DetectorFolder,
+    name:str, # Of a file in the folder
+): # An open file
+    "The file, where it is listed"
+    check_listed(self.files, name)
+    return open_in(self.current(), name, self.root)
+
+@patch
+def read(self:DetectorFolder,
+    name:str, # Of a file in the folder
+) -> bytes:
+    "What the file holds, compared with what was listed"
+    check_listed(self.files, name)
+    return listed_content(self.files, name, read_in(self.current(), name, self.root))
 
 # %% ../../nbs/21_serve.folder.ipynb #4ca4b2b9
 @patch
@@ -299,6 +320,7 @@ def are_uses(o): # Anything
     "Is `o` a dict of uses by their names?"
     return isinstance(o, dict) and len(o)<=100 and all(is_short(k) and k and is_use(v) for k,v in o.items())
 
+# %% ../../nbs/21_serve.folder.ipynb #d4eb08aa
 def is_shallow_json(
     o, # Anything
     depth:int=4, # Dicts and lists within each other
@@ -416,6 +438,7 @@ def check_single(
                       f"toxicai.serve.detector import FoldsDetector`, `FoldsDetector({str(folder)!r})`, or let "
                       "`res.save_detector(folder, how='soup')` write the folds as one network")
 
+# %% ../../nbs/21_serve.folder.ipynb #253187f3
 def folder_meta(
     folder:Path, # A detector folder
     root:Path=None, # Folder that links may lead to; `folder` by default
@@ -493,6 +516,7 @@ def write_meta(
     text = json.dumps(d, indent=1, ensure_ascii=False, allow_nan=False)+'\n'
     change_file(folder, 'toxicai.json', text.encode())
 
+# %% ../../nbs/21_serve.folder.ipynb #d35df4be
 def change_meta(
     folder, # A detector folder
     **changes, # Keys of `toxicai.json` with new values, such as `uses`
