@@ -213,6 +213,7 @@ def json_answer(
     body = answer_json.encode(content).encode('utf-8', 'replace')
     return service_package('fastapi').Response(body, status, media_type='application/json')
 
+# %% ../../nbs/36_serve.routes.ipynb #4fcc3da5
 async def classified(
     service, # A `Service`
     request, # A `Request`
@@ -261,6 +262,7 @@ def route_section(
     shown = f'<pre>{escape(example)}</pre>' if example else ''
     return f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(spec.get('summary', ''))}</p>{shown}"
 
+# %% ../../nbs/36_serve.routes.ipynb #f951d960
 def docs_page(
     spec:dict, # OpenAPI of the app
 ) -> str: # HTML

@@ -53,6 +53,7 @@ def serving_long(
     if folder.long!='truncate': return folder.long
     return 'truncate' if folder.text['pairs'] or exclusive(folder.labels.kind) else 'windows'
 
+# %% ../../nbs/37_serve.running.ipynb #a64fee74
 def open_judging(
     config:ServiceConfig, # What the service is told
     folder=None, # A folder, or the name of a packaged detector

@@ -143,19 +143,23 @@ class Service:
         self._pool,self._explaining = ThreadPoolExecutor(1, 'toxicai-explain'),0
         for o in judges.values(): o.watch = self.saw_batch
 
-    def saw_batch(self,
-        *batch, # As `Figures.saw_batch` takes it
-    ):
-        "Count a batch, and who still waits"
-        self.figures.saw_batch(*batch)
-        self.saw_waiting()
-    def saw_waiting(self): self.figures.waiting.set(sum(o.n_waiting for o in self.judges.values()))
-
     @property
     def detectors(self): return {k:o.detector for k,o in self.judges.items()}
     def facts(self): return judge_facts(self.detectors[self.default])
     @property
     def labels(self): return self.judges[self.default].detector.labels
+
+# %% ../../nbs/35_serve.service.ipynb #a62a0616
+@patch
+def saw_batch(self:Service,
+    *batch, # As `Figures.saw_batch` takes it
+):
+    "Count a batch, and who still waits"
+    self.figures.saw_batch(*batch)
+    self.saw_waiting()
+
+@patch
+def saw_waiting(self:Service): self.figures.waiting.set(sum(o.n_waiting for o in self.judges.values()))
 
 # %% ../../nbs/35_serve.service.ipynb #bd6d0827
 @patch
@@ -290,6 +294,7 @@ def check_rate(self:Service,
     if wait: raise Overloaded(f"more than {rate:g} requests a second: come back later",
                               retry_after=math.ceil(wait))
 
+# %% ../../nbs/35_serve.service.ipynb #dee3caaf
 @patch
 def info(self:Service) -> dict: # Plain types
     "What is at work: detectors, labels, thresholds, limits"
@@ -338,6 +343,7 @@ def with_headers(
         await send(message)
     return _send
 
+# %% ../../nbs/35_serve.service.ipynb #9d7269a2
 def given_body(
     body:bytes, # That was read
     receive, # Of ASGI
@@ -496,6 +502,7 @@ def service_life(
         await service.close()
     return _life
 
+# %% ../../nbs/35_serve.service.ipynb #9010d7b9
 def add_families(
     app, # A `FastAPI`
     service, # A `Service`
