@@ -249,7 +249,6 @@ option_words = dict(
     backend='onnx, onnx-int8, openvino, openvino-bf16, torch, torch-bf16; auto takes the fastest in fp32 that can run',
     compiled='With torch on a GPU: compile the network first, for millions of texts',
     long='Texts beyond the limit: truncate, windows, whose largest logit counts, or mean_windows; as in training by default',
-    overlap='Share of a window that the next one repeats, in [0,1)',
     use='Set of thresholds of the folder, such as cautious; its own thresholds by default',
     policy='YAML file with two cuts for each label, so that the answer is allow, review or block',
     block='File of words that flag whatever the scores, one in each line',
