@@ -563,8 +563,9 @@ def check_first_folder(
     "Raise where a first stage cannot stand before the network of `folder`"
     if folder.text['pairs']: raise ValueError("a first stage reads single texts, this detector judges pairs")
     if exclusive(folder.labels.kind):
-        raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other "
-                         f"one always counts: expected labels of the kind 'multi', the folder has {folder.labels.kind!r}")
+        raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other one "
+                         f"always counts: expected labels of the kind 'multi', "
+                         f"the folder has {folder.labels.kind!r}")
 
 # %% ../../nbs/28_serve.first.ipynb #368ca910
 def check_first_choice(
