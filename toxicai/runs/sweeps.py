@@ -145,7 +145,8 @@ def check_drawn(
     "Raise a `SettingError` for values that the setting does not have"
     values = [spec['value']] if 'value' in spec else spec.get('values', [])
     if not isinstance(values, (list,tuple)):
-        raise SettingError(f"the setting {name!r} has `values: {values!r:.50}`: expected a list, such as [{values!r:.50}]")
+        raise SettingError(f"the setting {name!r} has `values: {values!r:.50}`: "
+                           f"expected a list, such as [{values!r:.50}]")
     for o in values: setting.check(name, o)
     if not setting.takes or not {'min','mu'} & set(spec): return
     fractions = draws_fractions(spec)

@@ -159,7 +159,9 @@ def saw_batch(self:Service,
     self.saw_waiting()
 
 @patch
-def saw_waiting(self:Service): self.figures.waiting.set(sum(o.n_waiting for o in self.judges.values()))
+def saw_waiting(self:Service):
+    "Note how many texts wait in all"
+    self.figures.waiting.set(sum(o.n_waiting for o in self.judges.values()))
 
 # %% ../../nbs/35_serve.service.ipynb #bd6d0827
 @patch
