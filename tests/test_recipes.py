@@ -7,9 +7,9 @@ from toxicai.judge.behaviour import behaviour_cases
 
 rows = spoken_rows(12, 0)
 
-def runs(text, n=5):
-    words = re.findall(r'\w+', text.lower())
-    return {tuple(words[i:i+n]) for i in range(len(words)-n+1)}
+def runs(text):
+    words = [o.strip('.,;:!?"').lower() for o in text.split()]
+    return {' '.join(words[i:i+5]) for i in range(len(words)-4)}
 
 def test_apart_from_check_list():
     "What judges was not learnt: no five words in a row stand in both"

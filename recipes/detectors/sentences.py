@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np,pandas as pd
+from toxicai.judge.behaviour import behaviour_cases
 from .corpora import labels
 
 @dataclass(frozen=True)
@@ -33,12 +34,19 @@ def spoken(pattern, words, rng):
     text = re.sub(r'\b([Aa]) (?=[aeiou])', r'\1n ', ' '.join(text.split()).replace(" '", "'"))
     return text[:1].upper()+text[1:]
 
+def word_runs(text, n=5):
+    "What `n` words in a row say, wherever they stand"
+    words = re.findall(r'\w+', text.lower())
+    return {tuple(words[i:i+n]) for i in range(len(words)-n+1)}
+
 def spoken_rows(n, seed, dev_every=5):
     "Up to `n` different sentences of each pattern; those of every fifth pattern of a kind are for development"
+    # None has five words in a row that stand in the check list of behaviour, which judges what was learnt
+    judged = set().union(*map(word_runs, behaviour_cases('toxic').text))
     patterns,words = read_patterns()
     rng,rows,met = np.random.default_rng(seed),[],{}
     for o in patterns:
         i = met[o.kind] = met.get(o.kind, 0)+1
         texts = sorted({spoken(o.text, words, rng) for _ in range(n)})
-        rows += [dict(text=t, kind=o.kind, dev=i%dev_every==0, weight=1., **dict(zip(labels, o.targets))) for t in texts]
+        rows += [dict(text=t, kind=o.kind, dev=i%dev_every==0, weight=1., **dict(zip(labels, o.targets))) for t in texts if judged.isdisjoint(word_runs(t))]
     return pd.DataFrame(rows)
