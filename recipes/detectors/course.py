@@ -49,7 +49,7 @@ english_course = (Step('first', lr=2.5e-4, max_length=96, attacks=0.08, shares=s
                   Step('third', lr=6e-5, max_length=128, attacks=0.1, shares=few, sentences=0.5, seed=44))
 # After the course: the last two layers learn to read as the detector does, and kinds that the corpora hardly have. What
 # they become ships as an update of the network, a sixth of it.
-again = dict(few, jigsaw_train_part=0.5, jigsaw_train_part2=0.6, jigsaw_train_normalised_sixlabel=0.5, goemotions_benign=1., toxigen_annotated=0.6,
+again = dict(few, jigsaw_train_part=0.7, jigsaw_train_part2=0.8, jigsaw_train_normalised_sixlabel=0.6, goemotions_benign=1., toxigen_annotated=0.6,
              dynahate_dev=1., hatemoji_build=0.6, implicit_hate=0.25, sbic_dev=0.4, stormfront=0.25, gab_hate_corpus=0.12, paradetox_en=0.25,
              civil_comments_balanced_sample=0.3, cad_reddit=0.15, wiki_context_toxicity=0.3)
 english_update = Step('update', lr=1.5e-4, max_length=128, attacks=0.15, shares=again, sentences=0.5, spoken=24, layers=2, rules='strict', seed=45)
