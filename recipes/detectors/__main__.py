@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 from toxicai.text.tokenizer import packaged_encoder
 from .corpora import english,others
-from .course import english_course,english_update,multilingual_course,run_step,soup_of
+from .course import english_course,english_updates,multilingual_course,run_step,soup_of
 from .encoder import cut_encoder
 from .frame import whole_frame,without_copies
 
@@ -37,7 +37,8 @@ def train(args):
     folders = [None]
     for step in english_course: folders.append(run_step(df, step, packaged_encoder(), folders[-1], runs/step.name))
     soup = soup_of(df, english_course[-1], packaged_encoder(), folders[-2:], runs/'soup')
-    print(run_step(df, english_update, packaged_encoder(), soup, runs/'update'))
+    updates = [run_step(df, o, packaged_encoder(), soup, runs/o.name) for o in english_updates]
+    print(soup_of(df, english_updates[0], packaged_encoder(), updates, runs/'updated'))
 
 def pack(args):
     from .pack import boxes,pack

@@ -47,12 +47,13 @@ few.update(goemotions_benign=0.5, bold_wikipedia_benign=0.5, crowdcounter_counte
 english_course = (Step('first', lr=2.5e-4, max_length=96, attacks=0.08, shares=some),
                   Step('second', lr=1.2e-4, max_length=128, attacks=0.1, shares=less, seed=43),
                   Step('third', lr=6e-5, max_length=128, attacks=0.1, shares=few, sentences=0.5, seed=44))
-# After the course: the last two layers learn to read as the detector does, and kinds that the corpora hardly have. What
-# they become ships as an update of the network, a sixth of it.
+# After the course: the last two layers learn to read as the detector does, and kinds that the corpora hardly have. The mean
+# of two such passes ships as an update of the network, a sixth of it.
 again = dict(few, jigsaw_train_part=0.7, jigsaw_train_part2=0.8, jigsaw_train_normalised_sixlabel=0.6, goemotions_benign=1., toxigen_annotated=0.6,
              dynahate_dev=1., hatemoji_build=0.6, implicit_hate=0.25, sbic_dev=0.4, stormfront=0.25, gab_hate_corpus=0.12, paradetox_en=0.25,
              civil_comments_balanced_sample=0.3, cad_reddit=0.15, wiki_context_toxicity=0.3)
-english_update = Step('update', lr=1.5e-4, max_length=128, attacks=0.15, shares=again, sentences=0.5, spoken=24, layers=2, rules='strict', seed=45)
+english_updates = tuple(Step(f'update-{o}', lr=1.5e-4, attacks=0.15, shares=again, sentences=0.5, spoken=24, layers=2, rules='strict', seed=o)
+                        for o in (45,46))
 
 # All languages in one pass: the sets of other languages whole or in good part, of English what has the six labels or teaches hate
 world = dict(few, jigsaw_train_part=0.3, jigsaw_train_part2=0.6, jigsaw_train_normalised_sixlabel=0.3, jigsaw_en_10k_sample=0.1,
@@ -121,7 +122,7 @@ def run_step(df, step, encoder, body, folder):
 def soup_of(df, step, encoder, folders, folder):
     "The mean of the weights in `folders` (Wortsman et al. 2022, https://arxiv.org/abs/2203.05482), as a detector folder"
     some_rows = pd.concat([df[~df.dev].head(2000), df[df.dev].head(500)]) # to measure what int8 changes
-    plain = replace(step, shares={}, attacks=0., sentences=0.)
+    plain = replace(step, shares={}, attacks=0., sentences=0., spoken=0)
     learn = learner_for(some_rows, plain, encoder, folders[0])
     learn.model.load_state_dict(mean_state([folder_tensors(o) for o in folders]), strict=False)
     learn.labels = learn.labels.with_clean([])
