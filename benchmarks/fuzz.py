@@ -163,7 +163,7 @@ def change_onnx(rng, path, m):
 OTHER_FILES = ['adapter_config.json','adapter_model.safetensors','pytorch_model.bin','modeling.py','model.onnx.data',
                'generation_config.json','model.safetensors.index.json']
 OWN_FILES = ['toxicai.json','config.json','tokenizer.json','model.safetensors','mean_pooling.safetensors','model.onnx',
-             'model.int8.onnx','tokenizer_config.json','*']
+             'model.int8.onnx','model.int8.update.safetensors','tokenizer_config.json','*']
 
 def change_entry(rng, folder):
     "A file of the folder is away, a link, another file, or there is one more"

@@ -155,7 +155,7 @@ def differing_ranges(
     firsts,lasts = at[np.r_[0,cuts+1]],at[np.r_[cuts,len(at)-1]]
     return list(zip(firsts.tolist(), (lasts+1).tolist()))
 
-# %% ../../nbs/81_train.onnx.ipynb #a2ded86d
+# %% ../../nbs/81_train.onnx.ipynb #b4d1a980
 def check_updatable(
     before:np.ndarray, # Bytes of a network; shape (n,)
     after:np.ndarray, # Those of another one
@@ -163,7 +163,8 @@ def check_updatable(
     "Raise unless one network can be written as an update of the other"
     if len(before)!=len(after):
         raise ValueError(f"the networks have {len(before):,} and {len(after):,} bytes: an update is for networks of "
-                         "one architecture, written by the same versions of torch and ONNX; save it whole")
+                         "one architecture, written by the same versions of torch and ONNX, without tensors that are "
+                         "equal in one of them alone; save it whole")
     n = int((before!=after).sum())
     if not n: raise ValueError("the networks are the same: there is nothing to update")
     if 2*n>len(after):
