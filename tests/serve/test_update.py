@@ -186,6 +186,7 @@ hostile = {
     'of a network in fp32': (copy(upd, 'model.update.safetensors'), "would change 'model.onnx'"),
     'of weights with a mean': (copy(upd, 'mean_pooling.update.safetensors'), "would change 'mean_pooling.safetensors'"),
     'of another network': (lambda o: (o/int8).write_bytes((o/int8).read_bytes()[:20_000]), f'{int8!r} cannot be run|belongs to another'),
+    'of a network of 8 GB': (lambda o: os.truncate(o/int8, 2**33), f'{int8!r} has 8,589,934,592 bytes'),
     'another operator': (spelled(b'MatMulInteger', b'NatMulInteger'), "'NatMulInteger'"),
     'a loop': (spelled(b'\x22\x04Cast', b'\x22\x04Loop'), "'Loop'"),
     'another input': (spelled(b'input_ids', b'input_idz'), 'input_idz'),

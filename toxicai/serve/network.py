@@ -279,7 +279,7 @@ def check_ranges(
         at = end
     if at>size: raise FolderError(f"it replaces bytes up to {at:,} of {size:,}: it belongs to another network")
 
-# %% ../../nbs/24_serve.network.ipynb #1020e9ce
+# %% ../../nbs/24_serve.network.ipynb #b114e274
 def read_update(
     folder:DetectorFolder, # A detector folder
     file:str, # Name of an update in it
@@ -298,6 +298,8 @@ def updated_content(
     update:str, # Of its update
 ) -> bytes:
     "What `update` makes of a network, in memory once"
+    size = folder.file(name).stat().st_size
+    if size>_most_bytes: raise FolderError(f"{name!r} has {size:,} bytes: expected {_most_bytes:,} at most")
     content = io.BytesIO(read_in(folder.current(), name, folder.root)) # takes over the bytes, and gives them back
     for at,o in read_update(folder, update, len(content.getbuffer())).items():
         content.seek(at)
