@@ -3312,7 +3312,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.last_uses': ('serve.network.html#last_uses', 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.network_of': ('serve.network.html#network_of', 'toxicai/serve/network.py'),
-                                       'toxicai.serve.network.read_update': ('serve.network.html#read_update', 'toxicai/serve/network.py'),
+                                       'toxicai.serve.network.put_update': ('serve.network.html#put_update', 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.results_of': ('serve.network.html#results_of', 'toxicai/serve/network.py'),
                                        'toxicai.serve.network.stored_array': ( 'serve.network.html#stored_array',
                                                                                'toxicai/serve/network.py'),

@@ -16,7 +16,8 @@ from toxicai.test_utils import *
 from toxicai.train.export import pack_detector,pack_weights,update_network
 from toxicai.train.onnx import network_update,write_update
 
-for o in ('onnx','onnxruntime','onnxscript'): pytest.importorskip(o)
+for o in ('onnxruntime','onnxscript'): pytest.importorskip(o)
+onnx = pytest.importorskip('onnx')
 texts = ['thank you','you are an idiot','', 'go away '*30]
 int8,upd = 'model.int8.onnx','model.int8.update.safetensors'
 
@@ -313,11 +314,11 @@ def test_recipe(trained, tmp_path):
 # The detector in the box
 
 memory = """
-import resource,sys
+import sys
 from toxicai import Detector
 Detector(sys.argv[1]).scores(['you are an idiot'])
-def rss(): return int(next(o for o in open('/proc/self/status') if o.startswith('VmRSS')).split()[1])//1024
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss//1024, rss())
+facts = dict(o.split(':') for o in open('/proc/self/status'))
+print(*[int(facts[o].split()[0])//1024 for o in ('VmHWM','VmRSS')])
 """
 
 @pytest.mark.slow
@@ -327,11 +328,14 @@ def test_english(tmp_path):
     from toxicai.serve.packaged import packaged_path
     whole,new = (Path(shutil.copytree(packaged_path('english'), tmp_path/o)) for o in ('whole','new'))
     data = np.fromfile(whole/int8, np.uint8)
-    data[-3_000_000:-2_990_000] = np.roll(data[-3_000_000:-2_990_000], 7) # within a matrix
+    matrix = next(o.raw_data for o in reversed(onnx.load(whole/int8).graph.initializer) if len(o.raw_data)>500_000)
+    at = data.tobytes().index(matrix)
+    data[at:at+50_000] = np.roll(data[at:at+50_000], 7)
     data.tofile(whole/int8)
     write_update(new/int8, whole/int8, new)
     for o in (whole,new): relist_files(o)
     a,b = (Detector(o) for o in (whole,new))
     assert np.array_equal(a.scores(texts), b.scores(texts)) and not np.array_equal(a.scores(texts), Detector('english').scores(texts))
     (p,r),(q,s) = (map(int, subprocess.run([sys.executable,'-c',memory,o], capture_output=True, text=True, check=True).stdout.split()) for o in (whole,new))
-    assert q<p+1.3*len(data)/2**20 and s<r+5
+    size = len(data)/2**20
+    assert q<p+1.3*size and s<r+.75*size # what the allocator keeps for later is no copy

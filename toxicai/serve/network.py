@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['most_ranges', 'Network', 'Costs', 'check_costs', 'grown', 'stored_array', 'attributes_of', 'known_weights',
            'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node', 'forget_array',
-           'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges', 'read_update',
+           'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges', 'put_update',
            'updated_content']
 
 # %% ../../nbs/24_serve.network.ipynb #0ce45af7
@@ -279,18 +279,19 @@ def check_ranges(
         at = end
     if at>size: raise FolderError(f"it replaces bytes up to {at:,} of {size:,}: it belongs to another network")
 
-# %% ../../nbs/24_serve.network.ipynb #b114e274
-def read_update(
-    folder:DetectorFolder, # A detector folder
-    file:str, # Name of an update in it
-    size:int, # Bytes of the network
-) -> dict: # Where it begins -> bytes as an array
-    "What an update puts into a network, checked"
-    with folder.open(file) as f:
-        stored = StoredTensors(f, file)
-        try: check_ranges(stored.shapes, size)
-        except FolderError as e: raise FolderError(f"{file!r} cannot be used: {e}") from e
-        return {int(k):o for k,o in stored_arrays(stored).items()}
+# %% ../../nbs/24_serve.network.ipynb #2aeea342
+def put_update(
+    stored:StoredTensors, # An update whose header was checked
+    content:memoryview, # Bytes of the network; changed
+):
+    "Put the bytes of an update into their places; none of them is copied twice"
+    try: check_ranges(stored.shapes, len(content))
+    except FolderError as e: raise FolderError(f"{stored.name!r} cannot be used: {e}") from e
+    for k,o in stored.entries.items():
+        start,end = o['data_offsets']
+        stored.f.seek(stored.start+start)
+        if stored.f.readinto(content[int(k):int(k)+end-start])!=end-start:
+            raise FolderError(f"{stored.name!r} was cut while it was read: try again")
 
 def updated_content(
     folder:DetectorFolder, # A detector folder
@@ -301,7 +302,5 @@ def updated_content(
     size = folder.file(name).stat().st_size
     if size>_most_bytes: raise FolderError(f"{name!r} has {size:,} bytes: expected {_most_bytes:,} at most")
     content = io.BytesIO(read_in(folder.current(), name, folder.root)) # takes over the bytes, and gives them back
-    for at,o in read_update(folder, update, len(content.getbuffer())).items():
-        content.seek(at)
-        content.write(o)
+    with folder.open(update) as f, content.getbuffer() as view: put_update(StoredTensors(f, update), view)
     return content.getvalue()
