@@ -180,7 +180,7 @@ def check_files(
     for o in folder.files:
         with folder.open(o) as f: folder.check_intact(o, f)
 
-# %% ../../nbs/21_serve.folder.ipynb #cbb79175
+# %% ../../nbs/21_serve.folder.ipynb #88dd78af
 def check_updates(
     folder:Path, # A detector folder
     files:dict, # Name -> SHA-256; empty where files are not listed
@@ -189,13 +189,10 @@ def check_updates(
     def _there(o): return o in files or os.path.lexists(folder/o)
     for file in (*onnx_files.values(), *weight_files.values()):
         update = update_name(file)
-        if not _there(update): continue
-        if file not in update_files:
-            raise FolderError(f"{update!r} would change {file!r}: expected updates of {[*update_files]} alone, "
-                              "leave it out")
-        if not _there(file):
-            raise FolderError(f"{update!r} changes {file!r}, which {str(folder)!r} does not have: copy both again, "
-                              "or leave it out")
+        if not _there(update) or (file in update_files and _there(file)): continue
+        why = 'which it does not have' if file in update_files else f'expected updates of {[*update_files]} alone'
+        raise FolderError(f"{str(folder)!r} has {update!r}, which changes {file!r}, {why}: "
+                          "copy the folder again, or leave the update out")
 
 # %% ../../nbs/21_serve.folder.ipynb #02f00586
 def canonical_digest(

@@ -10,7 +10,8 @@ __all__ = ['check_network_exportable', 'exportable_network', 'check_text_exporta
            'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown', 'masked_markdown', 'report_text',
            'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx', 'given_names', 'told_languages',
            'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta', 'add_check', 'pack_detector',
-           'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle', 'update_network']
+           'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle', 'write_with_update',
+           'update_network']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
@@ -711,19 +712,26 @@ def detector_from_pickle(
         raise TypeError(f"{str(path)!r} holds a {type(learn).__name__}: expected a `TransformerLearner`")
     return learn.save_detector(folder, **kwargs)
 
-# %% ../../nbs/82_train.export.ipynb #c978857d
+# %% ../../nbs/82_train.export.ipynb #0857d944
+def write_with_update(
+    found:DetectorFolder, # With a new network in int8
+    base:DetectorFolder, # With the network that stays
+    new:Path, # An empty folder
+):
+    "Write the files of `found` into `new`, with the int8 network of `base` and an update instead of its own"
+    int8 = onnx_files['onnx-int8']
+    for o in [*written_files(found.path)] or sorted(entries(found.path)): copy_into(found.path/o, new/o)
+    (new/int8).write_bytes(base.read(int8))
+    write_update(new/int8, found.file(int8), new)
+    write_meta(new, {**found.content, 'files':found.files and folder_digests(new)})
+    folder_network(read_folder(new), new/int8)
+
 def update_network(
     folder, # A detector folder with a new network in int8
     base, # One with the network that stays; its own update, if it has one, does not count
 ) -> Path: # `folder`
     "Let `folder` hold the int8 network of `base` and an update instead of its own; it judges as before"
-    found,int8 = read_folder(folder),onnx_files['onnx-int8']
-    if found.update_of(int8): raise ValueError(f"{str(folder)!r} has an update: pass one with a whole new network")
-    names = [*written_files(found.path)] or sorted(entries(found.path))
-    with new_folder(found.path, noop) as new:
-        for o in names: copy_into(found.path/o, new/o)
-        (new/int8).write_bytes(read_folder(base).read(int8))
-        write_update(new/int8, found.file(int8), new)
-        write_meta(new, {**found.content, 'files':found.files and folder_digests(new)})
-        folder_network(read_folder(new), new/int8)
+    found = read_folder(folder)
+    if update_size(found): raise ValueError(f"{str(folder)!r} has an update: pass one with a whole new network")
+    with new_folder(found.path, noop) as new: write_with_update(found, read_folder(base), new)
     return found.path

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['BareLogits', 'taken_fields', 'example_inputs', 'need_packages', 'onnx_program', 'strip_origin', 'check_served',
-           'save_onnx', 'only_errors_logged', 'save_int8', 'differing_ranges', 'check_updatable', 'network_update',
-           'write_update']
+           'save_onnx', 'only_errors_logged', 'save_int8', 'differing_ranges', 'check_updatable', 'joined_ranges',
+           'network_update', 'write_update']
 
 # %% ../../nbs/81_train.onnx.ipynb #079c3220
 import importlib,logging,warnings
@@ -155,7 +155,7 @@ def differing_ranges(
     firsts,lasts = at[np.r_[0,cuts+1]],at[np.r_[cuts,len(at)-1]]
     return list(zip(firsts.tolist(), (lasts+1).tolist()))
 
-# %% ../../nbs/81_train.onnx.ipynb #b4d1a980
+# %% ../../nbs/81_train.onnx.ipynb #ece213e4
 def check_updatable(
     before:np.ndarray, # Bytes of a network; shape (n,)
     after:np.ndarray, # Those of another one
@@ -165,23 +165,28 @@ def check_updatable(
         raise ValueError(f"the networks have {len(before):,} and {len(after):,} bytes: an update is for networks of "
                          "one architecture, written by the same versions of torch and ONNX, without tensors that are "
                          "equal in one of them alone; save it whole")
-    n = int((before!=after).sum())
-    if not n: raise ValueError("the networks are the same: there is nothing to update")
-    if 2*n>len(after):
-        raise ValueError(f"{n:,} of {len(after):,} bytes differ: this is another network, save it whole")
+    if np.array_equal(before, after): raise ValueError("the networks are the same: there is nothing to update")
+
+def joined_ranges(
+    before:np.ndarray, # Bytes; shape (n,)
+    after:np.ndarray, # Bytes; shape (n,)
+) -> list: # (first byte, behind the last)
+    "Where `after` differs from `before`, in some hundred ranges at most"
+    gap = 16
+    while len(found := differing_ranges(before, after, gap))>most_ranges//2: gap *= 2
+    return found
 
 def network_update(
     before:Path, # An ONNX file
     after:Path, # Another one of the same length
 ) -> dict: # Where it begins -> bytes as an array
-    "What makes `after` of `before`, in some hundred ranges at most"
+    "What makes `after` of `before`"
     old,new = (np.fromfile(o, np.uint8) for o in (before,after))
     check_updatable(old, new)
-    gap = 16
-    while len(found := differing_ranges(old, new, gap))>most_ranges//2: gap *= 2
-    if 2*sum(b-a for a,b in found)<=len(new): return {str(a):new[a:b] for a,b in found}
-    raise ValueError(f"what differs is spread over more than half of {len(new):,} bytes: this is another network, "
-                     "save it whole")
+    found = joined_ranges(old, new)
+    n = sum(b-a for a,b in found)
+    if 2*n<=len(new): return {str(a):new[a:b] for a,b in found}
+    raise ValueError(f"an update would have {n:,} of {len(new):,} bytes: this is another network, save it whole")
 
 # %% ../../nbs/81_train.onnx.ipynb #b8c9f25f
 def write_update(
