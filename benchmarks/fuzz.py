@@ -163,7 +163,7 @@ def change_onnx(rng, path, m):
 OTHER_FILES = ['adapter_config.json','adapter_model.safetensors','pytorch_model.bin','modeling.py','model.onnx.data',
                'generation_config.json','model.safetensors.index.json']
 OWN_FILES = ['toxicai.json','config.json','tokenizer.json','model.safetensors','mean_pooling.safetensors','model.onnx',
-             'model.int8.onnx','tokenizer_config.json','*']
+             'model.int8.onnx','model.int8.update.safetensors','tokenizer_config.json','*']
 
 def change_entry(rng, folder):
     "A file of the folder is away, a link, another file, or there is one more"
@@ -318,6 +318,12 @@ def is_promised(kind, e, promised):
 kinds = dict(texts=judge_texts, folders=open_folder, checkpoints=resume_checkpoint, sweeps=read_sweep,
              tables=load_table)
 
+def add_update(learn, folders):
+    "The folder 'own' with another head, as an update of its network"
+    from toxicai.train.export import update_network
+    learn.model.classifier.weight.data += .1
+    update_network(learn.save_detector(folders/'updated', onnx=True), folders/'own')
+
 def make_world(folder, names):
     "Sound files of each kind"
     from importlib.util import find_spec
@@ -331,7 +337,9 @@ def make_world(folder, names):
     df.to_csv(folder/'tables'/'a.csv.gz', index=False)
     learn = small_learner()
     if {'texts','folders'} & set(names):
-        learn.save_detector(folder/'folders'/'own', onnx=all(map(find_spec, ('onnx','onnxscript','onnxruntime'))))
+        onnx = all(map(find_spec, ('onnx','onnxscript','onnxruntime')))
+        learn.save_detector(folder/'folders'/'own', onnx=onnx)
+        if onnx: add_update(learn, folder/'folders')
         from toxicai.all import toxicity_learner
         toxicity_learner(learn.dls, pooling='mean').save_detector(folder/'folders'/'mean')
     if 'checkpoints' in names: make_checkpoint(folder/'checkpoint')

@@ -6,7 +6,7 @@
 __all__ = ['most_bytes', 'tensor_bytes', 'FolderError', 'is_whole', 'check_plain_file', 'file_in', 'file_stamp', 'open_in',
            'read_in', 'unique_keys', 'needed_colons', 'strict_json', 'parsed_json', 'read_json', 'quoted', 'is_sizes',
            'check_tensor_entry', 'check_tensor_places', 'tensor_header', 'StoredTensors', 'tensor_shapes',
-           'torch_dtypes']
+           'torch_dtypes', 'tensor_file', 'stored_arrays']
 
 # %% ../nbs/05_stored.ipynb #3eb1ceba
 import json,os,stat
@@ -257,3 +257,32 @@ def tensors(self:StoredTensors) -> dict: # Name -> torch tensor, of the dtype in
     whole,dtypes = torch.from_numpy(block),torch_dtypes()
     def _tensor(dtype, shape, data_offsets): return whole[slice(*data_offsets)].view(dtypes[dtype]).reshape(shape)
     return {k:_tensor(**o) for k,o in self.entries.items()}
+
+# %% ../nbs/05_stored.ipynb #2f8d41f4
+_stored = dict(int8='I8', float16='F16', float32='F32', uint8='U8') # NumPy's types as safetensors names them
+
+def tensor_file(
+    arrays:dict, # Name -> array
+) -> bytes:
+    "`arrays` as a safetensors file"
+    head,at = {},0
+    for k,o in arrays.items():
+        head[k] = dict(dtype=_stored[o.dtype.name], shape=list(o.shape), data_offsets=[at, at+o.nbytes])
+        at += o.nbytes
+    head = json.dumps(head).encode()
+    head += b' '*(-len(head)%8)
+    return len(head).to_bytes(8, 'little')+head+b''.join(np.ascontiguousarray(o).tobytes() for o in arrays.values())
+
+# %% ../nbs/05_stored.ipynb #1298c0e0
+def stored_arrays(
+    stored:StoredTensors, # A safetensors file whose header was checked
+) -> dict: # Name -> array
+    "The numbers of `stored` as NumPy has them"
+    types,res = {v:k for k,v in _stored.items()},{}
+    for k,o in stored.entries.items():
+        at,to = o['data_offsets']
+        stored.f.seek(stored.start+at)
+        data = stored.f.read(to-at)
+        if len(data)!=to-at: raise FolderError(f"{stored.name!r} was cut while it was read: try again")
+        res[k] = np.frombuffer(data, types[o['dtype']]).reshape(o['shape'])
+    return res

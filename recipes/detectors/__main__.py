@@ -42,7 +42,7 @@ def train(args):
 
 def pack(args):
     from .pack import boxes,pack
-    pack(pd.read_parquet(args.frame), args.folder, boxes[args.name], root, first=args.first)
+    pack(pd.read_parquet(args.frame), args.folder, boxes[args.name], root, first=args.first, base=args.base)
 
 p = argparse.ArgumentParser(prog='python -m recipes.detectors', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 subs = p.add_subparsers(required=True)
@@ -51,7 +51,9 @@ for f,names in ((frame, ['frame']), (train, ['frame','runs']), (pack, ['frame','
     sub.add_argument('name', choices=['english','multilingual'])
     for o in names: sub.add_argument(o)
     if f is train: sub.add_argument('--encoder')
-    if f is pack: sub.add_argument('--first', help='a packed folder whose first stage stays as it is')
+    if f is pack:
+        sub.add_argument('--first', help='a packed folder whose first stage stays as it is')
+        sub.add_argument('--base', help='a packed folder whose int8 network stays as it is: the new one is that and an update')
     sub.set_defaults(run=f)
 args = p.parse_args()
 args.run(args)

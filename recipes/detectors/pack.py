@@ -12,7 +12,7 @@ from toxicai.serve.detector import Detector
 from toxicai.serve.first import nearness,read_first,usual_bound,write_first
 from toxicai.serve.folder import change_meta,read_folder
 from toxicai.text.rules import Rules
-from toxicai.train.export import pack_detector,pack_weights
+from toxicai.train.export import pack_detector,pack_weights,update_network
 from .corpora import credits,english,labels,languages,others
 from .decide import decisions,jigsaw_targets,judged_dev,world_targets
 from .first import bound_that_holds,compared_anew,first_stage
@@ -126,11 +126,12 @@ polite words, irony, and what only the thread tells are read poorly, and quoted 
 tokens is cut, unless it is opened with `long='windows'`.""",
         'toxicai_multilingual/detectors/multilingual'))}
 
-def working_copy(folder, box):
-    "A copy of `folder` that reads texts by the rules of `box`"
+def working_copy(folder, box, base=None):
+    "A copy of `folder` that reads texts by the rules of `box`, its int8 network as an update of that of `base`"
     work = Path(folder).with_name('packed')
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(folder, work)
+    if base: update_network(work, base)
     text = read_folder(work).text
     return change_meta(work, text={**text, 'rules':Rules(box.rules, box.languages[0]).names}).path
 
@@ -143,11 +144,12 @@ def stages(df, work, kept, first):
     stage = read_first(read_folder(first))
     return stage,*compared_anew(df, det, stage)
 
-def pack(df, folder, box, root, kept=None, first=None):
+def pack(df, folder, box, root, kept=None, first=None, base=None):
     "Write the folders of `box` that ship, below `root`"
-    # `kept` is a file for what the network says, for the first stage; `first` a packed folder whose first stage stays as it is
+    # `kept` is a file for what the network says, for the first stage; `first` a packed folder whose first stage stays as it is,
+    # `base` one whose int8 network stays as it is: the new one is that and an update
     dev = df[df.dev&df.source.isin([o.name for o in box.sources])].reset_index(drop=True)
-    work = working_copy(folder, box)
+    work = working_copy(folder, box, base)
     judged = judged_dev(work, dev, 'onnx-int8', box.targets)
     found,labelled,uses = decisions(judged)
     print(found)

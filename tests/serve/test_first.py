@@ -8,7 +8,7 @@ from toxicai.all import *
 from toxicai.serve.detector import hub_files
 from toxicai.serve.first import *
 from toxicai.serve.folder import change_meta,check_files,relist_files
-from toxicai.stored import StoredTensors
+from toxicai.stored import StoredTensors,stored_arrays,tensor_file
 from toxicai.test_utils import *
 
 words = st.text(st.characters(exclude_categories=['Cs']), max_size=30)

@@ -868,7 +868,7 @@ def write_soup(
     meta = {**first.content, **notes, 'labels':labels.to_dict(), 'name':Path(folder).name}
     with new_folder(folder, check_replaceable) as new:
         for o in folder_digests(first.path):
-            if o not in onnx_files.values(): copy_into(first.path/o, new/o) # which has one fold's weights
+            if o not in engine_files: copy_into(first.path/o, new/o) # which has one fold's weights
         save_file(mean_weights([o/weights for o in parts]), new/weights, metadata={'format':'pt'})
         finish_folder(new, meta, model_card(meta))
         if onnx: write_engine(new)

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'check_network_inputs',
-           'check_network_outputs', 'folder_network', 'one_line', 'cannot_run', 'waiting_options', 'onnx_session',
-           'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16', 'openvino_network', 'run_openvino',
-           'open_openvino', 'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers',
-           'filled_network', 'load_network', 'torch_threads', 'on_torch_device', 'widened', 'run_torch', 'open_torch',
-           'engine_installed', 'torch_gpu', 'only_int8', 'file_advice', 'why_not', 'fp32_backends', 'choose_backend',
-           'SideCall', 'unchanged_file', 'running', 'open_backend', 'each_alone', 'cheapest_ends', 'few_at_once',
-           'many_at_once', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'check_network_outputs', 'content_of', 'folder_network', 'one_line', 'cannot_run', 'waiting_options',
+           'forget', 'onnx_session', 'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16',
+           'openvino_network', 'run_openvino', 'open_openvino', 'untrained_network', 'check_tensors',
+           'check_tensor_types', 'check_buffers', 'filled_network', 'load_network', 'torch_threads', 'on_torch_device',
+           'widened', 'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'only_int8', 'file_advice',
+           'lacks_update', 'why_not', 'fp32_backends', 'update_size', 'update_note', 'choose_backend', 'SideCall',
+           'unchanged_file', 'unchanged_network', 'running', 'open_backend', 'each_alone', 'cheapest_ends',
+           'few_at_once', 'many_at_once', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,os
@@ -28,7 +29,7 @@ from ..stored import *
 from ..architectures import *
 from ..text.encoding import *
 from .folder import *
-from .network import Network,check_onnx
+from .network import Network,check_onnx,updated_content
 
 # %% ../../nbs/25_serve.backends.ipynb #878c6b63
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Backend:
     forks:bool=True # Does it answer in a fork of the process that opened it?
     alone:Callable=None # Gives the context of `each_alone`; None when `open` opens for a number of calls
     lacks:Callable=None # Says in words what this machine lacks, '' for nothing; None when any will do
+    updates:bool=False # Does `open` run what an update makes of its file? `folder_network` gives it
 
 backends = {} # Name -> `Backend`
 reference_backend = 'torch' # What training computes with; the drift of the others is measured against it
@@ -100,12 +102,21 @@ def check_network_outputs(
                           "of the folder: they do not belong together")
 
 # %% ../../nbs/25_serve.backends.ipynb #2842b64f
+def content_of(
+    folder:DetectorFolder, # A detector folder
+    path:Path, # A network
+): # Bytes; None where the file is taken as it is
+    "What its update makes of the network at `path`"
+    for name in update_files:
+        update = folder.update_of(name)
+        if update and folder.file(name).samefile(path): return updated_content(folder, name, update)
+
 def folder_network(
     folder:DetectorFolder, # A detector folder
     path:Path, # Its network, an ONNX file
 ) -> Network:
-    "The network at `path`, which can serve `folder`"
-    network = check_onnx(path, folder.text['max_length'])
+    "The network at `path`, with its update where it has one, which can serve `folder`"
+    network = check_onnx(path, folder.text['max_length'], content_of(folder, path))
     check_network_inputs(network.inputs, folder.text['fields'], path.name)
     check_network_outputs(network.shape, len(folder.labels), path.name)
     return network
@@ -140,6 +151,13 @@ def waiting_options(
             'session.force_spinning_stop':'1'}
 
 # %% ../../nbs/25_serve.backends.ipynb #cc0b869e
+def forget(
+    holder, # An object; changed
+    value, # What it need not hold any more
+):
+    "Let go of `value` where `holder` has it as an attribute: a session keeps the bytes that it has read"
+    for k in [k for k,o in vars(holder).items() if o is value]: setattr(holder, k, None)
+
 _slower = ['SkipLayerNormFusion'] # takes three times as long on a CPU as the addition and the norm that it fuses
 
 def onnx_session(
@@ -151,9 +169,10 @@ def onnx_session(
     opts = ort.SessionOptions()
     opts.intra_op_num_threads,opts.inter_op_num_threads,opts.log_severity_level = threads,1,3
     for o in waiting_options(ort.__version__).items(): opts.add_session_config_entry(*o)
-    file,providers = str(network.path),['CPUExecutionProvider']
-    try: res = ort.InferenceSession(file, opts, providers=providers, disabled_optimizers=_slower)
+    source,providers = network.content or str(network.path),['CPUExecutionProvider']
+    try: res = ort.InferenceSession(source, opts, providers=providers, disabled_optimizers=_slower)
     except Exception as e: raise cannot_run(network.path, 'onnxruntime', e) from e # its errors have no common class
+    if network.content: forget(res, source)
     return res
 
 # %% ../../nbs/25_serve.backends.ipynb #8a04e47d
@@ -165,12 +184,12 @@ def open_onnx(
 ): # Function from a dict of arrays to logits
     "A network run by ONNX Runtime on the CPU"
     network = folder_network(folder, path)
-    session = onnx_session(network, threads//at_once)
-    return lambda x: session.run(None, {o:x[o] for o in network.inputs})[0]
+    session,names = onnx_session(network, threads//at_once),network.inputs
+    return lambda x: session.run(None, {o:x[o] for o in names})[0]
 
 _in_onnxruntime = partial(Backend, library='onnxruntime', install='toxicai-core', open=open_onnx, budget=512)
 add_backend(_in_onnxruntime('onnx', file=onnx_files['onnx']))
-add_backend(_in_onnxruntime('onnx-int8', file=onnx_files['onnx-int8'], exact='onnx'))
+add_backend(_in_onnxruntime('onnx-int8', file=onnx_files['onnx-int8'], exact='onnx', updates=True))
 
 # %% ../../nbs/25_serve.backends.ipynb #9421e7e4
 _loading = Lock()
@@ -205,7 +224,7 @@ def openvino_network(
                 'ENABLE_CPU_PINNING':False, 'PERFORMANCE_HINT':hint}
     try:
         core = openvino_core()
-        res = core.compile_model(core.read_model(str(network.path)), 'CPU', settings)
+        res = core.compile_model(core.read_model(network.content or str(network.path)), 'CPU', settings)
     except RuntimeError as e: raise cannot_run(network.path, 'openvino', e) from e
     return res
 
@@ -458,6 +477,16 @@ def file_advice(
     return ': write it with `learn.save_detector(folder, onnx=True)`'
 
 # %% ../../nbs/25_serve.backends.ipynb #0cd3a639
+def lacks_update(
+    folder:DetectorFolder, # A detector folder
+    backend:Backend, # One whose file the folder has
+) -> str: # Empty when it runs all of the network
+    "What keeps `backend` from running a network with an update"
+    update = folder.update_of(backend.file_of(folder))
+    if backend.updates or not update: return ''
+    return (f"the backend {backend.name!r} does not apply {update!r}: let its `open` call `folder_network` and run the "
+            "`content` of what it gives, then `Backend(..., updates=True)`")
+
 def why_not(
     folder:DetectorFolder, # A detector folder
     backend:str, # A key of `backends`
@@ -470,7 +499,7 @@ def why_not(
     missing = found.lacks() if found.lacks else ''
     if missing: return f"the backend {backend!r} needs {missing}"
     file = found.file_of(folder)
-    if folder.has(file): return ''
+    if folder.has(file): return lacks_update(folder, found)
     advice = file_advice(folder, file)
     return f"the backend {backend!r} needs {file!r}, which {str(folder.path)!r} does not have{advice}"
 
@@ -481,6 +510,21 @@ def fp32_backends() -> list: # Keys of `backends`
     return sorted(names, key=lambda k: not backends[k].gpu) if torch_gpu() else names
 
 # %% ../../nbs/25_serve.backends.ipynb #4134639b
+def update_size(
+    folder:DetectorFolder, # A detector folder
+) -> int: # Bytes; 0 for none
+    "How large the update of its network is"
+    update = folder.update_of(onnx_files['onnx-int8'])
+    return folder.file(update).stat().st_size if update else 0
+
+def update_note(
+    folder:DetectorFolder, # A detector folder
+    backend:str, # A key of `backends`
+) -> str: # '' for none
+    "The update of the network that `backend` runs, for `Detector.why`"
+    updated = backends[backend].updates and update_size(folder)
+    return f'; the network with an update of {updated/1e6:.1f} MB' if updated else ''
+
 def choose_backend(
     folder:DetectorFolder, # A detector folder
     backend:str='auto', # 'auto' or a key of `backends`
@@ -488,13 +532,13 @@ def choose_backend(
     "The backend to run, and the reason"
     if backend!='auto':
         wrong = why_not(folder, backend)
-        if not wrong: return backend,'asked for by name'
+        if not wrong: return backend,'asked for by name'+update_note(folder, backend)
         absent = backend in backends and not engine_installed(backends[backend].library)
         raise (ImportError if absent else ValueError)(wrong)
     passed = {}
     for o in ['onnx-int8'] if only_int8(folder) else fp32_backends():
         wrong = why_not(folder, o)
-        if not wrong: return o,_why_first(o, passed)
+        if not wrong: return o,_why_first(o, passed)+update_note(folder, o)
         passed[o] = wrong
     raise ImportError('no backend can run: '+'; '.join(passed.values()))
 
@@ -546,6 +590,15 @@ def unchanged_file(
         compared.result() if early else folder.check_intact(name, f)
 
 # %% ../../nbs/25_serve.backends.ipynb #8f321201
+@contextmanager
+def unchanged_network(
+    folder:DetectorFolder, # A detector folder
+    name:str, # Name of a network in it
+): # Its path
+    "As `unchanged_file`, for a network and its update"
+    update = folder.update_of(name)
+    with unchanged_file(folder, name) as path, (unchanged_file(folder, update) if update else nullcontext()): yield path
+
 def running(
     run, # Function from a dict of arrays to logits
     path:Path, # File of the network
@@ -573,7 +626,7 @@ def open_backend(
     if compiled and not found.gpu:
         raise ValueError(f"`compiled=True` is for the backends of torch on a GPU, not for {backend!r}: leave it out")
     more = dict(compiled=True) if compiled else {}
-    with unchanged_file(folder, found.file_of(folder)) as path:
+    with unchanged_network(folder, found.file_of(folder)) as path:
         return running(found.open(folder, path, threads, at_once, **more), path, found.library)
 
 def each_alone(

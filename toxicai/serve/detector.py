@@ -693,7 +693,7 @@ def hub_files() -> list: # Names
     "What a download may bring: the files of a folder, with those that `backends` read"
     from toxicai.serve.first import first_file
     networks = [*weight_files.values(), *[o.file for o in backends.values() if o.file]]
-    return ['toxicai.json','config.json','tokenizer.json',first_file,*dict.fromkeys(networks)]
+    return ['toxicai.json','config.json','tokenizer.json',first_file,*update_files.values(),*dict.fromkeys(networks)]
 
 @patch(cls_method=True)
 @delegates(Detector)

@@ -6,10 +6,10 @@
 __all__ = ['first_file', 'usual_bound', 'fold_table', 'packed_bytes', 'hash_powers', 'word_hashes', 'is_word_byte', 'word_places',
            'HashedTexts', 'followers', 'once_each', 'hashed_texts', 'FirstStage', 'met_words', 'byte_chunks',
            'nearness', 'most_errors', 'solved', 'added', 'bounds_of', 'SharedRows', 'rarity', 'check_first_data',
-           'in_steps', 'from_steps', 'new_first', 'held_rows', 'fit_first', 'tensor_file', 'stored_arrays',
-           'first_kinds', 'check_first_kinds', 'letters_read', 'first_numbers', 'read_first', 'check_reads_beginning',
-           'check_first_folder', 'check_first_choice', 'why_no_first', 'asked_bound', 'open_first', 'stage_facts',
-           'noted_first', 'write_first']
+           'in_steps', 'from_steps', 'new_first', 'held_rows', 'fit_first', 'first_kinds', 'check_first_kinds',
+           'letters_read', 'first_numbers', 'read_first', 'check_reads_beginning', 'check_first_folder',
+           'check_first_choice', 'why_no_first', 'asked_bound', 'open_first', 'stage_facts', 'noted_first',
+           'write_first']
 
 # %% ../../nbs/28_serve.first.ipynb #7e6bbfcb
 import json
@@ -447,35 +447,6 @@ def fit_first(
     res.weights = from_steps(*in_steps(res.weights)) # as it will be stored
     res.own,res.readable = res([texts[i] for i in np.flatnonzero(held)])
     res.theirs = logits[held]
-    return res
-
-# %% ../../nbs/28_serve.first.ipynb #2f8d41f4
-_stored = dict(int8='I8', float16='F16', float32='F32', uint8='U8') # NumPy's types as safetensors names them
-
-def tensor_file(
-    arrays:dict, # Name -> array
-) -> bytes:
-    "`arrays` as a safetensors file"
-    head,at = {},0
-    for k,o in arrays.items():
-        head[k] = dict(dtype=_stored[o.dtype.name], shape=list(o.shape), data_offsets=[at, at+o.nbytes])
-        at += o.nbytes
-    head = json.dumps(head).encode()
-    head += b' '*(-len(head)%8)
-    return len(head).to_bytes(8, 'little')+head+b''.join(np.ascontiguousarray(o).tobytes() for o in arrays.values())
-
-# %% ../../nbs/28_serve.first.ipynb #1298c0e0
-def stored_arrays(
-    stored:StoredTensors, # A safetensors file whose header was checked
-) -> dict: # Name -> array
-    "The numbers of `stored` as NumPy has them"
-    types,res = {v:k for k,v in _stored.items()},{}
-    for k,o in stored.entries.items():
-        at,to = o['data_offsets']
-        stored.f.seek(stored.start+at)
-        data = stored.f.read(to-at)
-        if len(data)!=to-at: raise FolderError(f"{stored.name!r} was cut while it was read: try again")
-        res[k] = np.frombuffer(data, types[o['dtype']]).reshape(o['shape'])
     return res
 
 # %% ../../nbs/28_serve.first.ipynb #18537ea8

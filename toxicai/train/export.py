@@ -10,7 +10,8 @@ __all__ = ['check_network_exportable', 'exportable_network', 'check_text_exporta
            'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown', 'masked_markdown', 'report_text',
            'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx', 'given_names', 'told_languages',
            'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta', 'add_check', 'pack_detector',
-           'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle']
+           'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle', 'write_with_update',
+           'update_network']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
@@ -21,7 +22,7 @@ from pathlib import Path
 import numpy as np,torch
 from fastai.learner import load_learner
 from fastai.torch_core import rank_distrib
-from fastcore.all import L,delegates,patch
+from fastcore.all import L,delegates,noop,patch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -374,6 +375,7 @@ def card_head(
     meta:dict, # Content of `toxicai.json`
     base:str=None, # Checkpoint on the Hub that the training began with
     license:str=None, # Licence identifier of the Hub
+    update:int=0, # Bytes of the update of its network; 0 for none
 ) -> str: # YAML for the Hub, a heading, and one sentence
     "How a model card begins"
     from huggingface_hub import ModelCardData
@@ -383,8 +385,9 @@ def card_head(
     title = f"# Comment classifier: {plain_markdown(', '.join(labels))}"
     known = f" Trained on texts in {', '.join(meta['languages'])}." if meta['languages'] else ''
     named = f" This is {plain_markdown(meta['name'])} {meta['version']}." if meta['version'] else ''
+    updated = f" It is the network with an update of {update/1e6:.1f} MB." if update else ''
     return (f"---\n{data.to_yaml()}\n---\n\n{title}\n\n"
-            f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.{known}{named}").rstrip()
+            f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.{known}{named}{updated}").rstrip()
 
 # %% ../../nbs/82_train.export.ipynb #bc6d2bb9
 _heading = re.compile(r'^(#{1,6})(?= )', re.M)
@@ -444,6 +447,7 @@ def model_card(
     about:str='', # Markdown about data, licence and limits that the folder cannot know
     license:str=None, # Licence identifier of the Hub, such as 'apache-2.0'
     reports=(), # Such as those of `learn.report()` and `learn.bias_report()`: one, several, or their Markdown
+    update:int=0, # Bytes of the update of its network; 0 for none
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
@@ -453,7 +457,7 @@ def model_card(
              'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':use_part(meta)}
-    return '\n\n'.join([card_head(meta, base, license), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
+    return '\n\n'.join([card_head(meta, base, license, update), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
 
 # %% ../../nbs/82_train.export.ipynb #523b64d0
 def public_name(
@@ -562,7 +566,7 @@ def packed_files(
     if int8_only and not folder.has(int8):
         raise ValueError(f"{str(folder.path)!r} has no {int8!r}: "
                          "save it with `learn.save_detector(folder, onnx=True)`, or pass `int8_only=False`")
-    left_out = {*weight_files.values(), *onnx_files.values()}-{int8} if int8_only else set()
+    left_out = {*weight_files.values(), *engine_files}-{int8,*update_files.values()} if int8_only else set()
     listed = folder.files or [*known_digests(folder), *filter(folder.has, _tokenizer_files)]
     return [o for o in listed if o not in own|left_out]
 
@@ -601,7 +605,7 @@ def add_check(
     write_folder_json(folder/check_file, score_record(read_folder(folder), texts))
 
 # %% ../../nbs/82_train.export.ipynb #e26483ad
-@delegates(model_card, but='meta')
+@delegates(model_card, but=['meta','update'])
 def pack_detector(
     src, # Folder that `learn.save_detector` wrote
     dst, # Where to write: a new folder, an empty one, or a detector folder
@@ -618,7 +622,7 @@ def pack_detector(
     found = read_folder(src)
     names = packed_files(found, int8_only)
     meta = packed_meta(found, names, name, version, uses, languages)
-    card = model_card(meta, **kwargs)
+    card = model_card(meta, update=update_size(found), **kwargs)
     with new_folder(dst, check_replaceable) as new:
         for o in names: copy_into(found.file(o), new/o)
         for o in map(Path, licences): copy_into(o, new/o.name)
@@ -638,7 +642,7 @@ def halve_weights(
     save_file(tensors, path, metadata={'format':'pt'})
 
 # %% ../../nbs/82_train.export.ipynb #9b1f4b5b
-@delegates(model_card, but='meta')
+@delegates(model_card, but=['meta','update'])
 def pack_weights(
     src, # Folder that `learn.save_detector` wrote
     dst, # Where to write: a new folder, an empty one, or a detector folder
@@ -648,7 +652,7 @@ def pack_weights(
 ) -> Path: # `dst`
     "Make the folder that `checkpoint=None` means out of a saved one: weights in 16 bits, no ONNX"
     found = read_folder(src)
-    names = [o for o in packed_files(found, int8_only=False) if o not in onnx_files.values()]
+    names = [o for o in packed_files(found, int8_only=False) if o not in engine_files]
     meta = packed_meta(found, names, name, version)
     card = model_card(meta, **kwargs)
     with new_folder(dst, check_replaceable) as new:
@@ -707,3 +711,27 @@ def detector_from_pickle(
     if not isinstance(learn, TransformerLearner):
         raise TypeError(f"{str(path)!r} holds a {type(learn).__name__}: expected a `TransformerLearner`")
     return learn.save_detector(folder, **kwargs)
+
+# %% ../../nbs/82_train.export.ipynb #0857d944
+def write_with_update(
+    found:DetectorFolder, # With a new network in int8
+    base:DetectorFolder, # With the network that stays
+    new:Path, # An empty folder
+):
+    "Write the files of `found` into `new`, with the int8 network of `base` and an update instead of its own"
+    int8 = onnx_files['onnx-int8']
+    for o in [*written_files(found.path)] or sorted(entries(found.path)): copy_into(found.path/o, new/o)
+    (new/int8).write_bytes(base.read(int8))
+    write_update(new/int8, found.file(int8), new)
+    write_meta(new, {**found.content, 'files':found.files and folder_digests(new)})
+    folder_network(read_folder(new), new/int8)
+
+def update_network(
+    folder, # A detector folder with a new network in int8
+    base, # One with the network that stays; its own update, if it has one, does not count
+) -> Path: # `folder`
+    "Let `folder` hold the int8 network of `base` and an update instead of its own; it judges as before"
+    found = read_folder(folder)
+    if update_size(found): raise ValueError(f"{str(folder)!r} has an update: pass one with a whole new network")
+    with new_folder(found.path, noop) as new: write_with_update(found, read_folder(base), new)
+    return found.path

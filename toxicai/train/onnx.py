@@ -4,18 +4,22 @@
 
 # %% auto #0
 __all__ = ['BareLogits', 'taken_fields', 'example_inputs', 'need_packages', 'onnx_program', 'strip_origin', 'check_served',
-           'save_onnx', 'only_errors_logged', 'save_int8']
+           'save_onnx', 'only_errors_logged', 'save_int8', 'differing_ranges', 'check_updatable', 'joined_ranges',
+           'network_update', 'write_update']
 
 # %% ../../nbs/81_train.onnx.ipynb #079c3220
 import importlib,logging,warnings
 from contextlib import contextmanager
+from pathlib import Path
 
-import torch
+import numpy as np,torch
 from torch import nn
+from ..files import *
+from ..stored import *
 from ..text.encoding import *
 from ..text.models import *
 from ..serve.folder import *
-from ..serve.network import check_onnx
+from ..serve.network import check_onnx,most_ranges
 
 # %% ../../nbs/81_train.onnx.ipynb #a2513aac
 class BareLogits(nn.Module):
@@ -138,3 +142,60 @@ def save_int8(
     from onnxruntime.quantization import QuantType,quantize_dynamic
     with only_errors_logged(): quantize_dynamic(source, path, per_channel=True, weight_type=QuantType.QInt8)
     check_onnx(path)
+
+# %% ../../nbs/81_train.onnx.ipynb #09ce7b91
+def differing_ranges(
+    before:np.ndarray, # Bytes; shape (n,)
+    after:np.ndarray, # Bytes; shape (n,)
+    gap:int, # As many equal bytes are taken along
+) -> list: # (first byte, behind the last)
+    "Where `after` differs from `before`"
+    at = np.flatnonzero(before!=after)
+    cuts = np.flatnonzero(np.diff(at)>gap)
+    firsts,lasts = at[np.r_[0,cuts+1]],at[np.r_[cuts,len(at)-1]]
+    return list(zip(firsts.tolist(), (lasts+1).tolist()))
+
+# %% ../../nbs/81_train.onnx.ipynb #ece213e4
+def check_updatable(
+    before:np.ndarray, # Bytes of a network; shape (n,)
+    after:np.ndarray, # Those of another one
+):
+    "Raise unless one network can be written as an update of the other"
+    if len(before)!=len(after):
+        raise ValueError(f"the networks have {len(before):,} and {len(after):,} bytes: an update is for networks of "
+                         "one architecture, written by the same versions of torch and ONNX, without tensors that are "
+                         "equal in one of them alone; save it whole")
+    if np.array_equal(before, after): raise ValueError("the networks are the same: there is nothing to update")
+
+def joined_ranges(
+    before:np.ndarray, # Bytes; shape (n,)
+    after:np.ndarray, # Bytes; shape (n,)
+) -> list: # (first byte, behind the last)
+    "Where `after` differs from `before`, in some hundred ranges at most"
+    gap = 16
+    while len(found := differing_ranges(before, after, gap))>most_ranges//2: gap *= 2
+    return found
+
+def network_update(
+    before:Path, # An ONNX file
+    after:Path, # Another one of the same length
+) -> dict: # Where it begins -> bytes as an array
+    "What makes `after` of `before`"
+    old,new = (np.fromfile(o, np.uint8) for o in (before,after))
+    check_updatable(old, new)
+    found = joined_ranges(old, new)
+    n = sum(b-a for a,b in found)
+    if 2*n<=len(new): return {str(a):new[a:b] for a,b in found}
+    raise ValueError(f"an update would have {n:,} of {len(new):,} bytes: this is another network, save it whole")
+
+# %% ../../nbs/81_train.onnx.ipynb #b8c9f25f
+def write_update(
+    before:Path, # The int8 network that stays, an ONNX file
+    after:Path, # The one that shall run
+    folder:Path, # Where to write
+) -> Path: # The file
+    "Write what makes `after` of `before`"
+    path = Path(folder)/update_files[onnx_files['onnx-int8']]
+    content = tensor_file(network_update(before, after))
+    write_atomically(path, lambda f: f.write(content))
+    return path
