@@ -255,8 +255,8 @@ def test_order():
         n,bs,pool = rng.randrange(1, 300),rng.randrange(1, 20),rng.randrange(1, 6)
         lengths,idxs = np.array([rng.randrange(1, 9) for _ in range(n)]),rng.sample(range(n), n)
         expected = sorted_one_by_one(idxs, lengths, bs, pool, random.Random(seed))
-        assert bucketed_order(idxs, lengths, bs, pool, random.Random(seed))==expected
-        assert longest_first(idxs, lengths)==sorted(idxs, key=lambda i: -lengths[i])
+        assert bucketed_order(idxs, lengths, bs, pool, random.Random(seed)).tolist()==expected
+        assert longest_first(idxs, lengths).tolist()==sorted(idxs, key=lambda i: -lengths[i])
 
 def test_split_by_first():
     "Copies stay together, and both sides have their shares of rows and labels"
