@@ -401,7 +401,7 @@ def give_back(
 # %% ../../nbs/70_data.store.ipynb #377ee5f2
 class StoredDL(BucketedDL):
     "Batches of rows on disk, in memory that does not grow with what was read"
-    every = 10 # Batches after which memory goes back
+    every = 2 # Batches after which memory goes back
 
 @patch
 def get_idxs(self:StoredDL) -> number_array:
