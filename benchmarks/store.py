@@ -3,7 +3,7 @@ a store and trained from it. Seconds and peak memory of the process: of everythi
 pages of files.
 
     python -m benchmarks.store [--rows 100000 1000000 5000000] [--steps 200] [--prepare]
-                               [--checkpoint FOLDER] [--labels 6]
+                               [--checkpoint FOLDER] [--labels 6] [--bs 32]
 """
 import json,resource,subprocess,sys,tempfile,threading,time
 from pathlib import Path
@@ -26,6 +26,9 @@ def repeated_comments(
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
     writer.close()
+
+allowed = 3e9/2**20 # MiB of the process that prepares, opens or trains
+peaks = ('peak MiB','opening, MiB','peak with it') # What is held against it
 
 # One process each, which says what it took
 
@@ -65,7 +68,7 @@ def job(how):
             if self.train_iter>=how['steps']: raise CancelFitException()
     with Peak() as made:
         dls = ToxicityDataLoaders.from_store(how['file'], how['checkpoint'], text_col='text',
-                                             label_cols=jigsaw_labels[:how['labels']], bs=32,
+                                             label_cols=jigsaw_labels[:how['labels']], bs=how['bs'],
                                              max_length=128, folder=how['folder'])
     res = {'seconds':made.seconds, 'peak MiB':made.all, 'own MiB':made.own}
     if how['steps']:
@@ -86,6 +89,7 @@ def main():
     parser.add_argument('--steps', type=int, default=200, help='training steps from the opened store')
     parser.add_argument('--prepare', action='store_true', help='no training')
     parser.add_argument('--labels', type=int, default=6, help='label columns')
+    parser.add_argument('--bs', type=int, default=32, help='texts in a batch')
     parser.add_argument('--checkpoint', help='the packaged encoder by default')
     parser.add_argument('--job', help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -99,7 +103,7 @@ def main():
             file = Path(d)/'comments.parquet'
             repeated_comments(n, args.labels, file)
             how = dict(file=str(file), folder=d+'/stores', checkpoint=args.checkpoint or str(packaged_encoder()),
-                       labels=args.labels, steps=0)
+                       labels=args.labels, bs=args.bs, steps=0)
             first = run(how)
             again = run({**how, 'steps':0 if args.prepare else args.steps})
             disk = sum(o.stat().st_size for o in Path(d).rglob('*') if o.is_file() and o!=file)/2**20
@@ -107,6 +111,8 @@ def main():
                    'of its own':first['own MiB'],
                    'opening, s':again.pop('seconds'), 'opening, MiB':again.pop('peak MiB'),
                    'opening, own':again.pop('own MiB'), **again, 'disk MiB':disk}
+            highest = max(v for k,v in row.items() if k in peaks)
+            row['below 3 GB'] = 'yes' if highest<allowed else 'no'
             note(row)
             rows.append(row)
     show(rows, 'Stores')

@@ -378,3 +378,39 @@ def test_described_once(monkeypatch):
     df = pd.DataFrame(dict(text=['you fool','you fool',None,'thanks'], toxic=[1,0,1,0]))
     res = module.describe(df, 'text', 'toxic', n_languages=0).summary.set_index('figure').rows
     assert sorted(calls)==['label_values','text_keys'] and res['rows with duplicates of other labels']==2 and res['missing texts']==1
+
+# Draws take no list of rows, and are those of other libraries
+
+def drawn_by_scikit_learn(strata, n_valid, seed, whole):
+    from sklearn.model_selection import train_test_split
+    return sorted(train_test_split(np.arange(len(strata)), test_size=n_valid, random_state=seed, stratify=strata if whole else None)[1])
+
+def test_draws():
+    "The rows that scikit-learn would draw, with strata of all sizes and without"
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(8, 400))
+        df = pd.DataFrame(dict(a=rng.integers(0, 2, n).astype('float32'), b=rng.choice([0,.2,.5,.8,1,np.nan], n)))
+        strata,share = label_strata(df, ['a','b']),float(rng.choice([.1,.25,.5,.7]))
+        n_valid = max(1, round(n*share))
+        expected = drawn_by_scikit_learn(strata, n_valid, seed, can_stratify(strata, n_valid))
+        assert stratified_split(df, ['a','b'], share, seed)[1]==expected
+        assert np.flatnonzero(stratified_flags(df, ['a','b'], share, seed)).tolist()==expected
+
+def test_one_stratum():
+    "One combination for all rows is drawn as a stratum"
+    df = pd.DataFrame(dict(a=np.ones(50)))
+    assert stratified_split(df, 'a', .3, 3)[1]==drawn_by_scikit_learn(np.zeros(50), 15, 3, True)
+
+@pytest.mark.parametrize('kind', ['floats','words','both'])
+def test_strata(kind):
+    "Combinations are numbered as pandas numbers groups; those that are alone are pooled"
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        n = int(rng.integers(2, 60))
+        df = pd.DataFrame(dict(a=rng.choice([0,.4,.6,1,np.nan], n), b=rng.choice(['x','y',None], n), c=rng.integers(0, 12, n)))
+        cols = {'floats':['a'], 'words':['b','c'], 'both':['c','a','b']}[kind]
+        key = df[cols].assign(**{o:df[o].fillna(-1).round() if o=='a' else df[o].astype(str).fillna('?') for o in cols}).groupby(cols).ngroup()
+        rare = key.map(key.value_counts())<2
+        expected = key.mask(rare, len(key)) if rare.sum()>1 else key.mask(rare, key.mode()[0])
+        assert label_strata(df, cols).tolist()==expected.tolist()

@@ -10,7 +10,7 @@ from fastai.torch_core import set_seed
 from toxicai.all import *
 from toxicai.data import store as room
 from toxicai.data.batches import bucketed_order,given_weights,checked_weights,longest_first
-from toxicai.data.encode import token_ids
+from toxicai.data.encode import all_targets,token_ids
 from toxicai.data.loaders import split_by_first
 from toxicai.data.store import *
 from toxicai.runs.checkpoints import same_weights
@@ -255,8 +255,8 @@ def test_order():
         n,bs,pool = rng.randrange(1, 300),rng.randrange(1, 20),rng.randrange(1, 6)
         lengths,idxs = np.array([rng.randrange(1, 9) for _ in range(n)]),rng.sample(range(n), n)
         expected = sorted_one_by_one(idxs, lengths, bs, pool, random.Random(seed))
-        assert bucketed_order(idxs, lengths, bs, pool, random.Random(seed))==expected
-        assert longest_first(idxs, lengths)==sorted(idxs, key=lambda i: -lengths[i])
+        assert bucketed_order(idxs, lengths, bs, pool, random.Random(seed)).tolist()==expected
+        assert longest_first(idxs, lengths).tolist()==sorted(idxs, key=lambda i: -lengths[i])
 
 def test_split_by_first():
     "Copies stay together, and both sides have their shares of rows and labels"
@@ -372,3 +372,51 @@ def test_pages_are_given_back(tmp_path):
     assert mapped_kib(file)<before+1000
     data.with_format('arrow')[:]['text'].to_pylist()
     assert mapped_kib(file)>before+1000
+
+# Memory that does not grow with what was read
+
+def test_order_of_rows(tmp_path):
+    "The order of the same rows in memory, in four bytes each"
+    a,b = both(varied(96), tmp_path, text_col='text', label_cols='label')
+    assert isinstance(a.train, StoredDL) and not isinstance(b.train, StoredDL)
+    for o,p in ((a.train,b.train), (a.valid,b.valid)):
+        for _ in range(2):
+            o.rng,p.rng = random.Random(5),random.Random(5)
+            assert list(o.get_idxs())==p.get_idxs()==list(o.rows_of_pass) and o.rows_of_pass.itemsize==4
+    assert all(type(i) is int for i in a.train.get_idxs())
+    ids = token_ids(a.train_ds.tls[0])
+    assert ids.lengths.dtype==ids.full.dtype==a.train_ds.items.rows.dtype==np.int32
+
+def test_changes_stay():
+    "Only what can be read again is given back"
+    kept = np.arange(5)
+    give_back(kept, None, [1])
+    assert kept.tolist()==[0,1,2,3,4]
+
+def test_changed_targets_stay(tmp_path):
+    "Targets that a user changed are those that train"
+    dls,_ = made(tmp_path)
+    targs = all_targets(dls.train_ds.tls[1])
+    targs[:] = 1
+    give_back(open_side(of_kind(tmp_path, 'sides')[0], 'targets-0'), targs.numpy())
+    for _ in range(2): assert all((y==1).all() for _,y in dls.train)
+
+@pytest.mark.skipif(not Path('/proc/self/smaps').exists(), reason='/proc says what is mapped')
+def test_pages_go(tmp_path):
+    "What was read of a file leaves the memory of the process, and is read again"
+    np.arange(2**22, dtype=np.int32).tofile(tmp_path/'a.bin')
+    a = np.memmap(tmp_path/'a.bin', np.int32, 'r')
+    total,file = a.sum(),str(tmp_path/'a.bin')
+    assert mapped_kib(file)>16_000
+    give_back(a)
+    assert mapped_kib(file)<1000 and a.sum()==total
+
+def test_pages_go_between_batches(tmp_path, monkeypatch):
+    "Those of the tokens, for training and validation, as often as the loader says"
+    dls,given = made(tmp_path)[0],[]
+    dls.train.every = dls.valid.every = 10
+    monkeypatch.setattr(room, 'give_back', lambda *arrays: given.append(arrays))
+    assert len(list(dls.train.create_batches([0]*168)))==21 and len(given)==2
+    list(dls.valid.create_batches([0]*80))
+    assert len(given)==3 and all(o.mode=='r' and Path(o.filename).name.endswith('.bin') for arrays in given for o in arrays)
+    assert {len(o) for o in given}=={len(token_ids(dls.train_ds.tls[0]).arrays)}

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BucketedDL', 'check_loader', 'text_lists', 'weight_column', 'by_row_names', 'given_weights', 'checked_weights',
-           'rarest_classes', 'class_chances', 'longest_first', 'bucketed_order']
+           'rarest_classes', 'class_chances', 'row_numbers', 'longest_first', 'bucketed_order']
 
 # %% ../../nbs/67_data.batches.ipynb #12b16d35
 from fastai.data.all import *
@@ -193,13 +193,19 @@ def row_lengths(self:BucketedDL) -> np.ndarray: # shape (n,)
     return tl._chars
 
 # %% ../../nbs/67_data.batches.ipynb #47d2c8b1
+def row_numbers(
+    idxs, # Row numbers, in whatever holds them
+) -> np.ndarray: # int64, or what an array of them has
+    "`idxs` as an array"
+    return idxs if isinstance(idxs, np.ndarray) else np.asarray(idxs, dtype=np.int64)
+
 def longest_first(
     idxs, # Row numbers
     lengths, # Length of each row; shape (n,)
-) -> list: # The same row numbers; rows of one length stay in their order
+) -> np.ndarray: # The same row numbers; rows of one length stay in their order
     "`idxs` by length"
-    idxs = np.asarray(idxs, dtype=np.int64)
-    return idxs[np.argsort(-lengths[idxs], kind='stable')].tolist()
+    idxs = row_numbers(idxs)
+    return idxs[np.argsort(-lengths[idxs], kind='stable')]
 
 def bucketed_order(
     idxs, # Row numbers in random order
@@ -207,13 +213,13 @@ def bucketed_order(
     bs:int, # Rows in a batch
     pool:int, # Batches that are sorted together
     rng, # `random.Random`, which shuffles the batches
-) -> list: # The same row numbers; a batch that is not full comes last
+) -> np.ndarray: # The same row numbers; a batch that is not full comes last
     "Random batches of rows of about the same length"
-    idxs = np.asarray(idxs, dtype=np.int64)
+    idxs = row_numbers(idxs)
     n,k = len(idxs),len(idxs)//bs
-    by_length = idxs[np.lexsort((-lengths[idxs], np.arange(n)//(bs*pool)))]
+    by_length = idxs[np.lexsort((-lengths[idxs], np.arange(n, dtype=np.int32)//(bs*pool)))]
     whole = by_length[:k*bs].reshape(k, bs)[rng.sample(range(k), k)]
-    return np.concatenate([whole.ravel(), by_length[k*bs:]]).tolist()
+    return np.concatenate([whole.ravel(), by_length[k*bs:]])
 
 # %% ../../nbs/67_data.batches.ipynb #656891b9
 @patch
@@ -228,7 +234,7 @@ def shuffle_fn(self:BucketedDL,
 @patch
 def in_buckets(self:BucketedDL,
     idxs, # Row numbers
-) -> list: # The same, but those that would make a batch that is dropped
+) -> list|np.ndarray: # The same, but those that would make a batch that is dropped
     "`idxs` in the order in which they are loaded"
     if not self.bulk or not self.n: return idxs
     self.check_filled()
@@ -242,7 +248,8 @@ def in_buckets(self:BucketedDL,
 @patch
 def get_idxs(self:BucketedDL):
     "Row numbers in the order in which they are loaded, which `rows_of_pass` keeps"
-    self.rows_of_pass = self.in_buckets(super(BucketedDL, self).get_idxs())
+    rows = self.in_buckets(super(BucketedDL, self).get_idxs())
+    self.rows_of_pass = rows.tolist() if isinstance(rows, np.ndarray) else rows
     return self.rows_of_pass
 
 # %% ../../nbs/67_data.batches.ipynb #dcb398cc

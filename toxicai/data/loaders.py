@@ -198,7 +198,7 @@ def split_known(
     if valid_col is not None: return column_split(df[valid_col])
     groups = None if data.text==['input_ids'] else copies_among(data, known)
     n_groups = 0 if groups is None else groups.max(initial=-1)+1
-    if n_groups<2 or n_groups==len(df): return stratified_split(df, data.cols, valid_pct, seed)
+    if n_groups<2 or n_groups==len(df): return both_sides(stratified_flags(df, data.cols, valid_pct, seed))
     return split_with_copies(df[data.cols], groups, valid_pct, seed)
 
 few_groups = 2000 # To place groups takes longer than to draw rows
@@ -212,11 +212,10 @@ def split_by_first(
     seed:int, # Of the random split
 ) -> tuple: # (training rows, validation rows): two arrays of positions
     "Split of the first rows of all groups, whose copies follow them"
-    first = np.unique(groups, return_index=True)[1]
-    _,valid = stratified_split(labels.iloc[first], list(labels), valid_pct, seed)
-    is_valid = np.isin(groups, valid)
-    warn_of_shares(is_valid.astype(int), np.array([1-valid_pct,valid_pct]), np.bincount(groups).max())
-    return np.flatnonzero(~is_valid),np.flatnonzero(is_valid)
+    first = np.diff(np.maximum.accumulate(groups), prepend=-1)>0
+    is_valid = stratified_flags(labels[first], list(labels), valid_pct, seed)[groups]
+    warn_of_shares(is_valid.view(np.int8), np.array([1-valid_pct,valid_pct]), np.bincount(groups).max())
+    return both_sides(is_valid)
 
 # %% ../../nbs/68_data.loaders.ipynb #e6b070a4
 def split_by_group(
@@ -254,7 +253,7 @@ def warn_of_copies(
     "Say how many validation texts are in training too, where the split is the user's own"
     if data.text==['input_ids']: return
     groups = copies_among(data, np.arange(len(data.df)))
-    train,valid = [groups[list(o)] for o in sides]
+    train,valid = [groups[np.asarray(o, dtype=int)] for o in sides]
     n = np.isin(valid, train).sum()
     if n:
         warn_in_line(f"{n} of {len(valid)} validation texts are in the training rows too, but for case, spaces and "
@@ -291,13 +290,13 @@ def training_split(
     valid_col:str=None, # Column that says which rows validate, instead of `valid_pct`
     splitter=None, # A fastai splitter, instead of both
     seed:int=42, # Of the random split
-) -> list: # [training rows, validation rows]: positions in `source`
+) -> list: # [training rows, validation rows]: positions in `source`; arrays, or lists of a splitter
     "Training and validation rows"
     known = data.labelled()
     warn_of_unlabelled(data, known)
     if valid_col is not None: check_columns(data.df, [valid_col])
     if splitter is not None: res = splitter_sides(splitter, source, known, len(data.df))
-    else: res = [known[o].tolist() for o in split_known(data, known, valid_pct, valid_col, seed)]
+    else: res = [known[o] for o in split_known(data, known, valid_pct, valid_col, seed)]
     for side,o in zip(('training','validation'), res):
         if not len(o): raise ValueError(f"the {side} split is empty: check `valid_col`, `valid_pct` or `splitter`")
     if splitter is not None or valid_col is not None: warn_of_copies(data, res)
@@ -392,7 +391,7 @@ def from_df(cls:ToxicityDataLoaders,
     data = training_frame(source, text_col, label_cols, vocab, cell_options(label_delim, na_values))
     if sides is not None: data.df[valid_col := 'side of the split'] = sides
     block = TransformerTextBlock(checkpoint, **kwargs)
-    splits = training_split(data, source, valid_pct, valid_col, splitter, seed)
+    splits = [np.asarray(o).tolist() for o in training_split(data, source, valid_pct, valid_col, splitter, seed)]
     how = dict(bs=bs, val_bs=val_bs, weights=weight_col, balance=balance)
     dls = labelled_block(data, block, splits).dataloaders(data.df, path=path, device=device, **how)
     split = split_facts(valid_pct, valid_col, splitter, seed)

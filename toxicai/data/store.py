@@ -7,23 +7,24 @@ __all__ = ['store_version', 'store_home', 'facts_key', 'store_facts', 'store_ref
            'write_store', 'kept_store', 'mapped_anew', 'row_blocks', 'text_blocks', 'spread_texts', 'column_bytes',
            'columns_digest', 'copy_number', 'write_copies', 'array_types', 'stored_arrays_of', 'write_tokens',
            'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts', 'label_targets', 'as_targets', 'write_sides',
-           'open_side', 'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'two_loaders', 'RowStore',
-           'folder_bytes', 'stores', 'is_store', 'named_stores', 'remove_stores', 'stream_records', 'endless',
-           'StreamedRows', 'buffer_frame', 'StreamDL', 'other_items', 'check_stream']
+           'open_side', 'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'heap_trimmer', 'give_back',
+           'StoredDL', 'two_loaders', 'RowStore', 'folder_bytes', 'stores', 'is_store', 'named_stores', 'remove_stores',
+           'stream_records', 'endless', 'StreamedRows', 'buffer_frame', 'StreamDL', 'other_items', 'check_stream']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/70_data.store.ipynb #adf6e01d
-import hashlib,json,pickle,shutil,time
+import ctypes,hashlib,json,mmap,pickle,shutil,time
+from array import array as number_array
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from inspect import signature
 from itertools import islice
 
-import datasets as hf,toxicai
+import datasets as hf,pyarrow as pa,toxicai
 from fastai.data.all import *
 from ..files import *
 from ..labels import *
@@ -261,7 +262,7 @@ class StoredRows:
     def __init__(self,
         data, # A `Dataset`
         rows, # Row numbers; shape (n,)
-    ): self.data,self.rows = data,np.asarray(rows)
+    ): self.data,self.rows = data,np.asarray(rows, dtype=np.int32)
 
     def __len__(self): return len(self.rows)
     def __iter__(self):
@@ -277,7 +278,7 @@ class StoredRows:
     @property
     def index(self):
         "Row numbers in the `Dataset`, as names"
-        return pd.Index(self.rows)
+        return pd.Index(self.rows.astype(np.int64))
 
 # %% ../../nbs/70_data.store.ipynb #ab6595d0
 def without_texts(
@@ -348,11 +349,12 @@ def stored_frame(
 ) -> tuple: # (`LabelledFrame` without texts, row number in `source` of each of its rows, side of each or None)
     "Labels of the rows that are for training and validation"
     light = without_texts(source)
-    light.data = light.data.add_column(_row, np.arange(len(source)))
+    light.data = mapped_anew(light.data).add_column(_row, np.arange(len(source), dtype=np.int32))
     used,sides = trainable(light) if own_split else (light,None)
     df = used.to_frame()
     rows = df.pop(_row).to_numpy()
-    data = LabelledFrame(df, source.text_cols, source.labels, source.label_cols, read_from(source), True, copies[rows])
+    if len(rows)<len(source): copies = copies[rows]
+    data = LabelledFrame(df, source.text_cols, source.labels, source.label_cols, read_from(source), True, copies)
     check_two_sides(df, data.cols, data.declared)
     return data,rows,sides
 
@@ -380,6 +382,44 @@ def fill_lists(
         tl._digest = hashlib.sha256(f'{k} {digest}'.encode()).hexdigest()[:16]
     return Datasets(tls=tls, n_inp=1)
 
+# %% ../../nbs/70_data.store.ipynb #7c787658
+def heap_trimmer(): # A function of one number; None where the C library has none
+    "What gives holes in the memory of the process back to the system"
+    try: return ctypes.CDLL(None).malloc_trim
+    except (AttributeError,OSError,TypeError): return None
+
+def give_back(
+    *arrays, # Their pages go too where they lie in files; they are read again when they are asked for
+):
+    "Give back to the system what this process holds and does not use"
+    for o in arrays:
+        on_disk = isinstance(o, np.memmap) and o.mode=='r' # of others, what was changed would be lost
+        if on_disk and hasattr(mmap, 'MADV_DONTNEED'): o.base.madvise(mmap.MADV_DONTNEED)
+    pa.default_memory_pool().release_unused()
+    if (trim := heap_trimmer()): trim(0)
+
+# %% ../../nbs/70_data.store.ipynb #377ee5f2
+class StoredDL(BucketedDL):
+    "Batches of rows on disk, in memory that does not grow with what was read"
+    every = 2 # Batches after which memory goes back
+
+@patch
+def get_idxs(self:StoredDL) -> number_array:
+    "Row numbers in the order in which they are loaded, four bytes each"
+    rows = self.shuffle_fn(range(self.n)) if self.shuffle else range(self.n)
+    rows = self.in_buckets(np.array(rows, dtype=np.int32))
+    self.rows_of_pass = number_array('i', rows.tobytes())
+    return self.rows_of_pass
+
+@patch
+def create_batches(self:StoredDL,
+    samps, # Row numbers
+): # Iterator of batches
+    "Batches of the rows `samps`; between them memory goes back"
+    for i,b in enumerate(super(StoredDL, self).create_batches(samps), 1):
+        yield b
+        if i%self.every==0: give_back(*[o for tl in text_lists(self.dataset) for o in token_ids(tl).arrays.values()])
+
 # %% ../../nbs/70_data.store.ipynb #2f5d6828
 def two_loaders(
     train:Datasets, # For training
@@ -391,7 +431,7 @@ def two_loaders(
 ) -> list: # [training loader, validation loader]
     "Loaders as `DataBlock` makes them"
     device = default_device() if device is None else device
-    dl = BucketedDL(train, bs=bs, shuffle=True, drop_last=True, device=device, after_item=[ToTensor], **kwargs)
+    dl = StoredDL(train, bs=bs, shuffle=True, drop_last=True, device=device, after_item=[ToTensor], **kwargs)
     return [dl, dl.new(valid, bs=val_bs or bs, shuffle=False, drop_last=False)]
 
 # %% ../../nbs/70_data.store.ipynb #d564c89a
@@ -406,6 +446,7 @@ class RowStore:
         cols = source.text_cols
         self.texts = dict(texts=columns_digest(source.data, cols))
         self.about = dict(source=source.name)
+        give_back()
 
 # %% ../../nbs/70_data.store.ipynb #da077fc8
 @patch
@@ -428,8 +469,9 @@ def split(self:RowStore,
     self.data,numbers,sides = stored_frame(self.source, self.copies(), own_split)
     if sides is not None: self.data.df[valid_col := 'side of the split'] = sides
     res = training_split(self.data, self.source, valid_pct, valid_col, splitter, seed)
-    self.sides = [np.asarray(o) for o in res]
+    self.sides = [np.asarray(o, dtype=np.int32) for o in res]
     self.rows = [numbers[o] for o in self.sides]
+    give_back()
 
 # %% ../../nbs/70_data.store.ipynb #33989cff
 @patch
@@ -449,9 +491,9 @@ def side_arrays(self:RowStore,
     rows = [hashlib.sha256(o.astype('<i8').tobytes()).hexdigest() for o in self.rows]
     values = columns_digest(self.source.data, cols)
     facts = store_facts('sides', rows=rows, labels=data.labels.to_dict(), weights=weight_col, values=values)
-    w = None if weight_col is None else checked_weights(data.df[weight_col])
-    targs = label_targets(data.labels, data.df[data.cols])
-    def _write(folder): return write_sides(folder, self.sides, targs, w)|self.about
+    def _write(folder):
+        w = None if weight_col is None else checked_weights(data.df[weight_col])
+        return write_sides(folder, self.sides, label_targets(data.labels, data.df[data.cols]), w)|self.about
     return kept_store(self.home, facts, _write)
 
 # %% ../../nbs/70_data.store.ipynb #a201d66f
@@ -512,6 +554,8 @@ def from_store(cls:ToxicityDataLoaders,
     store.split(valid_pct, valid_col, splitter, seed)
     loaders = store.loaders(weight_col, bs=bs, val_bs=val_bs, balance=balance, device=device)
     split = split_facts(valid_pct, valid_col, splitter, seed)
+    del store # with its frame of labels
+    give_back()
     return cls.of_loaders(loaders, source.labels, split, path, loaders[0].device)
 
 # %% ../../nbs/70_data.store.ipynb #41087a15
