@@ -104,14 +104,17 @@ boxes = {o.name:o for o in (
     Box('english', english, ('en',), 'sentence-transformers/all-MiniLM-L6-v2', 'apache-2.0', jigsaw_targets,
         """Trained by `python -m recipes.detectors` from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), six layers, mean of the token vectors.
 Its texts are English; other languages get scores that mean little, and the answer says so. It reads texts by the rules `strict`, which
-undo much of what is written to pass unseen (`1d1ot`, `i d i o t`); the weights to fine-tune keep `light`, by which they were trained:
-`rules='strict'` in the loaders reads like the detector.""",
+undo much of what is written to pass unseen (`1d1ot`, `i d i o t`). Its last two layers were then trained twice more (seeds 45 and 46, the
+mean of both) on a part of the corpora and on sentences of the recipe, by their kinds: threats and wishes of harm, sneers, swearing at
+nobody and for joy, hate that is asked, hinted at, denied, quoted, and harmless sentences that look alike. They ship as an update beside
+the network. The weights to fine-tune are those before it, and keep the rules `light`, by which they were trained.""",
         """`toxic` on comments of
 Wikipedia as they come, the rarer labels on all of Jigsaw's development rows, threats on those of all corpora.""",
-        """Emoji that carry the hate are read poorly, as are hate in polite words, irony, and what only the thread tells. It takes quoted or opposed
-hate for hate more often than plain talk, and reclaimed words for attacks. Letters that are lost or swapped cost recall. What stands
+        """Emoji that carry the hate are read poorly, as are sneering praise, insinuation, irony, and what only the thread tells: about half of such
+sentences pass, also in the check list of behaviour that ships with the library, whose author wrote the sentences of the recipe. It takes
+denied or quoted hate for hate more often than plain talk. Letters that are lost or swapped cost recall. What stands
 beyond 128 tokens is cut, unless it is opened with `long='windows'`.""",
-        'toxicai/detectors/english', '1.1.0', 'strict', 'toxicai_weights/detectors/english', True),
+        'toxicai/detectors/english', '1.2.0', 'strict', 'toxicai_weights/detectors/english', True),
     Box('multilingual', (*english, *others), languages, 'intfloat/multilingual-e5-small', 'mit', world_targets,
         """Trained by `python -m recipes.detectors` from intfloat/multilingual-e5-small (MIT), twelve layers, mean of the token vectors, with the pieces
 of its vocabulary that its languages use. It reads Arabic, Chinese, English, French, German, Italian, Korean, Portuguese, Spanish and
@@ -170,7 +173,7 @@ def pack(df, folder, box, root, kept=None, first=None, base=None):
     if box.first:
         write_first(read_folder(paths[0]), stage)
         change_meta(paths[0], first=facts)
-    if box.weights:
+    if box.weights and base is None: # what an update brings is in int8 alone
         change_meta(work, text=read_folder(folder).text) # as they were trained
         paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=about.format(first='', **parts), **card))
     for o in paths: print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
