@@ -12,11 +12,12 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names', 'one_order', 'has_repeats',
            'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes',
            'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'bit_names', 'joined_names',
-           'share_names', 'unscored_names', 'mark_names', 'respelt_names', 'header_names', 'refuse_names',
-           'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys',
-           'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found',
-           'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags',
-           'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame', 'check_two_sides']
+           'share_names', 'gap_question', 'unscored_names', 'mark_names', 'respelt_names', 'header_names',
+           'refuse_names', 'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns', 'check_dicts',
+           'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names',
+           'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
+           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
+           'check_two_sides']
 
 # %% ../../nbs/59_data.columns.ipynb #14abb4eb
 import ast,json,re
@@ -676,6 +677,15 @@ def share_names(
         return (f"holds numbers that are written like {odd[0]!r}: write a share as 0.25; "
                 "if these are classes, list all `classes`; if they are several labels in a cell, pass `label_delim=`")
 
+# %% ../../nbs/59_data.columns.ipynb #b792c798
+def gap_question(
+    shown, # The value that may stand for a gap, as text or as a number
+    rest, # The other class names
+) -> str: # What is wrong, and what to do
+    "Is it a class, or did nobody look?"
+    return (f"holds {shown} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{shown}]`; "
+            "if it is a class, list all `classes`")
+
 def unscored_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -684,9 +694,7 @@ def unscored_names(
     odd = [o for o in names if re.fullmatch(r'-\d+|9+|8+', o)]
     rest = [o for o in names if o not in odd]
     if len(odd)!=1 or not rest or not all(o.isdecimal() for o in rest): return
-    if odd[0][0]=='-' or rest==['0','1']:
-        return (f"holds {odd[0]} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{odd[0]}]`; "
-                "if it is a class, list all `classes`")
+    if odd[0][0]=='-' or rest==['0','1']: return gap_question(odd[0], rest)
 
 # %% ../../nbs/59_data.columns.ipynb #5553cb48
 def mark_names(
@@ -695,10 +703,7 @@ def mark_names(
 ) -> str|None: # What is wrong, and what to do
     "A question mark or a dash beside names"
     odd = [o for o in names if re.fullmatch(r'[!-/:-@\[-`{-~–—…]+', o)]
-    if odd:
-        return (f"holds {odd[0]!r} beside {[o for o in names if o not in odd][:3]}: "
-                f"where it means that nobody looked, pass `na_values=[{odd[0]!r}]`; "
-                "if it is a class, list all `classes`")
+    if odd: return gap_question(repr(odd[0]), [o for o in names if o not in odd])
 
 # %% ../../nbs/59_data.columns.ipynb #5d1d0394
 def respelt_names(

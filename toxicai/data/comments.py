@@ -400,8 +400,7 @@ def check_asked(
     for o in filter(None, (text, labels, split)):
         check_column_names(o, rows)
         need_columns(o, rows.columns, rows.name)
-    if text is not None and len(text) not in (1,2):
-        raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
+    if text is not None: check_text_count(text)
 
 # %% ../../nbs/60_data.comments.ipynb #abc9816e
 def find_columns(
@@ -637,8 +636,7 @@ def check_inputs(
     "Columns that a model reads, after a look at their texts"
     cols = ['input_ids'] if text_col is None else as_list(text_col)
     if not cols: raise ValueError("`text_col` is empty: expected the name of the text column, or two for text pairs")
-    if len(cols)>2:
-        raise ValueError(f"`text_col` names {len(cols)} columns {cols}: expected one, or two for text pairs")
+    check_text_count(cols)
     check_columns(df, cols)
     for o in cols if text_col is not None else (): check_texts(df[o].tolist(), df.index)
     return cols

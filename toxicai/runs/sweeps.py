@@ -574,9 +574,8 @@ def _ended(self:Sweep, number, **facts):
 @patch
 def _offline_run(self:Sweep, rec):
     "Arguments of a `WandbRun` for the run `rec`, in the group of the sweep"
-    mode = 'disabled' if os.environ.get('WANDB_MODE')=='disabled' else 'offline'
     return dict(project=self.plan.get('project', 'toxicai'), group=self.plan.get('name', self.folder.name),
-                name=f"run-{rec['number']}", config=rec['config'], dir=self.folder, mode=mode,
+                name=f"run-{rec['number']}", config=rec['config'], dir=self.folder, mode=offline_mode(),
                 says=False) # the sweep does, once
 
 @patch

@@ -636,13 +636,10 @@ def check_folds(
     labels:LabelSet, # Those of the average
 ):
     "Raise unless all parts judge the same texts for the same classes"
-    pairs = {o.text['pairs'] for o in parts.values()}
     odd = [k for k,o in parts.items() if (list(o.labels),o.labels.kind)!=(list(labels),labels.kind)]
     if odd:
         raise FolderError(f"{odd[0]!r} has the classes {quoted(list(parts[odd[0]].labels))}, {average_file!r} "
                           f"{quoted(list(labels))}: they do not belong together")
-    if len(pairs)>1:
-        raise FolderError("some parts judge pairs of texts, others single ones: they do not belong together")
     check_alike(list(parts.values()))
 
 # %% ../../nbs/29_serve.detector.ipynb #40d23264

@@ -268,7 +268,7 @@ def drift_sample(
     ids = cached_ids(ds)
     if ids is None or not len(ids):
         return enc.encode([o or k for k,o in zip(learn.labels, learn.labels.descriptions)]),None
-    at = np.unique(np.linspace(0, len(ids)-1, min(n, len(ids))).astype(int))
+    at = spread_places(len(ids), n)
     targs = known_targets(ds, len(ids))
     return ids.select(at),None if targs is None else targs[at]
 

@@ -77,9 +77,7 @@ def set_up_loss(
     "`loss`, checked against the labels of `dls`, with balanced factors from the training targets"
     known = label_tfm(dls) is not None
     kind = target_kind(dls) if known else None
-    if known and kind not in loss.kinds:
-        suits = ' and '.join(map(repr, loss.kinds))
-        raise ValueError(f"{type(loss).__name__} does not suit labels of the kind {kind!r}: it is for {suits}")
+    if known: check_suits(type(loss).__name__, loss.kinds, kind)
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
@@ -177,7 +175,7 @@ def windows_of(
     dls, # Loaders
 ): # A key of `long_ways`; None where long texts are cut, and where there are no encoded texts
     "How `dls` read long texts in windows, after a look at the labels"
-    tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
+    tfm = find_text_tfm(dls)
     if tfm is None or not long_ways[tfm.encoder.long].pool: return None
     labels = None if label_tfm(dls) is None else labels_of(dls)
     if labels is not None: check_long(tfm.encoder.long, labels.kind)
@@ -218,7 +216,7 @@ def fit_to_loaders(self:TransformerLearner,
 ):
     "Pool windows where `dls` read long texts so, and have batches as long as the network needs"
     if windows_of(dls) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows())
-    tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
+    tfm = find_text_tfm(dls)
     if tfm is not None: tfm.encoder.fewest = fewest_tokens(getattr(unwrapped(self.model), 'config', None))
 
 # %% ../../nbs/79_train.learner.ipynb #0277aa07

@@ -7,7 +7,7 @@ __all__ = ['loss_classes', 'usual_losses', 'plain_losses', 'class_counts', 'bala
            'at_least_fp32', 'per_count', 'class_factors', 'weights_of', 'times_weights', 'reduced_loss', 'MaskedLoss',
            'probs_of', 'MaskedBCELoss', 'check_gamma', 'MaskedFocalLoss', 'MaskedAsymmetricLoss', 'check_class_numbers',
            'class_shares', 'MaskedCELoss', 'MaskedFocalCELoss', 'OrdinalLoss', 'loss_class', 'plain_loss_kinds',
-           'LogitsLoss', 'plain_loss', 'check_loss_class', 'add_loss', 'identity_weights']
+           'LogitsLoss', 'check_suits', 'plain_loss', 'check_loss_class', 'add_loss', 'identity_weights']
 
 # %% ../../nbs/71_train.losses.ipynb #4592c873
 import math
@@ -523,6 +523,17 @@ def counted(self:LogitsLoss, logits, targs):
     finally: self.reduction = 'mean'
 
 # %% ../../nbs/71_train.losses.ipynb #ae9df623
+def check_suits(
+    name:str, # What messages call the loss
+    kinds, # Kinds of labels that it suits
+    kind:str, # That of the labels
+    remedy:str='', # What to do; the end of the message
+):
+    "Raise unless the loss is one for labels of the kind `kind`"
+    if kind in kinds: return
+    suits = ' and '.join(map(repr, kinds))
+    raise ValueError(f"{name} does not suit labels of the kind {kind!r}: it is for {suits}{remedy}")
+
 def plain_loss(
     func, # A loss of torch, or a function of logits and targets
     kind:str, # Kind of the labels: one of `label_kinds`, or 'regression'
@@ -533,10 +544,7 @@ def plain_loss(
     if not kinds:
         raise ValueError(f"{name} does not take the logits that a network gives: "
                          "leave `loss_func` out for the usual loss, or pass one that takes logits")
-    if kind not in kinds:
-        suits = ' and '.join(map(repr, kinds))
-        raise ValueError(f"{name} does not suit labels of the kind {kind!r}: it is for {suits}; "
-                         "leave `loss_func` out for the usual loss")
+    check_suits(name, kinds, kind, '; leave `loss_func` out for the usual loss')
     return LogitsLoss(func, kind, thresh)
 
 # %% ../../nbs/71_train.losses.ipynb #2e125fe3
