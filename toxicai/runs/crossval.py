@@ -246,7 +246,9 @@ class FoldJob:
     fold:int # From 0
     seed:int # Of head, order of the batches and dropout
     @property
-    def name(self): return f'fold-{self.fold+1}-seed-{self.seed}'
+    def name(self):
+        "That of its folder"
+        return f'fold-{self.fold+1}-seed-{self.seed}'
 
 # %% ../../nbs/90_runs.crossval.ipynb #dbca9efc
 own_split = dict(splitter='the folds are the split', valid_pct='pass `n` and `stop_share`',

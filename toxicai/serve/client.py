@@ -201,7 +201,9 @@ class Client(BaseClient):
             try: step = steps.send(got)
             except StopIteration as e: return e.value
             got = self.do(step)
-    def close(self): self.http = self.http and self.http.close()
+    def close(self):
+        "Give the connections back"
+        self.http = self.http and self.http.close()
     def __enter__(self): return self
     def __exit__(self, *args): self.close()
 
@@ -267,7 +269,9 @@ class AsyncClient(BaseClient):
             try: step = steps.send(got)
             except StopIteration as e: return e.value
             got = await self.do(step)
-    async def close(self): self.http = self.http and await self.http.aclose()
+    async def close(self):
+        "Give the connections back"
+        self.http = self.http and await self.http.aclose()
     async def __aenter__(self): return self
     async def __aexit__(self, *args): await self.close()
 

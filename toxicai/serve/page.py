@@ -326,17 +326,26 @@ def asking_routes(
     "What the page asks"
     Request = service_package('fastapi').Request
     @router.post('/page/judge')
-    async def page_judge(request:Request):
+    async def page_judge(
+        request:Request, # With `texts`
+    ):
+        "Rows of the table"
         service.check_key(request)
         return json_answer(dict(rows=await page_rows(service, await json_body(request, ('texts','model'), ('texts',)))))
     @router.post('/page/explain')
-    async def page_explain(request:Request):
+    async def page_explain(
+        request:Request, # With a `text`
+    ):
+        "Which words decided"
         service.check_key(request)
         given = await json_body(request, ('text','label','model'), ('text',))
         found = await service.explain(given['text'], given.get('label'), model=given.get('model'))
         return json_answer(found.to_dict())
     @router.post('/page/file')
-    async def page_judge_file(request:Request):
+    async def page_judge_file(
+        request:Request, # With the bytes of a file
+    ):
+        "The file with scores"
         service.check_key(request)
         if request.headers.get('content-type')!='application/octet-stream':
             raise WrongType("expected the bytes of a file, with `Content-Type: application/octet-stream`")

@@ -261,7 +261,9 @@ def labels(self:TransformerLearner):
 
 # %% ../../nbs/79_train.learner.ipynb #4f6b4258
 @patch(set_prop=True)
-def labels(self:TransformerLearner, labels):
+def labels(self:TransformerLearner,
+    labels, # A `LabelSet` of the same classes
+):
     "Set names, thresholds and calibration for loss, metrics and tables"
     own,loss = self._labels,self.loss_func
     if own is None or labels.names!=own.names:
@@ -315,7 +317,9 @@ def dls(self:TransformerLearner):
     return vars(self).get('dls')
 
 @patch(set_prop=True)
-def dls(self:TransformerLearner, dls):
+def dls(self:TransformerLearner,
+    dls, # Loaders
+):
     "Set loaders whose texts and classes are those of the network"
     own = self.dls
     if own is not None and '_labels' in vars(self) and dls is not own:
@@ -333,7 +337,9 @@ def model(self:TransformerLearner):
     return vars(self).get('model')
 
 @patch(set_prop=True)
-def model(self:TransformerLearner, model):
+def model(self:TransformerLearner,
+    model, # A network
+):
     "Set a network whose outputs are the classes of the loaders"
     if '_labels' in vars(self): check_outputs(self.dls, model)
     vars(self)['model'] = model
