@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 import numpy as np,pandas as pd,pytest
 from sklearn import metrics as skm
 from sklearn.calibration import calibration_curve
-from toxicai.pictures import *
 from toxicai.judge.figures import *
 from toxicai.judge.intervals import *
 from toxicai.judge.judged import *

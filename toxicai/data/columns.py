@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_gaps', 'value_names', 'split_names', 'split_flags',
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
-           'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'word_numbers', 'as_numbers',
-           'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options',
-           'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells', 'written_value', 'may_write',
-           'read_written', 'dict_contents', 'label_cells', 'first_batch', 'looks_like_flags', 'find_labels',
-           'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names', 'one_order', 'has_repeats',
-           'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes',
-           'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'bit_names', 'joined_names',
-           'share_names', 'gap_question', 'unscored_names', 'mark_names', 'respelt_names', 'header_names',
-           'refuse_names', 'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns', 'check_dicts',
-           'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names',
-           'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
+           'is_list_type', 'refuse_type', 'refuse_unclear', 'find_text', 'plain_array', 'number_of', 'word_numbers',
+           'as_numbers', 'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words',
+           'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells',
+           'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
+           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
+           'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot',
+           'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names',
+           'bit_names', 'joined_names', 'share_names', 'gap_question', 'unscored_names', 'mark_names', 'respelt_names',
+           'header_names', 'refuse_names', 'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns',
+           'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
+           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
            'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
            'check_two_sides']
 
@@ -67,6 +67,17 @@ def refuse_type(
                     "name another column, or turn it into text first")
 
 # %% ../../nbs/59_data.columns.ipynb #4a10edcd
+def refuse_unclear(
+    rows:Rows, # A source
+    names:dict, # Its columns: name in lower case -> name
+    both:list, # Columns that look like text
+):
+    "Raise for a source whose text column cannot be told"
+    other = next((names[o] for o in text_names if o in names), None)
+    if not both and other: refuse_type(rows.columns[other], other, rows.name)
+    what = f"{both} all look like text" if both else f"none of {list(rows.columns)} is a text column by its name"
+    raise ValueError(f"{rows.name}: {what}: say which with `text_col=`")
+
 def find_text(
     rows:Rows, # A source
 ) -> list: # One name, or two for text pairs
@@ -76,11 +87,7 @@ def find_text(
     pairs = [[texts[a],texts[b]] for a,b in text_pairs if a in texts and b in texts]
     found = [[texts[o]] for o in text_names if o in texts]+pairs
     if len(found)==1: return found[0]
-    both = sum(found, [])
-    other = next((names[o] for o in text_names if o in names and o not in texts), None)
-    if not both and other: refuse_type(rows.columns[other], other, rows.name)
-    what = f"{both} all look like text" if both else f"none of {list(rows.columns)} is a text column by its name"
-    raise ValueError(f"{rows.name}: {what}: say which with `text_col=`")
+    refuse_unclear(rows, names, sum(found, []))
 
 # %% ../../nbs/59_data.columns.ipynb #0b1fe311
 yes_no = {**dict.fromkeys(('1','1.0','true','t','yes','y'), 1.), **dict.fromkeys(('0','0.0','false','f','no','n'), 0.)}

@@ -585,10 +585,11 @@ def tidy_comments(
     na_values=None, # A label or a list of them that means that nobody looked, such as -1
 ) -> Comments:
     "Read and check all of `rows`"
-    if first_batch(rows) is None: raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    if first_batch(rows) is None: raise empty_error(rows)
     with hinted(rows): found = find_columns(rows, text_col, label_cols, split_col)
     plan = Plan(found.text, None, other_columns(rows, keep, found), drop_missing)
-    how,asked = cell_options(label_delim, na_values),classes.to_json() if isinstance(classes, LabelSet) else classes
+    how = cell_options(label_delim, na_values)
+    asked = classes.to_json() if isinstance(classes, LabelSet) else classes
     path = _cache_file(rows, (found.text, found.labels, kind, asked, plan.rest, drop_missing, how))
     data,labels,report = kept_table(path) or _made_somewhere(
         rows, found.labels, plan, path, how, kind=kind, classes=classes)

@@ -10,7 +10,7 @@ __all__ = ['level_type', 'file_formats', 'split_kinds', 'foreign_errors', 'empty
            'file_format', 'unzipped', 'tables_among', 'find_files', 'split_of', 'file_splits', 'name_in_messages',
            'damage_named', 'checked_reads', 'read_stamp', 'check_stamp', 'columns_within', 'with_split', 'file_rows',
            'hinted', 'series_array', 'frame_rows', 'table_rows', 'stream_rows', 'record_rows', 'declared_classes',
-           'dataset_parts', 'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'rows_frame']
+           'dataset_parts', 'dataset_rows', 'saved_rows', 'open_rows', 'with_numbers', 'empty_error', 'rows_frame']
 
 # %% ../../nbs/58_data.rows.ipynb #3281c5ba
 from ..quiet import *
@@ -682,6 +682,12 @@ def with_numbers(
     numbers = pd.to_numeric(cells, errors='coerce')
     return s if numbers.isna().any() else numbers.reindex(s.index)
 
+def empty_error(
+    rows, # `Rows` that gave none
+) -> ValueError:
+    "What is said of a source without comments"
+    return ValueError(f"{rows.name} has no rows: expected comments below the column names")
+
 def rows_frame(
     rows:Rows, # A source
     cols=(), # Columns that stay as they are
@@ -689,8 +695,7 @@ def rows_frame(
     "All of `rows` as a frame"
     names = [o for o in rows.columns if o in cols or o not in rows.mixed]
     batches = [o for _,_,o in rows.read(names)]
-    if not any(map(len, batches)):
-        raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    if not any(map(len, batches)): raise empty_error(rows)
     df = pa.Table.from_batches(batches).to_pandas()
     texts = [o for o in names if o not in cols and rows.columns[o]==pa.string() and df[o].notna().all()]
     return df.assign(**{o:with_numbers(df[o]) for o in texts})

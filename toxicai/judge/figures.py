@@ -6,7 +6,7 @@
 __all__ = ['nothing_flagged', 'report_figures', 'small_multiples', 'drawn_classes', 'figure_saying', 'class_panels',
            'ReportFigure', 'add_figure', 'roc_points', 'draw_curves', 'curves_figure', 'reliability_points',
            'draw_reliability', 'reliability_figure', 'draw_histograms', 'scores_figure', 'draw_matrix',
-           'confusion_figure', 'draw_slices', 'slices_figure']
+           'confusion_figure', 'draw_slices', 'slices_figure', 'hues', 'plain_axes', 'new_figure']
 
 # %% ../../nbs/49_judge.figures.ipynb #2d26832a
 from typing import NamedTuple
@@ -19,6 +19,9 @@ from ..pictures import *
 from .intervals import *
 from .judged import *
 from .measures import *
+
+# %% ../../nbs/49_judge.figures.ipynb #6d4f22ba
+_all_ = ['hues','plain_axes','new_figure']
 
 # %% ../../nbs/49_judge.figures.ipynb #734f821a
 def small_multiples(

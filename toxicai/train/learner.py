@@ -6,9 +6,9 @@
 __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_loss',
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
            'windows_of', 'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
-           'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
-           'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'check_counts_no_flags',
-           'note_classes', 'check_saved_classes']
+           'check_same_classes', 'check_same_tokens', 'fitting_network', 'call_facts', 'usual_callbacks',
+           'toxicity_learner', 'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts',
+           'check_counts_no_flags', 'note_classes', 'check_saved_classes']
 
 # %% ../../nbs/79_train.learner.ipynb #3ab1e7a6
 import math,warnings
@@ -385,6 +385,13 @@ def fitting_network(
     return model
 
 # %% ../../nbs/79_train.learner.ipynb #cee02cb1
+def call_facts(
+    hub=None, # As for `toxicity_learner`
+    **given, # Its other arguments
+) -> dict: # Name -> what JSON can hold
+    "The arguments of a call as they may be written down: without a token"
+    return described({**given, 'hub':{k:v for k,v in (hub or {}).items() if k!='token'}})
+
 def usual_callbacks(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
@@ -421,14 +428,12 @@ def toxicity_learner(
     check_learner_args('toxicity_learner', toxicity_learner, kwargs)
     network = dict(checkpoint=checkpoint, pooling=pooling, dropout=dropout, attn_dropout=attn_dropout,
                    gradient_checkpointing=gradient_checkpointing, head=head)
-    hub = dict(hub or {})
-    shown = {k:v for k,v in hub.items() if k!='token'}
-    given = described({**network, **dict(precision=precision, clip=clip, metrics=metrics, lora=lora, hub=shown,
-                                         cbs=cbs, seed=seed, kwargs=kwargs)})
+    given = call_facts(**network, precision=precision, clip=clip, metrics=metrics, lora=lora, hub=hub, cbs=cbs,
+                       seed=seed, kwargs=kwargs)
     check_dls(dls)
     if seed is not None: seed_everything(seed, dls)
-    if token is not None: hub['token'] = token
-    model = fitting_network(dls, hub=hub, **network)
+    secret = {} if token is None else dict(token=token)
+    model = fitting_network(dls, hub={**(hub or {}), **secret}, **network)
     if lora is not None: add_lora(model, **(lora if isinstance(lora, dict) else dict(r=lora)))
     if metrics is None: metrics = default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None))
     learn = TransformerLearner(dls, model, metrics=metrics, cbs=usual_callbacks(precision, clip, cbs), **kwargs)

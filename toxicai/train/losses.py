@@ -396,6 +396,7 @@ class MaskedCELoss(MaskedLoss):
         "Loss of each text"
         return (weight*t*-logits.log_softmax(-1)).sum(1)
 
+# %% ../../nbs/71_train.losses.ipynb #373d3299
 @patch
 def terms(self:MaskedCELoss,
     logits:Tensor, # shape (bs, n_classes)
