@@ -682,6 +682,7 @@ def with_numbers(
     numbers = pd.to_numeric(cells, errors='coerce')
     return s if numbers.isna().any() else numbers.reindex(s.index)
 
+# %% ../../nbs/58_data.rows.ipynb #e57cd2dc
 def empty_error(
     rows, # `Rows` that gave none
 ) -> ValueError:

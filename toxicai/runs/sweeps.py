@@ -151,6 +151,7 @@ def check_listed_values(
                            f"expected a list, such as [{values!r:.50}]")
     for o in values: setting.check(name, o)
 
+# %% ../../nbs/89_runs.sweeps.ipynb #884070c1
 def check_drawn(
     name:str, # Of a setting
     spec:dict, # What the plan says of it

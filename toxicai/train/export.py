@@ -313,6 +313,7 @@ def check_exact(
     raise ValueError(f"{backend!r} gives other logits than torch, by up to {np.abs(base-logits).max():.2g}: "
                      "this architecture cannot be exported; leave `onnx=True` out")
 
+# %% ../../nbs/82_train.export.ipynb #551fd67b
 def backend_drift(
     folder:DetectorFolder, # With the networks of all backends
     learn:TransformerLearner, # What it was written from

@@ -505,6 +505,7 @@ class LogitsLoss(MaskedLoss):
         "Probabilities of classes; numbers as they are"
         return logits if self.kind=='regression' else probs_of(None, logits, self.kind)
 
+# %% ../../nbs/71_train.losses.ipynb #0d6378c9
 @patch
 def to(self:LogitsLoss,
     device, # As torch names it

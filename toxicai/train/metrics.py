@@ -94,6 +94,7 @@ def _begin(self:MaskedMetric, learn):
     record = fit_mark(learn, self.record)
     if record is not self.record: self.record,self.said = record,set()
 
+# %% ../../nbs/72_train.metrics.ipynb #cf20f662
 @patch
 def accumulate(self:MaskedMetric,
     learn, # A learner after a batch
