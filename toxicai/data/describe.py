@@ -290,7 +290,8 @@ def plot_lengths(
 
 # %% ../../nbs/65_data.describe.ipynb #d91ec5b0
 _boxes = dict(whis=(5,95), showfliers=False, widths=0.6, patch_artist=True, whiskerprops=dict(color=hues.ink),
-              capprops=dict(color=hues.ink), boxprops=dict(facecolor='#9CC9E8', edgecolor=hues.ink), medianprops=dict(color=hues.ink, linewidth=1.6))
+              capprops=dict(color=hues.ink), boxprops=dict(facecolor='#9CC9E8', edgecolor=hues.ink),
+              medianprops=dict(color=hues.ink, linewidth=1.6))
 
 def plot_label_lengths(
     ax, # Axes to draw on
