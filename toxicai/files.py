@@ -65,7 +65,7 @@ def is_part(
 # %% ../nbs/02_files.ipynb #a1000033
 def make_part(
     path:Path, # What is written
-    is_folder:bool=False,
+    is_folder:bool=False, # Is it a folder?
     mode:int=0o666, # Of a file, before the umask
 ) -> tuple: # Its path beside `path`, and the lock: an open file, or None
     "An empty file or folder that this process holds"

@@ -121,7 +121,9 @@ class LatePattern:
         flags:int=0, # Of `re`; `regex` has the same numbers
     ): self.library,self.pattern,self.flags = library,pattern,int(flags)
     @cached_property
-    def compiled(self): return import_module(self.library).compile(self.pattern, self.flags)
+    def compiled(self):
+        "The expression as the library has it"
+        return import_module(self.library).compile(self.pattern, self.flags)
     def __getattr__(self, name): # Asked for once: what was found stays in the object
         if name[:2]=='__': raise AttributeError(name)
         found = getattr(self.compiled, name)

@@ -7,8 +7,8 @@ __all__ = ['most_unfolded', 'no_rows', 'gap_note', 'cell_text', 'text_grid', 'ti
            'markdown_table', 'plain_cell', 'write_csv', 'png_bytes', 'picture_words', 'aligned_lines', 'titled_table',
            'grid_lines', 'lead_html', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
            'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
-           'picture_prefixes', 'mended_row', 'as_frame', 'row_count', 'check_columns', 'check_same_rows', 'as_names',
-           'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns']
+           'picture_prefixes', 'mended_row', 'as_frame', 'row_count', 'check_columns', 'check_text_count',
+           'check_same_rows', 'as_names', 'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns']
 
 # %% ../nbs/04_tables.ipynb #c9a0a302
 import base64,html,re
@@ -483,6 +483,13 @@ def check_columns(
     if twice:
         raise ValueError(f"column {twice[0]!r} is there or asked for more than once: "
                          "expected one; rename or drop the others")
+
+def check_text_count(
+    cols, # Names of text columns that a user gives
+):
+    "Raise unless texts stand in one column, or pairs in two"
+    if len(cols) in (1,2): return
+    raise ValueError(f"`text_col` names {len(cols)} columns {cols}: expected one, or two for text pairs")
 
 # %% ../nbs/04_tables.ipynb #c6ee062f
 def check_same_rows(

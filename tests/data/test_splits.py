@@ -8,6 +8,7 @@ from fastai.data.all import CategoryBlock,ColReader,ColSplitter,DataBlock,IndexS
 from hypothesis import given,settings,strategies as st
 from toxicai.data import duplicates,splits
 from toxicai.data.loaders import TransformerTextBlock
+from toxicai.data.comments import labelled_frame
 from toxicai.data.load import load_comments
 
 from toxicai.data.describe import *
@@ -414,3 +415,10 @@ def test_strata(kind):
         rare = key.map(key.value_counts())<2
         expected = key.mask(rare, len(key)) if rare.sum()>1 else key.mask(rare, key.mode()[0])
         assert label_strata(df, cols).tolist()==expected.tolist()
+
+@pytest.mark.parametrize('read', [load_comments, labelled_frame, label_conflicts], ids=lambda o: o.__name__)
+def test_text_in_three_columns(read):
+    "Text stands in one column, or in two for pairs, and every door says so in the same words"
+    df = pd.DataFrame(dict(title=['a','b'], body=['c','d'], reply=['e','f'], rude=[0,1]))
+    with pytest.raises(ValueError, match=r"`text_col` names 3 columns \['title', 'body', 'reply'\]: expected one, or two for text pairs"):
+        read(df, text_col=['title','body','reply'], label_cols='rude')

@@ -7,8 +7,9 @@ import numpy as np,pytest,torch
 from hypothesis import example,given,settings,strategies as st
 from toxicai.labels import LabelSet
 from toxicai.serve.decisions import *
-from toxicai.serve.detector import Detector
+from toxicai.serve.detector import Detections,Detector
 from toxicai.serve.folder import read_folder
+from toxicai.serve.routes import plain_rows
 from toxicai.text.core import without
 from toxicai.text.masking import undisguising_rules
 from toxicai.train.all import *
@@ -249,3 +250,11 @@ def test_unknown_harm(folder):
     with pytest.raises(ValueError, match='do not tell which classes are harmless'): d('thank you').decisions
     with pytest.raises(ValueError, match='do not tell which classes are harmless'): d.with_settings(block=['x'])
     assert d.with_settings(policy={'labels':{'A':{'block':0.}}}, block=['x'])('thank you').decisions==['block']
+
+def test_rows_of_answers():
+    "What a service decided is said of each text, without a policy or lists of words here"
+    answers = [dict(decision='block', reasons=[dict(kind='label', label='insult')]), dict(decision='allow', reasons=[])]
+    flags = np.array([[False,True,False], [False,False,False]])
+    rows = plain_rows(Detections(names, flags, answers=answers))
+    assert [(o['flagged'], o['decision'], o['reasons']) for o in rows]==[(True,'block',answers[0]['reasons']), (False,'allow',[])]
+    assert 'decision' not in plain_rows(Detections(names, flags))[0]

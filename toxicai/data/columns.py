@@ -5,18 +5,19 @@
 # %% auto #0
 __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_gaps', 'value_names', 'split_names', 'split_flags',
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
-           'is_list_type', 'refuse_type', 'find_text', 'plain_array', 'number_of', 'word_numbers', 'as_numbers',
-           'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words', 'cell_options',
-           'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells', 'written_value', 'may_write',
-           'read_written', 'dict_contents', 'label_cells', 'first_batch', 'looks_like_flags', 'find_labels',
-           'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names', 'one_order', 'has_repeats',
-           'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot', 'found_kind', 'given_classes',
-           'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names', 'bit_names', 'joined_names',
-           'share_names', 'unscored_names', 'mark_names', 'respelt_names', 'header_names', 'refuse_names',
-           'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys',
-           'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found',
-           'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags',
-           'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame', 'check_two_sides']
+           'is_list_type', 'refuse_type', 'refuse_unclear', 'find_text', 'plain_array', 'number_of', 'word_numbers',
+           'as_numbers', 'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words',
+           'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells',
+           'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
+           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
+           'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot',
+           'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names',
+           'bit_names', 'joined_names', 'share_names', 'gap_question', 'unscored_names', 'mark_names', 'respelt_names',
+           'header_names', 'refuse_names', 'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns',
+           'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
+           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
+           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
+           'check_two_sides']
 
 # %% ../../nbs/59_data.columns.ipynb #14abb4eb
 import ast,json,re
@@ -66,6 +67,17 @@ def refuse_type(
                     "name another column, or turn it into text first")
 
 # %% ../../nbs/59_data.columns.ipynb #4a10edcd
+def refuse_unclear(
+    rows:Rows, # A source
+    names:dict, # Its columns: name in lower case -> name
+    both:list, # Columns that look like text
+):
+    "Raise for a source whose text column cannot be told"
+    other = next((names[o] for o in text_names if o in names), None)
+    if not both and other: refuse_type(rows.columns[other], other, rows.name)
+    what = f"{both} all look like text" if both else f"none of {list(rows.columns)} is a text column by its name"
+    raise ValueError(f"{rows.name}: {what}: say which with `text_col=`")
+
 def find_text(
     rows:Rows, # A source
 ) -> list: # One name, or two for text pairs
@@ -75,11 +87,7 @@ def find_text(
     pairs = [[texts[a],texts[b]] for a,b in text_pairs if a in texts and b in texts]
     found = [[texts[o]] for o in text_names if o in texts]+pairs
     if len(found)==1: return found[0]
-    both = sum(found, [])
-    other = next((names[o] for o in text_names if o in names and o not in texts), None)
-    if not both and other: refuse_type(rows.columns[other], other, rows.name)
-    what = f"{both} all look like text" if both else f"none of {list(rows.columns)} is a text column by its name"
-    raise ValueError(f"{rows.name}: {what}: say which with `text_col=`")
+    refuse_unclear(rows, names, sum(found, []))
 
 # %% ../../nbs/59_data.columns.ipynb #0b1fe311
 yes_no = {**dict.fromkeys(('1','1.0','true','t','yes','y'), 1.), **dict.fromkeys(('0','0.0','false','f','no','n'), 0.)}
@@ -676,6 +684,15 @@ def share_names(
         return (f"holds numbers that are written like {odd[0]!r}: write a share as 0.25; "
                 "if these are classes, list all `classes`; if they are several labels in a cell, pass `label_delim=`")
 
+# %% ../../nbs/59_data.columns.ipynb #b792c798
+def gap_question(
+    shown, # The value that may stand for a gap, as text or as a number
+    rest, # The other class names
+) -> str: # What is wrong, and what to do
+    "Is it a class, or did nobody look?"
+    return (f"holds {shown} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{shown}]`; "
+            "if it is a class, list all `classes`")
+
 def unscored_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -684,9 +701,7 @@ def unscored_names(
     odd = [o for o in names if re.fullmatch(r'-\d+|9+|8+', o)]
     rest = [o for o in names if o not in odd]
     if len(odd)!=1 or not rest or not all(o.isdecimal() for o in rest): return
-    if odd[0][0]=='-' or rest==['0','1']:
-        return (f"holds {odd[0]} beside {rest[:3]}: where it means that nobody looked, pass `na_values=[{odd[0]}]`; "
-                "if it is a class, list all `classes`")
+    if odd[0][0]=='-' or rest==['0','1']: return gap_question(odd[0], rest)
 
 # %% ../../nbs/59_data.columns.ipynb #5553cb48
 def mark_names(
@@ -695,10 +710,7 @@ def mark_names(
 ) -> str|None: # What is wrong, and what to do
     "A question mark or a dash beside names"
     odd = [o for o in names if re.fullmatch(r'[!-/:-@\[-`{-~–—…]+', o)]
-    if odd:
-        return (f"holds {odd[0]!r} beside {[o for o in names if o not in odd][:3]}: "
-                f"where it means that nobody looked, pass `na_values=[{odd[0]!r}]`; "
-                "if it is a class, list all `classes`")
+    if odd: return gap_question(repr(odd[0]), [o for o in names if o not in odd])
 
 # %% ../../nbs/59_data.columns.ipynb #5d1d0394
 def respelt_names(

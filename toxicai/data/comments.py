@@ -400,8 +400,7 @@ def check_asked(
     for o in filter(None, (text, labels, split)):
         check_column_names(o, rows)
         need_columns(o, rows.columns, rows.name)
-    if text is not None and len(text) not in (1,2):
-        raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
+    if text is not None: check_text_count(text)
 
 # %% ../../nbs/60_data.comments.ipynb #abc9816e
 def find_columns(
@@ -586,10 +585,11 @@ def tidy_comments(
     na_values=None, # A label or a list of them that means that nobody looked, such as -1
 ) -> Comments:
     "Read and check all of `rows`"
-    if first_batch(rows) is None: raise ValueError(f"{rows.name} has no rows: expected comments below the column names")
+    if first_batch(rows) is None: raise empty_error(rows)
     with hinted(rows): found = find_columns(rows, text_col, label_cols, split_col)
     plan = Plan(found.text, None, other_columns(rows, keep, found), drop_missing)
-    how,asked = cell_options(label_delim, na_values),classes.to_json() if isinstance(classes, LabelSet) else classes
+    how = cell_options(label_delim, na_values)
+    asked = classes.to_json() if isinstance(classes, LabelSet) else classes
     path = _cache_file(rows, (found.text, found.labels, kind, asked, plan.rest, drop_missing, how))
     data,labels,report = kept_table(path) or _made_somewhere(
         rows, found.labels, plan, path, how, kind=kind, classes=classes)
@@ -637,8 +637,7 @@ def check_inputs(
     "Columns that a model reads, after a look at their texts"
     cols = ['input_ids'] if text_col is None else as_list(text_col)
     if not cols: raise ValueError("`text_col` is empty: expected the name of the text column, or two for text pairs")
-    if len(cols)>2:
-        raise ValueError(f"`text_col` names {len(cols)} columns {cols}: expected one, or two for text pairs")
+    check_text_count(cols)
     check_columns(df, cols)
     for o in cols if text_col is not None else (): check_texts(df[o].tolist(), df.index)
     return cols

@@ -177,15 +177,10 @@ def describe(
     return Description(summary, class_rows(flags, lengths), yes.T@yes, languages, flags, lengths)
 
 # %% ../../nbs/65_data.describe.ipynb #3a1ac838
-_yes,_no,_gap,_ink = '#0072B2','#D9D9D9','#FFFFFF','#333333' # blue and greys: told apart in any colour vision, and in print
-_bars = dict(yes=dict(label='yes', color=_yes, edgecolor=_yes), no=dict(label='no', color=_no, edgecolor=_no),
-             missing=dict(label='not annotated', color=_gap, edgecolor='#999999', hatch='////'))
+_bars = dict(yes=dict(label='yes', color=hues.blue, edgecolor=hues.blue),
+             no=dict(label='no', color='#D9D9D9', edgecolor='#D9D9D9'),
+             missing=dict(label='not annotated', color='#FFFFFF', edgecolor=hues.grey, hatch='////'))
 _most = 12 # classes shown
-
-def _bare(ax, title):
-    ax.set_title(title, loc='left', fontsize=11, color=_ink)
-    ax.spines[['top','right']].set_visible(False)
-    ax.tick_params(labelsize=9, colors=_ink)
 
 def shown_classes(
     desc:Description, # What is shown
@@ -207,11 +202,11 @@ def plot_balance(
         ax.barh(names, rows[k]/n, left=left, height=0.7, linewidth=0.6, **look)
         left = left+rows[k]/n
     for i,(yes,p) in enumerate(zip(rows.yes, rows['% yes of known'])):
-        ax.text(1.01, i, f'{yes:,}  ({p:.1f} %)', va='center', fontsize=9, color=_ink)
+        ax.text(1.01, i, f'{yes:,}  ({p:.1f} %)', va='center', fontsize=9, color=hues.ink)
     ax.invert_yaxis()
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc='lower center', bbox_to_anchor=(0.5, -0.28), ncols=3, fontsize=9, frameon=False)
-    _bare(ax, 'Label balance (share of rows; yes, and % of the annotated)')
+    plain_axes(ax, 'Label balance (share of rows; yes, and % of the annotated)')
 
 # %% ../../nbs/65_data.describe.ipynb #2b02d7c3
 def class_overlap(
@@ -235,11 +230,11 @@ def plot_together(
     share = class_overlap(desc, names)
     ax.imshow(share, cmap='Blues', vmin=0, vmax=1, aspect='auto')
     for i,j in zip(*np.nonzero(~np.isnan(share))):
-        ink = 'white' if share[i,j]>0.55 else _ink
+        ink = 'white' if share[i,j]>0.55 else hues.ink
         ax.text(j, i, f'{100*share[i,j]:.0f}', ha='center', va='center', fontsize=9, color=ink)
     ax.set_xticks(range(len(names)), names, rotation=30, ha='right')
     ax.set_yticks(range(len(names)), names)
-    _bare(ax, 'Of the rows with one label, % that have the other')
+    plain_axes(ax, 'Of the rows with one label, % that have the other')
     ax.set(xlabel='… also have', ylabel='rows with …')
 
 # %% ../../nbs/65_data.describe.ipynb #8a41e0f6
@@ -249,16 +244,16 @@ def plot_languages(
 ):
     "Share of each language"
     rows = desc.languages
-    if not len(rows): return _bare(ax, 'Languages: not looked at')
+    if not len(rows): return plain_axes(ax, 'Languages: not looked at')
     rare = rows.percent<1
     share = pd.Series(rows.percent[~rare].to_numpy(), rows.language[~rare])
     if rare.any(): share['others'] = rows.percent[rare].sum()
-    ax.barh(share.index, share/100, color=_yes, height=0.7)
-    for i,p in enumerate(share): ax.text(p/100+0.01, i, f'{p:.1f} %', va='center', fontsize=9, color=_ink)
+    ax.barh(share.index, share/100, color=hues.blue, height=0.7)
+    for i,p in enumerate(share): ax.text(p/100+0.01, i, f'{p:.1f} %', va='center', fontsize=9, color=hues.ink)
     ax.invert_yaxis()
     ax.set_xlim(0, 1.1)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    _bare(ax, f'Languages ({rows.columns[1]})')
+    plain_axes(ax, f'Languages ({rows.columns[1]})')
 
 # %% ../../nbs/65_data.describe.ipynb #bb70bfa3
 _thousands = lambda v,_: f'{v:,.0f}'
@@ -267,16 +262,16 @@ def _log_axis(ax, lengths):
     ax.set_xscale('log')
     ax.xaxis.set_major_formatter(_thousands)
     ax.set_xlim(max(1, lengths.min()), max(lengths.max()*1.1, 2))
-    ax.set_xlabel(f'{lengths.name} (log scale)', fontsize=9, color=_ink)
+    ax.set_xlabel(f'{lengths.name} (log scale)', fontsize=9, color=hues.ink)
 
 def _mark_limits(ax, lengths):
     "Lines at the usual limits, and what is beyond them"
     beyond = [k for k in long_texts if k<lengths.max()]
     for k in beyond:
-        ax.axvline(k, ymax=0.93, color=_ink, linewidth=0.8, linestyle='--')
-        ax.text(k, 0.94, k, fontsize=9, color=_ink, ha='center', transform=ax.get_xaxis_transform())
+        ax.axvline(k, ymax=0.93, color=hues.ink, linewidth=0.8, linestyle='--')
+        ax.text(k, 0.94, k, fontsize=9, color=hues.ink, ha='center', transform=ax.get_xaxis_transform())
     lines = [f'{(lengths>k).mean():.1%} longer than {k}' for k in beyond]
-    if lines: ax.text(0.02, 0.97, '\n'.join(lines), fontsize=9, color=_ink, va='top', transform=ax.transAxes)
+    if lines: ax.text(0.02, 0.97, '\n'.join(lines), fontsize=9, color=hues.ink, va='top', transform=ax.transAxes)
 
 # %% ../../nbs/65_data.describe.ipynb #fa52c6e8
 def plot_lengths(
@@ -285,17 +280,18 @@ def plot_lengths(
 ):
     "Histogram of lengths, and what is beyond the usual limits"
     lengths = desc.lengths.dropna().clip(lower=1)
-    ax.hist(lengths, bins=np.unique(np.geomspace(lengths.min(), lengths.max()+1, 41).round()), color=_yes)
+    ax.hist(lengths, bins=np.unique(np.geomspace(lengths.min(), lengths.max()+1, 41).round()), color=hues.blue)
     ax.set_ylim(0, ax.get_ylim()[1]*1.12)
     _mark_limits(ax, lengths)
     _log_axis(ax, lengths)
     ax.yaxis.set_major_formatter(_thousands)
-    ax.set_ylabel('rows', fontsize=9, color=_ink)
-    _bare(ax, f'Length (median {lengths.median():.0f} {lengths.name})')
+    ax.set_ylabel('rows', fontsize=9, color=hues.ink)
+    plain_axes(ax, f'Length (median {lengths.median():.0f} {lengths.name})')
 
 # %% ../../nbs/65_data.describe.ipynb #d91ec5b0
-_boxes = dict(whis=(5,95), showfliers=False, widths=0.6, patch_artist=True, whiskerprops=dict(color=_ink), capprops=dict(color=_ink),
-              boxprops=dict(facecolor='#9CC9E8', edgecolor=_ink), medianprops=dict(color=_ink, linewidth=1.6))
+_boxes = dict(whis=(5,95), showfliers=False, widths=0.6, patch_artist=True, whiskerprops=dict(color=hues.ink),
+              capprops=dict(color=hues.ink), boxprops=dict(facecolor='#9CC9E8', edgecolor=hues.ink),
+              medianprops=dict(color=hues.ink, linewidth=1.6))
 
 def plot_label_lengths(
     ax, # Axes to draw on
@@ -310,7 +306,7 @@ def plot_label_lengths(
     ax.boxplot(list(sets.values()), orientation='horizontal', tick_labels=list(sets), **_boxes)
     ax.invert_yaxis()
     _log_axis(ax, lengths.dropna())
-    _bare(ax, 'Length by label (median, middle half, 5 to 95 %)')
+    plain_axes(ax, 'Length by label (median, middle half, 5 to 95 %)')
 
 # %% ../../nbs/65_data.describe.ipynb #6e71de42
 @patch

@@ -203,8 +203,7 @@ def open_table(
     for k in need:
         if not names[k]: raise ValueError(f"`{k}` is missing: name the column; the data have {list(df.columns)}")
     text,labels = names.values()
-    if len(text)>2:
-        raise ValueError(f"`text_col` names {len(text)} columns {text}: expected one, or two for text pairs")
+    if text: check_text_count(text)
     check_columns(df, text+labels)
     return df,text,labels
 

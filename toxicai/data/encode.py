@@ -165,7 +165,7 @@ def some_texts(
 ) -> list: # Strings and pairs; without rows of token ids
     "Some of the texts of `tl`"
     n = len(list(takewhile(lambda o: not isinstance(o, EncodeTfm), tl.tfms.fs)))
-    at = np.unique(np.linspace(0, len(tl)-1, min(most, len(tl))).astype(int)).tolist()
+    at = spread_places(len(tl), most).tolist()
     words = lambda o: isinstance(o, str) or (is_listy(o) and len(o)==2 and all(isinstance(t, str) for t in o))
     return [o if isinstance(o, str) else tuple(o) for o in read_items(tl, n, at) if words(o)]
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['behaviour_kinds', 'group_classes', 'person_classes', 'classes_without_answers', 'kinds_at_both', 'behaviour_tables',
-           'asked_classes', 'answers_for', 'case_table', 'behaviour_cases', 'with_wilson', 'behaviour_table',
-           'rates_by_answer', 'failed_cases', 'BehaviourReport']
+           'asked_classes', 'answers_for', 'check_cases', 'case_table', 'behaviour_cases', 'with_wilson',
+           'behaviour_table', 'rates_by_answer', 'failed_cases', 'BehaviourReport']
 
 # %% ../../nbs/55_judge.behaviour.ipynb #5f9d6e21
 from functools import cached_property
@@ -94,12 +94,11 @@ def answers_for(
 # %% ../../nbs/55_judge.behaviour.ipynb #2f20b74b
 behaviour_tables = dict(en='behaviour', es='behaviour_es') # Language -> a table that ships, or a frame
 
-def case_table(
-    lang:str='en', # A key of `behaviour_tables`
-) -> pd.DataFrame: # Columns `kind` and `text`
-    "The comments of one language, checked"
-    table = behaviour_tables[language_for(lang, None, behaviour_tables, 'check list')]
-    df = shipped_table(table) if isinstance(table, str) else table
+def check_cases(
+    df:pd.DataFrame, # Of `behaviour_tables`
+    lang:str, # Its key there
+):
+    "Raise unless `df` has comments of known kinds"
     missing = [o for o in ('kind','text') if o not in df]
     if missing or not len(df):
         raise ValueError(f"`behaviour_tables[{lang!r}]` has {len(df)} rows with the columns {list(df)}: "
@@ -108,6 +107,14 @@ def case_table(
     if odd:
         raise ValueError(f"`behaviour_tables[{lang!r}]` has the kinds {odd[:5]}: expected some of `behaviour_kinds`, "
                          "or add yours there, `behaviour_kinds[kind] = (toxic, hateful, 'what it tests')`")
+
+def case_table(
+    lang:str='en', # A key of `behaviour_tables`
+) -> pd.DataFrame: # Columns `kind` and `text`
+    "The comments of one language, checked"
+    table = behaviour_tables[language_for(lang, None, behaviour_tables, 'check list')]
+    df = shipped_table(table) if isinstance(table, str) else table
+    check_cases(df, lang)
     return df[['kind','text']].reset_index(drop=True)
 
 # %% ../../nbs/55_judge.behaviour.ipynb #9250dd6c

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['measure_table', 'built_in_scores', 'score_names', 'average_names', 'binned_scores', 'exclusive_scores',
-           'ordinal_scores', 'together_spans', 'safe_ratio', 'mean_of_known', 'CutCounts', 'bin_edges', 'bin_numbers',
-           'calibration_bins', 'ClassRows', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log', 'repeated',
-           'ExclusiveRows', 'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure', 'class_score',
-           'checked_scores', 'decision_flags', 'class_columns', 'masked_scores', 'whole_score', 'masked_score',
-           'calibration_error', 'Scorer', 'mean_name', 'exclusive_names', 'score_span', 'ClassFigures', 'weighted_f1',
-           'ScoredRows', 'rare_answers', 'score_tables', 'score_cells', 'cells_auc', 'auc_interval', 'decision_table',
-           'confusion_table']
+           'ordinal_scores', 'together_spans', 'safe_ratio', 'float_weights', 'mean_of_known', 'CutCounts', 'bin_edges',
+           'bin_numbers', 'calibration_bins', 'ClassRows', 'RankedClass', 'WeighedClass', 'share_before', 'neg_log',
+           'repeated', 'ExclusiveRows', 'WeighedRows', 'Measure', 'measure', 'reported_scores', 'add_measure',
+           'class_score', 'checked_scores', 'decision_flags', 'class_columns', 'masked_scores', 'whole_score',
+           'masked_score', 'calibration_error', 'Scorer', 'mean_name', 'exclusive_names', 'score_span', 'ClassFigures',
+           'weighted_f1', 'ScoredRows', 'rare_answers', 'score_tables', 'score_cells', 'cells_auc', 'auc_interval',
+           'decision_table', 'confusion_table']
 
 # %% ../../nbs/48_judge.measures.ipynb #776bff7c
 from typing import NamedTuple
@@ -36,6 +36,13 @@ def safe_ratio(
     return np.divide(a, b, out=np.full(np.broadcast(a, b).shape, empty), where=b!=0)
 
 # %% ../../nbs/48_judge.measures.ipynb #0b83f891
+def float_weights(
+    n:int, # Rows
+    weights=None, # How often each counts; shape (n,); once by default
+) -> np.ndarray: # Floats; shape (n,)
+    "The weights of `n` rows"
+    return np.ones(n) if weights is None else np.asarray(weights, dtype=float)
+
 def mean_of_known(
     values, # Numbers, NaN where there is none; shape (n,)
     weights=None, # 0 or more; shape (n,)
@@ -43,7 +50,7 @@ def mean_of_known(
     "Mean of the `values` that are there"
     values = np.asarray(values, dtype=float)
     known = ~np.isnan(values)
-    weights = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    weights = float_weights(len(values), weights)
     total = weights[known].sum()
     return float(values[known]@weights[known]/total) if total else np.nan
 
@@ -224,7 +231,7 @@ def weighed(self:RankedClass,
     weights=None, # How often each of `self.rows` counts; shape (n_known,); once by default
 ): # A `WeighedClass`
     "The same rows under `weights`"
-    return WeighedClass(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
+    return WeighedClass(self, float_weights(len(self.t), weights))
 
 # %% ../../nbs/48_judge.measures.ipynb #a36def10
 class WeighedClass:
@@ -396,7 +403,7 @@ def weighed(self:ExclusiveRows,
     weights=None, # How often each row counts; shape (n_known,); once by default
 ) -> WeighedRows:
     "The same rows under `weights`"
-    return WeighedRows(self, np.ones(len(self.t)) if weights is None else np.asarray(weights, dtype=float))
+    return WeighedRows(self, float_weights(len(self.t), weights))
 
 @patch
 def arrays(self:WeighedRows) -> list: # Shapes (n_copies,), (n_copies, n_classes) and (n_copies,)

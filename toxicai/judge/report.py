@@ -8,7 +8,7 @@ __all__ = ['value_name', 'range_names', 'quintile_groups', 'slice_values', 'wron
            'share_range', 'same_as_annotated', 'harm_meaning', 'caught_text', 'verdict_words', 'short_table',
            'label_shares', 'threshold_text', 'card_table', 'classes_table', 'uses_table', 'figures_part',
            'JudgementReport', 'masked_frame', 'masked_report', 'has_other_thresholds', 'compared_words', 'wide_scores',
-           'prediction_facts', 'own_version', 'all_slices', 'slice_files', 'score_parts', 'judge']
+           'prediction_facts', 'own_version', 'all_slices', 'slice_files', 'score_frames', 'score_parts', 'judge']
 
 # %% ../../nbs/52_judge.report.ipynb #a13aad08
 from typing import NamedTuple
@@ -479,6 +479,19 @@ def slice_files(
     return [f'by_{o}_{i}' if o in names[:i] else f'by_{o}' for i,o in enumerate(names)]
 
 # %% ../../nbs/52_judge.report.ipynb #f058a364
+def score_frames(
+    judged:Judged, # n texts
+    n_boot:int, # Resamples for the intervals; 0 for none
+    seed:int, # Of the resamples
+    level:float, # Share of the resamples within an interval, in (0,1)
+) -> dict: # File name -> frame of numbers
+    "How good the model is, in numbers"
+    each,whole = score_tables(judged, n_boot, seed, level)
+    res = dict(all_labels=whole, each_label=each, decisions=decision_table(judged))
+    if not exclusive(judged.labels.kind): return res
+    return {**res, 'confusion':confusion_table(judged).rename_axis(None, axis=1).reset_index()}
+
+# %% ../../nbs/52_judge.report.ipynb #fd5d7cdd
 def score_parts(
     judged:Judged, # n texts
     n_boot:int, # Resamples for the intervals; 0 for none
@@ -487,19 +500,16 @@ def score_parts(
     about:dict=None, # Name -> what else is known of the model, the data and the thresholds
 ) -> tuple: # Title -> frame for reading, file name -> frame of numbers
     "The tables of a report that say how good the model is"
-    per,whole = score_tables(judged, n_boot, seed, level)
-    scored,decided = reported_scores(flags=False),reported_scores(flags=True)
-    frames = dict(all_labels=whole, each_label=per, decisions=decision_table(judged))
+    frames = score_frames(judged, n_boot, seed, level)
+    each,whole,decisions = (frames[o] for o in ('each_label','all_labels','decisions'))
     tables = {'In short':short_table(judged, level),
-              'Each label in short':label_shares(frames['decisions'], level),
+              'Each label in short':label_shares(decisions, level),
               'What was judged':_summary(judged, n_boot, seed, level, about),
               'All labels':pd.DataFrame(dict(figure=whole.metric, value=_with_ends(whole))),
-              'Each label: scores':wide_scores(per, scored, judged.labels),
-              'Each label: decisions':wide_scores(per, decided, judged.labels),
-              'Thresholds and counts':frames['decisions']}
-    if exclusive(judged.labels.kind):
-        frames['confusion'] = confusion_table(judged).rename_axis(None, axis=1).reset_index()
-        tables['Confusion: annotated in rows, predicted in columns'] = frames['confusion']
+              'Each label: scores':wide_scores(each, reported_scores(flags=False), judged.labels),
+              'Each label: decisions':wide_scores(each, reported_scores(flags=True), judged.labels),
+              'Thresholds and counts':decisions}
+    if 'confusion' in frames: tables['Confusion: annotated in rows, predicted in columns'] = frames['confusion']
     return tables,frames
 
 # %% ../../nbs/52_judge.report.ipynb #53fcff6e

@@ -30,8 +30,7 @@ class Checkpoint(FitGuard):
         every:int=100, # Training batches from one checkpoint to the next; they take three times the room of the weights
         overwrite:bool=False, # Give up an unfinished run that is in `folder`?
     ):
-        if not isinstance(every, int) or every<1:
-            raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
+        check_every(every)
         self.folder,self.every,self.overwrite = Path(folder),every,overwrite
         self.found = None # What `resume` has read, until it is put back
         self.n = None # Number of the last checkpoint
@@ -290,10 +289,7 @@ def check_callbacks(
     names, # Of the callbacks that are passed now
 ):
     "Raise where a callback of the stopped call is missing"
-    missing = set(call['cbs'])-set(names)
-    if missing:
-        raise ValueError(f"the stopped `{call['verb']}` had the callbacks {sorted(missing)}: "
-                         "pass them again, `learn.resume(folder, cbs=...)`")
+    refuse_missing(f"`{call['verb']}`", sorted(set(call['cbs'])-set(names)))
 
 # %% ../../nbs/86_runs.checkpoints.ipynb #ab97581b
 @patch

@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['most_epochs', 'info_checks', 'state_keys', 'most_counts', 'counter_checks', 'moment_names', 'CheckpointError',
-           'checkpoint_file', 'is_short_text', 'is_call', 'is_position', 'check_info', 'checkpoint_info', 'run_of',
-           'numbers_of', 'checkpoint_numbers', 'has_checkpoint', 'write_checkpoint_info', 'load_state', 'is_left_over',
-           'clear_left_over', 'drop_old_checkpoints', 'next_number', 'write_checkpoint', 'checkpoint_at',
-           'read_checkpoint', 'arg_to_json', 'arg_from_json', 'resumable_verbs', 'call_args', 'check_counts',
-           'loader_facts', 'encoding_facts', 'network_facts', 'learner_facts', 'run_facts', 'run_identity',
-           'changed_lines', 'check_same_run', 'plain_values', 'kept_names', 'callback_state', 'put_callback_state',
-           'numbered_callbacks', 'metric_states', 'loss_history', 'training_state', 'is_plain', 'same_tensors',
-           'same_keys', 'same_sort', 'fits_group', 'fits_moments', 'fits_optimizer', 'fits_torch_state',
+           'checkpoint_file', 'check_every', 'is_short_text', 'is_call', 'is_position', 'check_info', 'checkpoint_info',
+           'run_of', 'numbers_of', 'checkpoint_numbers', 'has_checkpoint', 'write_checkpoint_info', 'load_state',
+           'is_left_over', 'clear_left_over', 'drop_old_checkpoints', 'next_number', 'write_checkpoint',
+           'checkpoint_at', 'read_checkpoint', 'arg_to_json', 'arg_from_json', 'resumable_verbs', 'call_args',
+           'check_counts', 'loader_facts', 'encoding_facts', 'network_facts', 'learner_facts', 'run_facts',
+           'run_identity', 'changed_lines', 'check_same_run', 'plain_values', 'kept_names', 'callback_state',
+           'put_callback_state', 'numbered_callbacks', 'metric_states', 'loss_history', 'training_state', 'is_plain',
+           'same_tensors', 'same_keys', 'same_sort', 'fits_group', 'fits_moments', 'fits_optimizer', 'fits_torch_state',
            'fits_callback', 'fits_callbacks', 'fits_metrics', 'fits_history', 'fits_generators', 'fits_rng',
            'fits_names', 'fits_counters', 'fits_scaler', 'state_fits', 'check_state', 'put_network', 'put_history',
-           'put_training_state', 'leave_out_batches', 'RestOfLoader', 'set_training', 'run_through', 'refill_frozen']
+           'refuse_missing', 'put_training_state', 'leave_out_batches', 'RestOfLoader', 'set_training', 'run_through',
+           'refill_frozen']
 
 # %% ../../nbs/85_runs.snapshots.ipynb #d5025e9f
 from ..quiet import *
@@ -54,6 +55,13 @@ def checkpoint_file(
 ) -> Path:
     "One of the two files of checkpoint `n`"
     return Path(folder)/f'{n:08}.{ext}'
+
+def check_every(
+    every:int, # Training batches from one time to the next
+):
+    "Raise unless `every` can count batches"
+    if not isinstance(every, int) or every<1:
+        raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000003
 def is_short_text(
@@ -747,6 +755,15 @@ def put_history(
     if kept['count']: learn.smooth_loss = rec.smooth_loss.value
 
 # %% ../../nbs/85_runs.snapshots.ipynb #81960066
+def refuse_missing(
+    call:str, # What was stopped, as messages call it
+    missing, # Names of its callbacks that are not there; nothing is wrong where there are none
+):
+    "Raise where a stopped call had callbacks that are not there"
+    if missing:
+        raise ValueError(f"the stopped {call} had the callbacks {missing}: "
+                         "pass them again, `learn.resume(folder, cbs=...)`")
+
 def put_training_state(
     learn, # A learner with an optimizer
     state:dict, # From `training_state`
@@ -756,9 +773,7 @@ def put_training_state(
     check_state(learn, state)
     cbs = numbered_callbacks(learn.cbs)
     missing = [k.rsplit(' ', 1)[0] for k in state['cbs'] if k not in cbs]
-    if missing and within:
-        raise ValueError(f"the stopped run had the callbacks {missing}: "
-                         "pass them again, `learn.resume(folder, cbs=...)`")
+    if within: refuse_missing('run', missing)
     put_network(learn, state)
     put_history(learn, state)
     for k,v in state['cbs'].items():

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['distributions', 'plan_parts', 'engine_states', 'with_figure', 'max_tries', 'parse_yaml', 'read_plan', 'check_metric',
-           'check_known_metric', 'check_distribution', 'check_bounds', 'draws_fractions', 'check_drawn', 'is_number',
-           'check_parameter', 'sweep_engine', 'check_by_engine', 'check_plan_parts', 'check_plan', 'is_run',
-           'read_runs', 'write_runs', 'changed_runs', 'load_json', 'save_json', 'check_sweep_folder', 'hold_run',
-           'begin_run', 'add_run', 'lost_run', 'seeded_draws', 'engine_runs', 'drawn_config', 'to_stop', 'claim',
-           'SweepStop', 'Sweep', 'data_summary', 'changed_values', 'SweepEpoch', 'run_line', 'SweepView', 'check_count',
-           'end_process', 'sweep', 'WeightsInstead', 'weights_file', 'PlotAxis', 'level_axis', 'number_axis',
-           'setting_axis', 'shade_colour', 'few_runs', 'mean_and_spread', 'spread', 'final_figures', 'run_sweep']
+           'check_known_metric', 'check_distribution', 'check_bounds', 'draws_fractions', 'check_listed_values',
+           'check_drawn', 'is_number', 'check_parameter', 'sweep_engine', 'check_by_engine', 'check_plan_parts',
+           'check_plan', 'is_run', 'read_runs', 'write_runs', 'changed_runs', 'load_json', 'save_json',
+           'check_sweep_folder', 'hold_run', 'begin_run', 'add_run', 'lost_run', 'seeded_draws', 'engine_runs',
+           'drawn_config', 'to_stop', 'claim', 'SweepStop', 'Sweep', 'data_summary', 'changed_values', 'SweepEpoch',
+           'run_line', 'SweepView', 'check_count', 'end_process', 'sweep', 'WeightsInstead', 'weights_file', 'PlotAxis',
+           'level_axis', 'number_axis', 'setting_axis', 'shade_colour', 'few_runs', 'mean_and_spread', 'spread',
+           'final_figures', 'run_sweep']
 
 # %% ../../nbs/89_runs.sweeps.ipynb #d5025e9f
 from ..quiet import *
@@ -137,17 +138,26 @@ def draws_fractions(
     if drawn is None and all(isinstance(spec.get(k), int) for k in ('min','max')): return None
     return drawn is None or drawn in _continuous or (q is not None and not isinstance(q, int))
 
-def check_drawn(
+# %% ../../nbs/89_runs.sweeps.ipynb #f18c1209
+def check_listed_values(
     name:str, # Of a setting
     spec:dict, # What the plan says of it
     setting:Setting, # Its line in `sweepable`
 ):
-    "Raise a `SettingError` for values that the setting does not have"
+    "Raise a `SettingError` for values in the plan that the setting does not have"
     values = [spec['value']] if 'value' in spec else spec.get('values', [])
     if not isinstance(values, (list,tuple)):
         raise SettingError(f"the setting {name!r} has `values: {values!r:.50}`: "
                            f"expected a list, such as [{values!r:.50}]")
     for o in values: setting.check(name, o)
+
+# %% ../../nbs/89_runs.sweeps.ipynb #884070c1
+def check_drawn(
+    name:str, # Of a setting
+    spec:dict, # What the plan says of it
+    setting:Setting, # Its line in `sweepable`
+):
+    "Raise a `SettingError` where W&B would draw whole numbers for fractions, or the other way round"
     if not setting.takes or not {'min','mu'} & set(spec): return
     fractions = draws_fractions(spec)
     if float in setting.takes and fractions is None:
@@ -179,7 +189,9 @@ def check_parameter(
     if odd: raise SettingError(f"the setting {name!r} has {odd} in the plan: expected numbers, without quotes")
     check_distribution(name, spec.get('distribution'))
     check_bounds(name, spec)
-    if setting is not None: check_drawn(name, spec, setting)
+    if setting is None: return
+    check_listed_values(name, spec, setting)
+    check_drawn(name, spec, setting)
 
 # %% ../../nbs/89_runs.sweeps.ipynb #efd848fa
 plan_parts = ('method','metric','parameters')
@@ -574,9 +586,8 @@ def _ended(self:Sweep, number, **facts):
 @patch
 def _offline_run(self:Sweep, rec):
     "Arguments of a `WandbRun` for the run `rec`, in the group of the sweep"
-    mode = 'disabled' if os.environ.get('WANDB_MODE')=='disabled' else 'offline'
     return dict(project=self.plan.get('project', 'toxicai'), group=self.plan.get('name', self.folder.name),
-                name=f"run-{rec['number']}", config=rec['config'], dir=self.folder, mode=mode,
+                name=f"run-{rec['number']}", config=rec['config'], dir=self.folder, mode=offline_mode(),
                 says=False) # the sweep does, once
 
 @patch
@@ -750,7 +761,7 @@ def _agent_run(self:Sweep):
     with wandb.init(dir=self.folder) as run:
         config = {k:v for k,v in dict(run.config).items() if not k.startswith('_')}
         check_settings(config, config if self.known is None else self.known)
-        if self.known is sweepable: check_values(config)
+        if self.known is sweepable: check_listed_values(config)
         with changed_runs(self.folder) as runs: rec = add_run(runs, config)
         lock = hold_run(self.folder, rec['number'])
         try: self._train_one(rec, run)

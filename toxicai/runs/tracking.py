@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['metric_key', 'epoch_figures', 'GradNorm', 'token_mask', 'TokenCount', 'learner_settings', 'plain_value', 'run_config',
            'masked_text', 'text_mask', 'row_errors', 'sampled_rows', 'decided_names', 'text_table', 'goes_online',
-           'say_where', 'run_options', 'start_run', 'WandbRun', 'labels_summary', 'or_warn', 'learner_elsewhere',
-           'tensorboard_log', 'wandb_process']
+           'offline_mode', 'say_where', 'run_options', 'start_run', 'WandbRun', 'labels_summary', 'or_warn',
+           'learner_elsewhere', 'tensorboard_log', 'wandb_process']
 
 # %% ../../nbs/87_runs.tracking.ipynb #d5025e9f
 from ..quiet import *
@@ -45,6 +45,7 @@ from ..train.learner import *
 from ..train.verbs import *
 from ..train.export import *
 from ..train.distributed import *
+from .snapshots import check_every
 
 # %% ../../nbs/87_runs.tracking.ipynb #a6d0f944
 def metric_key(
@@ -230,6 +231,10 @@ def goes_online(
     mode = kwargs.get('mode') or os.environ.get('WANDB_MODE') or 'online'
     return mode not in ('offline','disabled','dryrun')
 
+def offline_mode() -> str: # 'offline', or 'disabled' where the environment says so
+    "The mode of a run that is one of many, and stays on the disk"
+    return 'disabled' if os.environ.get('WANDB_MODE')=='disabled' else 'offline'
+
 def say_where(
     run, # A `wandb.Run`
 ):
@@ -294,8 +299,7 @@ class WandbRun(Callback):
         seed:int=42, # Of the texts that are drawn
         **kwargs, # More for `wandb.init`
     ):
-        if not isinstance(every, int) or every<1:
-            raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
+        check_every(every)
         self.project,self.kwargs,self.every = project,kwargs,every
         self.texts,self.mask,self.seed = texts,text_mask(mask),seed
         self.figures,self.model_,self.data = figures,model,data

@@ -81,7 +81,9 @@ class RepeatCache:
     ):
         self.size,self.key,self.rows = size,os.urandom(32),OrderedDict()
     def __len__(self): return len(self.rows)
-    def clear(self): self.rows.clear()
+    def clear(self):
+        "Forget all texts"
+        self.rows.clear()
 
 @patch
 def name(self:RepeatCache,
@@ -143,7 +145,9 @@ class Waiting:
 
     def goes_with(self,
         other, # Another one
-    ): return self.detector is other.detector and self.detail==other.detail
+    ) -> bool:
+        "Can one call judge both?"
+        return self.detector is other.detector and self.detail==other.detail
 
 # %% ../../nbs/32_serve.batching.ipynb #e3f23a19
 class Judge:

@@ -716,6 +716,7 @@ def run(self:BulkJob,
     self.finish_before(len(self.files))
     return self.result()
 
+# %% ../../nbs/31_serve.bulk.ipynb #f4ab84ba
 @patch
 def result(self:BulkJob) -> BulkDone:
     "What was done"

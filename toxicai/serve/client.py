@@ -192,18 +192,23 @@ class Client(BaseClient):
         try: return self.http.request(method, path, content=body)
         except httpx.TransportError as e: return e
 
-    def run(self,
-        steps, # Generator of steps
-    ):
-        "Do all of `steps`"
-        got = None
-        while True:
-            try: step = steps.send(got)
-            except StopIteration as e: return e.value
-            got = self.do(step)
-    def close(self): self.http = self.http and self.http.close()
+    def close(self):
+        "Give the connections back"
+        self.http = self.http and self.http.close()
     def __enter__(self): return self
     def __exit__(self, *args): self.close()
+
+# %% ../../nbs/38_serve.client.ipynb #58f775fd
+@patch
+def run(self:Client,
+    steps, # Generator of steps
+):
+    "Do all of `steps`"
+    got = None
+    while True:
+        try: step = steps.send(got)
+        except StopIteration as e: return e.value
+        got = self.do(step)
 
 # %% ../../nbs/38_serve.client.ipynb #f114dab0
 @patch
@@ -258,18 +263,23 @@ class AsyncClient(BaseClient):
         try: return await self.http.request(method, path, content=body)
         except httpx.TransportError as e: return e
 
-    async def run(self,
-        steps, # Generator of steps
-    ):
-        "Do all of `steps`"
-        got = None
-        while True:
-            try: step = steps.send(got)
-            except StopIteration as e: return e.value
-            got = await self.do(step)
-    async def close(self): self.http = self.http and await self.http.aclose()
+    async def close(self):
+        "Give the connections back"
+        self.http = self.http and await self.http.aclose()
     async def __aenter__(self): return self
     async def __aexit__(self, *args): await self.close()
+
+# %% ../../nbs/38_serve.client.ipynb #c5ab4b16
+@patch
+async def run(self:AsyncClient,
+    steps, # Generator of steps
+):
+    "Do all of `steps`"
+    got = None
+    while True:
+        try: step = steps.send(got)
+        except StopIteration as e: return e.value
+        got = await self.do(step)
 
 # %% ../../nbs/38_serve.client.ipynb #a1d9c574
 @patch

@@ -115,9 +115,13 @@ class WordList:
         name:str='', # Such as the name of the file
     ): self.words,self.name = checked_words(words),name
     @cached_property
-    def pattern(self): return borders_pattern(self.words)
+    def pattern(self):
+        "Finds the words where they stand alone"
+        return borders_pattern(self.words)
     @cached_property
-    def hash(self): return canonical_digest(sorted(self.words))
+    def hash(self):
+        "The same for the same words"
+        return canonical_digest(sorted(self.words))
     def __len__(self): return len(self.words)
     def __eq__(self, o): return isinstance(o, WordList) and self.hash==o.hash
     def __hash__(self): return hash(self.hash)
@@ -253,7 +257,9 @@ class Policy:
         check_distinct(list(self.cuts))
         object.__setattr__(self, 'cuts', {k:checked_cut(o, k) for k,o in self.cuts.items()})
     @property
-    def hash(self): return canonical_digest(self.cuts)
+    def hash(self):
+        "The same for the same cuts"
+        return canonical_digest(self.cuts)
     def __eq__(self, o): return isinstance(o, Policy) and self.cuts==o.cuts
     def __hash__(self): return hash(self.hash)
     def __repr__(self): return f"Policy({self.name or 'no name'!r}, {self.cuts})"
@@ -388,7 +394,9 @@ class Decider:
     allow:WordList = None # Words that are taken out of the judgement
 
     def __bool__(self): return bool(self.policy or self.block or self.allow)
-    def facts(self): return {k:getattr(o, 'hash', None) for k,o in vars(self).items()}
+    def facts(self) -> dict: # 'policy', 'block' and 'allow' -> hash, or None
+        "What decides, by its hashes"
+        return {k:getattr(o, 'hash', None) for k,o in vars(self).items()}
 
 # %% ../../nbs/27_serve.decisions.ipynb #bb928da3
 def word_reason(

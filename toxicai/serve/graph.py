@@ -125,6 +125,7 @@ class FileBytes:
         at:int, # Where to begin
         n:int, # Bytes
     ) -> bytes:
+        "The bytes there, fewer where the file ends"
         self.file.seek(at)
         return self.file.read(n)
     def __getitem__(self, o):

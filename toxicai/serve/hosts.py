@@ -274,7 +274,10 @@ def add_coral(
     fastapi = service_package('fastapi')
     example = dict(action='NEW', comment=dict(body='you are an idiot', parentID=None))
     @router.post('/v1/coral', **route_words('Coral: external moderation phase', **example))
-    async def coral(request:fastapi.Request) -> fastapi.Response:
+    async def coral(
+        request:fastapi.Request, # Signed by Coral, or with a key
+    ) -> fastapi.Response:
+        "What becomes of a comment"
         body = await request.body()
         check_signature(service, body, request.headers.get('x-coral-signature', ''))
         answer = await coral_phase(service, parsed_body(body))

@@ -6,7 +6,7 @@
 __all__ = ['packaged_table', 'packaged_weights', 'check_file', 'score_keys', 'PackagedFolder', 'package_place', 'is_detector',
            'installed_path', 'packaged_detectors', 'is_bare_name', 'alike_names', 'unknown_name', 'packaged_path',
            'detector_path', 'weights_path', 'probe_texts', 'folder_scores', 'engine_name', 'score_record', 'is_scores',
-           'stored_check', 'ScoreCheck', 'check_scores']
+           'is_score_record', 'stored_check', 'ScoreCheck', 'check_scores']
 
 # %% ../../nbs/26_serve.packaged.ipynb #5349ef4d
 import os
@@ -183,6 +183,17 @@ def is_scores(
     if not isinstance(scores, list) or len(scores)!=n: return False
     return all(isinstance(r, list) and len(r)==n_classes and all(map(is_share, r)) for r in scores)
 
+def is_score_record(
+    d:dict, # Content of the file
+    labels:list, # Classes of the folder
+) -> bool:
+    "Does `d` hold texts, and scores in [0,1] for each of them?"
+    if set(d)!=set(score_keys) or d['labels']!=labels or d['backend'] not in list(backends): return False
+    texts = d['texts']
+    if not isinstance(texts, list) or not texts or not all(isinstance(o, str) for o in texts): return False
+    return is_scores(d['scores'], len(texts), len(labels))
+
+# %% ../../nbs/26_serve.packaged.ipynb #44e96056
 def stored_check(
     folder:DetectorFolder, # A detector folder
 ) -> dict: # As `score_record` gives it
@@ -190,11 +201,8 @@ def stored_check(
     if not folder.has(check_file):
         raise FileNotFoundError(f"{str(folder.path)!r} keeps no scores to compare with ({check_file!r}): "
                                 "`pack_detector` writes them")
-    d = parsed_json(folder.read(check_file), check_file)
-    labels,texts = list(folder.labels),d.get('texts')
-    whole = set(d)==set(score_keys) and d['labels']==labels and d['backend'] in list(backends)
-    right = whole and isinstance(texts, list) and all(isinstance(o, str) for o in texts) and len(texts)>0
-    if right and is_scores(d['scores'], len(texts), len(labels)): return d
+    d,labels = parsed_json(folder.read(check_file), check_file),list(folder.labels)
+    if is_score_record(d, labels): return d
     raise FolderError(f"{check_file!r} is damaged: expected {list(score_keys)}, with scores in [0,1] for each text and "
                       f"the labels {labels}")
 

@@ -7,7 +7,7 @@ __all__ = ['page_policy', 'page_headers', 'page_files', 'request_shapes', 'text_
            'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names', 'page_row',
            'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column', 'sent_texts', 'csv_line', 'answer_head',
            'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response', 'service_facts', 'page_rows',
-           'judged_file', 'asking_routes', 'loading_route', 'page_routes']
+           'judged_file', 'asking_routes', 'file_route', 'loading_route', 'page_routes']
 
 # %% ../../nbs/45_serve.page.ipynb #6229aba2
 import asyncio,csv,hashlib,io,json
@@ -326,17 +326,34 @@ def asking_routes(
     "What the page asks"
     Request = service_package('fastapi').Request
     @router.post('/page/judge')
-    async def page_judge(request:Request):
+    async def page_judge(
+        request:Request, # With `texts`
+    ):
+        "Rows of the table"
         service.check_key(request)
         return json_answer(dict(rows=await page_rows(service, await json_body(request, ('texts','model'), ('texts',)))))
     @router.post('/page/explain')
-    async def page_explain(request:Request):
+    async def page_explain(
+        request:Request, # With a `text`
+    ):
+        "Which words decided"
         service.check_key(request)
         given = await json_body(request, ('text','label','model'), ('text',))
         found = await service.explain(given['text'], given.get('label'), model=given.get('model'))
         return json_answer(found.to_dict())
+
+# %% ../../nbs/45_serve.page.ipynb #e55dd431
+def file_route(
+    service, # A `Service`
+    router, # An `APIRouter`
+):
+    "A file for the page, with scores"
+    Request = service_package('fastapi').Request
     @router.post('/page/file')
-    async def page_judge_file(request:Request):
+    async def page_judge_file(
+        request:Request, # With the bytes of a file
+    ):
+        "The file with scores"
         service.check_key(request)
         if request.headers.get('content-type')!='application/octet-stream':
             raise WrongType("expected the bytes of a file, with `Content-Type: application/octet-stream`")
@@ -363,6 +380,7 @@ def page_routes(
     @router.get('/page/facts')
     async def page_about(request:fastapi.Request): return json_answer(service_facts(service, request))
     asking_routes(service, router)
+    file_route(service, router)
     return router
 
 # %% ../../nbs/45_serve.page.ipynb #fbe00fd3

@@ -135,9 +135,8 @@ def plain_rows(
     "What is said of each text"
     cols = dict(flagged=counted_flags(found).tolist(), flags=by_label(found, found.flags))
     if found.scores is not None: cols['scores'] = by_label(found, found.scores.astype(float).round(6))
-    decided = found.decider is not None
     for o,name in shown_fields.items():
-        values = getattr(found, o) if decided or o not in ('decisions','reasons') else None
+        values = getattr(found, o) if found.decided or o not in ('decisions','reasons') else None
         if values is not None: cols[name] = values.tolist() if isinstance(values, np.ndarray) else list(values)
     return [dict(zip(cols, o)) for o in zip(*cols.values())]
 

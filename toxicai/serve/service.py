@@ -144,10 +144,16 @@ class Service:
         for o in judges.values(): o.watch = self.saw_batch
 
     @property
-    def detectors(self): return {k:o.detector for k,o in self.judges.items()}
-    def facts(self): return judge_facts(self.detectors[self.default])
+    def detectors(self):
+        "Name -> `Detector`"
+        return {k:o.detector for k,o in self.judges.items()}
+    def facts(self) -> dict:
+        "What the detector of those who name none is"
+        return judge_facts(self.detectors[self.default])
     @property
-    def labels(self): return self.judges[self.default].detector.labels
+    def labels(self):
+        "The labels of that detector"
+        return self.judges[self.default].detector.labels
 
 # %% ../../nbs/35_serve.service.ipynb #a62a0616
 @patch

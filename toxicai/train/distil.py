@@ -23,6 +23,7 @@ from torch import Tensor,nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerFast
 from ..labels import *
+from ..tokenfiles import *
 from ..text.core import *
 from ..text.models import *
 from ..serve.detector import *
@@ -255,8 +256,7 @@ def cut_vocabulary(
     texts, # Texts in the languages that stay, or numbers of the tokens that stay
 ) -> tuple: # (tokenizer, network), which belong together
     "Tokenizer and network with the pieces that `texts` use; saved into one folder they are a checkpoint"
-    tok,texts = deepcopy(tokenizer.backend_tokenizer),list(as_many(texts))
-    tok.no_truncation(); tok.no_padding()
+    tok,texts = uncut_tokenizer(deepcopy(tokenizer.backend_tokenizer)),list(as_many(texts))
     if tok.get_vocab_size()>unwrapped(model).get_input_embeddings().num_embeddings:
         raise ValueError("the tokenizer has more tokens than the network has rows: they do not belong together")
     keep = needed_tokens(tok, texts)

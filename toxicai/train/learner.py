@@ -6,9 +6,9 @@
 __all__ = ['learner_names_elsewhere', 'target_kind', 'named_loss', 'default_loss', 'set_up_loss', 'fitting_loss',
            'check_row_weights', 'check_activation', 'usual_metrics', 'default_metrics', 'check_learner_args',
            'windows_of', 'TransformerLearner', 'check_outputs', 'learner_labels', 'takes_thresholds', 'class_facts',
-           'check_same_classes', 'check_same_tokens', 'fitting_network', 'usual_callbacks', 'toxicity_learner',
-           'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts', 'check_counts_no_flags',
-           'note_classes', 'check_saved_classes']
+           'check_same_classes', 'check_same_tokens', 'fitting_network', 'call_facts', 'usual_callbacks',
+           'toxicity_learner', 'shown_texts', 'check_one', 'rows_right', 'result_marks', 'first_texts',
+           'check_counts_no_flags', 'note_classes', 'check_saved_classes']
 
 # %% ../../nbs/79_train.learner.ipynb #3ab1e7a6
 import math,warnings
@@ -77,9 +77,7 @@ def set_up_loss(
     "`loss`, checked against the labels of `dls`, with balanced factors from the training targets"
     known = label_tfm(dls) is not None
     kind = target_kind(dls) if known else None
-    if known and kind not in loss.kinds:
-        suits = ' and '.join(map(repr, loss.kinds))
-        raise ValueError(f"{type(loss).__name__} does not suit labels of the kind {kind!r}: it is for {suits}")
+    if known: check_suits(type(loss).__name__, loss.kinds, kind)
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
@@ -177,7 +175,7 @@ def windows_of(
     dls, # Loaders
 ): # A key of `long_ways`; None where long texts are cut, and where there are no encoded texts
     "How `dls` read long texts in windows, after a look at the labels"
-    tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
+    tfm = find_text_tfm(dls)
     if tfm is None or not long_ways[tfm.encoder.long].pool: return None
     labels = None if label_tfm(dls) is None else labels_of(dls)
     if labels is not None: check_long(tfm.encoder.long, labels.kind)
@@ -218,7 +216,7 @@ def fit_to_loaders(self:TransformerLearner,
 ):
     "Pool windows where `dls` read long texts so, and have batches as long as the network needs"
     if windows_of(dls) and not self._grab_cbs(PoolWindows): self.add_cb(PoolWindows())
-    tfm = next((f for tl in getattr(dls.train_ds, 'tls', []) if (f := encode_tfm(tl)) is not None), None)
+    tfm = find_text_tfm(dls)
     if tfm is not None: tfm.encoder.fewest = fewest_tokens(getattr(unwrapped(self.model), 'config', None))
 
 # %% ../../nbs/79_train.learner.ipynb #0277aa07
@@ -263,7 +261,9 @@ def labels(self:TransformerLearner):
 
 # %% ../../nbs/79_train.learner.ipynb #4f6b4258
 @patch(set_prop=True)
-def labels(self:TransformerLearner, labels):
+def labels(self:TransformerLearner,
+    labels, # A `LabelSet` of the same classes
+):
     "Set names, thresholds and calibration for loss, metrics and tables"
     own,loss = self._labels,self.loss_func
     if own is None or labels.names!=own.names:
@@ -317,7 +317,9 @@ def dls(self:TransformerLearner):
     return vars(self).get('dls')
 
 @patch(set_prop=True)
-def dls(self:TransformerLearner, dls):
+def dls(self:TransformerLearner,
+    dls, # Loaders
+):
     "Set loaders whose texts and classes are those of the network"
     own = self.dls
     if own is not None and '_labels' in vars(self) and dls is not own:
@@ -335,7 +337,9 @@ def model(self:TransformerLearner):
     return vars(self).get('model')
 
 @patch(set_prop=True)
-def model(self:TransformerLearner, model):
+def model(self:TransformerLearner,
+    model, # A network
+):
     "Set a network whose outputs are the classes of the loaders"
     if '_labels' in vars(self): check_outputs(self.dls, model)
     vars(self)['model'] = model
@@ -381,6 +385,13 @@ def fitting_network(
     return model
 
 # %% ../../nbs/79_train.learner.ipynb #cee02cb1
+def call_facts(
+    hub=None, # As for `toxicity_learner`
+    **given, # Its other arguments
+) -> dict: # Name -> what JSON can hold
+    "The arguments of a call as they may be written down: without a token"
+    return described({**given, 'hub':{k:v for k,v in (hub or {}).items() if k!='token'}})
+
 def usual_callbacks(
     precision:str='auto', # 'auto', 'bf16', 'fp16' or 'fp32'
     clip:float=1., # Largest norm of the gradient; None for no limit
@@ -417,14 +428,12 @@ def toxicity_learner(
     check_learner_args('toxicity_learner', toxicity_learner, kwargs)
     network = dict(checkpoint=checkpoint, pooling=pooling, dropout=dropout, attn_dropout=attn_dropout,
                    gradient_checkpointing=gradient_checkpointing, head=head)
-    hub = dict(hub or {})
-    shown = {k:v for k,v in hub.items() if k!='token'}
-    given = described({**network, **dict(precision=precision, clip=clip, metrics=metrics, lora=lora, hub=shown,
-                                         cbs=cbs, seed=seed, kwargs=kwargs)})
+    given = call_facts(**network, precision=precision, clip=clip, metrics=metrics, lora=lora, hub=hub, cbs=cbs,
+                       seed=seed, kwargs=kwargs)
     check_dls(dls)
     if seed is not None: seed_everything(seed, dls)
-    if token is not None: hub['token'] = token
-    model = fitting_network(dls, hub=hub, **network)
+    secret = {} if token is None else dict(token=token)
+    model = fitting_network(dls, hub={**(hub or {}), **secret}, **network)
     if lora is not None: add_lora(model, **(lora if isinstance(lora, dict) else dict(r=lora)))
     if metrics is None: metrics = default_metrics(dls, getattr(kwargs.get('loss_func'), 'thresh', None))
     learn = TransformerLearner(dls, model, metrics=metrics, cbs=usual_callbacks(precision, clip, cbs), **kwargs)

@@ -46,7 +46,9 @@ def metrics(self:TransformerLoop):
     return self._metrics
 
 @patch(set_prop=True)
-def metrics(self:TransformerLoop, metrics):
+def metrics(self:TransformerLoop,
+    metrics, # Functions, metrics of fastai, or names
+):
     "Set metrics, or names of them as for `named_metrics`"
     numbers = label_tfm(self.dls) is not None and labels_of(self.dls) is None
     self._metrics = L(named_metrics(metrics, numbers)).map(mk_metric)
@@ -168,7 +170,10 @@ def _do_one_batch(self:TransformerLoop):
 
 # %% ../../nbs/78_train.loop.ipynb #063ef2b1
 @patch
-def one_batch(self:TransformerLoop, i, b):
+def one_batch(self:TransformerLoop,
+    i, # Number of the batch
+    b, # Inputs and targets
+):
     "fastai's batch, with hooks and autocast ended when it fails"
     try: super(TransformerLoop, self).one_batch(i, b)
     except BaseException:
@@ -248,7 +253,9 @@ def dry_run(self:TransformerLoop,
 
 # %% ../../nbs/78_train.loop.ipynb #28cbd522
 @patch
-def add_cb(self:TransformerLoop, cb):
+def add_cb(self:TransformerLoop,
+    cb, # A callback, or its class
+):
     "fastai's `add_cb`; the Recorder is one with whole rows"
     return super(TransformerLoop, self).add_cb(WholeRecorder if cb is Recorder else cb)
 
@@ -288,7 +295,11 @@ def unwatched(
         for o in cbs: o.run = True
 
 @patch
-def validate(self:TransformerLoop, ds_idx=1, dl=None, cbs=None):
+def validate(self:TransformerLoop,
+    ds_idx=1, # 0 for training rows, 1 for validation rows
+    dl=None, # Loader; that of `ds_idx` by default
+    cbs=None, # Callbacks for this call alone
+):
     "fastai's `validate`: the loss and the metrics; not for callbacks that watch over training"
     if dl is None: check_has_rows(self.dls[ds_idx], 'validate')
     with unwatched(self, TrackerCallback, CSVLogger): res = super(TransformerLoop, self).validate(ds_idx, dl, cbs)
@@ -346,7 +357,14 @@ def fit_guard(
 # %% ../../nbs/78_train.loop.ipynb #997369ef
 @patch
 @resumable
-def fit(self:TransformerLoop, n_epoch, lr=None, wd=None, cbs=None, reset_opt=False, start_epoch=0):
+def fit(self:TransformerLoop,
+    n_epoch, # Epochs, those that are skipped among them
+    lr=None, # Learning rate; that of the learner by default
+    wd=None, # Weight decay; that of the learner by default
+    cbs=None, # Callbacks for this call alone
+    reset_opt=False, # Begin with a new optimizer?
+    start_epoch=0, # Epochs that are skipped, for a fit that goes on
+):
     "fastai's `fit`, with the hooks of a `FitGuard` around it; under a `Checkpoint` it can be resumed"
     check_has_rows(self.dls.train, 'fit')
     call,guard = self.verb_call,fit_guard(self, cbs)

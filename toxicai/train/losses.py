@@ -7,7 +7,7 @@ __all__ = ['loss_classes', 'usual_losses', 'plain_losses', 'class_counts', 'bala
            'at_least_fp32', 'per_count', 'class_factors', 'weights_of', 'times_weights', 'reduced_loss', 'MaskedLoss',
            'probs_of', 'MaskedBCELoss', 'check_gamma', 'MaskedFocalLoss', 'MaskedAsymmetricLoss', 'check_class_numbers',
            'class_shares', 'MaskedCELoss', 'MaskedFocalCELoss', 'OrdinalLoss', 'loss_class', 'plain_loss_kinds',
-           'LogitsLoss', 'plain_loss', 'check_loss_class', 'add_loss', 'identity_weights']
+           'LogitsLoss', 'check_suits', 'plain_loss', 'check_loss_class', 'add_loss', 'identity_weights']
 
 # %% ../../nbs/71_train.losses.ipynb #4592c873
 import math
@@ -254,13 +254,19 @@ class MaskedBCELoss(MaskedLoss):
 
     def probs(self,
         logits, # shape (bs, n_classes)
-    ): return logits.sigmoid()
+    ): # In [0,1]; shape (bs, n_classes)
+        "A sigmoid for each class"
+        return logits.sigmoid()
     def decodes(self,
         probs, # In [0,1]; shape (bs, n_classes)
-    ): return probs>=torch.as_tensor(self.thresh, dtype=probs.dtype, device=probs.device)
+    ): # bool; shape (bs, n_classes)
+        "Which classes reach their threshold"
+        return probs>=torch.as_tensor(self.thresh, dtype=probs.dtype, device=probs.device)
     def sides(self,
         logits, # shape (bs, n_classes)
-    ): return -F.logsigmoid(logits),-F.logsigmoid(-logits)
+    ): # Two tensors; shape (bs, n_classes)
+        "Losses of a positive and of a negative"
+        return -F.logsigmoid(logits),-F.logsigmoid(-logits)
 
 # %% ../../nbs/71_train.losses.ipynb #1ec02a9b
 @patch(cls_method=True)
@@ -309,8 +315,10 @@ class MaskedFocalLoss(MaskedBCELoss):
             raise ValueError(f"`alpha` is {alpha}: expected a number in [0,1], or None")
         self.gamma,self.alpha = gamma,alpha
 
-    def sides(self, logits):
-        "Losses of a positive and of a negative; shapes (bs, n_classes)"
+    def sides(self,
+        logits, # shape (bs, n_classes)
+    ): # Two tensors; shape (bs, n_classes)
+        "Losses of a positive and of a negative"
         pos,neg = super().sides(logits)
         a,b = (1,1) if self.alpha is None else (self.alpha,1-self.alpha)
         # equation 5; (1-p)**gamma = exp(-gamma*neg), whose gradient is finite everywhere
@@ -332,8 +340,10 @@ class MaskedAsymmetricLoss(MaskedBCELoss):
         if not 0<=clip<1: raise ValueError(f"`clip` is {clip}: expected a probability in [0,1)")
         self.gamma_neg,self.gamma_pos,self.clip = gamma_neg,gamma_pos,clip
 
-    def sides(self, logits):
-        "Losses of a positive and of a negative; shapes (bs, n_classes)"
+    def sides(self,
+        logits, # shape (bs, n_classes)
+    ): # Two tensors; shape (bs, n_classes)
+        "Losses of a positive and of a negative"
         pos,neg = super().sides(logits)
         # equations 5 and 7: p is moved down by `clip`, so 1-p up; in logarithms, which keeps both ends exact
         log_clip = logits.new_tensor(math.log(self.clip) if self.clip else -math.inf)
@@ -370,16 +380,23 @@ class MaskedCELoss(MaskedLoss):
     kinds = ('single','ordinal')
     def probs(self,
         logits, # shape (bs, n_classes)
-    ): return logits.softmax(-1)
+    ): # In [0,1], 1 in each row; shape (bs, n_classes)
+        "A softmax over the classes"
+        return logits.softmax(-1)
     def decodes(self,
         probs, # In [0,1]; shape (bs, n_classes)
-    ): return probs.argmax(-1)
+    ): # Class numbers; shape (bs,)
+        "The likeliest class"
+        return probs.argmax(-1)
     def items(self,
         logits, # shape (bs, n_classes)
         t, # Share of each class, smoothed; shape (bs, n_classes)
         weight, # Factor of each class; shape (n_classes,)
-    ): return (weight*t*-logits.log_softmax(-1)).sum(1)
+    ): # shape (bs,)
+        "Loss of each text"
+        return (weight*t*-logits.log_softmax(-1)).sum(1)
 
+# %% ../../nbs/71_train.losses.ipynb #373d3299
 @patch
 def terms(self:MaskedCELoss,
     logits:Tensor, # shape (bs, n_classes)
@@ -403,8 +420,12 @@ class MaskedFocalCELoss(MaskedCELoss):
         check_gamma(gamma)
         self.gamma = gamma
 
-    def items(self, logits, t, weight):
-        "Loss of each text; shape (bs,)"
+    def items(self,
+        logits, # shape (bs, n_classes)
+        t, # Share of each class, smoothed; shape (bs, n_classes)
+        weight, # Factor of each class; shape (n_classes,)
+    ): # shape (bs,)
+        "Loss of each text"
         log_p = logits.log_softmax(-1)
         fade = (1-log_p.exp()).clamp(min=torch.finfo(logits.dtype).tiny)**self.gamma
         return (weight*t*fade*-log_p).sum(1)
@@ -413,8 +434,18 @@ class MaskedFocalCELoss(MaskedCELoss):
 class OrdinalLoss(MaskedCELoss):
     "Squared earth mover's distance ([Hou et al. 2016](https://arxiv.org/abs/1611.05916)) between ordered classes"
     kinds = ('ordinal',)
-    def items(self, logits, t, weight): return (weight*t).sum(1)*(logits.softmax(-1)-t).cumsum(1).square().sum(1)
-    def decodes(self, probs): return (probs.cumsum(-1)<0.5).sum(-1).clamp(max=probs.shape[-1]-1)
+    def items(self,
+        logits, # shape (bs, n_classes)
+        t, # Share of each class, smoothed; shape (bs, n_classes)
+        weight, # Factor of each class; shape (n_classes,)
+    ): # shape (bs,)
+        "Loss of each text"
+        return (weight*t).sum(1)*(logits.softmax(-1)-t).cumsum(1).square().sum(1)
+    def decodes(self,
+        probs, # In [0,1]; shape (bs, n_classes)
+    ): # Class numbers; shape (bs,)
+        "The class in the middle"
+        return (probs.cumsum(-1)<0.5).sum(-1).clamp(max=probs.shape[-1]-1)
 
 # %% ../../nbs/71_train.losses.ipynb #22281654
 loss_classes = dict(ce=(MaskedCELoss,), bce=(MaskedBCELoss,), focal=(MaskedFocalLoss,MaskedFocalCELoss),
@@ -470,10 +501,15 @@ class LogitsLoss(MaskedLoss):
     def __repr__(self): return f"LogitsLoss({getattr(self.func, '__name__', self.func)})"
     def probs(self,
         logits, # shape (bs, n_classes)
-    ): return logits if self.kind=='regression' else probs_of(None, logits, self.kind)
+    ): # The same shape
+        "Probabilities of classes; numbers as they are"
+        return logits if self.kind=='regression' else probs_of(None, logits, self.kind)
 
+# %% ../../nbs/71_train.losses.ipynb #0d6378c9
 @patch
-def to(self:LogitsLoss, device):
+def to(self:LogitsLoss,
+    device, # As torch names it
+): # Itself
     "Move the factors of a loss of torch to `device`"
     if isinstance(self.func, nn.Module): self.func.to(device)
     return self
@@ -513,7 +549,10 @@ def __call__(self:LogitsLoss, logits, targs):
 
 # %% ../../nbs/71_train.losses.ipynb #cf205dff
 @patch
-def counted(self:LogitsLoss, logits, targs):
+def counted(self:LogitsLoss,
+    logits, # shape (bs, n_classes)
+    targs, # As the loss takes them
+) -> Tensor: # One number
     "Of a loss of torch, the sum over the mean, which knows factors and classes that are ignored; else texts or numbers"
     if self.kind=='regression': return logits.new_tensor(float(logits.numel()))
     if self.reduction!='mean' or not isinstance(self.func, nn.Module): return logits.new_tensor(float(len(logits)))
@@ -523,6 +562,17 @@ def counted(self:LogitsLoss, logits, targs):
     finally: self.reduction = 'mean'
 
 # %% ../../nbs/71_train.losses.ipynb #ae9df623
+def check_suits(
+    name:str, # What messages call the loss
+    kinds, # Kinds of labels that it suits
+    kind:str, # That of the labels
+    remedy:str='', # What to do; the end of the message
+):
+    "Raise unless the loss is one for labels of the kind `kind`"
+    if kind in kinds: return
+    suits = ' and '.join(map(repr, kinds))
+    raise ValueError(f"{name} does not suit labels of the kind {kind!r}: it is for {suits}{remedy}")
+
 def plain_loss(
     func, # A loss of torch, or a function of logits and targets
     kind:str, # Kind of the labels: one of `label_kinds`, or 'regression'
@@ -533,10 +583,7 @@ def plain_loss(
     if not kinds:
         raise ValueError(f"{name} does not take the logits that a network gives: "
                          "leave `loss_func` out for the usual loss, or pass one that takes logits")
-    if kind not in kinds:
-        suits = ' and '.join(map(repr, kinds))
-        raise ValueError(f"{name} does not suit labels of the kind {kind!r}: it is for {suits}; "
-                         "leave `loss_func` out for the usual loss")
+    check_suits(name, kinds, kind, '; leave `loss_func` out for the usual loss')
     return LogitsLoss(func, kind, thresh)
 
 # %% ../../nbs/71_train.losses.ipynb #2e125fe3

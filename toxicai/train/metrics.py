@@ -94,8 +94,11 @@ def _begin(self:MaskedMetric, learn):
     record = fit_mark(learn, self.record)
     if record is not self.record: self.record,self.said = record,set()
 
+# %% ../../nbs/72_train.metrics.ipynb #cf20f662
 @patch
-def accumulate(self:MaskedMetric, learn):
+def accumulate(self:MaskedMetric,
+    learn, # A learner after a batch
+):
     "Keep the predictions and targets of a batch"
     first = not self.targs
     if first: self._begin(learn)
@@ -348,6 +351,7 @@ class SmoothLoss(AvgSmoothLoss):
     def accumulate(self,
         learn, # A learner after a training batch
     ):
+        "Take the loss of a batch into the mean"
         self.count += 1
         self.val = torch.lerp(to_detach(learn.loss.mean(), gather=False), self.val, self.beta)
 
@@ -369,7 +373,9 @@ class WholeRecorder(Recorder):
         self.log += L([math.nan]*(n-len(self.log)))
 
     @property
-    def rests(self): return hasattr(self.learn, 'gather_preds') # as fastai's trackers do while predictions are made
+    def rests(self):
+        "Does it stand aside, as fastai's trackers do while predictions are made?"
+        return hasattr(self.learn, 'gather_preds')
 
 # %% ../../nbs/72_train.metrics.ipynb #8ebcd31f
 @patch
@@ -486,7 +492,9 @@ def _place(self:BiasAuc, learn):
 
 # %% ../../nbs/72_train.metrics.ipynb #b5ff9886
 @patch
-def accumulate(self:BiasAuc, learn):
+def accumulate(self:BiasAuc,
+    learn, # A learner after a batch
+):
     "Keep the probabilities and targets of this batch, shape (bs,) each, and on the first batch the order of its rows"
     if self.members is None: self.members,self.rows = self._members(learn.dl),passed_rows(learn.dl)
     i,logits = self._place(learn),learn.to_detach(learn.pred, gather=False).double()
