@@ -2685,6 +2685,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'toxicai.serve.calls.check_query': ('serve.calls.html#check_query', 'toxicai/serve/calls.py'),
                                      'toxicai.serve.calls.field_paths': ('serve.calls.html#field_paths', 'toxicai/serve/calls.py'),
                                      'toxicai.serve.calls.header_dict': ('serve.calls.html#header_dict', 'toxicai/serve/calls.py'),
+                                     'toxicai.serve.calls.indented_json': ('serve.calls.html#indented_json', 'toxicai/serve/calls.py'),
                                      'toxicai.serve.calls.rendered': ('serve.calls.html#rendered', 'toxicai/serve/calls.py'),
                                      'toxicai.serve.calls.selected_fields': ('serve.calls.html#selected_fields', 'toxicai/serve/calls.py'),
                                      'toxicai.serve.calls.split_head': ('serve.calls.html#split_head', 'toxicai/serve/calls.py')},
