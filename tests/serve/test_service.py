@@ -147,6 +147,13 @@ def test_bad_bodies(running, body):
     res = running.post(content=body, headers=json_type)
     assert res.status_code==400 and res.json()['error']['code']=='bad_input' and res.json()['error']['request_id']==res.headers['x-request-id']
 
+def test_words_of_the_library(running):
+    "What the library says of a request comes without the quotes and escapes of Python"
+    res = running.post('/v1/explain', json=dict(text='you fool', label='toxik'))
+    assert res.status_code==400 and res.json()['error']['message'].startswith("no class 'toxik': expected one of ['toxic', 'insult']")
+    res = running.post(json=dict(text='you fool', policy=dict(labels=dict(toxik=dict(review=.5)))))
+    assert res.status_code==400 and 'toxik' in res.json()['error']['message'] and res.json()['error']['message'][0] not in '\'"'
+
 values = st.recursive(st.none()|st.booleans()|st.floats()|st.integers()|st.text(max_size=20), lambda o: st.lists(o, max_size=3)|st.dictionaries(st.text(max_size=5), o, max_size=3), max_leaves=8)
 names = st.sampled_from('text texts languages model detail use policy block allow label labels note'.split())|st.text(max_size=5)
 

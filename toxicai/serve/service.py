@@ -266,7 +266,7 @@ async def explain(self:Service,
     def _explained(): return room.explain_text(detector, text, label, **kwargs)
     self._explaining += 1
     try: return await asyncio.get_running_loop().run_in_executor(self._pool, _explained)
-    except (ValueError,TypeError,KeyError) as e: raise BadInput(printable(str(e), 300)) from e
+    except (ValueError,TypeError,KeyError) as e: raise bad_input(e) from e
     finally: self._explaining -= 1
 
 # %% ../../nbs/35_serve.service.ipynb #3d0f51f0
