@@ -1,5 +1,5 @@
 "The command line: exit codes, streams, options that reach what they name, and what a cold process imports"
-import io,json,os,signal,subprocess,sys,time
+import io,json,os,signal,subprocess,sys,time,warnings
 from inspect import signature
 from pathlib import Path
 
@@ -198,6 +198,38 @@ def test_broken_stdin(run, folder):
     lines = [b'fine']*70+[b'caf\xe9','last'.encode()]
     code,out,err = run('predict', '--detector', folder, stdin=b'\n'.join(lines))
     assert code==3 and len(out.splitlines())==70 and 'line 71 of stdin is not utf-8' in err and '--encoding' in err
+
+@pytest.mark.parametrize('encoding', ['utf-16','utf-16-be','utf-32'])
+def test_wide_encodings(run, folder, tmp_path, encoding):
+    "A line may hold the byte of a line's end within a letter; what is cut or of another encoding says so"
+    lines = ['one Ċ ਊ','два','😀 three']
+    (tmp_path/'a.txt').write_bytes('\r\n'.join(lines).encode(encoding))
+    code,out,err = run('predict', '--detector', folder, '--file', tmp_path/'a.txt', '--encoding', encoding, '--json')
+    assert code==0 and [json.loads(o)['text'] for o in out.splitlines()]==lines, err
+    (tmp_path/'a.txt').write_bytes('a few words'.encode(encoding)[:-1])
+    code,out,err = run('predict', '--detector', folder, '--file', tmp_path/'a.txt', '--encoding', encoding)
+    assert code==3 and f'a.txt is not {encoding}' in err and 'Traceback' not in err
+
+def test_likely_encodings(run, folder):
+    for encoding in ('utf-16','latin-1'):
+        code,out,err = run('predict', '--detector', folder, stdin='très bien'.encode(encoding))
+        assert code==3 and f'such as --encoding {encoding}' in err, err
+
+def test_comments_that_are_files(run, folder, tmp_path, monkeypatch):
+    "The name of a file is a comment, and that is said; a lone - is stdin, as for `score`"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path/'notes.txt').write_text('one\ntwo\n')
+    with pytest.warns(UserWarning, match='--file notes.txt judges its lines'): code,out,err = run('predict', '--detector', folder, 'notes.txt', '--json')
+    assert code==0 and json.loads(out)['text']=='notes.txt'
+    others = ['notes','-','.','x'*5000,'\udc80','\0']
+    with warnings.catch_warnings(action='error'): assert named_files(others)==others
+    code,out,err = run('predict', '--detector', folder, '-', '--json', stdin=b'one\ntwo\n')
+    assert [json.loads(o)['text'] for o in out.splitlines()]==['one','two'] and not err
+
+def test_no_such_port(run, folder):
+    for o in ('65536','99999','-1'):
+        code,out,err = run('serve', folder, '--port', o)
+        assert code==4 and f'the port is {o}' in err and not out
 
 def test_empty_stdin(run, folder):
     code,out,err = run('predict', '--detector', folder, stdin=b'')

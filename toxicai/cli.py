@@ -14,23 +14,25 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'source_options', 'own_settings', 'VerbPlace', 'verb', 'parameter_for', 'own_parameters', 'Answer',
            'numbered', 'report_facts', 'plain_types', 'shown_words', 'show', 'given_values', 'run_verb',
            'stdout_of_command', 'titled_options', 'Command', 'first_line', 'VerbGroup', 'print_version',
-           'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome', 'run_cli', 'decoded_lines',
-           'first_of', 'check_encoding', 'comment_lines', 'opened_detector', 'judged_row', 'row_words', 'failing',
-           'fails', 'judged_rows', 'predict_command', 'score_command', 'opened_for_bulk', 'is_watched', 'bar_of_rows',
-           'scored_answer', 'explain_command', 'explanation_answer', 'read_comments', 'called_arguments',
-           'train_arguments', 'train_options', 'python_name', 'read_settings', 'python_object', 'with_objects',
-           'yaml_has', 'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'epoch_line', 'told',
-           'trained_learner', 'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer',
-           'sweep_command', 'export_command', 'stand_in_rows', 'classifier_classes', 'classifier_learner',
-           'convert_command', 'demo_command', 'saved_report', 'judged_learner', 'judged_by', 'evaluate_command',
-           'parsed_bound', 'tune_command', 'compare_command', 'match_command', 'catalog_command', 'describe_command',
-           'duplicates_command', 'copies_table', 'leakage_command', 'store_list_command', 'store_remove_command',
-           'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command', 'completion_command']
+           'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome', 'run_cli', 'likely_encoding',
+           'wide_lines', 'decoded_lines', 'first_of', 'check_encoding', 'named_files', 'comment_lines',
+           'opened_detector', 'judged_row', 'row_words', 'failing', 'fails', 'judged_rows', 'predict_command',
+           'score_command', 'opened_for_bulk', 'is_watched', 'bar_of_rows', 'scored_answer', 'explain_command',
+           'explanation_answer', 'read_comments', 'called_arguments', 'train_arguments', 'train_options', 'python_name',
+           'read_settings', 'python_object', 'with_objects', 'yaml_has', 'training_defaults', 'effective_settings',
+           'has_onnx', 'check_target', 'epoch_line', 'told', 'trained_learner', 'train_command', 'train_and_save',
+           'write_settings', 'quiet_training', 'training_answer', 'sweep_command', 'export_command', 'stand_in_rows',
+           'classifier_classes', 'classifier_learner', 'convert_command', 'demo_command', 'saved_report',
+           'judged_learner', 'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'compare_command',
+           'match_command', 'catalog_command', 'describe_command', 'duplicates_command', 'copies_table',
+           'leakage_command', 'store_list_command', 'store_remove_command', 'folder_facts', 'folder_words',
+           'info_command', 'check_command', 'serve_command', 'completion_command']
 
 # %% ../nbs/96_cli.ipynb #2e08e07c
-import ast,codecs,json,os,re,sys
+import ast,codecs,json,os,re,sys,warnings
 from contextlib import contextmanager,redirect_stdout
 from inspect import isgenerator,signature
+from io import TextIOWrapper
 from itertools import tee
 from math import isfinite
 from pathlib import Path
@@ -70,7 +72,7 @@ def with_options(
 ) -> str:
     "`message` with options in the place of arguments"
     def _option(m): return '--'+m[1].strip('_').replace('_', '-')+('' if m[2] in ('','True','...') else ' '+m[2])
-    return re.sub(r"`(\w+)=([\w.'/-]*|\[\])`", _option, message)
+    return re.sub(r"""`(\w+)=([\w.'"/-]*|\[\])`""", _option, message)
 
 # %% ../nbs/96_cli.ipynb #d101286b
 def is_told(
@@ -661,22 +663,38 @@ def run_cli(
 # %% ../nbs/96_cli.ipynb #c8eabb34
 def main():
     "The program `toxicai`"
-    import warnings
     warnings.showwarning = say_warning # of this process, which is ours
     sys.exit(run_cli())
 
 # %% ../nbs/96_cli.ipynb #35678d90
+def likely_encoding(
+    line:bytes, # The first that cannot be read
+) -> str:
+    "An encoding that `line` may be in"
+    return 'utf-16' if line.startswith((codecs.BOM_UTF16_LE,codecs.BOM_UTF16_BE)) else 'latin-1'
+
+def wide_lines(
+    source, # Binary file
+    encoding:str, # Of its text, in which a line does not end with the one byte that a line of UTF-8 ends with
+    name:str, # What messages call it
+): # A generator of lines in UTF-8
+    "Lines of a file in UTF-16 and its kind"
+    try: yield from (o.encode('utf-8', 'surrogatepass') for o in TextIOWrapper(source, encoding, newline='\n'))
+    except UnicodeError as e: raise Trouble(f"{name} is not {encoding}: {e}") from e
+
+# %% ../nbs/96_cli.ipynb #ccbcc599
 def decoded_lines(
     source, # Binary file
     encoding:str, # Of its text
     name:str, # What messages call it
 ): # A generator of strings without line ends
     "Lines of `source`; a `Trouble` that names the first that is not in `encoding`"
+    if '\n'.encode(encoding)!=b'\n': source,encoding = wide_lines(source, encoding, name),'utf-8'
     for i,line in enumerate(source, 1):
         try: text = line.decode(encoding)
         except UnicodeDecodeError as e:
             raise Trouble(f"line {i} of {name} is not {encoding}, its byte {e.start+1} is {line[e.start]:#x}: "
-                          "name the encoding, such as --encoding latin-1") from e
+                          f"name the encoding, such as --encoding {likely_encoding(line)}") from e
         yield (text.removeprefix('\ufeff') if i==1 else text).rstrip('\r\n')
 
 # %% ../nbs/96_cli.ipynb #037357f1
@@ -697,13 +715,23 @@ def check_encoding(
     except LookupError as e: raise click.UsageError(f"there is no encoding {name!r}; did you mean 'utf-8'?") from e
 
 # %% ../nbs/96_cli.ipynb #9a5e2e6b
+def named_files(
+    texts:list, # Comments of the command line
+) -> list: # `texts`
+    "Say where a comment is the name of a file"
+    named = next(filter(os.path.isfile, texts), None)
+    hint = f"its name is judged as a comment: --file {named} judges its lines"
+    if named: warnings.warn(f"{named!r} is a file here, and {hint}")
+    return texts
+
 def comment_lines(
     texts:tuple, # Arguments
     file:str=None, # Path of a file, `-` for stdin
     encoding:str='utf-8', # Of its text
 ): # An iterable of strings
     "The comments that a command judges"
-    if texts and file is None: return list(texts)
+    if texts==('-',) and file is None: texts,file = (),'-'
+    if texts and file is None: return named_files(list(texts))
     if texts: raise click.UsageError("there are comments and --file: expected one of them")
     check_encoding(encoding)
     if file not in (None,'-'):

@@ -1313,7 +1313,7 @@ def ending_format(
     if found is not None: return found
     endings = ', '.join(e for o in row_formats.values() for e in o.endings)
     raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {endings}, "
-                     f"perhaps with .gz or .zst behind it, or pass `format`, one of {list(row_formats)}")
+                     f"perhaps with .gz or .zst behind it, or pass `format=...`, one of {list(row_formats)}")
 
 # %% ../nbs/10_streams.ipynb #7bb01b74
 def row_format(

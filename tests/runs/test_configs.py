@@ -55,6 +55,9 @@ def _seed(learn, probe):
     (a,pa),(b,pb) = trained(dict(seed=7)),trained(dict(seed=8))
     weights = lambda o: torch.cat([p.flatten() for p in o.model.parameters()])
     return learn.card()['seed']==7 and torch.equal(weights(learn), weights(a)) and probe.losses==pa.losses and not torch.equal(weights(a), weights(b))
+def _windows(learn, probe): # rows of a batch hold all tokens of a text, and scores are those of a detector that reads windows
+    enc = text_tfm(learn.dls).encoder
+    return enc.long=='mean_windows' and max(o[2] for o in probe.shapes)>enc.max_length
 def _linear(learn, probe): # down in a straight line
     lrs = np.array(probe.lrs)[:,-1]
     return np.ptp(np.diff(lrs[lrs.argmax():]))<1e-9
@@ -70,7 +73,7 @@ def _pos_weight(learn, probe):
 cases = dict( # name -> (value, what must then be true)
     augment=(1., _augment), attack_share=(1., _share), checkpoint=(tiny_checkpoint('distilbert'), _checkpoint),
     max_length=(6, lambda l,p: max(o[2] for o in p.shapes)==6), cut=('tail', lambda l,p: text_tfm(l.dls).encoder.cut=='tail'), rules=('strict', _rules),
-    bs=(5, lambda l,p: {o[0] for o in p.shapes}=={5}), balance=(1., _balance),
+    long=('mean_windows', _windows), bs=(5, lambda l,p: {o[0] for o in p.shapes}=={5}), balance=(1., _balance),
     pooling=('mean', lambda l,p: isinstance(l.model, MeanPoolClassifier)), dropout=(0.37, lambda l,p: head_dropout(l)==0.37),
     attn_dropout=(0.23, lambda l,p: any(isinstance(m, nn.Dropout) and m.p==0.23 for m in l.model.modules()) or l.model.bert.encoder.layer[0].attention.self.dropout.p==0.23),
     precision=('bf16', _precision), clip=(0.01, lambda l,p: max(p.clipped)<0.01001), wd=(0.3, lambda l,p: set(p.wds)=={0.3}),
@@ -85,7 +88,7 @@ cases = dict( # name -> (value, what must then be true)
     schedule=('linear', _linear), ema=(0.9, _ema), soup=(2, _soup), unfreezing=(0.5, _unfreezing),
     lora=(3, lambda l,p: {v.shape[0] for k,v in l.model.named_parameters() if 'lora_A' in k}=={3} and all('lora_' in k or 'bert.enc' not in k for k,v in l.model.named_parameters() if v.requires_grad)),
     frozen=(2, lambda l,p: {tuple(o) for o in p.trained}=={(False,False,True)}), warmup=(0.5, _warmup), seed=(7, _seed))
-beside = dict(attack_share=dict(augment=1.), gamma=dict(loss='focal'), alpha=dict(loss='focal'), gamma_neg=dict(loss='asymmetric'), gamma_pos=dict(loss='asymmetric'), neg_clip=dict(loss='asymmetric'), warmup=dict(epochs=4), schedule=dict(epochs=2), soup=dict(epochs=2))
+beside = dict(attack_share=dict(augment=1.), long=dict(max_length=6), gamma=dict(loss='focal'), alpha=dict(loss='focal'), gamma_neg=dict(loss='asymmetric'), gamma_pos=dict(loss='asymmetric'), neg_clip=dict(loss='asymmetric'), warmup=dict(epochs=4), schedule=dict(epochs=2), soup=dict(epochs=2))
 
 def test_every_name_has_a_case(): assert set(cases)==set(sweepable)
 
@@ -172,7 +175,7 @@ def test_wrong_lines():
 # Values, before anything is loaded
 
 wrong_values = [('lr','1e-4','a number; without quotes 0.0001 is one'), ('lr',True,'a number'), ('epochs',2.5,'a whole number'), ('epochs','3','without quotes 3 is one'), ('bs',[8],'a whole number'),
-    ('loss','focl',"did you mean 'focal'"), ('cut','headtail',"did you mean 'head_tail'"), ('precision',16,"one of \\['auto'"), ('schedule','cosine','one_cycle'), ('pooling','max','own'),
+    ('loss','focl',"did you mean 'focal'"), ('cut','headtail',"did you mean 'head_tail'"), ('precision',16,"one of \\['auto'"), ('schedule','cosine','one_cycle'), ('long','window',"did you mean 'windows'"), ('long','head',"one of \\['truncate', 'windows', 'mean_windows'\\]"), ('long',True,'one of'), ('pooling','max','own'),
     ('class_weight','ballanced',"did you mean 'balanced'"), ('dropout','none','a number'), ('attn_dropout','automatic',"did you mean 'auto'"), ('ema','0.9','0.9 is one'), ('soup',2.,'a whole number'), ('checkpoint',3,'a text')]
 
 @pytest.mark.parametrize('name,value,err', wrong_values, ids=str)

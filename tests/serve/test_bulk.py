@@ -247,7 +247,8 @@ def test_places(d, tmp_path):
     (tmp_path/'b.csv').write_text('mine')
     (tmp_path/'link.csv').symlink_to(src)
     cases = [(src,src,ValueError,'is input and output'), (src,tmp_path/'link.csv',ValueError,'is input and output'), (src,tmp_path/'b.csv',FileExistsError,'overwrite=True'), (src,tmp_path,ValueError,'does not say a format'),
-             (tmp_path/'x.csv',tmp_path/'c.csv',FileNotFoundError,'no file'), (tmp_path,tmp_path/'out',ValueError,'lies in the input'), (tmp_path/'*.tsv',tmp_path/'out',FileNotFoundError,'has no CSV'), (src,tmp_path/'c.xlsx',ValueError,'does not say a format')]
+             (tmp_path/'x.csv',tmp_path/'c.csv',FileNotFoundError,'no file'), (tmp_path,tmp_path/'out',ValueError,'lies in the input'), (tmp_path/'*.tsv',tmp_path/'out',FileNotFoundError,'has no CSV'), (src,tmp_path/'c.xlsx',ValueError,'does not say a format'),
+             (src,tmp_path/'none'/'c.csv',FileNotFoundError,'there is no folder .*none. for .c.csv.')]
     for s,t,error,match in cases:
         with pytest.raises(error, match=match): score_files(s, t, d)
     assert (tmp_path/'b.csv').read_text()=='mine' and sorted(o.name for o in tmp_path.iterdir())==['a.csv','b.csv','link.csv']

@@ -65,6 +65,12 @@ def test_snake_case():
 
 # Offsets
 
+plain_values = st.recursive(st.none()|st.booleans()|st.floats()|st.integers()|st.text(max_size=8), lambda o: st.lists(o, max_size=3)|st.lists(o, max_size=3).map(tuple)|st.dictionaries(st.text(max_size=5), o, max_size=3), max_leaves=12)
+
+@settings(max_examples=200, deadline=None)
+@given(plain_values)
+def test_indents(value): assert indented_json(value)==json.dumps(value, indent=2)
+
 @given(st.text())
 @settings(max_examples=200, deadline=None)
 def test_utf16(text):

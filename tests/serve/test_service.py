@@ -147,6 +147,13 @@ def test_bad_bodies(running, body):
     res = running.post(content=body, headers=json_type)
     assert res.status_code==400 and res.json()['error']['code']=='bad_input' and res.json()['error']['request_id']==res.headers['x-request-id']
 
+def test_words_of_the_library(running):
+    "What the library says of a request comes without the quotes and escapes of Python"
+    res = running.post('/v1/explain', json=dict(text='you fool', label='toxik'))
+    assert res.status_code==400 and res.json()['error']['message'].startswith("no class 'toxik': expected one of ['toxic', 'insult']")
+    res = running.post(json=dict(text='you fool', policy=dict(labels=dict(toxik=dict(review=.5)))))
+    assert res.status_code==400 and 'toxik' in res.json()['error']['message'] and res.json()['error']['message'][0] not in '\'"'
+
 values = st.recursive(st.none()|st.booleans()|st.floats()|st.integers()|st.text(max_size=20), lambda o: st.lists(o, max_size=3)|st.dictionaries(st.text(max_size=5), o, max_size=3), max_leaves=8)
 names = st.sampled_from('text texts languages model detail use policy block allow label labels note'.split())|st.text(max_size=5)
 
@@ -299,6 +306,28 @@ def test_plain_routes(d):
             app.state.front.app.plain = {}
             assert ours==asyncio.run(_answers(method, path, kind)), path
 
+def test_bodies_are_read_once(d, monkeypatch):
+    "What the guard has read is not put together again by any route, nor mistaken for the body of a call in a batch"
+    import asyncio
+    from starlette.requests import Request
+    async def _again(self):
+        yield pytest.fail('read again')
+    monkeypatch.setattr(Request, 'stream', _again)
+    app = make_app(Judge(d), ServiceConfig())
+    analyze = dict(comment=dict(text='you fool'), requestedAttributes=dict(TOXICITY={}))
+    call = 'Content-Type: application/http\r\nContent-ID: <{0}>\r\n\r\nPOST /v1alpha1/comments:analyze HTTP/1.1\r\n\r\n{1}\r\n'
+    calls = ''.join('--b\r\n'+call.format(i, json.dumps(dict(analyze, clientToken=f'call {i}'))) for i in range(3))+'--b--'
+    tensors = [dict(name='text', data=['you fool']), dict(name='threshold', data=[.5])]
+    bodies = {'/v1/classify':dict(text='you fool'), '/v1/explain':dict(text='you fool'), '/v1/moderations':dict(input='you fool'), '/predict':dict(inputs='you fool'),
+              '/api/v1/classify':dict(content='you fool'), '/validate':dict(inputs=tensors), '/v1/coral':dict(comment=dict(body='you fool')), '/page/judge':dict(texts=['you fool']),
+              '/v1alpha1/comments:analyze':analyze, '/v1alpha1/comments:suggestscore':dict(comment=dict(text='you fool'), attributeScores=dict(TOXICITY=dict(summaryScore=dict(value=1))))}
+    async def _ask(path, content, kind):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c: return await c.post(path, content=content, headers={'content-type':kind})
+    def ask(*args): return asyncio.run(_ask(*args))
+    for path,o in bodies.items(): assert ask(path, json.dumps(o).encode(), 'application/json').status_code in (200,204), path
+    assert ask('/page/file?name=a.csv', b'text\nyou fool\n', 'application/octet-stream').text.startswith('\ufefftext,')
+    assert re.findall('call [0-9]', ask('/batch', calls.encode(), 'multipart/mixed; boundary=b').text)==['call 0','call 1','call 2']
+
 def test_failing_routes(d, monkeypatch):
     "What nobody expected is said in our shape and without its words, whether FastAPI calls the route or we do"
     import asyncio,importlib.machinery,types
@@ -429,10 +458,24 @@ def test_languages(d):
     def ask(texts, **kw): return asyncio.run(service.judge(texts, 'scores', **kw)).scores[:,0].tolist()
     assert ask([german, 'ok', english, german, english])==[.3,.1,.2,.3,.2]
     assert ask([german, english], languages=['fr','en'])==[.2,.2] and ask([german, english], languages=['fr'])==[.1,.1]
+    assert [service.pick_name(o) for o in (['de-AT'], ['DE_ch'], ['en-GB','de'], ['deu'], ['-'], [''], ['fr-en'])]==['de','de','en','*','*','*','*']
     assert ask([german, english], model='de')==[.3,.3] and ask([])==[]
     with pytest.raises(BadInput, match='no model'): ask('a', model='../en')
     judges['de'].swap(Marked(d, .3, LabelSet(['rude','kind'])))
     with pytest.raises(BadInput, match='different labels'): ask([german, english])
+
+def test_sentences_of_another_language(d):
+    "Perspective: a comment and its sentences are judged by one detector, also where that of a sentence's language has other labels"
+    import asyncio
+    judges = {'*':Judge(Marked(d, .1)), 'en':Judge(Marked(d, .2)), 'de':Judge(Marked(d, .3, LabelSet(['rude','kind'])))}
+    app = make_app(judges, ServiceConfig(families=['perspective']))
+    english,german = 'Could you please add a source to this article, as you were asked before.','Könntest du bitte eine Quelle zu diesem Artikel angeben.'
+    async def _ask(**kw):
+        asked = dict(comment=dict(text=f'{english} {english} {german}'), requestedAttributes=dict(TOXICITY={}), spanAnnotations=True, **kw)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c: return await c.post('/v1alpha1/comments:analyze', json=asked)
+    for kw,score in (({}, .2), (dict(languages=['en']), .2), (dict(languages=['fr','en-GB']), .2)):
+        res = asyncio.run(_ask(**kw)).json()
+        assert [o['score']['value'] for o in res['attributeScores']['TOXICITY']['spanScores']]==[score]*3 and res['detectedLanguages']==['en']
 
 def test_swap_between(d):
     "Who asked before the exchange is answered by the old model, who asks after it by the new; nothing of the cache survives"

@@ -22,6 +22,7 @@ from torch import Tensor
 from ..labels import *
 from ..strings import *
 from ..text.attacks import *
+from ..text.encoding import *
 from ..text.tokenizer import *
 from ..text.models import *
 from ..data.loaders import *
@@ -126,6 +127,7 @@ sweepable = dict(
     checkpoint=Setting('loaders', 'Name on the Hub or a folder', takes=(str,Path)),
     max_length=Setting('loaders', 'Tokens kept of a text', takes=(int,)),
     cut=Setting('loaders', 'What is kept of a long text', among=('head','tail','head_tail')),
+    long=Setting('loaders', 'Whether a long text is cut or read in windows, and which output counts', among=long_ways),
     rules=Setting('loaders', 'Preset of normalisation rules'),
     bs=Setting('loaders', 'Texts in a training batch', takes=(int,)),
     balance=Setting('loaders', 'How far training evens the classes out, in [0,1]', takes=(float,)),

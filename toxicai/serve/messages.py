@@ -117,7 +117,7 @@ def camel_case(
     name:str, # Of a field
 ) -> str:
     "`name` as JSON has it: `do_not_store` is `doNotStore`"
-    return re.sub('_([a-z])', lambda m: m[1].upper(), name)
+    return re.sub('_([a-z])', lambda m: m[1].upper(), name) if '_' in name else name
 
 def checked_message(
     value, # From JSON

@@ -33,12 +33,11 @@ def category_columns(
 
 # %% ../../nbs/43_serve.openai.ipynb #88b74d32
 def moderation_result(
-    labels:LabelSet, # Classes of the detector
+    columns:dict, # As `category_columns` gives them
     flags, # Of one text; shape (n_classes,)
     scores, # Of one text; shape (n_classes,)
 ) -> dict:
     "What is said of one text"
-    columns = category_columns(labels)
     counts = {k:bool(any(flags[i] for i in v)) for k,v in columns.items()}
     return dict(
         flagged=any(counts.values()), categories=counts,
@@ -114,7 +113,8 @@ async def moderated(
     texts = moderated_texts(given['input'])
     model = moderation_model(given.get('model'), list(service.detectors))
     found = await service.judge(texts, detail='scores', model=model)
-    results = [moderation_result(found.labels, *o) for o in zip(found.flags, found.scores)]
+    columns = category_columns(found.labels)
+    results = [moderation_result(columns, *o) for o in zip(found.flags.tolist(), found.scores.tolist())]
     return dict(id=f'modr-{uuid4().hex}', model=model or (given.get('model') or openai_models[0]), results=results)
 
 def category_facts(
@@ -147,5 +147,5 @@ def routes(
     @router.post('/v1/moderations', **about)
     async def moderations(request:fastapi.Request) -> fastapi.Response:
         service.check_key(request)
-        return json_answer(await moderated(service, parsed_body(await request.body())))
+        return json_answer(await moderated(service, parsed_body(await whole_body(request))))
     return router

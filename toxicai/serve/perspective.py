@@ -217,14 +217,14 @@ async def analyze_comment(
     comment = plain_comment(request.get('comment', {}))
     check_context(request.get('context', {}))
     names,detected = request.get('languages', []),detected_languages(comment.text)
-    detector = service.pick(names, comment.text)
+    detector = service.pick(names or detected, comment.text)
     asked = asked_attributes(detector.labels, request)
     asked = attributes_in_languages(asked, request, detector.folder.languages, detected)
     facts = dict(languages=names or detected, detectedLanguages=detected, clientToken=request.get('clientToken'))
     if not asked: return analysis([], None, [], **facts)
     spans = comment.spans(request.get('spanAnnotations', False))
     texts,rows = texts_of_spans(comment, spans)
-    found = await service.judge(texts, detail='scores', languages=names)
+    found = await service.judge(texts, detail='scores', languages=names or detected)
     return analysis(asked, found.scores[rows], [comment.sent_span(*o) for o in spans], **facts)
 
 # %% ../../nbs/42_serve.perspective.ipynb #76a5ca77
@@ -247,11 +247,11 @@ async def suggest_score(
     "A moderator's scores, taken note of where the service keeps feedback"
     comment = plain_comment(request.get('comment', {}))
     check_context(request.get('context', {}))
-    names = request.get('languages', [])
-    found = suggested_labels(service.pick(names, comment.text).labels, request)
+    names,detected = request.get('languages', []),detected_languages(comment.text)
+    found = suggested_labels(service.pick(names or detected, comment.text).labels, request)
     await keep_suggestion(service, comment.text, found)
     facts = dict(clientToken=request.get('clientToken'), requestedLanguages=names)
-    return {**{k:v for k,v in facts.items() if v is not None}, 'detectedLanguages':detected_languages(comment.text)}
+    return {**{k:v for k,v in facts.items() if v is not None}, 'detectedLanguages':detected}
 
 perspective_methods = dict(
     analyze=('/v1alpha1/comments:analyze','AnalyzeCommentRequest','AnalyzeCommentResponse',analyze_comment),
@@ -319,7 +319,7 @@ async def answered_batch(
     request, # A `Request` of Starlette
 ) -> tuple: # (text, its type)
     "Answers to all calls of a batch; a few are judged at the same time"
-    calls = batch_calls(request.headers.get('content-type', ''), await request.body())
+    calls = batch_calls(request.headers.get('content-type', ''), await whole_body(request))
     parts,mark = [],f'batch_{uuid4().hex}'
     for i in range(0, len(calls), 32):
         some = calls[i:i+32]
@@ -382,7 +382,7 @@ def add_method(
     "A route for one method"
     fastapi = service_package('fastapi')
     async def _call(request:fastapi.Request) -> fastapi.Response:
-        status,text,kind,headers = await answered(service, name, request, await request.body())
+        status,text,kind,headers = await answered(service, name, request, await whole_body(request))
         return fastapi.Response(text, status, headers, kind)
     path,*_,handler = perspective_methods[name]
     about = route_words(f'Perspective: {handler.__doc__}', **perspective_examples[name])
@@ -396,7 +396,7 @@ def add_batch(
     "The route for batches"
     fastapi = service_package('fastapi')
     @router.post('/batch', summary='Perspective: many calls at once, as multipart/mixed')
-    async def batch(request:fastapi.Request):
+    async def batch(request:fastapi.Request) -> fastapi.Response:
         text,kind = await answered_batch(service, request)
         return fastapi.Response(text, headers={'content-type':kind})
 

@@ -19,6 +19,7 @@ def utf16_starts(
     text:str, # Any text
 ) -> list: # Numbers, one more than `text` has characters
     "Units of UTF-16 before each character of `text`, and in all of it"
+    if text.isascii(): return list(range(len(text)+1))
     return list(accumulate((1+(o>'\uffff') for o in text), initial=0))
 
 # %% ../../nbs/39_serve.plaintext.ipynb #3b63d9dd
@@ -76,8 +77,9 @@ def read_comment(
     marked:bool=False, # Is it HTML?
 ) -> PlainComment:
     "What is judged of a comment"
-    plain,starts = without_markup(text) if marked else (text, range(len(text)+1))
     units = utf16_starts(text)
+    if not marked: return PlainComment(text, units)
+    plain,starts = without_markup(text)
     return PlainComment(plain, [units[i] for i in starts])
 
 # %% ../../nbs/39_serve.plaintext.ipynb #e063ba35

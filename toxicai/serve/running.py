@@ -95,6 +95,7 @@ def listening_socket(
     port:int, # 0 for any that is free
 ) -> socket.socket:
     "A socket at the address, which workers may share"
+    if not 0<=port<2**16: raise ValueError(f"the port is {port}: expected 1 to 65535, or 0 for any that is free")
     try: found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as e: raise ValueError(f"there is no address {host!r} here ({e.strerror})") from e
     family,_,_,_,address = min(found, key=lambda o: o[0]!=socket.AF_INET)

@@ -33,6 +33,7 @@ def count_letters(
     text:str, # Any text
 ) -> int:
     "How many letters `text` has; a sign of Chinese, Japanese or Korean says as much as three"
+    if text.isascii(): return sum(map(str.isalpha, text))
     return sum(1 if o<'\u2e80' else 3 for o in text if o.isalpha())
 
 def text_language(
