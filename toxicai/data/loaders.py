@@ -9,8 +9,8 @@ __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'many_rows', 'where_to_b
            'warn_of_copies', 'warn_of_unlabelled', 'splitter_sides', 'training_split', 'label_block', 'labelled_block',
            'training_frame', 'split_facts', 'warn_of_empty', 'read_comments_file', 'listed', 'texts_and_labels',
            'joined_splits', 'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts',
-           'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen', 'label_sides',
-           'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
+           'find_text_tfm', 'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen',
+           'label_sides', 'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
 
 # %% ../../nbs/68_data.loaders.ipynb #5a0498d2
 import math
@@ -626,12 +626,19 @@ def loader_texts(
     return None if res is None or any(isinstance(o, Mapping) for o in res[:1]) else res
 
 # %% ../../nbs/68_data.loaders.ipynb #df58912e
+def find_text_tfm(
+    dls, # Loaders of any kind
+) -> EncodeTfm|None: # None where no text is encoded
+    "The transform of `dls` that encodes texts, where there is one"
+    found = (encode_tfm(o) for o in getattr(dls.train_ds, 'tls', []))
+    return next((o for o in found if o is not None), None)
+
 def text_tfm(
     dls:DataLoaders, # Loaders made with `TransformerTextBlock`
 ) -> EncodeTfm: # Knows the tokenizer and the checkpoint
     "The transform of `dls` that encodes texts"
-    for tl in getattr(dls.train_ds, 'tls', []):
-        if (tfm := encode_tfm(tl)) is not None: return tfm
+    tfm = find_text_tfm(dls)
+    if tfm is not None: return tfm
     raise ValueError("these `DataLoaders` have no encoded text: "
                      "make them with `TransformerTextBlock` or `ToxicityDataLoaders`")
 

@@ -30,6 +30,7 @@ from ..files import *
 from ..labels import *
 from ..strings import *
 from ..tables import *
+from ..text.core import *
 from ..text.encoding import *
 from .columns import *
 from .comments import *
@@ -155,8 +156,7 @@ def spread_texts(
     most:int=200, # Texts that are read
 ) -> list: # Texts or pairs
     "Some texts, spread over all"
-    at = np.unique(np.linspace(0, len(data)-1, min(most, len(data))).astype(int))
-    return next(text_blocks(data.select(at), cols), [])
+    return next(text_blocks(data.select(spread_places(len(data), most)), cols), [])
 
 # %% ../../nbs/70_data.store.ipynb #9528319c
 def column_bytes(

@@ -246,7 +246,9 @@ class FoldJob:
     fold:int # From 0
     seed:int # Of head, order of the batches and dropout
     @property
-    def name(self): return f'fold-{self.fold+1}-seed-{self.seed}'
+    def name(self):
+        "That of its folder"
+        return f'fold-{self.fold+1}-seed-{self.seed}'
 
 # %% ../../nbs/90_runs.crossval.ipynb #dbca9efc
 own_split = dict(splitter='the folds are the split', valid_pct='pass `n` and `stop_share`',
@@ -418,9 +420,8 @@ def loaders(self:KFolds,
 def _tracker(self:KFolds, job):
     "Logs to W&B where that is asked for"
     if self.wandb is False or self.wandb is None: return nullcontext()
-    mode = 'disabled' if os.environ.get('WANDB_MODE')=='disabled' else 'offline'
-    own = dict(project='toxicai', name=job.name, group=self.folder.name, dir=self.folder, says=False, mode=mode,
-               config=dict(fold=job.fold+1, seed=job.seed))
+    own = dict(project='toxicai', name=job.name, group=self.folder.name, dir=self.folder, says=False,
+               mode=offline_mode(), config=dict(fold=job.fold+1, seed=job.seed))
     return WandbRun(**{**own, **(self.wandb if isinstance(self.wandb, dict) else {})})
 
 # %% ../../nbs/90_runs.crossval.ipynb #23d6dfa9
@@ -672,8 +673,7 @@ def report(self:KFolds,
     "Everything about the decisions out of fold"
     own = dict(model=f'{self.n} folds, each row judged by a network that has not seen it', seeds=self.seeds)
     res = judge(self.judged, by=by, mask=mask, about={**own, **(about or {})}, **kwargs)
-    if self.thresholds is not None:
-        res.lead.append('The thresholds were chosen on these very rows: expect somewhat worse of new comments.')
+    if self.thresholds is not None: res.lead.append(chosen_here)
     return res
 
 # %% ../../nbs/90_runs.crossval.ipynb #abe18a65

@@ -559,9 +559,11 @@ class SideCall:
         self.thread = Thread(target=self.run)
         self.thread.start()
     def run(self):
+        "Call it, and keep what it gives or raises"
         try: self.value = self.call()
         except BaseException as e: self.error = e # a panic of Rust is no `Exception`
-    def result(self): # What the call gave; what it raised is raised
+    def result(self):
+        "What the call gave; what it raised is raised"
         self.thread.join()
         if self.error is not None: raise self.error
         return self.value

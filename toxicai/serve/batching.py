@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ServiceError', 'BadInput', 'WrongKey', 'NotFound', 'WrongMethod', 'TooSlow', 'TooLarge', 'WrongType', 'Overloaded',
-           'NotReady', 'NoRoom', 'row_fields', 'detection_rows', 'joined_detections', 'RepeatCache', 'likely_tokens',
-           'token_pieces', 'Waiting', 'Judge', 'judge_together']
+           'NotReady', 'NoRoom', 'bad_input', 'row_fields', 'detection_rows', 'joined_detections', 'RepeatCache',
+           'likely_tokens', 'token_pieces', 'Waiting', 'Judge', 'judge_together']
 
 # %% ../../nbs/32_serve.batching.ipynb #71c5cf19
 import asyncio,json,math,os,time
@@ -43,6 +43,14 @@ class WrongType(ServiceError): status,code = 415,'wrong_type'
 class Overloaded(ServiceError): status,code = 429,'overloaded'
 class NotReady(ServiceError): status,code = 503,'not_ready'
 class NoRoom(ServiceError): status,code = 507,'no_room'
+
+# %% ../../nbs/32_serve.batching.ipynb #b464f8ce
+def bad_input(
+    e:Exception, # Of the library, about what a client sent
+) -> BadInput: # To raise
+    "What `e` says, as a client hears it"
+    words = e.args[0] if isinstance(e, KeyError) and e.args else e # a `KeyError` puts quotes around its words
+    return BadInput(printable(str(words), 300))
 
 # %% ../../nbs/32_serve.batching.ipynb #5c778b01
 def row_fields(
@@ -179,7 +187,7 @@ def view(self:Judge,
     key = json.dumps(given, sort_keys=True, default=repr)
     if key not in self._views:
         try: self._views[key] = self.detector.with_settings(**given)
-        except (ValueError,TypeError,KeyError,AttributeError) as e: raise BadInput(printable(str(e), 300)) from e
+        except (ValueError,TypeError,KeyError,AttributeError) as e: raise bad_input(e) from e
         if len(self._views)>32: self._views.popitem(last=False)
     return self._views[key],key
 
@@ -330,7 +338,7 @@ async def judge(self:Judge,
     "Judge `texts`; raise `Overloaded` where too many wait, `BadInput` for what is no text"
     detector,key = self.view(settings)
     try: texts = as_texts(texts, detector.folder.text['pairs'])
-    except (TypeError,ValueError) as e: raise BadInput(printable(str(e), 300)) from e
+    except (TypeError,ValueError) as e: raise bad_input(e) from e
     if not texts or not self.cache.size: return await self.judge_new(texts, detector, detail)
     return await self.judge_repeats(texts, (self.epoch,key,detail), detector, detail)
 

@@ -447,6 +447,13 @@ def _logits(self:Detector, texts):
 
 # %% ../../nbs/29_serve.detector.ipynb #b0962eb6
 @patch
+def _all_lengths(self:Detector, texts, full):
+    "`full`, with the lengths of the texts that the first stage has answered"
+    unread,full = np.flatnonzero(full<0),full.copy()
+    if len(unread): full[unread] = self.enc.encode([texts[i] for i in unread]).full
+    return full
+
+@patch
 def _detections(self:Detector, texts, logits, full, detail, found=None):
     scores,policy = self.labels.probs(logits),self.decider.policy
     res = Detections(self.labels, self.labels.flags(scores), decider=self.decider or None, found=found,
@@ -455,13 +462,12 @@ def _detections(self:Detector, texts, logits, full, detail, found=None):
     if detail=='flags': return res
     res.scores = scores
     if detail=='scores': return res
-    by_first,full = full<0,full.copy()
-    if by_first.any(): full[by_first] = self.enc.encode([texts[i] for i in np.flatnonzero(by_first)]).full
+    by_first = None if self.first is None else full<0
+    full = self._all_lengths(texts, full)
     cut = full>self.enc.max_length if self.long=='truncate' else np.zeros(len(full), dtype=bool)
     plain = list(map(mend_surrogates, apply_rules(self.enc.rules, texts)))
     langs = list(map(text_language, texts))
-    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=plain, languages=langs,
-                   by_first=None if self.first is None else by_first)
+    return replace(res, logits=logits, n_tokens=full, truncated=cut, texts=plain, languages=langs, by_first=by_first)
 
 # %% ../../nbs/29_serve.detector.ipynb #cb924858
 def check_detail(
@@ -636,13 +642,10 @@ def check_folds(
     labels:LabelSet, # Those of the average
 ):
     "Raise unless all parts judge the same texts for the same classes"
-    pairs = {o.text['pairs'] for o in parts.values()}
     odd = [k for k,o in parts.items() if (list(o.labels),o.labels.kind)!=(list(labels),labels.kind)]
     if odd:
         raise FolderError(f"{odd[0]!r} has the classes {quoted(list(parts[odd[0]].labels))}, {average_file!r} "
                           f"{quoted(list(labels))}: they do not belong together")
-    if len(pairs)>1:
-        raise FolderError("some parts judge pairs of texts, others single ones: they do not belong together")
     check_alike(list(parts.values()))
 
 # %% ../../nbs/29_serve.detector.ipynb #40d23264

@@ -73,7 +73,8 @@ class DetectorFolder:
     intact:set = field(default_factory=set, repr=False) # Names and stamps of files whose digests were compared
 
     @cached_property
-    def hash(self): # SHA-256 of what `toxicai.json` says, the digests of all files among it
+    def hash(self):
+        "SHA-256 of what `toxicai.json` says, the digests of all files among it"
         return canonical_digest({**self.content, 'files':self.files or known_digests(self)})
 
 # %% ../../nbs/21_serve.folder.ipynb #f9d1974d

@@ -208,9 +208,10 @@ def coral_decision(
     found:Detections, # Of the parts of one comment
 ) -> str: # 'allow', 'review' or 'block'
     "What is done with a comment: the worst of its parts counts"
-    decided = set(found.decisions)
-    if found.decider and found.decider.policy: return next(o for o in ('block','review','allow') if o in decided)
-    return 'review' if counted_flags(found).any() or decided-{'allow'} else 'allow'
+    if not found.decider: return 'review' if counted_flags(found).any() else 'allow'
+    decided = {*found.decisions}
+    if found.decider.policy: return next(o for o in ('block','review','allow') if o in decided)
+    return 'review' if decided-{'allow'} else 'allow'
 
 def coral_answer(
     decision:str, # 'allow', 'review' or 'block'
@@ -262,7 +263,7 @@ def add_host(
     path,handler,summary,example = host_routes[name]
     async def _call(request:fastapi.Request) -> fastapi.Response:
         service.check_key(request)
-        return json_answer(await handler(service, parsed_body(await request.body())))
+        return json_answer(await handler(service, parsed_body(await whole_body(request))))
     router.add_api_route(path, _call, methods=['POST'], name=name, **route_words(summary, **example))
 
 # %% ../../nbs/44_serve.hosts.ipynb #a0e2e0c4
@@ -278,7 +279,7 @@ def add_coral(
         request:fastapi.Request, # Signed by Coral, or with a key
     ) -> fastapi.Response:
         "What becomes of a comment"
-        body = await request.body()
+        body = await whole_body(request)
         check_signature(service, body, request.headers.get('x-coral-signature', ''))
         answer = await coral_phase(service, parsed_body(body))
         return fastapi.Response(status_code=204) if answer is None else json_answer(answer)

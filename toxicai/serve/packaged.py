@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 from fastcore.basics import patch
+from ..strings import *
 from ..stored import *
 from .folder import *
 from .backends import *
@@ -90,10 +91,10 @@ def unknown_name(
     "An error that says what there is instead of `word`"
     names,alike = list(packaged_detectors()),alike_names(word)
     known = f"installed with a detector are {names}" if names else 'no packaged detector is installed'
-    near = f"; folders that look alike: {['./'+o for o in alike]}" if alike else ''
-    return FileNotFoundError(f"{word!r} is not a folder, and no packaged detector is called so: {known}, "
-                             f"known are {list(packaged_table)}{near}. `Detector.from_hub` fetches one by its name "
-                             "on the Hub")
+    if names!=list(packaged_table): known += f", known are {list(packaged_table)}"
+    near = f"; folders that look alike: {['./'+o for o in alike]}" if alike else did_you_mean(word, packaged_table)
+    return FileNotFoundError(f"{word!r} is not a folder, and no packaged detector is called so: {known}. "
+                             f"`Detector.from_hub` fetches one by its name on the Hub{near}")
 
 # %% ../../nbs/26_serve.packaged.ipynb #d20b38ba
 def packaged_path(

@@ -307,7 +307,7 @@ async def judged_file(
     "The CSV that a file comes back as"
     asked,detector = request.query_params,service.pick(model=request.query_params.get('model'))
     try:
-        rows = sent_rows(await request.body(), asked.get('name', ''))
+        rows = sent_rows(await whole_body(request), asked.get('name', ''))
         column = text_column(rows, asked.get('column'))
         pieces = csv_pieces(service, rows, column, detector.labels, model=asked.get('model'))
         first = await anext(pieces)

@@ -9,7 +9,7 @@ __all__ = ['error_shapes', 'anyone', 'route_families', 'ServiceConfig', 'own_err
            'add_errors', 'with_cors', 'fronted_app', 'service_life', 'add_families', 'make_app']
 
 # %% ../../nbs/35_serve.service.ipynb #cb9f638a
-import asyncio,importlib,importlib.util,inspect,math,time
+import asyncio,importlib,importlib.util,inspect,math,re,time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass,field
@@ -172,7 +172,7 @@ def saw_waiting(self:Service):
 # %% ../../nbs/35_serve.service.ipynb #bd6d0827
 @patch
 def pick_name(self:Service,
-    languages=None, # ISO 639 codes as the request names them
+    languages=None, # ISO 639 codes as the request names them, perhaps with a region
     text=None, # What is to be judged
     model:str=None, # Name of a detector, or its language, as the request names it
 ) -> str: # A key of `judges`
@@ -183,7 +183,8 @@ def pick_name(self:Service,
         raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
     if len(self.judges)==1: return self.default
     wanted = list(languages or []) or ([] if text is None else [text_language(text)])
-    return next((o for o in wanted if o in self.judges), self.default)
+    spelt = [k for o in wanted for k in (o, re.split('[-_]', o)[0].lower())] # 'pt-BR' is 'pt' where there is no other
+    return next((o for o in spelt if o in self.judges), self.default)
 
 @patch
 def pick(self:Service,
@@ -271,7 +272,7 @@ async def explain(self:Service,
     def _explained(): return room.explain_text(detector, text, label, **kwargs)
     self._explaining += 1
     try: return await asyncio.get_running_loop().run_in_executor(self._pool, _explained)
-    except (ValueError,TypeError,KeyError) as e: raise BadInput(printable(str(e), 300)) from e
+    except (ValueError,TypeError,KeyError) as e: raise bad_input(e) from e
     finally: self._explaining -= 1
 
 # %% ../../nbs/35_serve.service.ipynb #3d0f51f0

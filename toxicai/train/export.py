@@ -6,12 +6,12 @@
 __all__ = ['check_network_exportable', 'exportable_network', 'check_text_exportable', 'check_loss_probs', 'write_folder_json',
            'without_keys', 'config_with_labels', 'architecture_of', 'check_nothing_lost', 'save_network',
            'save_tokenizer', 'text_facts', 'fresh_figures', 'finite_figures', 'figure_records', 'trained_languages',
-           'folder_versions', 'known_targets', 'drift_sample', 'score_drift', 'sample_logits', 'backend_drift',
-           'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown', 'masked_markdown', 'report_text',
-           'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx', 'given_names', 'told_languages',
-           'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta', 'add_check', 'pack_detector',
-           'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle', 'write_with_update',
-           'update_network']
+           'folder_versions', 'known_targets', 'drift_sample', 'score_drift', 'sample_logits', 'check_exact',
+           'backend_drift', 'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown', 'masked_markdown',
+           'report_text', 'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx', 'given_names',
+           'told_languages', 'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta',
+           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle',
+           'write_with_update', 'update_network']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
@@ -269,7 +269,7 @@ def drift_sample(
     ids = cached_ids(ds)
     if ids is None or not len(ids):
         return enc.encode([o or k for k,o in zip(learn.labels, learn.labels.descriptions)]),None
-    at = np.unique(np.linspace(0, len(ids)-1, min(n, len(ids))).astype(int))
+    at = spread_places(len(ids), n)
     targs = known_targets(ds, len(ids))
     return ids.select(at),None if targs is None else targs[at]
 
@@ -303,6 +303,18 @@ def sample_logits(
     logits = run_all(run, parts, enc, len(folder.labels), budget)
     return logits if owner is None else pooled_logits(logits, owner, folder.long)
 
+# %% ../../nbs/82_train.export.ipynb #de278cc7
+def check_exact(
+    backend:str, # A key of `backends`, in fp32
+    base, # Logits of torch; shape (n, n_classes)
+    logits, # Its own for the same texts; shape (n, n_classes)
+):
+    "Raise where an engine that should compute what torch does gives something else"
+    if np.allclose(base, logits, atol=1e-3, rtol=1e-3): return
+    raise ValueError(f"{backend!r} gives other logits than torch, by up to {np.abs(base-logits).max():.2g}: "
+                     "this architecture cannot be exported; leave `onnx=True` out")
+
+# %% ../../nbs/82_train.export.ipynb #551fd67b
 def backend_drift(
     folder:DetectorFolder, # With the networks of all backends
     learn:TransformerLearner, # What it was written from
@@ -317,9 +329,7 @@ def backend_drift(
         if k==reference_backend or why_not(folder, k): continue
         logits = logits_of(open_backend(folder, k, n_threads()), budget=token_budget(k))
         res[k] = score_drift(labels, base, logits, targs)
-        if o.exact is None and not np.allclose(base, logits, atol=1e-3, rtol=1e-3):
-            raise ValueError(f"{k!r} gives other logits than torch, by up to {np.abs(base-logits).max():.2g}: "
-                             "this architecture cannot be exported; leave `onnx=True` out")
+        if o.exact is None: check_exact(k, base, logits)
     return res
 
 # %% ../../nbs/82_train.export.ipynb #7268abdf

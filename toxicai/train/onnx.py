@@ -32,7 +32,9 @@ class BareLogits(nn.Module):
         self.model,self.fields = model,fields
     def forward(self,
         *xs, # Tensors of the `fields`; shape (bs, seq_len) each
-    ): return self.model(**dict(zip(self.fields, xs))).logits
+    ): # shape (bs, n_classes)
+        "Bare logits"
+        return self.model(**dict(zip(self.fields, xs))).logits
 
 # %% ../../nbs/81_train.onnx.ipynb #27371ec3
 def taken_fields(
