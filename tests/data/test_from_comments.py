@@ -1,9 +1,10 @@
 "From `load_comments` to loaders and a learner: columns, classes, splits, rules"
 import warnings
 
-import numpy as np,pytest
+import numpy as np,pandas as pd,pytest
 
 from toxicai.all import *
+from toxicai.data.comments import labelled_frame
 from toxicai.test_utils import comments,tiny_checkpoint
 
 ck = tiny_checkpoint()
@@ -117,3 +118,10 @@ def test_rules_are_trained_and_served_alike(tmp_path):
 def test_default_rules():
     assert text_tfm(loaders(comments(48))).encoder.rules==Rules('light')
     with pytest.raises(ValueError, match="no preset is called 'lite'"): loaders(comments(48), rules='lite')
+
+@pytest.mark.parametrize('read', [load_comments, labelled_frame, label_conflicts], ids=lambda o: o.__name__)
+def test_text_in_three_columns(read):
+    "Text stands in one column, or in two for pairs, and every door says so in the same words"
+    df = pd.DataFrame(dict(title=['a','b'], body=['c','d'], reply=['e','f'], rude=[0,1]))
+    with pytest.raises(ValueError, match=r"`text_col` names 3 columns \['title', 'body', 'reply'\]: expected one, or two for text pairs"):
+        read(df, text_col=['title','body','reply'], label_cols='rude')

@@ -8,7 +8,6 @@ from fastai.data.all import CategoryBlock,ColReader,ColSplitter,DataBlock,IndexS
 from hypothesis import given,settings,strategies as st
 from toxicai.data import duplicates,splits
 from toxicai.data.loaders import TransformerTextBlock
-from toxicai.data.comments import labelled_frame
 from toxicai.data.load import load_comments
 
 from toxicai.data.describe import *
@@ -379,6 +378,7 @@ def test_described_once(monkeypatch):
     df = pd.DataFrame(dict(text=['you fool','you fool',None,'thanks'], toxic=[1,0,1,0]))
     res = module.describe(df, 'text', 'toxic', n_languages=0).summary.set_index('figure').rows
     assert sorted(calls)==['label_values','text_keys'] and res['rows with duplicates of other labels']==2 and res['missing texts']==1
+<<<<<<< HEAD
 
 # Draws take no list of rows, and are those of other libraries
 
@@ -422,3 +422,5 @@ def test_text_in_three_columns(read):
     df = pd.DataFrame(dict(title=['a','b'], body=['c','d'], reply=['e','f'], rude=[0,1]))
     with pytest.raises(ValueError, match=r"`text_col` names 3 columns \['title', 'body', 'reply'\]: expected one, or two for text pairs"):
         read(df, text_col=['title','body','reply'], label_cols='rude')
+=======
+>>>>>>> house
