@@ -378,7 +378,6 @@ def test_described_once(monkeypatch):
     df = pd.DataFrame(dict(text=['you fool','you fool',None,'thanks'], toxic=[1,0,1,0]))
     res = module.describe(df, 'text', 'toxic', n_languages=0).summary.set_index('figure').rows
     assert sorted(calls)==['label_values','text_keys'] and res['rows with duplicates of other labels']==2 and res['missing texts']==1
-<<<<<<< HEAD
 
 # Draws take no list of rows, and are those of other libraries
 
@@ -415,12 +414,3 @@ def test_strata(kind):
         rare = key.map(key.value_counts())<2
         expected = key.mask(rare, len(key)) if rare.sum()>1 else key.mask(rare, key.mode()[0])
         assert label_strata(df, cols).tolist()==expected.tolist()
-
-@pytest.mark.parametrize('read', [load_comments, labelled_frame, label_conflicts], ids=lambda o: o.__name__)
-def test_text_in_three_columns(read):
-    "Text stands in one column, or in two for pairs, and every door says so in the same words"
-    df = pd.DataFrame(dict(title=['a','b'], body=['c','d'], reply=['e','f'], rude=[0,1]))
-    with pytest.raises(ValueError, match=r"`text_col` names 3 columns \['title', 'body', 'reply'\]: expected one, or two for text pairs"):
-        read(df, text_col=['title','body','reply'], label_cols='rude')
-=======
->>>>>>> house
