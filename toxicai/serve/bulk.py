@@ -842,7 +842,8 @@ def job_work(
     "Have `job` keep what is done beside `dst`"
     work,there = work_folder(dst),BulkWork(work_folder(dst))
     check_places_of(job.files, lambda i,o: not fresh and there.done(i, o), overwrite)
-    if not dst.parent.is_dir(): raise FileNotFoundError(f"there is no folder {str(dst.parent)!r} for {dst.name!r}: make it")
+    if not dst.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(dst.parent)!r} for {dst.name!r}: make it")
     kept = 'blocks that are done are kept: start the job again to go on'
     with asks_for_room('scores', dst, kept):
         with bulk_work(work, job.facts(), fresh) as job.work: yield
