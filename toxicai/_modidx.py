@@ -874,6 +874,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                     'toxicai.data.store.heap_trimmer': ('data.store.html#heap_trimmer', 'toxicai/data/store.py'),
                                     'toxicai.data.store.is_store': ('data.store.html#is_store', 'toxicai/data/store.py'),
                                     'toxicai.data.store.is_whole_store': ('data.store.html#is_whole_store', 'toxicai/data/store.py'),
+                                    'toxicai.data.store.keep_few_kernels': ('data.store.html#keep_few_kernels', 'toxicai/data/store.py'),
                                     'toxicai.data.store.kept_store': ('data.store.html#kept_store', 'toxicai/data/store.py'),
                                     'toxicai.data.store.label_targets': ('data.store.html#label_targets', 'toxicai/data/store.py'),
                                     'toxicai.data.store.mapped_anew': ('data.store.html#mapped_anew', 'toxicai/data/store.py'),

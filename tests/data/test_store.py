@@ -420,3 +420,14 @@ def test_pages_go_between_batches(tmp_path, monkeypatch):
     list(dls.valid.create_batches([0]*80))
     assert len(given)==3 and all(o.mode=='r' and Path(o.filename).name.endswith('.bin') for arrays in given for o in arrays)
     assert {len(o) for o in given}=={len(token_ids(dls.train_ds.tls[0]).arrays)}
+
+def test_few_kernels(monkeypatch):
+    "What was set is left alone"
+    from toxicai.data.store import keep_few_kernels,kernels_kept
+    name = 'ONEDNN_PRIMITIVE_CACHE_CAPACITY'
+    monkeypatch.setenv(name, '7')
+    keep_few_kernels()
+    assert os.environ[name]=='7'
+    monkeypatch.delenv(name)
+    keep_few_kernels()
+    assert os.environ[name]==str(kernels_kept)

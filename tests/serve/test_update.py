@@ -327,6 +327,7 @@ def test_english(tmp_path):
     "As the whole network to the last bit; one copy of the file more while it is opened, none after"
     from toxicai.serve.packaged import packaged_path
     whole,new = (Path(shutil.copytree(packaged_path('english'), tmp_path/o)) for o in ('whole','new'))
+    for o in (whole,new): (o/update_name(int8)).unlink() # another is made here
     data = np.fromfile(whole/int8, np.uint8)
     matrix = next(o.raw_data for o in reversed(onnx.load(whole/int8).graph.initializer) if len(o.raw_data)>500_000)
     at = data.tobytes().index(matrix)

@@ -761,7 +761,7 @@ def _agent_run(self:Sweep):
     with wandb.init(dir=self.folder) as run:
         config = {k:v for k,v in dict(run.config).items() if not k.startswith('_')}
         check_settings(config, config if self.known is None else self.known)
-        if self.known is sweepable: check_listed_values(config)
+        if self.known is sweepable: check_values(config)
         with changed_runs(self.folder) as runs: rec = add_run(runs, config)
         lock = hold_run(self.folder, rec['number'])
         try: self._train_one(rec, run)
