@@ -130,7 +130,7 @@ from fastai.torch_core import rank_distrib
 learn = rank_job.learner(1)
 with learn.no_logging(),learn.distrib_ctx(timeout=60):
     learn.fit(1, 0.1)
-    print('trained as', learn.ranks)
+    sys.stdout.write(f'trained as {{learn.ranks}}\\n') # in one piece, since both write to the same pipe
 """
 
 def accelerate(tmp_path, *flags):
