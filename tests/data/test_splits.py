@@ -379,7 +379,7 @@ def test_described_once(monkeypatch):
     res = module.describe(df, 'text', 'toxic', n_languages=0).summary.set_index('figure').rows
     assert sorted(calls)==['label_values','text_keys'] and res['rows with duplicates of other labels']==2 and res['missing texts']==1
 
-# Draws take no list of rows, and are those of other libraries
+# Draws are those of scikit-learn
 
 def drawn_by_scikit_learn(strata, n_valid, seed, whole):
     from sklearn.model_selection import train_test_split
