@@ -720,8 +720,9 @@ def named_files(
 ) -> list: # `texts`
     "Say where a comment is the name of a file"
     named = next(filter(os.path.isfile, texts), None)
-    hint = f"its name is judged as a comment: --file {named} judges its lines"
-    if named: warnings.warn(f"{named!r} is a file here, and {hint}")
+    if named:
+        warnings.warn(f"{named!r} is a file here, and its name is judged as a comment: "
+                      f"--file {named} judges its lines")
     return texts
 
 def comment_lines(

@@ -247,13 +247,20 @@ def torch_dtypes() -> dict: # dtype as safetensors names it -> `torch.dtype`
     return {k:getattr(torch, v) for k,v in (floats|whole).items()}
 
 @patch
+def fill(self:StoredTensors,
+    block, # Bytes that are written over: an array, a `memoryview` or a `bytearray`
+    at:int=0, # The first that is read, counted behind the header
+):
+    "Read what stands at `at` into all of `block`"
+    self.f.seek(self.start+at)
+    if self.f.readinto(block)!=len(block): raise FolderError(f"{self.name!r} was cut while it was read: try again")
+
+@patch
 def tensors(self:StoredTensors) -> dict: # Name -> torch tensor, of the dtype in the file; all share one block of memory
     "The numbers of the file, read once"
     import torch
-    n = max((o['data_offsets'][1] for o in self.entries.values()), default=0)
-    block = np.empty(n, dtype=np.uint8)
-    self.f.seek(self.start)
-    if self.f.readinto(block)!=n: raise FolderError(f"{self.name!r} was cut while it was read: try again")
+    block = np.empty(max((o['data_offsets'][1] for o in self.entries.values()), default=0), dtype=np.uint8)
+    self.fill(block)
     whole,dtypes = torch.from_numpy(block),torch_dtypes()
     def _tensor(dtype, shape, data_offsets): return whole[slice(*data_offsets)].view(dtypes[dtype]).reshape(shape)
     return {k:_tensor(**o) for k,o in self.entries.items()}
@@ -281,8 +288,6 @@ def stored_arrays(
     types,res = {v:k for k,v in _stored.items()},{}
     for k,o in stored.entries.items():
         at,to = o['data_offsets']
-        stored.f.seek(stored.start+at)
-        data = stored.f.read(to-at)
-        if len(data)!=to-at: raise FolderError(f"{stored.name!r} was cut while it was read: try again")
-        res[k] = np.frombuffer(data, types[o['dtype']]).reshape(o['shape'])
+        stored.fill(data := bytearray(to-at), at)
+        res[k] = np.frombuffer(memoryview(data).toreadonly(), types[o['dtype']]).reshape(o['shape'])
     return res

@@ -22,6 +22,7 @@ from array import array as number_array
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from inspect import signature
 from itertools import islice
 
@@ -384,6 +385,7 @@ def fill_lists(
     return Datasets(tls=tls, n_inp=1)
 
 # %% ../../nbs/70_data.store.ipynb #7c787658
+@lru_cache
 def heap_trimmer(): # A function of one number; None where the C library has none
     "What gives holes in the memory of the process back to the system"
     try: return ctypes.CDLL(None).malloc_trim

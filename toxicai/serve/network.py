@@ -289,9 +289,7 @@ def put_update(
     except FolderError as e: raise FolderError(f"{stored.name!r} cannot be used: {e}") from e
     for k,o in stored.entries.items():
         start,end = o['data_offsets']
-        stored.f.seek(stored.start+start)
-        if stored.f.readinto(content[int(k):int(k)+end-start])!=end-start:
-            raise FolderError(f"{stored.name!r} was cut while it was read: try again")
+        stored.fill(content[int(k):int(k)+end-start], start)
 
 def updated_content(
     folder:DetectorFolder, # A detector folder

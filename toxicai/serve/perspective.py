@@ -217,14 +217,15 @@ async def analyze_comment(
     comment = plain_comment(request.get('comment', {}))
     check_context(request.get('context', {}))
     names,detected = request.get('languages', []),detected_languages(comment.text)
-    detector = service.pick(names or detected, comment.text)
+    languages = names or detected
+    detector = service.pick(languages, comment.text)
     asked = asked_attributes(detector.labels, request)
     asked = attributes_in_languages(asked, request, detector.folder.languages, detected)
-    facts = dict(languages=names or detected, detectedLanguages=detected, clientToken=request.get('clientToken'))
+    facts = dict(languages=languages, detectedLanguages=detected, clientToken=request.get('clientToken'))
     if not asked: return analysis([], None, [], **facts)
     spans = comment.spans(request.get('spanAnnotations', False))
     texts,rows = texts_of_spans(comment, spans)
-    found = await service.judge(texts, detail='scores', languages=names or detected)
+    found = await service.judge(texts, detail='scores', languages=languages)
     return analysis(asked, found.scores[rows], [comment.sent_span(*o) for o in spans], **facts)
 
 # %% ../../nbs/42_serve.perspective.ipynb #76a5ca77
