@@ -1,6 +1,6 @@
 """Long texts in training: windows whose logits become one, against cutting, each for the same time on the same card or cores. Reviews
-of films, half of them favourable; the learning rate rises and falls with the time, and figures are of reviews that were not seen, read
-as in training. Each way and seed is one line of the record; the table has their means.
+of films, half of them favourable; the learning rates, those of `fine_tune`, rise and fall with the time, and figures are of reviews that
+were not seen, read as in training. Each way and seed is one line of the record; the table has their means.
 
     python -m benchmarks.windows [--rows 10000] [--valid 2000] [--seconds 600] [--seeds 1] [--checkpoint FOLDER] [--ways windows-256 ...]
 """
@@ -15,16 +15,20 @@ ways = {'cut-256':dict(max_length=256), 'cut-512':dict(max_length=512), 'head-ta
 
 def loaders(df, args, how, seed):
     from toxicai.all import ToxicityDataLoaders
-    return ToxicityDataLoaders.from_df(df, args.checkpoint, label_cols='positive', valid_col='validates', bs=16, val_bs=64, seed=seed, **how)
+    return ToxicityDataLoaders.from_df(df, args.checkpoint, label_cols='positive', valid_col='validates', bs=16, val_bs=64, seed=seed,
+                                      **how)
 
 def for_seconds(learn, seconds):
     "Train for `seconds`, not counting the first step, in the schedule of `fit_one_cycle`; number of steps and seconds"
     from fastai.basics import CancelFitException,CancelValidException,Callback
     from fastai.callback.schedule import combined_cos
-    rate = combined_cos(0.25, learn.lr/25, learn.lr, learn.lr/1e5)
+    share = combined_cos(0.25, 1/25, 1., 1e-5)
     class ByTime(Callback):
         n,begun,took = 0,None,0.
-        def before_batch(self): self.opt.set_hyper('lr', rate(min(1., self.took/seconds)))
+        def before_fit(self):
+            self.opt.set_hyper('lr', slice(self.learn.lr/4, self.learn.lr))
+            self.top = np.array([o['lr'] for o in self.opt.hypers])
+        def before_batch(self): self.opt.set_hyper('lr', list(self.top*share(min(1., self.took/seconds))))
         def after_batch(self):
             if torch.cuda.is_available(): torch.cuda.synchronize()
             if self.begun is None: self.begun = time.perf_counter()
