@@ -9,21 +9,22 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'as_numbers', 'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words',
            'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells',
            'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
-           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
-           'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot',
-           'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names',
-           'bit_names', 'joined_names', 'share_names', 'gap_question', 'unscored_names', 'mark_names', 'respelt_names',
-           'header_names', 'refuse_names', 'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns',
-           'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
-           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
-           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
-           'check_two_sides']
+           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'OddValue', 'Seen', 'counted_values',
+           'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag',
+           'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names',
+           'list_names', 'bit_names', 'holds_several', 'joined_names', 'share_names', 'gap_question', 'unscored_names',
+           'mark_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_flat',
+           'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan',
+           'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found', 'check_order', 'check_new_classes',
+           'found_class_names', 'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags',
+           'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame', 'check_two_sides']
 
 # %% ../../nbs/59_data.columns.ipynb #14abb4eb
 import ast,json,re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass,field
+from typing import NamedTuple
 
 import numpy as np,pandas as pd,pyarrow as pa,pyarrow.compute as pc
 from ..labels import *
@@ -293,7 +294,8 @@ def read_written(
 ) -> pa.Array: # Lists or dicts; `array` itself unless each cell is a gap or writes one
     "Lists and dicts that are written as text"
     if not is_text_type(array.type): return array
-    first = pc.index(pc.fill_null(pc.greater(pc.binary_length(array), 0), False), True).as_py()
+    is_filled = pc.fill_null(pc.greater(pc.binary_length(array), 0), False)
+    first = pc.index(is_filled, True).as_py()
     if first<0 or not may_write(array[first].as_py()): return array
     words = array.dictionary_encode()
     cells = words.dictionary.to_pylist()
@@ -309,10 +311,13 @@ def dict_contents(
     array:pa.Array, # A column
 ) -> pa.Array: # What the dicts hold; `array` itself where there are no such dicts
     "The contents of dicts with one key that names no class, or of lists of them"
-    inner = array.type.value_type if is_list_type(array.type) else array.type
-    if not pa.types.is_struct(inner) or inner.num_fields!=1 or inner[0].name.lower() not in value_names: return array
-    if is_list_type(array.type): return relisted(array, plain_array(pc.list_flatten(array).flatten()[0]))
-    return plain_array(array.flatten()[0])
+    is_list = is_list_type(array.type)
+    inner = array.type.value_type if is_list else array.type
+    if not pa.types.is_struct(inner) or inner.num_fields!=1: return array
+    if inner[0].name.lower() not in value_names: return array
+    dicts = pc.list_flatten(array) if is_list else array
+    values = plain_array(dicts.flatten()[0])
+    return relisted(array, values) if is_list else values
 
 def label_cells(
     array:pa.Array, # A label column
@@ -381,6 +386,12 @@ def row_sides(
 max_classes = 1000 # Beyond that, a column holds ids or texts, not classes
 
 # %% ../../nbs/59_data.columns.ipynb #60897b08
+class OddValue(NamedTuple):
+    "A value that is no number, and where it stands"
+    value:object # As the source has it
+    row:int # Number of its row
+    where:str # What messages call the source
+
 @dataclass
 class Seen:
     "What one pass found in a label column"
@@ -398,7 +409,7 @@ class Seen:
     n_empty:int = 0 # Gaps of the source, without what `na_values` adds
     is_share:bool = False # Numbers that are not whole?
     only_numbers:bool = True # Stored as numbers or flags, not as words for them?
-    odd:tuple = None # (value, row, source) of the first value that is no number
+    odd:OddValue = None # The first value that is no number
     nested:str = None # Arrow type of what is neither a number nor a name, such as a dict
     widths:set = field(default_factory=set) # Lengths of the lists
     words:Counter = field(default_factory=Counter) # Words that were read as numbers or gaps -> rows
@@ -419,7 +430,9 @@ def _look_at_numbers(seen, array, where, row):
     "Add the numbers of a batch to what was `seen`"
     x,odd = as_numbers(array)
     seen.n_unknown += x.null_count-int(odd.sum())
-    if odd.any() and seen.odd is None: seen.odd = (array[int(odd.argmax())].as_py(), row+int(odd.argmax()), where)
+    if odd.any() and seen.odd is None:
+        at = int(odd.argmax())
+        seen.odd = OddValue(array[at].as_py(), row+at, where)
     if x.null_count==len(x): return
     low,high = pc.min_max(x).as_py().values()
     seen.low = low if seen.low is None else min(seen.low, low)
@@ -510,14 +523,16 @@ def _look_at_values(seen, array, where, row, by_name):
 # %% ../../nbs/59_data.columns.ipynb #683a7f3c
 def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
     "Add a batch to what was `seen`"
-    raw,array = array,label_cells(array, how, seen.name)
-    shape,known = cell_shape(array.type),len(array)-array.null_count
-    seen.n,seen.n_empty = seen.n+len(array),seen.n_empty+raw.null_count
+    cells = label_cells(array, how, seen.name)
+    shape,known = cell_shape(cells.type),len(cells)-cells.null_count
+    seen.n += len(array)
+    seen.n_empty += array.null_count
     if known: seen.shapes.add(shape)
-    if shape=='values': _look_at_levels(seen, raw, how)
-    elif how.delim is None and is_text_type(raw.type): seen.n_written += known
-    if shape=='dicts': _look_at_dicts(seen, array, where, row, how)
-    else: _look_at_values(seen, array if shape=='values' else _look_at_lists(seen, array), where, row, by_name)
+    if shape!='values' and how.delim is None and is_text_type(array.type): seen.n_written += known
+    if shape=='dicts': return _look_at_dicts(seen, cells, where, row, how)
+    if shape=='lists': cells = _look_at_lists(seen, cells)
+    else: _look_at_levels(seen, array, how)
+    _look_at_values(seen, cells, where, row, by_name)
 
 # %% ../../nbs/59_data.columns.ipynb #800b4361
 def scan_labels(
@@ -526,8 +541,9 @@ def scan_labels(
     how:CellOptions=CellOptions(), # How their cells are read
 ) -> list: # `Seen` of each column
     "Read the label columns of `rows` once"
+    if not cols: return []
     res = {o:Seen(o) for o in cols}
-    for where,n,batch in rows.read(list(cols)) if cols else ():
+    for where,n,batch in rows.read(list(cols)):
         for o in cols: _look_at_column(res[o], batch[o], where, n, how, by_name=len(res)==1) # several hold no names
     for k,o in res.items():
         names = rows.declared.get(k)
@@ -562,7 +578,8 @@ def found_kind(
     names=None, # Class names, where they are given
 ) -> str: # 'multi', 'soft' or 'single'
     "The kind of task that the label columns ask for"
-    one,seen = seen[0],list(seen[0].fields.values()) or seen
+    one = seen[0]
+    if one.fields: seen = list(one.fields.values())
     if len(seen)==1 and not (one.is_list or one.fields):
         flag = is_flag(one) and (names is None or len(names)==1)
         share = one.is_share and one.odd is None
@@ -606,10 +623,10 @@ def mixed_names(
     names, # The different class names
 ) -> str|None: # What is wrong, and what to do
     "Numbers and words in one column"
-    numbers = [o for o in names if o in ('0','1') or (o.lower() not in yes_no and type(number_of(o.lower())) is float)]
-    if one.odd and numbers:
-        value,row,where = one.odd
-        return (f"mixes numbers with {value!r} (row {row} of {where}): {gap_hint(value, one)}; "
+    def _is_number(o): return o in ('0','1') or (o.lower() not in yes_no and type(number_of(o.lower())) is float)
+    odd = one.odd
+    if odd and any(map(_is_number, names)):
+        return (f"mixes numbers with {odd.value!r} (row {odd.row} of {odd.where}): {gap_hint(odd.value, one)}; "
                 "give every row the same type, a number or a class name, or list all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #84c3960b
@@ -621,8 +638,7 @@ def id_names(
     n = one.n-one.n_gaps
     if len(names)>20 and len(names)>n/2:
         return (f"has {len(names)} different values in {n} rows, such as {names[:3]}: expected class names; "
-                "is it a text or an id? "
-                "If all are classes, list them in `classes`")
+                "is it a text or an id? If all are classes, list them in `classes`")
     if len(names)==n>4 and all(re.search(r'\d', o) and re.search(r'[^\W\d_]', o) for o in names):
         return (f"has another value in each of its {n} rows, such as {names[:3]}: is it an id? "
                 "If all are classes, list them in `classes`")
@@ -657,7 +673,20 @@ def bit_names(
 joints = {**dict.fromkeys('|;；\n\t', 'always'), **dict.fromkeys(',，、/+&', 'some again'), ' ':'all again',
           **dict.fromkeys(('-','_',' and ',' y ',' und ',' et '), 'all names')} # Mark -> when cells with it hold several
 
+def holds_several(
+    cells, # Class names that are cut where a mark stands; lists of their parts
+    names, # All class names
+    needs:str, # What has to be so, as in `joints`
+) -> bool:
+    "Are the parts of `cells` labels?"
+    if needs=='always': return True
+    counts = Counter(part.strip() for o in cells for part in o)
+    again = [n>1 or o in names for o,n in counts.items()]
+    if needs=='some again': return any(again)
+    if needs=='all again': return all(again) or all(o.startswith('#') for o in counts)
+    return set(counts)<=set(names)
 
+# %% ../../nbs/59_data.columns.ipynb #ba80b949
 def joined_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -665,11 +694,7 @@ def joined_names(
     "Several labels in one cell"
     for mark,needs in joints.items():
         cells = [o.split(mark) for o in names if mark in o.strip()]
-        counts = Counter(part.strip() for o in cells for part in o)
-        again,hashes = [n>1 or o in names for o,n in counts.items()],all(o.startswith('#') for o in counts)
-        fits = {'always':True, 'some again':any(again), 'all again':all(again) or hashes,
-                'all names':set(counts)<=set(names)}
-        if cells and fits[needs]:
+        if cells and holds_several(cells, names, needs):
             return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: "
                     f"pass `label_delim={mark!r}`; if each cell is one class, list all `classes`")
 
@@ -731,8 +756,9 @@ def header_names(
     names, # The different class names
 ) -> str|None: # What is wrong, and what to do
     "The name of the column among its values"
-    again = [o for o in names if o.casefold()==one.name.strip().casefold()]
-    again = [o for o in again if o.casefold() in label_names or one.values[o]<=one.n/1000 or one.values[o]==1<one.n//10]
+    own = one.name.strip().casefold()
+    def _is_rare(n): return n<=one.n/1000 or (n==1 and one.n>=20)
+    again = [o for o in names if o.casefold()==own and (own in label_names or _is_rare(one.values[o]))]
     if again:
         return (f"holds its own name in {one.values[again[0]]} rows: is a header line repeated? "
                 f"Leave those rows out, `df[df[{one.name!r}]!={again[0]!r}]`, or list all `classes`")
@@ -749,23 +775,26 @@ def refuse_names(
     "Raise where the class names of a column are usually a mistake"
     if len(names)>max_classes:
         raise ValueError(f"label column {one.name!r} has more than {max_classes} different values, such as "
-                         f"{names[:3]}: "
-                         "expected class names; is it a text or an id?")
+                         f"{names[:3]}: expected class names; is it a text or an id?")
     checks = tag_checks if one.is_list else name_checks
     problem = next((o for check in checks if (o := check(one, names))), None)
     if problem: raise ValueError(f"label column {one.name!r} {problem}")
 
 # %% ../../nbs/59_data.columns.ipynb #14df9346
+def _says_nothing(one):
+    "Has no row a label?"
+    if one.is_list: return one.widths<={0}
+    if 'dicts' in one.shapes and not one.fields: return True
+    return all(o.n_unknown==o.n and not o.values for o in one.fields.values() or [one])
+
 def check_labelled(
     seen, # `Seen` of each label column
 ):
     "Raise where a label column is empty"
-    for o in seen:
-        parts = list(o.fields.values()) or [o]
-        unknown = all(p.n_unknown==p.n and not p.values for p in parts)
-        empty = o.widths<={0} if o.is_list else unknown or ('dicts' in o.shapes and not o.fields)
-        if empty: raise ValueError(f"label column {o.name!r} has no label at all: there is no label in {o.n} rows; "
-                                    "add data, or leave the column out of `label_cols`")
+    bare = next(filter(_says_nothing, seen), None)
+    if bare is None: return
+    raise ValueError(f"label column {bare.name!r} has no label at all: there is no label in {bare.n} rows; "
+                     "add data, or leave the column out of `label_cols`")
 
 # %% ../../nbs/59_data.columns.ipynb #4f66f589
 def check_flat(
@@ -796,9 +825,9 @@ def check_shapes(
 # %% ../../nbs/59_data.columns.ipynb #0eef134d
 def _refuse_odd(one):
     "Say that a label column of numbers holds something else"
-    value,row,where = one.odd
-    raise ValueError(f"label column {one.name!r} holds {value!r} in row {row} of {where}, where numbers are "
-                     f"needed: {gap_hint(value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
+    odd = one.odd
+    raise ValueError(f"label column {one.name!r} holds {odd.value!r} in row {odd.row} of {odd.where}, where numbers "
+                     f"are needed: {gap_hint(odd.value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
                      "class names go into one column, `label_cols='name'`")
 
 def check_number_columns(
@@ -821,9 +850,9 @@ def check_dicts(
     "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
-        value,row,n = words.odd
-        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, "
-                         f"and {words.name!r} is {value!r} in row {row} of {n}: expected a number for each class; "
+        odd = words.odd
+        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, and {words.name!r} "
+                         f"is {odd.value!r} in row {odd.row} of {odd.where}: expected a number for each class; "
                          f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
@@ -834,10 +863,9 @@ def check_missing_keys(
     parts = one.fields.values()
     missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in parts)
     if missing and all(o.low==1 for o in parts if o.low is not None):
-        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: "
-                         "is a name that is missing "
-                         f"false, or not known? Write it down, `df[{one.name!r}].map(lambda o: dict.fromkeys("
-                         f"{list(one.fields)}, 0) | o)` where it is false")
+        whole = f"df[{one.name!r}].map(lambda o: dict.fromkeys({list(one.fields)}, 0) | o)"
+        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: is a name that is "
+                         f"missing false, or not known? Write it down, `{whole}` where it is false")
 
 # %% ../../nbs/59_data.columns.ipynb #b6928896
 def check_delim(
@@ -899,9 +927,8 @@ def label_form(
     are_names = names and set(one.values)<=set(names) and not one.repeats and one.widths!={len(names)}
     if is_multi_hot(one) and not are_names: return 'multi_hot'
     if one.is_share and not one.odd:
-        raise ValueError(f"label column {one.name!r} holds lists of numbers: "
-                         "expected class names, or lists of one length with a number "
-                         "from 0 to 1 for each class")
+        raise ValueError(f"label column {one.name!r} holds lists of numbers: expected class names, "
+                         "or lists of one length with a number from 0 to 1 for each class")
     return 'tags'
 
 # %% ../../nbs/59_data.columns.ipynb #efd8f943
@@ -938,8 +965,7 @@ def check_found(
         numbers = form in ('names','tags') and all(o.isdecimal() for o in extra)
         named = "; a dict names numbers, `{0: 'kind', 1: 'rude'}`" if numbers else ''
         raise ValueError(f"labels {extra[:5]} of {cols} are not among the classes {list(labels)}: "
-                         "correct them, or add them to "
-                         f"`classes` (`vocab` in the loaders){named}")
+                         f"correct them, or add them to `classes` (`vocab` in the loaders){named}")
     missing = [o for o in labels if o not in found]
     if missing and form=='numbers':
         raise ValueError(f"classes {missing} have no column: expected exactly {cols} in `classes`")
@@ -952,8 +978,25 @@ def check_order(
     "Raise where levels have no order"
     if not all(re.fullmatch(r'-?\d+', o) for o in names):
         raise ValueError(f"kind 'ordinal' needs the order of the levels, and label column {one.name!r} holds the "
-                         f"words {names[:5]}: "
-                         f"list all from the lowest to the highest, `classes={names[:5]}` in their order")
+                         f"words {names[:5]}: list all from the lowest to the highest, `classes={names[:5]}` in "
+                         "their order")
+
+# %% ../../nbs/59_data.columns.ipynb #bf64ce5f
+def check_new_classes(
+    seen, # `Seen` of each label column
+    names, # Class names that were found in the first of them
+    form:str, # 'names' or 'tags'
+    kind:str, # Kind of `LabelSet`
+):
+    "Raise where names that nobody gave are no classes to learn"
+    one = seen[0]
+    if not names: check_labelled(seen)
+    refuse_names(one, names)
+    if form=='tags': return
+    if kind=='ordinal': check_order(one, names)
+    if len(names)<2:
+        raise ValueError(f"label column {one.name!r} has only {names[0]!r} in {one.n} rows: a classifier needs two "
+                         "sides; add data or drop the column, or name all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #325f55d6
 def found_class_names(
@@ -964,19 +1007,13 @@ def found_class_names(
     given, # Class names that are given or declared, or None
 ) -> list:
     "Class names that are there; checked where nobody says which there should be"
-    one = seen[0]
+    one,named = seen[0],renamed or {}
     if form=='multi_hot': return list(given)
     if form=='numbers': return [o.name for o in seen]
-    if form=='dicts': return [(renamed or {}).get(o, o) for o in one.fields]
-    found = class_order({(renamed or {}).get(o, o) for o in one.values})
-    if not found and given is None: check_labelled(seen)
-    if given is None or len(found)>max_classes: refuse_names(one, found)
-    if form=='tags' or given is not None: return found
-    if kind=='ordinal': check_order(one, found)
-    if len(found)<2:
-        raise ValueError(f"label column {one.name!r} has only {found[0]!r} in {one.n} rows: "
-                         "a classifier needs two sides; "
-                         "add data or drop the column, or name all `classes`")
+    if form=='dicts': return [named.get(o, o) for o in one.fields]
+    found = class_order({named.get(o, o) for o in one.values})
+    if given is None: check_new_classes(seen, found, form, kind)
+    elif len(found)>max_classes: refuse_names(one, found)
     return found
 
 # %% ../../nbs/59_data.columns.ipynb #fb50c7d2
@@ -986,11 +1023,12 @@ def named_flags(
     renamed, # Dict of value -> class name, or None
 ) -> dict|None: # `renamed` with every spelling that occurs
     "Names of the values that stand for yes and no"
-    named = renamed or {o:o for o in given or () if str(o).lower() in ('true','false')}
+    def _is_truth(o): return str(o).lower() in ('true','false')
+    named = renamed or {o:o for o in given or () if _is_truth(o)}
     by_number = {yes_no[k.lower()]:v for k,v in named.items() if k.lower() in yes_no}
-    found = {o:yes_no.get(o.lower()) for o in one.values if o not in (renamed or given or ())}
-    if not renamed: found = {o:n for o,n in found.items() if o.lower() in ('true','false')}
-    more = {o:by_number[n] for o,n in found.items() if n in by_number}
+    others = [o for o in one.values if o not in (renamed or given or ())]
+    if not renamed: others = filter(_is_truth, others)
+    more = {o:by_number[yes_no[o.lower()]] for o in others if yes_no.get(o.lower()) in by_number}
     if not more: return renamed
     return {**(renamed or {o:o for o in given}), **more}
 
@@ -1021,19 +1059,20 @@ def plan_labels(
 ) -> LabelPlan|None: # None where there are no label columns
     "Names and kind of the classes in the label columns, and how to read them"
     if not seen: return None
-    one,(given,renamed) = seen[0],given_classes(classes)
+    given,renamed = given_classes(classes)
     check_delim(seen, how, given)
     check_shapes(seen)
     own = classes if isinstance(classes, LabelSet) else None
     kind = kind or (own.kind if own else found_kind(seen, given))
+    one = seen[0]
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
     form = _checked_form(seen, kind, given, own)
     if form=='multi_hot': given,renamed = hot_names(one, given, renamed),None
     else: renamed = named_flags(one, given, renamed)
     found = found_class_names(seen, form, kind, renamed, given)
-    labels = own or _new_labels(found if given is None else given, kind)
+    declared = given is not None
+    labels = own or _new_labels(given if declared else found, kind)
     check_found(seen, form, labels, found)
-    declared = own is not None or given is not None
     return LabelPlan([o.name for o in seen], labels, form, renamed, declared, how)
 
 # %% ../../nbs/59_data.columns.ipynb #c8773687
@@ -1130,9 +1169,10 @@ def check_two_sides(
 ):
     "Raise where a label column says the same of all rows that it says anything of"
     values = {o:pd.unique(df[o].dropna()) for o in cols}
-    sided = [o for o in cols if len(values[o])>1]
-    for o in [] if declared and sided else [o for o in cols if o not in sided]:
-        shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values[o]]
-        what = f"only {shown[0]}" if shown else 'no label at all'
-        raise ValueError(f"label column {o!r} has {what} in {len(df)} rows: a classifier needs two sides; "
-                         "add data or drop the column")
+    one_sided = [o for o in cols if len(values[o])<2]
+    if not one_sided or (declared and len(one_sided)<len(cols)): return
+    name = one_sided[0]
+    shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values[name]]
+    what = f"only {shown[0]}" if shown else 'no label at all'
+    raise ValueError(f"label column {name!r} has {what} in {len(df)} rows: a classifier needs two sides; "
+                     "add data or drop the column")
