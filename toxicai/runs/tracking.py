@@ -114,15 +114,15 @@ def learner_settings(
 ) -> dict: # Numbers and strings
     "What runs of `learn` are told apart by, one value for each name"
     dls,tfm = learn.dls,text_tfm(learn.dls)
-    texts = dict(checkpoint=tfm.checkpoint, max_length=tfm.encoder.max_length, cut=tfm.encoder.cut)
-    targets = dict(kind=label_kind(dls), classes=', '.join(class_names(dls)))
     n_rows = {k:row_count(o) for k,o in dict(n_train=dls.train_ds, n_valid=dls.valid_ds).items()}
-    loading = dict(bs=dls.bs, **{k:n for k,n in n_rows.items() if n is not None}, device=dls.device)
-    n_parameters = sum(p.numel() for p in learn.model.parameters())
-    network = dict(network=type(learn.model).__name__, parameters=n_parameters, loss=type(learn.loss_func).__name__)
-    callbacks = ', '.join(o.name for o in learn.cbs)
-    training = dict(lr=learn.lr, wd=learn.wd, frozen_idx=learn.opt.frozen_idx, callbacks=callbacks)
-    return {k:plain_value(v) for k,v in {**texts, **targets, **loading, **network, **training}.items()}
+    res = dict(
+        checkpoint=tfm.checkpoint, max_length=tfm.encoder.max_length, cut=tfm.encoder.cut,
+        kind=label_kind(dls), classes=', '.join(class_names(dls)),
+        bs=dls.bs, **{k:n for k,n in n_rows.items() if n is not None}, device=dls.device,
+        network=type(learn.model).__name__, parameters=sum(p.numel() for p in learn.model.parameters()),
+        loss=type(learn.loss_func).__name__, lr=learn.lr, wd=learn.wd, frozen_idx=learn.opt.frozen_idx,
+        callbacks=', '.join(o.name for o in learn.cbs))
+    return {k:plain_value(v) for k,v in res.items()}
 
 def plain_value(
     o, # Any value
@@ -170,9 +170,9 @@ def text_mask(
 ): # A function `str -> str`; None for nothing
     "What hides in texts that which `mask` names"
     if callable(mask): return mask
-    if mask not in (True,False,'names'):
-        raise ValueError(f"`mask` is {mask!r}: expected True, False, 'names' or a function")
-    return {True:masked_text, False:None, 'names':partial(masked_text, names=True)}[mask]
+    masks = {True:masked_text, False:None, 'names':partial(masked_text, names=True)}
+    if mask in (True,False,'names'): return masks[mask]
+    raise ValueError(f"`mask` is {mask!r}: expected True, False, 'names' or a function")
 
 # %% ../../nbs/87_runs.tracking.ipynb #39fb250d
 def row_errors(
@@ -419,10 +419,10 @@ def labels_summary(
     "Thresholds and calibration of `labels`, for the summary of a run"
     res,cal = {},labels.calibration
     if not exclusive(labels.kind):
-        res.update({f'thresholds/{k}':float(v) for k,v in zip(labels.names, labels.thresholds)})
-    res['calibration/method'] = 'none' if cal is None else cal.method
-    if cal is not None: res.update({f'calibration/{k}':list(p) for k,p in zip(labels.names, cal.params)})
-    return res
+        res |= {f'thresholds/{k}':float(v) for k,v in zip(labels.names, labels.thresholds)}
+    if cal is None: return {**res, 'calibration/method':'none'}
+    return {**res, 'calibration/method':cal.method,
+            **{f'calibration/{k}':list(p) for k,p in zip(labels.names, cal.params)}}
 
 # %% ../../nbs/87_runs.tracking.ipynb #b90cb321
 @contextmanager

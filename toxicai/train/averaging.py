@@ -180,10 +180,11 @@ def _copied(self:Soup): return {k:v.detach().cpu().clone() for k,v in unwrapped(
 def _value_now(self:Soup):
     "The monitored value of the network as it is"
     rec,rng = self.recorder,rng_state(self.dls)
-    log = rec.log.copy()
+    before = rec.log.copy()
     with self.learn.validation_context(inner=True): self.learn._do_epoch_validate()
     names = recorder_names(rec)[1] # a value of training is not known here
-    values,rec.log = dict(zip(names, list(rec.log)[-len(names):])),log
+    values = dict(zip(names, list(rec.log)[-len(names):]))
+    rec.log = before
     set_rng_state(rng, self.dls)
     return float(values.get(self.monitor, np.nan))
 
