@@ -345,6 +345,12 @@ def test_lora_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, 'peft', None)
     with pytest.raises(ImportError, match=r"toxicai\[lora\]"): learner(lora=2)
 
+def test_lora_in_one_layer():
+    "A single name is a list of one"
+    models = [add_lora(load_transformer(tiny_checkpoint(), ['a','b']), targets=o) for o in ('value',['value'])]
+    one,several = [[n for n,p in o.named_parameters() if 'lora_' in n] for o in models]
+    assert one==several and one and all('.value.' in o for o in one)
+
 @pytest.mark.parametrize('value,message', [(0,'the rank `r` is 0'), (2.5,'the rank `r` is 2.5'), (True,'the rank `r` is True'), (dict(r=2, targets=[]),'no linear layers')])
 def test_bad_lora(value, message):
     with pytest.raises(ValueError, match=message): learner(lora=value)

@@ -208,6 +208,7 @@ def longest_first(
     idxs = row_numbers(idxs)
     return idxs[np.argsort(-lengths[idxs], kind='stable')]
 
+# %% ../../nbs/67_data.batches.ipynb #4f3aaaa5
 def bucketed_order(
     idxs, # Row numbers in random order
     lengths, # Length of each row; shape (n,)

@@ -353,9 +353,8 @@ def find_labels(
     "The label columns of `rows`, by their names and by what is in them"
     first = first_batch(rows)
     rest = [o for o in rows.columns if o not in text_cols]
-    of_classes = [o for o in rest if listed_class(o) and o not in rows.mixed]
-    known = [o for o in of_classes if looks_like_flags(first[o])]
-    if known: return known
+    classes = [o for o in rest if listed_class(o) and o not in rows.mixed and looks_like_flags(first[o])]
+    if classes: return classes
     found = [o for o in rest if o.strip().lower() in label_names]
     if len(found)==1: return found
     what = f"{found} all look like labels" if found else f"none of {rest} is a label column by its name"
@@ -392,6 +391,7 @@ class OddValue(NamedTuple):
     row:int # Number of its row
     where:str # What messages call the source
 
+# %% ../../nbs/59_data.columns.ipynb #a28e81d0
 @dataclass
 class Seen:
     "What one pass found in a label column"
@@ -639,7 +639,8 @@ def id_names(
     if len(names)>20 and len(names)>n/2:
         return (f"has {len(names)} different values in {n} rows, such as {names[:3]}: expected class names; "
                 "is it a text or an id? If all are classes, list them in `classes`")
-    if len(names)==n>4 and all(re.search(r'\d', o) and re.search(r'[^\W\d_]', o) for o in names):
+    def _is_mixed(o): return re.search(r'\d', o) and re.search(r'[^\W\d_]', o) # digits and letters
+    if len(names)==n>4 and all(map(_is_mixed, names)):
         return (f"has another value in each of its {n} rows, such as {names[:3]}: is it an id? "
                 "If all are classes, list them in `classes`")
 
@@ -815,8 +816,8 @@ def check_shapes(
     "Raise where a label column holds neither numbers nor names nor flat lists or dicts of them"
     for o in seen:
         if len(o.shapes)>1:
-            raise ValueError(f"label column {o.name!r} holds {' in some rows and '.join(sorted(o.shapes))} in others: "
-                             "give every row the same")
+            shapes = ' in some rows and '.join(sorted(o.shapes))
+            raise ValueError(f"label column {o.name!r} holds {shapes} in others: give every row the same")
         check_flat(o)
         if (o.is_list or o.fields) and len(seen)>1:
             raise ValueError(f"label column {o.name!r} holds {'lists' if o.is_list else 'dicts'}: "
@@ -943,14 +944,12 @@ def hot_names(
         raise ValueError(f"label column {one.name!r} holds lists of 0 and 1: "
                          f"pass the names of the {width} classes in order, "
                          "`classes=[...]` (`vocab=[...]` in the loaders), or give each class a column of its own")
-    if len(names)!=width:
-        raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, but there are {len(names)} "
-                         f"classes {list(names)}")
+    what = f"label column {one.name!r} holds lists of {width} numbers"
+    if len(names)!=width: raise ValueError(f"{what}, but there are {len(names)} classes {list(names)}")
+    if not renamed: return list(names)
     places = list(map(str, range(width)))
-    if renamed and not set(places)<=set(renamed):
-        raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, and `classes` names "
-                         f"{list(renamed)}: expected a list of names, or the places {places}")
-    return [renamed[o] for o in places] if renamed else list(names)
+    if set(places)<=set(renamed): return [renamed[o] for o in places]
+    raise ValueError(f"{what}, and `classes` names {list(renamed)}: expected a list of names, or the places {places}")
 
 # %% ../../nbs/59_data.columns.ipynb #b3eed133
 def check_found(

@@ -86,8 +86,8 @@ def TransformerTextBlock(
     known = [*signature(TransformerTextBlock).parameters, *hub_args]
     check_keywords(hub, known, 'TransformerTextBlock', names_elsewhere)
     checkpoint,rules = where_to_begin(checkpoint, rules)
-    private = {} if token is None else {'token':token}
-    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **private)
+    secret = {} if token is None else dict(token=token)
+    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **secret)
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
 
@@ -492,9 +492,9 @@ def texts_and_labels(
         raise ValueError(f"{len(texts)} texts and {len(labels)} labels: expected one label for each text")
     if not texts: raise ValueError("the data have no rows: expected at least two labelled texts")
     check_texts(texts)
-    single = isinstance(texts[0], str)
-    cols = {'text':texts} if single else {'text_a':[a for a,_ in texts], 'text_b':[b for _,b in texts]}
-    df = pd.DataFrame({**{k:pd.Series(v, dtype=object) for k,v in cols.items()}, 'label':pd.Series(labels)})
+    if isinstance(texts[0], str): cols = dict(text=texts)
+    else: cols = dict(text_a=[a for a,_ in texts], text_b=[b for _,b in texts])
+    df = pd.DataFrame(cols, dtype=object).assign(label=pd.Series(labels))
     return df if index is None else df.set_axis(index)
 
 # %% ../../nbs/68_data.loaders.ipynb #8af2a88d

@@ -91,6 +91,7 @@ def stratified_flags(
     res[valid] = True
     return res
 
+# %% ../../nbs/64_data.splits.ipynb #7efcb2b5
 def stratified_split(
     df:pd.DataFrame, # Tidy frame; n rows
     label_cols, # Its label columns: one of class names, or a column of numbers for each class

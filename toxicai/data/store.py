@@ -217,6 +217,7 @@ def stored_arrays_of(
     found = dict(parts.arrays, lengths=parts.lengths, full=parts.full)
     return found if owner is None else {**found, 'counts':ids.counts}
 
+# %% ../../nbs/70_data.store.ipynb #5b912354
 def write_tokens(
     folder:Path, # Where to write
     data, # A `Dataset`; n rows

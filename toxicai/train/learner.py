@@ -621,6 +621,7 @@ def first_texts(
     res = read_items(tl, encode_at(tl), list(map(int, rows[:n])))
     return None if any(isinstance(o, Mapping) for o in res) else res
 
+# %% ../../nbs/79_train.learner.ipynb #aa3a0be8
 @patch
 @delegates(Learner.show_results)
 def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=True, **kwargs):

@@ -64,7 +64,8 @@ def add_lora(
     targets=None, # Names of layers, or the ends of their names; all linear layers of the blocks by default
 ) -> nn.Module: # `model`
     "Give `model` low-rank adapters ([Hu et al. 2021](https://arxiv.org/abs/2106.09685)); else only its head is trained"
-    targets = block_layers(model) if targets is None else list(targets)
+    if targets is None: targets = block_layers(model)
+    targets = [targets] if isinstance(targets, str) else list(targets)
     head,peft = head_parameters(model),_peft()
     check_lora(model, r, targets)
     turned = any(isinstance(m, Conv1D) for n,m in model.named_modules() if n.endswith(tuple(targets)))
