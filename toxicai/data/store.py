@@ -30,6 +30,7 @@ import datasets as hf,pyarrow as pa,toxicai
 from fastai.data.all import *
 from ..files import *
 from ..labels import *
+from ..stored import is_whole
 from ..strings import *
 from ..tables import *
 from ..text.core import *
@@ -775,7 +776,7 @@ def check_stream(
     if isinstance(valid, hf.IterableDataset) or iter(valid) is valid:
         raise TypeError(f"`valid` is a stream, {type(valid).__name__}: validation needs the same rows each time; "
                         "pass a table, or some of the rows, `list(stream.take(1000))`")
-    if not isinstance(steps, int) or steps<1:
+    if not is_whole(steps, 1, np.inf):
         raise ValueError(f"`steps` is {steps!r}: a stream has no length, "
                          "so say how many batches make an epoch, 1 or more")
     if buffer<bs: raise ValueError(f"`buffer` is {buffer} rows, a batch has {bs}: expected a buffer of many batches")

@@ -108,7 +108,7 @@ def check_fold_count(
     together, # Number of the group of each row; shape (n_rows,)
 ):
     "Raise a `ValueError` for folds that cannot be filled"
-    if isinstance(n, bool) or not isinstance(n, int) or n<2:
+    if not is_whole(n, 2, np.inf):
         raise ValueError(f"`n` is {n!r}: expected a number of folds, 2 or more")
     n_groups = len(np.unique(together))
     if n_groups>=n: return

@@ -61,7 +61,7 @@ def check_every(
     every:int, # Training batches from one time to the next
 ):
     "Raise unless `every` can count batches"
-    if not isinstance(every, int) or every<1:
+    if not is_whole(every, 1, np.inf):
         raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000003

@@ -16,6 +16,7 @@ from fastai.callback.fp16 import MixedPrecision
 from fastcore.basics import patch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel,get_ema_multi_avg_fn
+from ..stored import is_whole
 from ..text.models import *
 from .metrics import *
 from .callbacks import *
@@ -144,7 +145,7 @@ def check_whole(
     value, # What was passed
 ):
     "Raise unless `value` is a whole number from 1"
-    if not isinstance(value, int) or value<1: raise ValueError(f"`{name}` is {value!r}: expected a whole number from 1")
+    if not is_whole(value, 1, np.inf): raise ValueError(f"`{name}` is {value!r}: expected a whole number from 1")
 
 # %% ../../nbs/76_train.averaging.ipynb #02bc1fee
 class Soup(Callback):
