@@ -465,8 +465,8 @@ def one_order(
 ) -> list|None: # None where they contradict each other, or there are none
     "The order that holds all `orders`"
     longest = max(orders, key=len, default=())
-    agree = all(tuple(o for o in longest if o in part)==part for part in orders)
-    return list(longest) if longest and agree else None
+    def _agrees(part): return tuple(o for o in longest if o in part)==part
+    return list(longest) if longest and all(map(_agrees, orders)) else None
 
 # %% ../../nbs/59_data.columns.ipynb #2082d06c
 def has_repeats(
@@ -508,7 +508,8 @@ def cell_shape(
     t:pa.DataType, # Of what `label_cells` gives
 ) -> str: # 'values', 'lists' or 'dicts'
     "What the cells of a label column are"
-    return 'dicts' if pa.types.is_struct(t) else 'lists' if is_list_type(t) else 'values'
+    if pa.types.is_struct(t): return 'dicts'
+    return 'lists' if is_list_type(t) else 'values'
 
 def _look_at_values(seen, array, where, row, by_name):
     "Add single values, or those of lists, to what was `seen`"

@@ -258,7 +258,10 @@ def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows 
     return {o:(found[o], len(self)-found[None]) for o in self.labels}
 
 # %% ../../nbs/60_data.comments.ipynb #8331a73d
-def _split_name(o): return ('validation' if o else 'train') if isinstance(o, bool) else str(o)
+def _split_name(o):
+    "Name of the split that a cell stands for: of a flag, whether the row validates"
+    if not isinstance(o, bool): return str(o)
+    return 'validation' if o else 'train'
 
 @patch
 def splits(self:Comments) -> dict: # Name -> rows
@@ -347,9 +350,10 @@ def _splits_line(comments):
 
 def _facts(comments):
     "(heading, text) about `comments`"
-    labels,named = comments.labels,{*comments.text_cols, *comments.label_cols, comments.split_col}
-    about_labels = 'none' if labels is None else f"{labels.kind}, in {', '.join(comments.label_cols)}"
-    facts = {'text':' + '.join(comments.text_cols), 'labels':about_labels, 'splits':_splits_line(comments),
+    labels = 'none'
+    if comments.labels is not None: labels = f"{comments.labels.kind}, in {', '.join(comments.label_cols)}"
+    named = {*comments.text_cols, *comments.label_cols, comments.split_col}
+    facts = {'text':' + '.join(comments.text_cols), 'labels':labels, 'splits':_splits_line(comments),
              'other columns':', '.join(o for o in comments.data.column_names if o not in named),
              'recognised':'; '.join(comments.recognised)}
     notes = [('note', f'{k}: {n:,}') for k,n in comments.report.items()]

@@ -76,15 +76,16 @@ def majority(
 _hatexplain_names = {0:'hatespeech', 1:'normal', 2:'offensive'}
 
 def _chosen(o):
-    "Labels of the annotators, who are a list of records or a record of lists"
-    return o['label'] if isinstance(o, dict) else [a['label'] for a in o]
+    "Names of what the annotators chose, who are a list of records or a record of lists"
+    found = o['label'] if isinstance(o, dict) else [a['label'] for a in o]
+    return [_hatexplain_names.get(v, v) for v in found]
 
 def hatexplain_texts(
     batch:pa.RecordBatch, # Rows of the release
     report:Counter, # Where repairs are counted
 ) -> pa.RecordBatch: # With `text` and `label`
     "Texts and labels of HateXplain from tokens and annotators"
-    label = [majority([_hatexplain_names.get(v, v) for v in _chosen(o)]) for o in batch['annotators'].to_pylist()]
+    label = [majority(_chosen(o)) for o in batch['annotators'].to_pylist()]
     text = [' '.join(o) for o in batch['post_tokens'].to_pylist()]
     batch = batch.drop_columns(['annotators','post_tokens'])
     return with_columns(batch, text=pa.array(text, pa.string()), label=pa.array(label, pa.string()))

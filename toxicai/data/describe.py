@@ -300,7 +300,8 @@ def plot_label_lengths(
     names:list, # Classes
 ):
     "Boxes of lengths for each class, and for rows with none"
-    lengths,flags = desc.lengths.clip(lower=1),desc.flags.set_axis(desc.flags.columns.map(str), axis=1)
+    lengths = desc.lengths.clip(lower=1)
+    flags = desc.flags.set_axis(desc.flags.columns.map(str), axis=1)
     sets = {k:lengths[flags[k]==1].dropna() for k in names}
     none = lengths[(flags==0).all(axis=1)].dropna()
     if len(none): sets['none of them'] = none

@@ -142,8 +142,8 @@ def column_items(
     cols, # Names of its columns
 ) -> list: # Values of one column, or an `L` of values for each row; n of them
     "What a `ColReader` makes of the rows of `df`"
-    cols = list(cols)
-    return df[cols[0]].tolist() if len(cols)==1 else [L(o) for o in zip(*[df[c].tolist() for c in cols])]
+    values = [df[o].tolist() for o in cols]
+    return values[0] if len(values)==1 else list(map(L, zip(*values)))
 
 def read_items(
     tl:TfmdLists, # Items with their transforms

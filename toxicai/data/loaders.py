@@ -290,7 +290,7 @@ def splitter_sides(
     n:int, # Rows of `source`
 ) -> list: # [training rows, validation rows]: positions in `source`
     "Both sides as the user splits them, without rows that have no label"
-    sides = [[int(i) for i in o] for o in splitter(source)]
+    sides = [list(map(int, o)) for o in splitter(source)]
     if len(known)==n: return sides
     return [np.array(o, dtype=int)[np.isin(o, known)].tolist() for o in sides]
 

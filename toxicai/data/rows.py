@@ -613,7 +613,8 @@ def dataset_parts(
 def _stored_key(parts):
     "The same for the same data sets on disk; None for those in memory"
     if not all(o.cache_files for _,o in parts): return None
-    facts = [(k, o._fingerprint, [file_digest(f['filename']) for f in o.cache_files]) for k,o in parts]
+    def _digests(ds): return [file_digest(o['filename']) for o in ds.cache_files]
+    facts = [(k, o._fingerprint, _digests(o)) for k,o in parts]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 # %% ../../nbs/58_data.rows.ipynb #93f1ae7c
@@ -625,7 +626,8 @@ def dataset_rows(
     streams = [o for _,o in parts if isinstance(o, hf.IterableDataset)]
     if any(not o.features for o in streams):
         return record_rows(o if k is None else {**o, 'split':k} for k,ds in parts for o in ds)
-    read,declared = partial(_dataset_batches, parts=parts, name=name),declared_classes(parts)
+    read = partial(_dataset_batches, parts=parts, name=name)
+    declared = declared_classes(parts)
     if streams:
         once = stream_rows((o for _,_,o in _same_schema(read(None))), None, name)
         return replace(once, declared=declared)

@@ -48,8 +48,8 @@ def __repr__(self:CommentTable):
     widths = [min(30, max(map(len, c))) for c in zip(*rows)]
     room = total-sum(widths[1:])-2*len(widths)
     widths[0] = min(max(len(r[0]) for r in rows), max(24, room))
-    lines = ['  '.join(shortened(o, w).ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows]
-    return '\n'.join(lines + [self.note]*bool(self.note))
+    def _line(cells): return '  '.join(shortened(o, w).ljust(w) for o,w in zip(cells, widths)).rstrip()
+    return '\n'.join([*map(_line, rows), *[self.note]*bool(self.note)])
 
 # %% ../../nbs/69_data.show.ipynb #1531aeb7
 _colours = {True:'background-color:#dceefb;color:#08306b', False:'background-color:#fde3c8;color:#7f2704'}

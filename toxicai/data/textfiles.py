@@ -212,7 +212,8 @@ def python_batches(
         late = Counter(k for o in part for k in o if k not in names)
         for k,v in late.items():
             report[f"values left out, because their key {k!r} is not in the first {batch_rows:,} rows"] += v
-        yield n,pa.RecordBatch.from_arrays([as_array([o.get(c) for o in part], c, report) for c in cols], names=cols)
+        arrays = [as_array([o.get(c) for o in part], c, report) for c in cols]
+        yield n,pa.RecordBatch.from_arrays(arrays, names=cols)
         n += len(part)
 
 # %% ../../nbs/57_data.textfiles.ipynb #5aa81cf0
@@ -235,6 +236,7 @@ def json_batches(
     report:Counter=None, # Where repairs are counted
 ): # Iterator of (file name, number of the first row, `pa.RecordBatch`)
     "Batches of a JSON file"
-    names,report = record_keys(_first_rows(path, how.encoding)),Counter() if report is None else report
+    if report is None: report = Counter()
+    names = record_keys(_first_rows(path, how.encoding))
     rows = json_rows(path, how.encoding, report)
     for n,batch in python_batches(rows, columns, names, report): yield path.name,n,batch

@@ -84,7 +84,8 @@ def hint(self:Setting,
     if near: return near
     try: x = float(value)
     except ValueError: return ''
-    return f'; without quotes {x:g} is one' if self.has(int(x) if x.is_integer() else x) else ''
+    if x.is_integer(): x = int(x)
+    return f'; without quotes {x:g} is one' if self.has(x) else ''
 
 @patch
 def check(self:Setting,

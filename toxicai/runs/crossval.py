@@ -577,7 +577,8 @@ def whole(self:KFolds) -> list: # `FoldRun`s, one for each of `jobs`
     "All trainings; an error where some are missing"
     runs = self.done()
     if len(runs)==len(self.jobs): return runs
-    names = [o.name for o in self.jobs if o not in [r.job for r in runs]]
+    done = [o.job for o in runs]
+    names = [o.name for o in self.jobs if o not in done]
     raise ValueError(f"{', '.join(names)}: not trained yet; call `go()`, or `kfold_fit` again with the same arguments")
 
 @patch
@@ -597,7 +598,8 @@ def predicted(self:KFolds) -> Judged: # n rows, in the order of the data
     logits = np.zeros((len(fold), len(labels)))
     for k in range(self.n):
         own = [o for o in runs if o.job.fold==k]
-        logits[fold==k],targs[fold==k] = mean_logits(labels, [o.logits for o in own]),own[0].targs
+        logits[fold==k] = mean_logits(labels, [o.logits for o in own])
+        targs[fold==k] = own[0].targs
     return Judged(labels.probs(logits), targs, labels, logits=logits, **self._columns())
 
 # %% ../../nbs/90_runs.crossval.ipynb #6b5cce53
@@ -847,9 +849,11 @@ def mean_weights(
 ) -> dict: # Name -> tensor
     "Mean of the weights in `files`"
     from safetensors import safe_open
-    with ExitStack() as stack: # a tensor at a time, as networks are large
+    with ExitStack() as stack:
         opened = [stack.enter_context(safe_open(o, 'pt')) for o in files]
-        return {k:mean_state([{k:o.get_tensor(k)} for o in opened])[k] for k in opened[0].keys()}
+        res = {}
+        for k in opened[0].keys(): res |= mean_state([{k:o.get_tensor(k)} for o in opened]) # one at a time: they are large
+        return res
 
 # %% ../../nbs/90_runs.crossval.ipynb #507c33ae
 def write_engine(

@@ -493,16 +493,17 @@ def metric_states(
 ) -> list: # Empty where the metrics are for validation only
     "What the metrics have gathered in an epoch of training"
     if not hasattr(learn, 'recorder') or not learn.recorder.train_metrics: return []
-    return [plain_values({k:v for k,v in vars(o).items() if isinstance(v, _numbers)}) for o in learn.metrics]
+    def _state(o): return {k:v for k,v in vars(o).items() if isinstance(v, _numbers)}
+    return [plain_values(_state(o)) for o in learn.metrics]
 
 def loss_history(
     learn, # A learner in a fit
 ): # A dict; None without a Recorder
     "The running loss and all losses so far"
     if not hasattr(learn, 'recorder'): return None
-    smooth,losses = learn.recorder.smooth_loss,[plain_values(o) for o in learn.recorder.losses]
-    losses = torch.stack(losses) if losses else torch.empty(0)
-    return dict(count=smooth.count, val=plain_values(smooth.val), losses=losses)
+    rec = learn.recorder
+    losses = torch.stack(plain_values(rec.losses)) if rec.losses else torch.empty(0)
+    return dict(count=rec.smooth_loss.count, val=plain_values(rec.smooth_loss.val), losses=losses)
 
 # %% ../../nbs/85_runs.snapshots.ipynb #5d34eb4c
 counter_checks = dict( # Attribute of the learner that is kept -> does a value fit?

@@ -141,9 +141,9 @@ def run_config(
                  loss_args=repr(learn.loss_func), optimizer=optimizer)
     if not isinstance(learn, TransformerLearner):
         return dict(facts, data=data_digests(learn.dls), versions=versions(), code=git_state())
-    rules = list(text_tfm(learn.dls).encoder.rules.names)
-    labels,balance = getattr(learn.labels, 'kind', None),getattr(learn.dls.train, 'balance', 0.)
-    return {**learner_settings(learn), **facts, 'labels':labels, 'rules':rules, 'balance':balance, **learn.card()}
+    own = dict(labels=getattr(learn.labels, 'kind', None), rules=list(text_tfm(learn.dls).encoder.rules.names),
+               balance=getattr(learn.dls.train, 'balance', 0.))
+    return {**learner_settings(learn), **facts, **own, **learn.card()}
 
 # %% ../../nbs/87_runs.tracking.ipynb #b48f93b5
 _capital = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\*)")
@@ -217,10 +217,10 @@ def text_table(
     "Some texts with what was annotated and what was predicted"
     names,part = list(judged.labels),judged.take(rows)
     texts = part.texts if mask is None else [mask(o) for o in part.texts]
-    target,predicted = [[decided_names(o, names) for o in of] for of in (part.onehot(),part.flags())]
+    def _names(rows): return [decided_names(o, names) for o in rows]
     _,wrong = row_errors(part)
-    whole = [mend_surrogates(o) for o in texts]
-    df = pd.DataFrame(dict(text=whole, target=target, predicted=predicted, correct=~wrong))
+    df = pd.DataFrame(dict(text=list(map(mend_surrogates, texts)), target=_names(part.onehot()),
+                           predicted=_names(part.flags()), correct=~wrong))
     return df.assign(**{f'p {k}':p for k,p in zip(names, part.probs.T.astype(float))})
 
 # %% ../../nbs/87_runs.tracking.ipynb #b64b9cdd
@@ -389,9 +389,10 @@ def before_batch(self:WandbRun):
 def after_batch(self:WandbRun):
     "A line in the log, every few batches and at the end of an epoch"
     if not (self.training and self.trained): return
-    is_last = self.iter+1==self.n_iter
-    self.step,self.n_epochs = self.step+1,self.epochs_before+self.epoch+(self.iter+1)/self.n_iter
-    if self.step%self.every and not is_last: return
+    done = self.iter+1
+    self.step += 1
+    self.n_epochs = self.epochs_before+self.epoch+done/self.n_iter
+    if self.step%self.every and done<self.n_iter: return
     losses = {'train/loss':float(self.loss.detach()), 'train/smooth_loss':float(self.smooth_loss)}
     lrs = {f'lr/{i}':h['lr'] for i,h in enumerate(self.opt.hypers)}
     value = self.learn.grad_norm.value

@@ -413,7 +413,8 @@ def check_finite(
 ):
     "Raise when the loss of the batch is NaN or infinite"
     if not len(learn.yb) or learn.loss.isfinite().all(): return
-    loss,rows = learn.loss.detach().float().sum().item(),rows_of_batch(learn.dl, learn.iter) or 'unknown'
+    loss = learn.loss.detach().float().sum().item()
+    rows = rows_of_batch(learn.dl, learn.iter) or 'unknown'
     shown = f"\ntexts: {batch_texts(learn)}" if texts else ''
     raise FloatingPointError(f"the loss of batch {learn.iter} of epoch {learn.epoch} is {loss}. "
                              f"Rows of the training data in it: {rows}. What to do: {nan_hint(learn)}{shown}")

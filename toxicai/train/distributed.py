@@ -161,12 +161,14 @@ def dealt(
     "Which texts of each batch go to which process"
     n,bs = lengths.shape
     lengths = np.pad(lengths, [(0,0),(0,-bs%n_ranks)])
-    order,rows = np.argsort(-lengths, axis=1, kind='stable'),np.arange(n)[:,None]
-    load,res = np.zeros((n,n_ranks)),np.empty((n,n_ranks,lengths.shape[1]//n_ranks), dtype=int)
-    for i in range(res.shape[2]):
-        block,to = order[:,i*n_ranks:(i+1)*n_ranks],load.argsort(axis=1, kind='stable')
-        res[rows,to,i] = block
-        load[rows,to] += lengths[rows,block]
+    n_rounds = lengths.shape[1]//n_ranks
+    rounds = np.argsort(-lengths, axis=1, kind='stable').reshape(n, n_rounds, n_ranks) # the longest come first
+    rows,load = np.arange(n)[:,None],np.zeros((n,n_ranks))
+    res = np.empty((n,n_ranks,n_rounds), dtype=int)
+    for i in range(n_rounds):
+        lightest = load.argsort(axis=1, kind='stable')
+        res[rows,lightest,i] = rounds[:,i]
+        load[rows,lightest] += lengths[rows,rounds[:,i]]
     return np.where(res<bs, res, -1)
 
 # %% ../../nbs/84_train.distributed.ipynb #e9887c31
@@ -499,7 +501,8 @@ class RankFigures(Callback):
     order = 55 # After the Recorder, and before trackers
     def after_epoch(self):
         "Take over the row of the epoch"
-        ranks,rows = self.learn.ranks,getattr(getattr(self.learn, 'recorder', None), 'values', None)
+        ranks = self.learn.ranks
+        rows = getattr(getattr(self.learn, 'recorder', None), 'values', None)
         if ranks is None or ranks.alone or not rows or hasattr(self.learn, 'gather_preds'): return
         rows[-1].items[:] = ranks.from_first(list(rows[-1]))
 

@@ -186,7 +186,8 @@ def save_tokenizer(
 ):
     "The tokenizer of `enc`, with the limit and the side of its cut"
     tok = deepcopy(enc.tok)
-    tok.model_max_length,tok.truncation_side = enc.max_length,'left' if enc.cut=='tail' else 'right'
+    tok.model_max_length = enc.max_length
+    tok.truncation_side = 'left' if enc.cut=='tail' else 'right'
     tok.save_pretrained(folder)
     path = folder/'tokenizer_config.json'
     write_folder_json(path, without_keys(_read(path), *_local_keys))
@@ -413,15 +414,16 @@ def nested_markdown(
     pieces = _fences.split(text)
     found = [len(o) for p in pieces[::2] for o in _heading.findall(p)]
     down = max(0, level-min(found, default=level))
-    lower = lambda m: '#'*min(6, len(m[1])+down)
-    return ''.join(p if i%2 else _heading.sub(lower, p) for i,p in enumerate(pieces))
+    def _lower(m): return '#'*min(6, len(m[1])+down)
+    pieces[::2] = [_heading.sub(_lower, o) for o in pieces[::2]]
+    return ''.join(pieces)
 
 def masked_markdown(
     text:str, # Markdown
 ) -> str: # Markdown
     "`text` with stars in swear words and slurs, which do not make it bold"
-    stars = lambda a,b: starred_word(text[a:b]).replace('*', r'\*')
-    return apply_edits(text, [(a, b, stars(a, b)) for a,b in swear_spans(text)])
+    def _stars(word): return starred_word(word).replace('*', r'\*')
+    return apply_edits(text, [(a, b, _stars(text[a:b])) for a,b in swear_spans(text)])
 
 # %% ../../nbs/82_train.export.ipynb #83bb5ae7
 def report_text(
@@ -436,8 +438,8 @@ def reports_text(
 ) -> str: # Markdown
     "`reports` in words, masked, with headings below those of a card; a `TypeError` for what is no report"
     reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
-    fits = lambda o: isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None))
-    odd = [o for o in reports if not fits(o)]
+    def _fits(o): return isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None))
+    odd = [o for o in reports if not _fits(o)]
     if odd:
         raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
                         "one or several in a list")

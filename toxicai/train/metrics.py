@@ -86,7 +86,8 @@ def __getstate__(self:MaskedMetric):
 @patch
 def _begin(self:MaskedMetric, learn):
     "Take from `learn` what belongs to this pass over the rows, and check the first batch"
-    self.loss,self.labels = getattr(learn, 'loss_func', None),metric_labels(learn, learn.pred.shape[-1])
+    self.loss = getattr(learn, 'loss_func', None)
+    self.labels = metric_labels(learn, learn.pred.shape[-1])
     if self.label is not None: self.labels.index(self.label)
     others = [o for o in getattr(learn, 'metrics', []) if isinstance(o, MaskedMetric)]
     self.speaks = is_shown(learn) and (not others or others[0] is self)
