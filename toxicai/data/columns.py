@@ -442,8 +442,8 @@ def _look_at_numbers(seen, array, where, row):
 def _look_at_words(seen, array):
     "Add words for numbers and gaps to what was `seen`"
     if not is_text_type(array.type): return
-    words = counted_values(_low_words(array))
-    seen.words.update({k:n for k,n in words.items() if k and (k in gaps or (k in yes_no and k.isalpha()))})
+    def _tells(word): return word in gaps or (word in yes_no and word.isalpha())
+    seen.words.update({k:n for k,n in counted_values(_low_words(array)).items() if k and _tells(k)})
 
 def _look_at_names(seen, array):
     "Add the class names of a batch to what was `seen`"

@@ -19,6 +19,7 @@ import_quietly('fastai.layers')
 import ast,inspect,io,json,os,sys,tempfile,textwrap,time
 from contextlib import ExitStack,nullcontext
 from dataclasses import dataclass,replace
+from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -494,11 +495,11 @@ def done(self:KFolds) -> list: # `FoldRun`s
 def _say(self:KFolds, run, left):
     "A line about a fold that is done"
     if not self.show: return
-    of_valid = {k.partition('/')[2]:v for k,v in run.facts['figures'].items() if k.startswith('valid/')}
-    figures = ', '.join(f'{k} {v:.4f}' for k,v in of_valid.items())
+    seconds,found = run.facts['seconds'],run.facts['figures']
+    figures = ', '.join(f"{k.removeprefix('valid/')} {v:.4f}" for k,v in found.items() if k.startswith('valid/'))
     of_seed = f' (seed {run.job.seed})' if len(self.seeds)>1 else ''
-    more = f', about {left*run.facts["seconds"]:.0f} s to go' if left else ''
-    print(f"fold {run.job.fold+1} of {self.n}{of_seed}: {figures}; {run.facts['seconds']} s{more}", flush=True)
+    more = f', about {left*seconds:.0f} s to go' if left else ''
+    print(f"fold {run.job.fold+1} of {self.n}{of_seed}: {figures}; {seconds} s{more}", flush=True)
 
 # %% ../../nbs/90_runs.crossval.ipynb #e87bb3e5
 @patch
@@ -692,7 +693,7 @@ def mean_ranks(
     "Mean over the networks of the rank of each text, as a share of the texts"
     return np.mean([rankdata(o, axis=0)/len(o) for o in probs], axis=0)
 
-blends = dict(mean=lambda probs: np.mean(probs, axis=0), rank=mean_ranks) # How networks are put together
+blends = dict(mean=partial(np.mean, axis=0), rank=mean_ranks) # How networks are put together
 
 @patch
 def test_probs(self:KFolds) -> np.ndarray: # In [0,1]; shape (n_networks, n, n_classes)
@@ -891,7 +892,8 @@ def check_average_place(
     folder:Path, # Where an average of detectors shall be written
 ):
     "Raise when something is there that is neither that nor an empty folder"
-    if not folder.exists() or (folder.is_dir() and ((folder/average_file).is_file() or not entries(folder))): return
+    if not folder.exists(): return
+    if folder.is_dir() and ((folder/average_file).is_file() or not entries(folder)): return
     raise FileExistsError(f"{str(folder)!r} is there and holds no average of detectors: pass the name of a new folder")
 
 # %% ../../nbs/90_runs.crossval.ipynb #2dc209f2

@@ -303,8 +303,8 @@ def arg_from_json(
     if isinstance(o, list): return [arg_from_json(v) for v in o]
     if not isinstance(o, dict): return o
     kind,v = next(iter(o.items()), (None,None))
-    known = len(o)==1 and isinstance(v, list) and (kind in ('array','tuple') or (kind=='slice' and len(v)==3))
-    if not known:
+    known = len(o)==1 and kind in ('array','slice','tuple') and isinstance(v, list)
+    if not known or (kind=='slice' and len(v)!=3):
         raise CheckpointError(f"an argument of the call is {o!r:.80}: expected what `arg_to_json` writes")
     if kind=='array': return np.array(v, dtype=float if not v or isinstance(v[0], float) else None)
     parts = map(arg_from_json, v)

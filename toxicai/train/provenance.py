@@ -86,8 +86,9 @@ def item_bytes(
 ) -> bytes:
     "The same bytes for the same value"
     if isinstance(o, str): return o.encode('utf-8', 'surrogatepass')
-    plain = lambda v: v.tolist() if hasattr(v, 'tolist') else str(v)
-    return json.dumps(list(o) if isinstance(o, (tuple,L)) else o, sort_keys=True, default=plain).encode()
+    if isinstance(o, (tuple,L)): o = list(o)
+    def _plain_value(v): return v.tolist() if hasattr(v, 'tolist') else str(v)
+    return json.dumps(o, sort_keys=True, default=_plain_value).encode()
 
 # %% ../../nbs/75_train.provenance.ipynb #68e71be3
 def column_digest(
