@@ -214,6 +214,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.data.columns.LabelSource': ('data.columns.html#labelsource', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.OddValue': ('data.columns.html#oddvalue', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.Seen': ('data.columns.html#seen', 'toxicai/data/columns.py'),
+                                      'toxicai.data.columns._are_names': ('data.columns.html#_are_names', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns._checked_form': ('data.columns.html#_checked_form', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns._columns_of': ('data.columns.html#_columns_of', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns._look_at_column': ( 'data.columns.html#_look_at_column',

@@ -914,6 +914,11 @@ def tidy_cols(
     return list(cols) if exclusive(labels.kind) else list(labels)
 
 # %% ../../nbs/59_data.columns.ipynb #9abdc0a3
+def _are_names(one, names):
+    "Do lists of numbers hold class names, as classes that are called 0, 1 and 2 have them?"
+    if not names or one.repeats or one.widths=={len(names)}: return False
+    return set(one.values)<=set(names)
+
 def label_form(
     one:Seen, # The label column, or the first of several
     kind:str, # Kind of `LabelSet`
@@ -926,8 +931,7 @@ def label_form(
         raise ValueError(f"kind {kind!r} needs one class for each text, but label column {one.name!r} holds {what}: "
                          "leave out `kind`, or make it a column of class names")
     if one.fields: return 'dicts'
-    are_names = names and set(one.values)<=set(names) and not one.repeats and one.widths!={len(names)}
-    if is_multi_hot(one) and not are_names: return 'multi_hot'
+    if is_multi_hot(one) and not _are_names(one, names): return 'multi_hot'
     if one.is_share and not one.odd:
         raise ValueError(f"label column {one.name!r} holds lists of numbers: expected class names, "
                          "or lists of one length with a number from 0 to 1 for each class")

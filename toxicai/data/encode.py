@@ -181,7 +181,8 @@ def take_language(
         warn_in_line(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'")
     tfm.encoder = copy(tfm.encoder)
-    tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
+    tfm.encoder.rules = tfm.rules
+    if lang in languages and lang!='en': tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang))
 
 # %% ../../nbs/66_data.encode.ipynb #a92be05d
 @patch

@@ -537,8 +537,13 @@ def from_dataset(cls:ToxicityDataLoaders,
         if {'valid_col','splitter'} & set(kwargs):
             raise ValueError("a `DatasetDict` has its split: "
                              "leave out `valid_col` and `splitter`, or pass one `Dataset`")
-        ds,kwargs['valid_col'] = joined_splits(ds),'_split'
-    if isinstance(text_col, str) and text_col not in ds.column_names and 'input_ids' in ds.column_names: text_col = None
+        ds = joined_splits(ds)
+        kwargs['valid_col'] = '_split'
+    if not hasattr(ds, 'column_names'):
+        raise TypeError(f"`ds` is a {type(ds).__name__}: expected a `Dataset` or a `DatasetDict` of Hugging Face; "
+                        "`from_df` takes other tables, `from_csv` files")
+    names = ds.column_names
+    if isinstance(text_col, str) and text_col not in names and 'input_ids' in names: text_col = None
     return cls.from_df(ds, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
 # %% ../../nbs/68_data.loaders.ipynb #30f08142

@@ -536,9 +536,10 @@ def loaders(self:RowStore,
     folder = self.side_arrays(weight_col)
     w = open_side(folder, 'weights')
     if w is not None: kwargs['weights'] = torch.from_numpy(w)
-    targs = [as_targets(open_side(folder, f'targets-{i}')) for i in (0,1)]
-    digests = [f'{self.texts} {folder.parent.name} {i}' for i in (0,1)]
-    parts = [fill_lists(tls, ids.select(o), *more) for tls,o,*more in zip(lists, self.rows, targs, digests)]
+    parts = []
+    for i,(tls,rows) in enumerate(zip(lists, self.rows)):
+        targs = as_targets(open_side(folder, f'targets-{i}'))
+        parts.append(fill_lists(tls, ids.select(rows), targs, f'{self.texts} {folder.parent.name} {i}'))
     return two_loaders(*parts, **kwargs)
 
 # %% ../../nbs/70_data.store.ipynb #56ee3b95

@@ -76,14 +76,14 @@ def _suspects(column, delimiter, n_cols):
 def _refuse_merged(path, batch, delimiter, row):
     "Raise when a cell holds whole rows, because its quotes are text"
     n_cols = batch.num_columns
-    known = cache(lambda c: set(pc.unique(batch[c]).to_pylist()))
+    @cache
+    def _known(c): return set(pc.unique(batch[c]).to_pylist())
     for k,name in enumerate(batch.schema.names):
-        others = [c for c in range(n_cols) if c!=k]
+        def _is_row(cells): return any(o and c!=k and o in _known(c) for c,o in enumerate(cells))
         for i in _suspects(batch[name], delimiter, n_cols):
             cell = batch[name][i].as_py()
             held = rows_in_cell(cell, k, delimiter, n_cols)
-            if any(o[c] and o[c] in known(c) for o in held for c in others):
-                refuse_held_rows(path, row+i, name, cell, len(held))
+            if any(map(_is_row, held)): refuse_held_rows(path, row+i, name, cell, len(held))
 
 # %% ../../nbs/57_data.textfiles.ipynb #8a5baeb5
 def _last_cells(batch):

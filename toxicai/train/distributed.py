@@ -287,8 +287,9 @@ def joined(self:Ranks,
     own,there = x.as_subclass(Tensor).detach().contiguous(),places>=0
     part = own.new_zeros(places.shape[1], *own.shape[1:])
     part[:len(own)] = own
-    parts = [part]*self.n if self.n==1 else [torch.empty_like(part) for _ in range(self.n)]
+    parts = [part]
     if self.n>1:
+        parts = [torch.empty_like(part) for _ in range(self.n)]
         with self.answered(): dist.all_gather(parts, part)
     rows = torch.cat([o[:k] for o,k in zip(parts, there.sum(1))])
     order = torch.as_tensor(places[there].argsort(), device=rows.device)

@@ -199,7 +199,7 @@ def language_of(
 ) -> str: # One of `known`
     "`lang`, or the language of the comments of `dl`, or of those that `learn` is trained on"
     if lang is not None: return language_for(lang, None, known, what)
-    texts = [loader_texts(o) for o in (dl, learn.dls.train) if o is not None and len(o.dataset)]
+    texts = (loader_texts(o) for o in (dl, learn.dls.train) if o is not None and len(o.dataset))
     telling = next((o for o in texts if o and data_language(o)!='und'), None)
     return language_for(None, telling, known, what)
 
