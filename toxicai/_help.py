@@ -201,6 +201,7 @@ d = {
   'class_order': 'Args:\n    names: Class names\n\nReturns:\n    list',
   'class_text': 'Args:\n    o: A class or a gap as a user writes it\n\nReturns:\n    Text as `as_classes` writes it; what is no class stays as it is',
   'class_words': 'Args:\n    array (Array): Text, numbers or flags; n values\n\nReturns:\n    Array: Text without blanks around it, whole numbers without a point; shape (n,)',
+  'column_error': 'Args:\n    name (str): Of a label column\n    problem (str): What is wrong with it, and what to do\n\nReturns:\n    ValueError',
   'counted_values': 'Args:\n    array (Array): A column\n\nReturns:\n    dict: Value -> how often it occurs',
   'declared_names': 'Args:\n    names: As a source declares them\n    how (CellOptions): How cells are read\n\nReturns:\n    list: As `as_classes` writes them, without words for gaps',
   'dict_contents': 'Args:\n    array (Array): A column\n\nReturns:\n    Array: What the dicts hold; `array` itself where there are no such dicts',

@@ -265,6 +265,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.data.columns.class_order': ('data.columns.html#class_order', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.class_text': ('data.columns.html#class_text', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.class_words': ('data.columns.html#class_words', 'toxicai/data/columns.py'),
+                                      'toxicai.data.columns.column_error': ('data.columns.html#column_error', 'toxicai/data/columns.py'),
                                       'toxicai.data.columns.counted_values': ( 'data.columns.html#counted_values',
                                                                                'toxicai/data/columns.py'),
                                       'toxicai.data.columns.declared_names': ( 'data.columns.html#declared_names',

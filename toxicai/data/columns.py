@@ -7,8 +7,8 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
            'is_list_type', 'refuse_type', 'refuse_unclear', 'find_text', 'plain_array', 'number_of', 'word_numbers',
            'as_numbers', 'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words',
-           'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells',
-           'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
+           'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'column_error',
+           'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
            'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'OddValue', 'Seen', 'counted_values',
            'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag',
            'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names',
@@ -245,6 +245,14 @@ def with_gaps(
     if pa.types.is_nested(array.type): return array
     return gap_where(array, among_words(class_words(array), words))
 
+# %% ../../nbs/59_data.columns.ipynb #73c01826
+def column_error(
+    name:str, # Of a label column
+    problem:str, # What is wrong with it, and what to do
+) -> ValueError:
+    "What is raised about a label column"
+    return ValueError(f"label column {name!r} {problem}")
+
 # %% ../../nbs/59_data.columns.ipynb #a85bd249
 def split_cells(
     array:pa.Array, # Text, or single numbers; n cells
@@ -253,7 +261,7 @@ def split_cells(
 ) -> pa.Array: # Lists of text; shape (n,)
     "Cells of several labels as lists"
     if pa.types.is_nested(array.type):
-        raise ValueError(f"label column {name!r} holds {array.type}, no text to split: leave out `label_delim`")
+        raise column_error(name, f"holds {array.type}, no text to split: leave out `label_delim`")
     text = class_words(array)
     lists = pc.split_pattern(gap_where(text, among_words(text, name_gaps[1:])), delim.strip() or delim)
     parts = pc.utf8_trim_whitespace(pc.list_flatten(lists))
@@ -776,11 +784,11 @@ def refuse_names(
 ):
     "Raise where the class names of a column are usually a mistake"
     if len(names)>max_classes:
-        raise ValueError(f"label column {one.name!r} has more than {max_classes} different values, such as "
-                         f"{names[:3]}: expected class names; is it a text or an id?")
+        raise column_error(one.name, f"has more than {max_classes} different values, such as {names[:3]}: "
+                                     "expected class names; is it a text or an id?")
     checks = tag_checks if one.is_list else name_checks
     problem = next((o for check in checks if (o := check(one, names))), None)
-    if problem: raise ValueError(f"label column {one.name!r} {problem}")
+    if problem: raise column_error(one.name, problem)
 
 # %% ../../nbs/59_data.columns.ipynb #14df9346
 def _says_nothing(one):
@@ -795,8 +803,8 @@ def check_labelled(
     "Raise where a label column is empty"
     bare = next(filter(_says_nothing, seen), None)
     if bare is None: return
-    raise ValueError(f"label column {bare.name!r} has no label at all: there is no label in {bare.n} rows; "
-                     "add data, or leave the column out of `label_cols`")
+    raise column_error(bare.name, f"has no label at all: there is no label in {bare.n} rows; "
+                                  "add data, or leave the column out of `label_cols`")
 
 # %% ../../nbs/59_data.columns.ipynb #4f66f589
 def check_flat(
@@ -805,10 +813,10 @@ def check_flat(
     "Raise where a label column holds lists or dicts within each other"
     if not (one.nested or any(o.nested or o.is_list or o.fields for o in one.fields.values())): return
     what = one.nested or f"dicts of dicts or lists with the keys {list(one.fields)}"
-    raise ValueError(f"label column {one.name!r} holds {what}: "
-                     "expected class names, numbers, lists of class names, or dicts of class name and number; "
-                     f"pick what is the label, `df[{one.name!r}].map(lambda o: o['value'])` for dicts, "
-                     f"`df[{one.name!r}].map(lambda o: [v['label'] for v in o])` for lists of dicts")
+    raise column_error(one.name, f"holds {what}: expected class names, numbers, lists of class names, "
+                                 "or dicts of class name and number; "
+                                 f"pick what is the label, `df[{one.name!r}].map(lambda o: o['value'])` for dicts, "
+                                 f"`df[{one.name!r}].map(lambda o: [v['label'] for v in o])` for lists of dicts")
 
 # %% ../../nbs/59_data.columns.ipynb #f4bcde49
 def check_shapes(
@@ -818,19 +826,20 @@ def check_shapes(
     for o in seen:
         if len(o.shapes)>1:
             shapes = ' in some rows and '.join(sorted(o.shapes))
-            raise ValueError(f"label column {o.name!r} holds {shapes} in others: give every row the same")
+            raise column_error(o.name, f"holds {shapes} in others: give every row the same")
         check_flat(o)
         if (o.is_list or o.fields) and len(seen)>1:
-            raise ValueError(f"label column {o.name!r} holds {'lists' if o.is_list else 'dicts'}: "
-                             "expected 0, 1, a share in [0,1] or a gap; such a column must be the only label column")
+            what = 'lists' if o.is_list else 'dicts'
+            raise column_error(o.name, f"holds {what}: expected 0, 1, a share in [0,1] or a gap; "
+                                       "such a column must be the only label column")
 
 # %% ../../nbs/59_data.columns.ipynb #0eef134d
 def _refuse_odd(one):
     "Say that a label column of numbers holds something else"
     odd = one.odd
-    raise ValueError(f"label column {one.name!r} holds {odd.value!r} in row {odd.row} of {odd.where}, where numbers "
-                     f"are needed: {gap_hint(odd.value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
-                     "class names go into one column, `label_cols='name'`")
+    raise column_error(one.name, f"holds {odd.value!r} in row {odd.row} of {odd.where}, where numbers are needed: "
+                                 f"{gap_hint(odd.value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
+                                 "class names go into one column, `label_cols='name'`")
 
 def check_number_columns(
     seen, # `Seen` of each label column
@@ -840,10 +849,9 @@ def check_number_columns(
         if o.odd: _refuse_odd(o)
         if within_one(o): continue
         gap = f"`na_values=[{o.low:g}]`" if o.low<0 else "`na_values=`"
-        raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
-                         "expected 0, 1, a share in [0,1] or a gap; "
-                         f"pass a value that means `not known` as {gap}, and turn counts into shares; "
-                         "for other numbers use `DataBlock` with `RegressionBlock`")
+        raise column_error(o.name, f"goes from {o.low:g} to {o.high:g}: expected 0, 1, a share in [0,1] or a gap; "
+                                   f"pass a value that means `not known` as {gap}, and turn counts into shares; "
+                                   "for other numbers use `DataBlock` with `RegressionBlock`")
 
 # %% ../../nbs/59_data.columns.ipynb #ceb2dd3a
 def check_dicts(
@@ -853,9 +861,10 @@ def check_dicts(
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
         odd = words.odd
-        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, and {words.name!r} "
-                         f"is {odd.value!r} in row {odd.row} of {odd.where}: expected a number for each class; "
-                         f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
+        raise column_error(one.name, f"holds dicts with the keys {list(one.fields)}, and {words.name!r} is "
+                                     f"{odd.value!r} in row {odd.row} of {odd.where}: "
+                                     "expected a number for each class; "
+                                     f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
 def check_missing_keys(
@@ -866,8 +875,8 @@ def check_missing_keys(
     missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in parts)
     if missing and all(o.low==1 for o in parts if o.low is not None):
         whole = f"df[{one.name!r}].map(lambda o: dict.fromkeys({list(one.fields)}, 0) | o)"
-        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: is a name that is "
-                         f"missing false, or not known? Write it down, `{whole}` where it is false")
+        raise column_error(one.name, "holds dicts that name true classes alone: is a name that is missing false, "
+                                     f"or not known? Write it down, `{whole}` where it is false")
 
 # %% ../../nbs/59_data.columns.ipynb #b6928896
 def check_delim(
@@ -880,9 +889,9 @@ def check_delim(
     if len(seen)>1: raise ValueError(f"`label_delim` is for one label column, but there are {[o.name for o in seen]}")
     one = seen[0]
     if one.n_empty and '' not in how.gaps:
-        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: "
-                         f"where no class is true, `df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
-                         f"where nobody looked, `na_values={['', *how.gaps]}`")
+        raise column_error(one.name, f"is empty in {one.n_empty} of {one.n} rows: "
+                                     f"where no class is true, `df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
+                                     f"where nobody looked, `na_values={['', *how.gaps]}`")
     if names is None and max(one.widths, default=0)<2:
         raise ValueError(f"no cell of label column {one.name!r} holds `label_delim={how.delim!r}`: "
                          f"its cells are such as {list(one.values)[:3]}")
@@ -933,8 +942,8 @@ def label_form(
     if one.fields: return 'dicts'
     if is_multi_hot(one) and not _are_names(one, names): return 'multi_hot'
     if one.is_share and not one.odd:
-        raise ValueError(f"label column {one.name!r} holds lists of numbers: expected class names, "
-                         "or lists of one length with a number from 0 to 1 for each class")
+        raise column_error(one.name, "holds lists of numbers: expected class names, "
+                                     "or lists of one length with a number from 0 to 1 for each class")
     return 'tags'
 
 # %% ../../nbs/59_data.columns.ipynb #efd8f943
@@ -946,15 +955,17 @@ def hot_names(
     "Names of the classes that lists of 0 and 1 are about"
     width, = one.widths
     if names is None:
-        raise ValueError(f"label column {one.name!r} holds lists of 0 and 1: "
-                         f"pass the names of the {width} classes in order, "
-                         "`classes=[...]` (`vocab=[...]` in the loaders), or give each class a column of its own")
-    what = f"label column {one.name!r} holds lists of {width} numbers"
-    if len(names)!=width: raise ValueError(f"{what}, but there are {len(names)} classes {list(names)}")
+        raise column_error(one.name, f"holds lists of 0 and 1: pass the names of the {width} classes in order, "
+                                     "`classes=[...]` (`vocab=[...]` in the loaders), "
+                                     "or give each class a column of its own")
+    what = f"holds lists of {width} numbers"
+    if len(names)!=width:
+        raise column_error(one.name, f"{what}, but there are {len(names)} classes {list(names)}")
     if not renamed: return list(names)
     places = list(map(str, range(width)))
     if set(places)<=set(renamed): return [renamed[o] for o in places]
-    raise ValueError(f"{what}, and `classes` names {list(renamed)}: expected a list of names, or the places {places}")
+    raise column_error(one.name, f"{what}, and `classes` names {list(renamed)}: "
+                                 f"expected a list of names, or the places {places}")
 
 # %% ../../nbs/59_data.columns.ipynb #b3eed133
 def check_found(
@@ -999,8 +1010,8 @@ def check_new_classes(
     if form=='tags': return
     if kind=='ordinal': check_order(one, names)
     if len(names)<2:
-        raise ValueError(f"label column {one.name!r} has only {names[0]!r} in {one.n} rows: a classifier needs two "
-                         "sides; add data or drop the column, or name all `classes`")
+        raise column_error(one.name, f"has only {names[0]!r} in {one.n} rows: a classifier needs two sides; "
+                                     "add data or drop the column, or name all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #325f55d6
 def found_class_names(
@@ -1178,5 +1189,5 @@ def check_two_sides(
     name = one_sided[0]
     shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values[name]]
     what = f"only {shown[0]}" if shown else 'no label at all'
-    raise ValueError(f"label column {name!r} has {what} in {len(df)} rows: a classifier needs two sides; "
-                     "add data or drop the column")
+    raise column_error(name, f"has {what} in {len(df)} rows: a classifier needs two sides; "
+                             "add data or drop the column")
