@@ -56,6 +56,12 @@ def summary(found):
     counts = {k:float(np.mean([o[k] for o in found])) for k in ('steps','texts seen','seconds')}
     return counts|{k:mean_sd([o[k] for o in found]) for k in ('ROC-AUC','accuracy')}
 
+def reviews(args): # Rows with `text`, `positive` and `validates`
+    "Film reviews in random order, the first of them for validation"
+    df = data_file('imdb_train_10k').sample(frac=1, random_state=0).drop_duplicates('text')[:args.rows]
+    return pd.DataFrame(dict(text=df.text.str.replace('<br />', ' '), positive=df.label.astype(float),
+                             validates=np.arange(len(df))<args.valid))
+
 def main():
     parser = parser_of(__doc__)
     parser.add_argument('--rows', type=int, default=10_000, help='reviews, validation among them')
@@ -70,15 +76,14 @@ def main():
     begin()
     from toxicai.text.tokenizer import packaged_encoder
     args.checkpoint = args.checkpoint or str(packaged_encoder())
-    df = data_file('imdb_train_10k').sample(frac=1, random_state=0).drop_duplicates('text')[:args.rows]
-    df = pd.DataFrame(dict(text=df.text.str.replace('<br />', ' '), positive=df.label.astype(float), validates=np.arange(len(df))<args.valid))
-    rows = []
+    df = reviews(args)
+    n,rows = len(df)-args.valid,[]
     for way in args.ways:
         found = []
         for seed in range(args.seeds):
             found.append(trained(df, args, ways[way], seed))
-            note({'way':way, 'rows':len(df)-args.valid, 'seed':seed, **found[-1]})
+            note({'way':way, 'rows':n, 'seed':seed, **found[-1]})
         rows.append({'way':way, **summary(found)})
-    show(rows, f'{len(df)-args.valid} reviews for training, {args.valid} for figures, {args.seeds} seeds, {args.seconds:g} seconds each')
+    show(rows, f'{n} reviews for training, {args.valid} for figures, {args.seeds} seeds, {args.seconds:g} seconds each')
 
 if __name__=='__main__': main()

@@ -147,6 +147,27 @@ def stages(df, work, kept, first):
     stage = read_first(read_folder(first))
     return stage,*compared_anew(df, det, stage)
 
+@dataclass(frozen=True)
+class FirstPart:
+    "What a packed folder says of a first stage; nothing where there is none"
+    stage:object = None
+    facts:dict = None # For `toxicai.json`
+    card:str = '' # Markdown
+
+def first_part(df, work, box, labelled, kept=None, first=None):
+    "The first stage of `box`, compared with `work`"
+    if not box.first: return FirstPart()
+    stage,compared,targs = stages(df, work, kept, first)
+    cut,facts = bound_that_holds(stage, compared, labelled)
+    return FirstPart(stage, facts, first_text(box.name, compared, labelled, targs, cut, facts))
+
+def note_figures(work, judged, labelled, box):
+    "Labels, languages and figures of the development rows in `work`"
+    auc = masked_scores('roc_auc', judged.targs, judged.probs)
+    measured = dict(set='development', texts=judged.n, date=str(date.today()), thresholds=threshold_text(labelled))
+    change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), measured=measured,
+                metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)})
+
 def pack(df, folder, box, root, kept=None, first=None, base=None):
     "Write the folders of `box` that ship, below `root`"
     # `kept` is a file for what the network says, for the first stage; `first` a packed folder whose first stage stays as it is,
@@ -156,26 +177,22 @@ def pack(df, folder, box, root, kept=None, first=None, base=None):
     judged = judged_dev(work, dev, 'onnx-int8', box.targets)
     found,labelled,uses = decisions(judged)
     print(found)
-    auc = masked_scores('roc_auc', judged.targs, judged.probs)
-    change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
-                measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
-    first_card = ''
-    if box.first:
-        stage,compared,targs = stages(df, work, kept, first)
-        cut,facts = bound_that_holds(stage, compared, labelled)
-        first_card = first_text(box.name, compared, labelled, targs, cut, facts)
+    note_figures(work, judged, labelled, box)
+    part = first_part(df, work, box, labelled, kept, first)
     figures = label_rows(judged.with_labels(labelled), uses)
     if len(box.languages)>1: figures += '\n\n'+language_rows(judged, dev.lang.to_numpy())
-    parts = dict(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
+    said = dict(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures,
+                credits=credits_table(box.sources))
     card = dict(base=box.base, license=box.license)
-    served = about.format(first=first_card, **parts)
+    served = about.format(first=part.card, **said)
     paths = [pack_detector(work, root/box.int8, box.name, box.version, uses, list(box.languages), about=served, **card)]
-    if box.first:
-        write_first(read_folder(paths[0]), stage)
-        change_meta(paths[0], first=facts)
+    if part.stage is not None:
+        write_first(read_folder(paths[0]), part.stage)
+        change_meta(paths[0], first=part.facts)
     if box.weights and base is None: # what an update brings is in int8 alone
         change_meta(work, text=read_folder(folder).text) # as they were trained
-        paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=about.format(first='', **parts), **card))
+        whole = about.format(first='', **said)
+        paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=whole, **card))
     for o in paths: print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
     print(figures)
     for k,o in uses.items(): print(k, {label:{n:round(v, 3) for n,v in row.items()} for label,row in o.items()})
