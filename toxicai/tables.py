@@ -54,7 +54,8 @@ most_unfolded = 10_000 # characters of a cell
 def _look(s):
     "Style of a column: figures to the right, long texts broken"
     if pd.api.types.is_numeric_dtype(s): return 'text-align:right'
-    return 'text-align:left' + _breaks*any(len(cell_text(o, 61))>60 for o in s)
+    has_long = any(len(cell_text(o, 61))>60 for o in s)
+    return f'text-align:left{_breaks}' if has_long else 'text-align:left'
 
 # %% ../nbs/04_tables.ipynb #8222d1be
 def _html_line(o, n):

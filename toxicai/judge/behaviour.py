@@ -133,7 +133,7 @@ def with_wilson(
     level:float=0.95, # Confidence of the intervals
 ) -> pd.DataFrame: # `counts` with `rate`, `low`, `high`
     "Pass rates with their intervals"
-    low,high = zip(*[wilson(k, n, level) for k,n in zip(counts.passed, counts.n)])
+    low,high = wilson_ends(counts.passed, counts.n, level)
     return counts.assign(rate=counts.passed/counts.n, low=low, high=high)
 
 def behaviour_table(

@@ -152,10 +152,8 @@ def group_columns(
     cols, # A column name or several: yes/no or shares in [0,1] give one group each, anything else one for each value
 ) -> pd.DataFrame: # Floats, NaN where nobody annotated; rows numbered from 0; shape (n, n_groups)
     "Groups that the columns `cols` of `df` tell apart"
-    cols = [cols] if isinstance(cols, str) else list(cols)
-    missing = [o for o in cols if o not in df]
-    if missing: raise KeyError(f"no column {missing}: expected some of {list(df.columns)}")
-    res = {}
+    cols,res = as_list(cols),{}
+    need_columns(cols, list(df.columns), 'the data')
     for o in cols: res |= column_groups(df[o], str(o))
     return pd.DataFrame(res).reset_index(drop=True)
 
@@ -301,9 +299,11 @@ def bias_doubts(
     least:int, # Harmless rows that a group needs
 ) -> list: # Sentences
     "What whoever reads `table` should do first"
+    res = [nothing_flagged] if flags_none(table) else []
+    if table.fpr[1:].notna().any(): return res
     few = (f"No group has {least} harmless rows, so groups cannot be compared: use more data, `groups='families'`, "
            "or `groups='templates'`.")
-    return [nothing_flagged]*flags_none(table) + [few]*bool(table.fpr[1:].isna().all())
+    return [*res, few]
 
 # %% ../../nbs/54_judge.bias.ipynb #023f2686
 class BiasReport(Report):
@@ -342,8 +342,8 @@ def folded_groups(
     "The groups of `table` that no row is about, in a few words"
     empty = table.group[1:][table.n[1:]==0].tolist()
     if not empty: return ''
-    names = ', '.join(empty[:n])+', ...'*(len(empty)>n)
-    return f"{len(empty)} group{'s'*(len(empty)>1)}: {names}"
+    shown = empty if len(empty)<=n else [*empty[:n], '...']
+    return f"{len(empty)} group{'' if len(empty)==1 else 's'}: {', '.join(shown)}"
 
 # %% ../../nbs/54_judge.bias.ipynb #6b557bad
 @patch
@@ -434,7 +434,7 @@ def find_groups(
     if judged.frame is None:
         raise TypeError(f"`groups` is {groups!r}, and the data have no columns: "
                         "expected 'terms', 'families', 'templates' or a frame")
-    return group_columns(judged.frame, groups),f"column {', '.join([groups] if isinstance(groups, str) else groups)}"
+    return group_columns(judged.frame, groups),f"column {', '.join(as_list(groups))}"
 
 # %% ../../nbs/54_judge.bias.ipynb #b0ad4e76
 def find_bias(

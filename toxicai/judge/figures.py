@@ -180,9 +180,9 @@ def draw_reliability(
 ):
     "Share of positives against probability, with intervals"
     prob,share,n = reliability_points(one)
-    ends = np.array([wilson(round(s*k), k) for s,k in zip(share, n)])
-    gaps = np.maximum(0, [share-ends[:,0],ends[:,1]-share])
-    top = min(1.02, 1.08*max(prob.max(), ends.max()))
+    low,high = wilson_ends((share*n).round(), n)
+    gaps = np.maximum(0, [share-low,high-share])
+    top = min(1.02, 1.08*max(prob.max(), high.max()))
     ax.plot([0,1], [0,1], color=hues.grey, linewidth=0.8)
     bars = dict(ecolor=hues.grey, elinewidth=1)
     ax.errorbar(prob, share, yerr=gaps, fmt='o-', color=hues.blue, markersize=4, linewidth=1.2, **bars)
@@ -266,7 +266,7 @@ def confusion_figure(
     judged:Judged, # n texts
 ): # A matplotlib figure
     "What was annotated against what was predicted"
-    if exclusive(judged.labels.kind): return _class_confusion(judged)
+    if judged.labels.is_exclusive: return _class_confusion(judged)
     cells = decision_table(judged)[['tn','fp','fn','tp']].to_numpy(int).reshape(-1, 2, 2)
     draw = lambda ax,i: draw_matrix(ax, cells[i], ['no','yes'], judged.labels.names[i])
     note = '' if cells[:,:,1].any() else f'\n{nothing_flagged}'

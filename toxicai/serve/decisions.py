@@ -135,15 +135,15 @@ def small_text(
     what:str, # What messages call it
 ) -> str:
     "The text in a file that has no reason to be large"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"there is no file {str(path)!r}: expected {what}")
-    if not path.is_file(): raise ValueError(f"{str(path)!r} is not a plain file: expected {what}")
+    name = repr(str(path))
+    if not Path(path).exists(): raise FileNotFoundError(f"there is no file {name}: expected {what}")
+    if not Path(path).is_file(): raise ValueError(f"{name} is not a plain file: expected {what}")
     with open(path, 'rb') as f: data = f.read(most+1)
-    if len(data)>most: raise ValueError(f"{str(path)!r} has more than {most:,} bytes: expected {what}")
+    if len(data)>most: raise ValueError(f"{name} has more than {most:,} bytes: expected {what}")
     try: return data.decode('utf-8-sig')
     except UnicodeDecodeError as e:
         line = data.count(b'\n', 0, e.start)+1
-        raise ValueError(f"line {line} of {str(path)!r} is not UTF-8: save it as UTF-8, expected {what}") from e
+        raise ValueError(f"line {line} of {name} is not UTF-8: save it as UTF-8, expected {what}") from e
 
 _comment,_line_end = late_regex(r'(^|\s)#.*'),late_regex(r'\r\n|\r|\n')
 
@@ -201,7 +201,8 @@ def spans(self:WordList,
         at = len(first)+len(pair_gap)
         return self.spans(first, disguised)+[(a+at,b+at,o) for a,b,o in self.spans(second, disguised)]
     from toxicai.text.masking import first_spans,undisguising_rules
-    looks = [None, plain_rules(), *[undisguising_rules()]*disguised]
+    looks = [None, plain_rules()]
+    if disguised: looks.append(undisguising_rules())
     return first_spans([o for rules in looks for o in plain_hits(self, text, rules) if o[0]<o[1]])
 
 # %% ../../nbs/27_serve.decisions.ipynb #c12b4814
@@ -465,7 +466,10 @@ def label_reasons(
     policy:Policy=None, # What the levels come from; the thresholds by default
 ) -> list: # A dict for each label that is reviewed or blocked
     "Why a text is not allowed, as far as its scores are concerned"
+    if not np.any(row): return []
     cuts = policy.columns(labels) if policy else {}
-    def _cut(i): return cuts[i][levels[row[i]]] if policy else None if exclusive(labels.kind) else labels.thresholds[i]
+    def _cut(i):
+        if policy: return cuts[i][levels[row[i]]]
+        return None if labels.is_exclusive else labels.thresholds[i]
     def _score(i): return None if scores is None else float(scores[i])
     return [dict(kind='label', label=labels.names[i], score=_score(i), threshold=_cut(i)) for i in np.flatnonzero(row)]

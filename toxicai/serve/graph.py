@@ -6,11 +6,12 @@
 __all__ = ['file_messages', 'few_numbers', 'number_types', 'file_versions', 'opset_versions', 'fields_by_tag', 'whole_number',
            'signed_int', 'read_text', 'read_ints', 'read_floats', 'FileBytes', 'read_field', 'read_message',
            'read_network', 'stored_bytes', 'checked_shape', 'small_ints', 'check_versions', 'is_free', 'value_kind',
-           'check_ends']
+           'is_token_input', 'check_ends']
 
 # %% ../../nbs/22_serve.graph.ipynb #5ca51244
 import math,os,struct
 
+from ..stored import *
 from .folder import *
 
 # %% ../../nbs/22_serve.graph.ipynb #63b8ab53
@@ -50,6 +51,7 @@ def fields_by_tag(
     return res
 
 _known = {k:fields_by_tag(v) for k,v in file_messages.items()}
+_alone = {k:{name for name,_,most in v.values() if most==1} for k,v in _known.items()} # Names that stand for one value
 
 # %% ../../nbs/22_serve.graph.ipynb #f237e90d
 def whole_number(
@@ -164,20 +166,18 @@ def read_message(
     kind:str, # A key of `file_messages`
 ) -> dict: # Name -> value, or list of values where there may be several
     "A message, strictly"
-    res,known = {},_known[kind]
+    res,known,alone = {},_known[kind],_alone[kind]
     while at<end:
         tag,at = whole_number(buf, at)
         if tag not in known:
             raise FolderError(f"a part that detectors do not have (field {tag>>3} of {kind!r})")
         name,inner,most = known[tag]
         value,at = read_field(buf, at, inner, most)
-        if most>1:
-            there = res.setdefault(name, [])
-            there += value if inner in _many else [value]
-        if len(there)>most if most>1 else name in res: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
-        if most==1: res[name] = value
+        there = res.setdefault(name, [])
+        there += value if inner in _many else [value]
+        if len(there)>most: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
     if at>end: raise FolderError(f"{kind!r} does not end where it should")
-    return res
+    return {k:o[0] if k in alone else o for k,o in res.items()}
 
 # %% ../../nbs/22_serve.graph.ipynb #56ad4f93
 def read_network(
@@ -206,17 +206,16 @@ def checked_shape(
     weights:dict, # A message 'weights'
 ) -> tuple: # Its shape
     "The shape of `weights`, whose values must all be in the file"
-    name,kind,shape = weights.get('name', ''),weights.get('data_type', 0),tuple(weights.get('dims', []))
+    name,kind = weights.get('name', ''),weights.get('data_type', 0)
     if weights.get('external_data') or weights.get('data_location'):
         raise FolderError(f"{name!r:.80} has its values in another file: expected a network in one file")
     if kind not in number_types:
         raise FolderError(f"{name!r:.80} has values of the type {kind}: expected one of {list(number_types)}")
-    n,there = math.prod(shape),stored_bytes(weights)
-    exact = 'raw_data' in weights # elsewhere a number takes what it needs
-    wrong = n*number_types[kind][1]!=there if exact else n>there
-    if min(shape, default=0)<0 or wrong:
-        raise FolderError(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes: they do not belong together")
-    return shape
+    shape,there = tuple(weights.get('dims', [])),stored_bytes(weights)
+    n = math.prod(shape)
+    fits = there==n*number_types[kind][1] if 'raw_data' in weights else there>=n # elsewhere a number takes what it needs
+    if fits and min(shape, default=0)>=0: return shape
+    raise misfit(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes")
 
 # %% ../../nbs/22_serve.graph.ipynb #2e917477
 def small_ints(
@@ -258,6 +257,13 @@ def value_kind(
     numbers = value.get('type', {}).get('tensor', {})
     return numbers.get('elem_type', 0),numbers.get('shape', {}).get('dim', [])
 
+def is_token_input(
+    value, # A message 'value'
+) -> bool:
+    "Is it int64 of any number of texts and tokens?"
+    kind,dims = value_kind(value)
+    return (kind,len(dims))==(7,2) and all(map(is_free, dims))
+
 # %% ../../nbs/22_serve.graph.ipynb #dbd1937d
 def check_ends(
     graph:dict, # A message 'graph'
@@ -266,12 +272,11 @@ def check_ends(
     inputs,outputs = graph.get('input', []),graph.get('output', [])
     if not inputs or len(outputs)!=1:
         raise FolderError(f"it has {len(inputs)} inputs and {len(outputs)} outputs: expected one output, the logits")
-    for o in inputs:
-        kind,dims = value_kind(o)
-        if kind!=7 or len(dims)!=2 or not all(map(is_free, dims)):
-            raise FolderError(f"the input {o.get('name','')!r:.80} is of another sort: "
-                              "expected int64 of any number of texts and tokens")
+    odd = next((o for o in inputs if not is_token_input(o)), None)
+    if odd is not None:
+        raise FolderError(f"the input {odd.get('name','')!r:.80} is of another sort: "
+                          "expected int64 of any number of texts and tokens")
     kind,dims = value_kind(outputs[0])
-    if kind!=1 or len(dims)!=2:
+    if (kind,len(dims))!=(1,2):
         raise FolderError(f"the output {outputs[0].get('name','')!r:.80} is of another sort: "
                           "expected float32 of the shape (texts, classes)")

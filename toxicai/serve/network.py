@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['most_ranges', 'Network', 'Costs', 'check_costs', 'grown', 'stored_array', 'attributes_of', 'known_weights',
-           'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node', 'forget_array',
-           'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges', 'put_update',
-           'updated_content']
+           'said_results', 'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node',
+           'forget_array', 'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges',
+           'put_update', 'updated_content']
 
 # %% ../../nbs/24_serve.network.ipynb #0ce45af7
 import io,re,struct
@@ -98,16 +98,22 @@ def known_weights(
     return res
 
 # %% ../../nbs/24_serve.network.ipynb #5bb9b40c
+def said_results(
+    call:Call, # An operator of the table
+) -> list: # `Known`
+    "What the table says of the results of `call`"
+    f,allowed = operators[call.op]
+    if not set(call.attrs)<=allowed: raise unclear(call, f"it has the attributes {sorted(call.attrs)!r:.80}")
+    try: return f(call)
+    except FolderError: raise
+    except (TypeError,ValueError,IndexError,AttributeError) as e:
+        raise unclear(call, f"its inputs are of another sort ({type(e).__name__})") from e
+
 def results_of(
     call:Call, # An operator of the table
 ) -> list: # `Known`
     "What is known of the results of `call`, whose sides are plausible"
-    f,allowed = operators[call.op]
-    if not set(call.attrs)<=allowed: raise unclear(call, f"it has the attributes {sorted(call.attrs)!r:.80}")
-    try: res = f(call)
-    except FolderError: raise
-    except (TypeError,ValueError,IndexError,AttributeError) as e:
-        raise unclear(call, f"its inputs are of another sort ({type(e).__name__})") from e
+    res = said_results(call)
     for side in (o for r in res for o in r.shape):
         if plausible(side) is None or not at_least(side, 0, call.longest): raise unclear(call, "a side has no length")
     lost = call.op not in ('Cast','Range') and any(o.narrow for o in call.args if o is not None)
@@ -200,13 +206,14 @@ def walk_of(
     graph:dict, # A message 'graph', whose ends are checked
 ) -> Walk: # With all its arrays
     "Follow a graph from its inputs to its end"
-    known,inputs = known_weights(graph),[o.get('name', '') for o in graph['input']]
+    known,nodes = known_weights(graph),graph.get('node', [])
+    inputs = [o.get('name', '') for o in graph['input']]
     if len({*inputs, *known})<len(inputs)+len(known): raise FolderError("an input and another array have the same name")
     costs = Costs(sum(elements(o.shape) for o in known.values()))
     costs.live[1,1] += len(inputs)
-    walk = Walk({**known, **{o:Known((n_texts,n_tokens)) for o in inputs}}, last_uses(graph), costs)
-    for i,o in enumerate(graph.get('node', [])): follow_node(walk, i, o)
-    if sum(o.get('op_type')=='NonZero' for o in graph.get('node', []))>1: raise FolderError("it picks tokens twice")
+    walk = Walk({**known, **dict.fromkeys(inputs, Known((n_texts,n_tokens)))}, last_uses(graph), costs)
+    for i,o in enumerate(nodes): follow_node(walk, i, o)
+    if sum(o.get('op_type')=='NonZero' for o in nodes)>1: raise FolderError("it picks tokens twice")
     check_costs(costs.work, _most_work, 64*costs.stored+2**26, 'products')
     return walk
 

@@ -237,8 +237,7 @@ async def keep_suggestion(
     "Write a moderator's scores where the service keeps corrections"
     found = {k:v for k,v in found.items() if k in service.labels}
     if service.config.feedback is None or not found: return
-    line = correction_line(text, found, service.labels)
-    await asyncio.to_thread(append_line, service.config.feedback, line)
+    await keep_correction(service, text, found)
 
 # %% ../../nbs/42_serve.perspective.ipynb #76ba5292
 async def suggest_score(

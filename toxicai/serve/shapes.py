@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'formula_terms', 'plausible', 'is_tame', 'is_narrow',
            'product_of', 'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'known_list',
-           'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'number_by_number', 'same_result', 'cast_result',
-           'shape_result', 'constant_result', 'fill_result', 'range_result', 'concat_result', 'gather_result',
-           'gather_nd_result', 'nonzero_result', 'gather_elements_result', 'is_small', 'unsqueeze_result',
-           'squeeze_result', 'reshape_result', 'transpose_result', 'expand_result', 'tile_result', 'pad_result',
-           'slice_place', 'slice_result', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result',
-           'reduce_result', 'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
+           'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'followed_value', 'number_by_number', 'same_result',
+           'cast_result', 'shape_result', 'constant_result', 'fill_result', 'range_result', 'concat_result',
+           'gather_result', 'gather_nd_result', 'nonzero_result', 'gather_elements_result', 'is_small',
+           'unsqueeze_result', 'squeeze_result', 'reshape_result', 'transpose_result', 'expand_result', 'tile_result',
+           'pad_result', 'slice_place', 'slice_result', 'sliced_side', 'steps_between', 'raw_list', 'split_result',
+           'matmul_result', 'gemm_result', 'reduce_result', 'arg_result', 'quantize_result', 'table_of',
+           'broadcast_result']
 
 # %% ../../nbs/23_serve.shapes.ipynb #218c95b5
 import math
@@ -185,6 +186,14 @@ def broadcast_shape(
 _exact = ('Add','Sub','Mul','Neg','And','Or','Not','Where') # right in what is left of a large number
 
 # %% ../../nbs/23_serve.shapes.ipynb #bcef030c
+def followed_value(
+    call:Call, # An operator
+    n:int, # A formula, or None where it is not known
+) -> int: # `n`, or None where `call` could lose a part of it
+    "What `call` makes its result of"
+    if n is None or call.op in _exact: return plausible(n)
+    return n if is_tame(n) else None
+
 def number_by_number(
     f:Callable, # Of the call and a value of each input, for a value of the result
     call:Call, # An operator
@@ -192,12 +201,12 @@ def number_by_number(
     "What is known of a result that is computed number by number"
     args = [o for o in call.args if o is not None]
     shape = broadcast_shape(call, *[o.shape for o in args])
-    n = math.prod(shape) if len(shape)<2 else few_numbers+1 # tables are not followed
-    if n>few_numbers or any(o.values is None for o in args): return [Known(shape)]
-    columns = [o.values*n if len(o.values)==1 else o.values for o in args]
-    fit = plausible if call.op in _exact else lambda o: o if is_tame(o) else None
-    columns = [[None if o is None else fit(o) for o in c] for c in columns]
-    return [Known(shape, [None if None in v else plausible(f(call, *v)) for v in zip(*columns)])]
+    if len(shape)>1 or any(o.values is None for o in args): return [Known(shape)] # tables are not followed
+    n = math.prod(shape)
+    if n>few_numbers: return [Known(shape)]
+    columns = [[followed_value(call, v) for v in o.values] for o in args]
+    rows = zip(*[c*n if len(c)==1 else c for c in columns])
+    return [Known(shape, [None if None in v else plausible(f(call, *v)) for v in rows])]
 
 # %% ../../nbs/23_serve.shapes.ipynb #61698046
 def _divided(call, a, b): return a//b if b and a%b==0 else None
@@ -389,17 +398,28 @@ def slice_place(
 # %% ../../nbs/23_serve.shapes.ipynb #3cb1d6d0
 def slice_result(call): # A `Call`
     "A part of an array"
-    shape,starts,ends = [*shape_of(call)],*[raw_list(call, i) for i in (1,2)]
+    shape,starts,ends = [*shape_of(call)],raw_list(call, 1),raw_list(call, 2)
     axes = [side_at(call, o, len(shape)) for o in known_list(call, 3, [*range(len(starts))])]
     steps = known_list(call, 4, [1]*len(starts))
-    if {len(o) for o in (ends,axes,steps)}!={len(starts)}: raise unclear(call, "its lists are not equally long")
+    if {len(ends),len(axes),len(steps)}!={len(starts)}: raise unclear(call, "its lists are not equally long")
     values = call.args[0].values if len(shape)==1 else None
-    for axis,start,end,step in zip(axes, starts, ends, steps):
-        start,end = (slice_place(call, o, shape[axis]) for o in (start,end))
-        n = steps_between(call, start, end, step)
-        if values is not None: values = values[start:end:step] if is_small(end, few_numbers) else None
-        shape[axis] = 0 if at_least(start, end, call.longest) else n
+    for axis,*cut in zip(axes, starts, ends, steps):
+        shape[axis],values = sliced_side(call, shape[axis], values, *cut)
     return [Known(tuple(shape), values)]
+
+def sliced_side(
+    call:Call, # An operator
+    side:int, # How long the side is
+    values, # What stands in it; None where that is not known
+    start:int, # Where the slice begins
+    end:int, # Where it ends
+    step:int, # From one place to the next
+) -> tuple: # How long what is left is, and what stands in it
+    "A slice of one side"
+    start,end = slice_place(call, start, side),slice_place(call, end, side)
+    n = steps_between(call, start, end, step)
+    left = values[start:end:step] if values is not None and is_small(end, few_numbers) else None
+    return 0 if at_least(start, end, call.longest) else n,left
 
 def steps_between(
     call:Call, # An operator
