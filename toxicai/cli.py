@@ -208,7 +208,8 @@ class Value(click.ParamType):
     def __init__(self,
         kind:str, # A key of `option_kinds`
     ):
-        self.kind,(self.read,self.name) = kind,option_kinds[kind]
+        self.kind = kind
+        self.read,self.name = option_kinds[kind]
 
     def convert(self,
         value, # Text of the command line
@@ -726,6 +727,7 @@ def named_files(
                       f"--file {named} judges its lines")
     return texts
 
+# %% ../nbs/96_cli.ipynb #0ce0cee9
 def comment_lines(
     texts:tuple, # Arguments
     file:str=None, # Path of a file, `-` for stdin

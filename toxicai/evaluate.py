@@ -339,7 +339,11 @@ def furthest_first(
     n:int, # Rows of each side at most
 ) -> list: # Pairs of a side and the number of a row
     "The rows of each side, the furthest first"
-    return [(k,int(i)) for k,o in sides.items() for i in sorted(np.flatnonzero(o), key=lambda i: -away[i])[:n]]
+    res = []
+    for k,o in sides.items():
+        rows = sorted(np.flatnonzero(o), key=lambda i: -away[i])
+        res += [(k,int(i)) for i in rows[:n]]
+    return res
 
 # %% ../nbs/93_evaluate.ipynb #58d36bf4
 def differing_rows(

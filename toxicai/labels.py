@@ -454,6 +454,7 @@ def check_clean(self:LabelSet):
                      f"`clean={likeliest_clean(self)!r}` in `toxicity_learner` or `save_detector`, or "
                      "`labels.with_clean(...)`; several in a list, `clean=[]` where every class counts against a text")
 
+# %% ../nbs/01_labels.ipynb #e3167fdd
 @patch
 def counting(self:LabelSet,
     classes=None, # Names or aliases of those that count; all but `clean` by default

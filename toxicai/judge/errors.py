@@ -218,6 +218,7 @@ def share_answer(
                          "or ? where nobody can tell")
     return v
 
+# %% ../../nbs/53_judge.errors.ipynb #21a01d47
 def class_answer(
     answer:str, # What a person wrote about one class a text
     known:dict, # Text of a class -> its value in the data

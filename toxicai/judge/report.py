@@ -103,7 +103,8 @@ def slice_table(
     def _count(marks): return np.bincount(groups.codes, marks.sum(1), len(names))
     known,wrong = wrong_decisions(judged)
     n,bad = _count(known),_count(known&wrong)
-    counts = dict(texts=np.bincount(groups.codes, minlength=len(names)), annotated=n.astype(int), errors=bad.astype(int))
+    texts = np.bincount(groups.codes, minlength=len(names))
+    counts = dict(texts=texts, annotated=n.astype(int), errors=bad.astype(int))
     res = pd.DataFrame({name:names, **counts, **_rates(bad, n)})
     if judged.labels.is_exclusive: return res
     no,yes = [hard_targets(judged)==o for o in (0,1)]
@@ -204,7 +205,8 @@ def some_of(
     what:str='', # What they are
 ) -> str: # '2 of 17 harmful ones', 'none of 17', 'all 17'
     "`k` of `n` in words"
-    number = f'none of {n:,}' if not k else f'all {n:,}' if k==n>1 else f'{k:,} of {n:,}'
+    if not k: number = f'none of {n:,}'
+    else: number = f'all {n:,}' if k==n>1 else f'{k:,} of {n:,}'
     return f'{number} {what}'.rstrip()
 
 def share_text(
@@ -213,8 +215,10 @@ def share_text(
 ) -> str: # '2 of 17 (12%)'; '–' of none
     "`k` of `n` and the share; a few of many are not 0%, nearly all not 100%"
     if not n: return '–'
-    rounded = 'under 1%' if 0<k/n<.005 else 'over 99%' if .995<=k/n<1 else f'{k/n:.0%}'
-    return f'{k:,} of {n:,} ({rounded})'
+    share = f'{k/n:.0%}'
+    if 0<k/n<.005: share = 'under 1%'
+    if .995<=k/n<1: share = 'over 99%'
+    return f'{k:,} of {n:,} ({share})'
 
 def share_range(
     k:int, # How many of them
@@ -249,9 +253,10 @@ def caught_text(
     o:Caught, # As `caught` gives it
 ) -> str: # '2 of 17 harmful comments and none of 123 harmless ones'
     "What is flagged, in words"
-    sides = [some_of(o.found, o.harmful, 'harmful comments') if o.harmful else '',
-             some_of(o.hit, o.harmless, 'harmless ones' if o.harmful else 'harmless comments') if o.harmless else '']
-    return ' and '.join(filter(None, sides))
+    sides,harmless = [],'harmless ones' if o.harmful else 'harmless comments'
+    if o.harmful: sides.append(some_of(o.found, o.harmful, 'harmful comments'))
+    if o.harmless: sides.append(some_of(o.hit, o.harmless, harmless))
+    return ' and '.join(sides)
 
 def verdict_words(
     judged:Judged, # n texts

@@ -120,7 +120,8 @@ def parsed_goal(
     if name in ('f1','fbeta'): return GoalParts(name)
     if name in bounded_goals:
         bound = 0.01 if name=='fpr' else 0.9
-        raise ValueError(f"`metric` is {name!r}, which has no best cut alone: pass a bound too, like ({name!r}, {bound})")
+        raise ValueError(f"`metric` is {name!r}, which has no best cut alone: "
+                         f"pass a bound too, like ({name!r}, {bound})")
     if not isinstance(metric, (list,tuple,np.ndarray)) or len(metric)!=2:
         raise ValueError(f"`metric` is {metric!r}: expected one of {goal_examples}")
     if isinstance(metric[0], str): return bounded_goal(*metric)
@@ -346,6 +347,7 @@ class PanelReport:
         quiet_note(fig, self.note)
         return fig
 
+# %% ../../nbs/50_judge.thresholds.ipynb #74ccfb58
 @dataclass(frozen=True, eq=False, repr=False)
 class Thresholds(PanelReport):
     "Tuned thresholds, and what they do"
@@ -378,6 +380,7 @@ def figures_after(
     rates = {k:float(getattr(counts, k)) for k in bounded_goals}
     return dict(after=float(goal.value(counts)), after_low=low, after_high=high, **rates)
 
+# %% ../../nbs/50_judge.thresholds.ipynb #c0d16239
 def tuned_class(
     t, # 0. or 1.; shape (n,)
     p, # In [0,1]; shape (n,)

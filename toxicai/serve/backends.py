@@ -279,6 +279,7 @@ def untrained_encoder(
     res = AutoModel.from_config(config, dtype=torch.float32)
     return res.get_encoder() if res.config.is_encoder_decoder else res
 
+# %% ../../nbs/25_serve.backends.ipynb #ab3e08fb
 def untrained_network(
     folder:DetectorFolder, # A detector folder
     device:str='meta', # Where its parameters are; on 'meta' they take no memory

@@ -586,8 +586,7 @@ def known_rows(
     path:Path, # A file
 ) -> bool:
     "Does its name say a format, and is it not hidden?"
-    endings = [e for o in row_formats.values() for e in o.endings]
-    return path.is_file() and not path.name.startswith('.') and plain_ending(path) in endings
+    return path.is_file() and not path.name.startswith('.') and plain_ending(path) in row_endings()
 
 def fixed_folder(
     pattern:Path, # Such as 'in/2024*/*.csv'
@@ -834,9 +833,9 @@ def bulk_places(
     dst, # As for `score_files`
 ) -> list: # Pairs: path or `Pipe`, path or what is open
     "What is read, and what is written"
-    if is_pipe(dst): return [(Pipe(None if src=='-' else src) if is_pipe(src) else Path(src), dst)]
-    if is_pipe(src): return [(Pipe(None if src=='-' else src), Path(dst))]
-    return bulk_files(src, Path(dst))
+    if not (is_pipe(src) or is_pipe(dst)): return bulk_files(src, Path(dst))
+    source = Pipe(None if src=='-' else src) if is_pipe(src) else Path(src)
+    return [(source, dst if is_pipe(dst) else Path(dst))]
 
 @contextmanager
 def job_work(

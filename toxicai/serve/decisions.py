@@ -64,7 +64,8 @@ def edge_kind(
 ) -> str: # 'letter', 'digit', 'unspaced' or 'sign'
     "What `c` is, as far as its neighbours are concerned"
     if _is_unspaced.match(c): return 'unspaced'
-    return 'letter' if _is_letter.match(c) else 'digit' if c.isnumeric() else 'sign'
+    if _is_letter.match(c): return 'letter'
+    return 'digit' if c.isnumeric() else 'sign'
 
 def bordered(
     words, # Words with the same kinds of edges, folded
@@ -75,7 +76,9 @@ def bordered(
     from toxicai.text.masking import letter_tree,tree_pattern
     before,after = _beside[first][0],_beside[last][1]
     tree = tree_pattern(letter_tree(words)).replace('\\ ', ' ')
-    return f"{f'(?<!{before})' if before else ''}(?:{tree}){f'(?!{after})' if after else ''}"
+    begin = f'(?<!{before})' if before else ''
+    end = f'(?!{after})' if after else ''
+    return f'{begin}(?:{tree}){end}'
 
 # %% ../../nbs/27_serve.decisions.ipynb #e7f383be
 def borders_pattern(
@@ -419,7 +422,7 @@ def reading(self:Decider,
         bad = self.block.spans(text) if self.block else ()
         fine = allowed_spans(self.allow, text) if self.allow else ()
         if fine: new[i] = without(text, merged_spans([o[:2] for o in fine]))
-        if bad or fine: found[i] = [word_reason(k, o) for k,os in (('block',bad),('allow',fine)) for o in os]
+        if bad or fine: found[i] = [*(word_reason('block', o) for o in bad), *(word_reason('allow', o) for o in fine)]
     return new,found
 
 # %% ../../nbs/27_serve.decisions.ipynb #1ad1a5c6

@@ -158,6 +158,7 @@ def label_levels(self:Detections) -> np.ndarray: # 0 allow, 1 review, 2 block; s
     "How far each label goes: by the policy, else by the thresholds"
     return threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
 
+# %% ../../nbs/29_serve.detector.ipynb #9accf857
 @patch(as_prop=True)
 def decisions(self:Detections) -> list: # 'allow', 'review' or 'block'; n of them
     "What becomes of each text"
@@ -203,6 +204,7 @@ def why_no_recheck(
     return (f"the folder does not say how far {backend!r} is from fp32: "
             "write it with `learn.save_detector(folder, onnx=True)` where that backend is installed")
 
+# %% ../../nbs/29_serve.detector.ipynb #4ab41a4d
 class SecondJudge(NamedTuple):
     "What is judged again, and by which backend"
     backend:str = '' # Name of a backend in fp32; '' for none

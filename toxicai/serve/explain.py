@@ -92,7 +92,8 @@ def piece_weights(
     most:int, # Pieces that may be asked for, at least 2
 ) -> dict: # Start and end of a piece in words -> its weight; in order, all words in one of them
     "Weights of words, or of groups where there are more words than may be asked for"
-    first = word_groups(0, n, n if n<=most else most//2) if n else []
+    if not n: return {}
+    first = word_groups(0, n, n if n<=most else most//2)
     res,left = dict(zip(first, f(first))),most-len(first)
     while n>most and left>1:
         whole,parts = split_strongest(res, left)
@@ -207,6 +208,7 @@ def class_facts(
     score,odds = whole.scores[0,i],class_odds(whole.logits, i, labels.kind)[0]
     return dict(label=labels.names[i], score=float(score), threshold=float(labels.thresholds[i]), odds=float(odds))
 
+# %% ../../nbs/30_serve.explain.ipynb #9f76642a
 @dataclass
 class Weigher:
     "Weights of pieces of one text"

@@ -88,6 +88,7 @@ def network_config(self:DetectorFolder): # A dict
     "What `config.json` says of the network, or of the encoder below a head of ours"
     return self.config.get('encoder', self.config)
 
+# %% ../../nbs/21_serve.folder.ipynb #50b04327
 @patch
 def current(self:DetectorFolder): # A path
     "Its path, while it is the one that was read"
@@ -597,6 +598,7 @@ def check_rows(
 
 _probe = 'a \U0010fffd \u6f22 \u0301 \x00 12' # no tokenizer knows all of it
 
+# %% ../../nbs/21_serve.folder.ipynb #5a073f5a
 def check_frame(
     enc:FileEncoder, # The tokenizer of the folder, at work
     folder:DetectorFolder, # The folder

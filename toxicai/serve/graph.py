@@ -212,8 +212,8 @@ def checked_shape(
     if kind not in number_types:
         raise FolderError(f"{name!r:.80} has values of the type {kind}: expected one of {list(number_types)}")
     shape,there = tuple(weights.get('dims', [])),stored_bytes(weights)
-    n = math.prod(shape)
-    fits = there==n*number_types[kind][1] if 'raw_data' in weights else there>=n # elsewhere a number takes what it needs
+    n,size = math.prod(shape),number_types[kind][1]
+    fits = there==n*size if 'raw_data' in weights else there>=n # elsewhere a number takes what it needs
     if fits and min(shape, default=0)>=0: return shape
     raise misfit(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes")
 
@@ -250,6 +250,7 @@ def is_free(
     "May this side of an array have any length?"
     return 'size' not in dim
 
+# %% ../../nbs/22_serve.graph.ipynb #c3764afd
 def value_kind(
     value:dict, # A message 'value'
 ) -> tuple: # (number of its type, list of messages 'dim')

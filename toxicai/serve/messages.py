@@ -128,6 +128,7 @@ def unknown_field(
     said = f'Invalid JSON payload received. Unknown name "{printable(name, 100)}"{where}: Cannot find field.'
     return PerspectiveError(said)
 
+# %% ../../nbs/40_serve.messages.ipynb #50017cbb
 def checked_message(
     value, # From JSON
     kind:str, # A key of `perspective_messages`
@@ -150,7 +151,8 @@ def checked_many(
     at:str, # Path of the field
 ): # A list or a dict of checked values
     "Raise unless `value` is a list or a map of what its `kind` says"
-    if not isinstance(value, dict if kind[0]=='{' else list): raise wrong_value(at, 'map' if kind[0]=='{' else 'list')
+    holder,name = (dict,'map') if kind[0]=='{' else (list,'list')
+    if not isinstance(value, holder): raise wrong_value(at, name)
     if kind[0]=='[': return [checked_value(o, kind[1:-1], f'{at}[{i}]') for i,o in enumerate(value)]
     pairs = [(k, {} if v is None else v) for k,v in value.items()]
     return {k:checked_value(v, kind[1:-1], f'{at}[{i}].value') for i,(k,v) in enumerate(pairs)}

@@ -78,8 +78,8 @@ def attributes_of(
     "The attributes of an operator"
     res = {}
     for o in node.get('attribute', []):
-        name,(key,default) = o.get('name', ''),_attribute_fields.get(o.get('type'), ('',None))
-        value = o.get(key, default)
+        key,default = _attribute_fields.get(o.get('type'), ('',None))
+        name,value = o.get('name', ''),o.get(key, default)
         if name in res or value is None or not set(o)<={'name','type','doc_string',key}:
             raise FolderError(f"the attribute {name!r:.40} of {node.get('op_type','')!r:.40} is of an unknown sort")
         res[name] = stored_array(value) if key=='t' else value

@@ -147,7 +147,7 @@ def sent_blocks(
 ): # Iterator of `RowBlock`
     "The rows of a file; a line of plain text is a row"
     ending = plain_ending(PurePosixPath(pipe.name))
-    if ending!='.txt': return read_rows(pipe, next((k for k,o in row_formats.items() if ending in o.endings), 'csv'))
+    if ending!='.txt': return read_rows(pipe, row_endings().get(ending, 'csv'))
     lines = [o.rstrip('\r\n') for o in text_lines(TextBytes(pipe))]
     return [RowBlock(0, ['text'], [dict(text=o) for o in lines if o.strip()])]
 
@@ -170,7 +170,7 @@ def text_column(
     column:str=None, # As chosen
 ) -> str: # A name
     "Which column has the comments; an error with the names where that is not plain"
-    columns = list(dict.fromkeys(k for o in rows for k in o))
+    columns = record_keys(rows)
     if not columns: raise FileError('the file has no rows: expected a line of column names and a comment for each line')
     if column in columns: return column
     if column is not None: raise FileError(f"there is no column {column!r:.80}: choose one", columns)
@@ -190,14 +190,17 @@ def sent_texts(
     return [o[column] for o in rows]
 
 # %% ../../nbs/45_serve.page.ipynb #9e0bfe30
+def _csv_value(o):
+    if isinstance(o, (dict,list)): return json.dumps(o, ensure_ascii=False)
+    if isinstance(o, (bool,np.bool_)): return int(o)
+    return '' if o is None else o
+
 def csv_line(
     cells, # Values
 ) -> str: # With its line break
     "One line of CSV; numbers in full, true and false as 1 and 0"
     out = io.StringIO()
-    plain = lambda o: int(o) if isinstance(o, (bool,np.bool_)) else '' if o is None else o
-    text = lambda o: json.dumps(o, ensure_ascii=False) if isinstance(o, (dict,list)) else plain(o)
-    csv.writer(out, lineterminator='\n').writerow([text(o) for o in cells])
+    csv.writer(out, lineterminator='\n').writerow(map(_csv_value, cells))
     return out.getvalue()
 
 # %% ../../nbs/45_serve.page.ipynb #56f39c70
@@ -244,7 +247,7 @@ async def csv_pieces(
     **kwargs, # For `judge`
 ): # A generator of bytes
     "The answer to a file, as it is judged"
-    texts,columns = sent_texts(rows, column),list(dict.fromkeys(k for o in rows for k in o))
+    texts,columns = sent_texts(rows, column),record_keys(rows)
     head = '\ufeff'+answer_head(columns, labels) # spreadsheets take UTF-8 for something else without the mark
     for i in range(0, len(rows), rows_at_once):
         found = await patient_judge(service, texts[i:i+rows_at_once], **kwargs)

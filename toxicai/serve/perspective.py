@@ -164,7 +164,8 @@ def analysis(
 ) -> dict:
     "An `AnalyzeCommentResponse`"
     found = {o.name:attribute_scores(scores[:,o.column], places) for o in asked if scores[0,o.column]>=o.least}
-    return {**(dict(attributeScores=found) if found else {}), **{k:v for k,v in facts.items() if v is not None}}
+    said = {k:v for k,v in facts.items() if v is not None}
+    return dict(attributeScores=found, **said) if found else said
 
 # %% ../../nbs/42_serve.perspective.ipynb #1732b6af
 def suggestion_fault(

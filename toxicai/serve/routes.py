@@ -172,6 +172,7 @@ def append_line(
             raise NoRoom("the correction could not be written: is the disk full? Nothing of it was kept")
         finally: os.close(fd)
 
+# %% ../../nbs/36_serve.routes.ipynb #f21f9e86
 async def keep_correction(
     service, # A `Service` that takes corrections
     text:str, # What was judged
@@ -251,6 +252,7 @@ async def corrected(
     await keep_correction(service, **given)
     return json_answer(dict(kept=True), 201)
 
+# %% ../../nbs/36_serve.routes.ipynb #c5555857
 own_routes = dict( # Name -> what answers, what `/docs` says, an example
     classify=(classified, 'Judge one text, or many', dict(texts=['thank you','you are an idiot'])),
     explain=(explained, 'Which words decided', dict(text='you are an idiot', label='toxic')),

@@ -100,6 +100,7 @@ def socket_address(
     family,_,_,_,address = min(found, key=lambda o: o[0]!=socket.AF_INET)
     return family,address
 
+# %% ../../nbs/37_serve.running.ipynb #804f14f4
 def listening_socket(
     host:str, # A name or an address
     port:int, # 0 for any that is free

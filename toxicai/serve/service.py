@@ -180,6 +180,7 @@ def judge_called(self:Service,
     if model in named: return named[model]
     raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
 
+# %% ../../nbs/35_serve.service.ipynb #d4d075a2
 @patch
 def pick_name(self:Service,
     languages=None, # ISO 639 codes as the request names them, perhaps with a region

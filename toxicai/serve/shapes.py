@@ -88,7 +88,8 @@ def lower_bound(
     res = 0
     for (texts,tokens,picked),factor in formula_terms(n).items():
         if factor<0 and texts: return -math.inf
-        res += factor*longest**(tokens+picked) if factor<0 else 0 if picked else factor
+        if factor<0: res += factor*longest**(tokens+picked)
+        elif not picked: res += factor
     return res
 
 def at_least(
@@ -212,12 +213,16 @@ def number_by_number(
 def _divided(call, a, b): return a//b if b and a%b==0 else None
 def _larger(call, a, b):
     first = at_least(a, b, call.longest)
-    return None if first is None else a if first else b
-def _smaller(call, a, b): return -_larger(call, -a, -b) if at_least(b, a, call.longest) is not None else None
+    if first is None: return None
+    return a if first else b
+def _smaller(call, a, b):
+    first = at_least(b, a, call.longest)
+    if first is None: return None
+    return a if first else b
 def _not_less(call, a, b): return at_least(a, b, call.longest)
 def _equal(call, a, b):
     if a==b: return True
-    apart = 1 in (lower_bound(a-b, call.longest)>0, lower_bound(b-a, call.longest)>0)
+    apart = lower_bound(a-b, call.longest)>0 or lower_bound(b-a, call.longest)>0
     return False if apart else None
 def _negated(o): return None if o is None else not o
 
@@ -407,6 +412,7 @@ def slice_result(call): # A `Call`
         shape[axis],values = sliced_side(call, shape[axis], values, *cut)
     return [Known(tuple(shape), values)]
 
+# %% ../../nbs/23_serve.shapes.ipynb #5c21b6d0
 def sliced_side(
     call:Call, # An operator
     side:int, # How long the side is

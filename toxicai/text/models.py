@@ -117,6 +117,7 @@ def set_attention_dropout(
     err = f"{config.model_type!r} has no dropout of attention weights to set: leave `attn_dropout` out"
     set_dropout(config, _attn_dropouts, dropout, err if dropout else '')
 
+# %% ../../nbs/19_text.models.ipynb #519d65df
 def has_head(
     config, # Configuration of a network
 ) -> bool:

@@ -194,7 +194,7 @@ def check_tokenizer_folder(
 ):
     "Raise where `checkpoint` is a folder without tokenizer"
     path = Path(checkpoint)
-    if not path.is_dir() or any(True for o in _tok_files for _ in path.glob(o)): return
+    if not path.is_dir() or any(any(path.glob(o)) for o in _tok_files): return
     raise ValueError(f"the folder {str(path)!r} has no tokenizer, only {sorted(o.name for o in path.iterdir())[:8]}: "
                      "save one into it with `tokenizer.save_pretrained(folder)`")
 
