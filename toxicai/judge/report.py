@@ -209,6 +209,7 @@ def some_of(
     else: number = f'all {n:,}' if k==n>1 else f'{k:,} of {n:,}'
     return f'{number} {what}'.rstrip()
 
+# %% ../../nbs/52_judge.report.ipynb #1fb75cc9
 def share_text(
     k:int, # How many of them
     n:int, # All of them

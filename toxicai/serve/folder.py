@@ -96,6 +96,7 @@ def current(self:DetectorFolder): # A path
         raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
     return self.path
 
+# %% ../../nbs/21_serve.folder.ipynb #73840c69
 @patch
 def file(self:DetectorFolder,
     name:str, # Of a file in the folder

@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'formula_terms', 'plausible', 'is_tame', 'is_narrow',
-           'product_of', 'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'known_list',
-           'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'followed_value', 'number_by_number', 'same_result',
-           'cast_result', 'shape_result', 'constant_result', 'fill_result', 'range_result', 'concat_result',
-           'gather_result', 'gather_nd_result', 'nonzero_result', 'gather_elements_result', 'is_small',
-           'unsqueeze_result', 'squeeze_result', 'reshape_result', 'transpose_result', 'expand_result', 'tile_result',
-           'pad_result', 'slice_place', 'slice_result', 'sliced_side', 'steps_between', 'raw_list', 'split_result',
-           'matmul_result', 'gemm_result', 'reduce_result', 'arg_result', 'quantize_result', 'table_of',
-           'broadcast_result']
+           'product_of', 'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'has_input',
+           'input_of', 'known_list', 'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'followed_value',
+           'number_by_number', 'same_result', 'cast_result', 'shape_result', 'constant_result', 'fill_result',
+           'range_result', 'concat_result', 'gather_result', 'gather_nd_result', 'nonzero_result',
+           'gather_elements_result', 'is_small', 'unsqueeze_result', 'squeeze_result', 'reshape_result',
+           'transpose_result', 'expand_result', 'tile_result', 'pad_result', 'slice_place', 'slice_result',
+           'sliced_side', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result', 'reduce_result',
+           'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
 
 # %% ../../nbs/23_serve.shapes.ipynb #218c95b5
 import math
@@ -132,16 +132,30 @@ def unlike(
     "An error about inputs whose shapes do not fit each other"
     return unclear(call, "the shapes of its inputs do not go together")
 
+def has_input(
+    call:Call, # An operator
+    i:int, # Number of an input
+) -> bool: # False where it is left out
+    "Has `call` such an input?"
+    return i<len(call.args) and call.args[i] is not None
+
+def input_of(
+    call:Call, # An operator
+    i:int, # Number of an input
+) -> Known: # An error where it is left out
+    "What is known of an input"
+    if not has_input(call, i): raise unclear(call, f"input {i} is missing")
+    return call.args[i]
+
+# %% ../../nbs/23_serve.shapes.ipynb #81807752
 def known_list(
     call:Call, # An operator
     i:int, # Number of an input
     default=None, # For an input that is left out
 ) -> list: # Formulas
     "The values of an input that decides about a shape"
-    if i>=len(call.args) or call.args[i] is None:
-        if default is not None: return default
-        raise unclear(call, f"input {i} is missing")
-    res = [plausible(o) for o in call.args[i].values or [None]]
+    if default is not None and not has_input(call, i): return default
+    res = [plausible(o) for o in input_of(call, i).values or [None]]
     if None in res: raise unclear(call, f"input {i} depends on the texts")
     return res
 
@@ -151,8 +165,7 @@ def shape_of(
     i:int=0, # Number of an input
 ) -> tuple:
     "The shape of an input"
-    if i>=len(call.args) or call.args[i] is None: raise unclear(call, f"input {i} is missing")
-    return call.args[i].shape
+    return input_of(call, i).shape
 
 def side_at(
     call:Call, # An operator
@@ -445,7 +458,7 @@ def raw_list(
     i:int, # Number of an input
 ) -> list: # Whole numbers, also such that mean infinity
     "The values of an input that says where to begin or to end"
-    res = call.args[i].values if i<len(call.args) and call.args[i] else None
+    res = call.args[i].values if has_input(call, i) else None
     if res is None or any(o is None or not (abs(o)<2**64 or is_tame(o)) for o in res):
         raise unclear(call, f"input {i} depends on the texts")
     return res
