@@ -533,6 +533,7 @@ def update_note(
     updated = backends[backend].updates and update_size(folder)
     return f'; the network with an update of {updated/1e6:.1f} MB' if updated else ''
 
+# %% ../../nbs/25_serve.backends.ipynb #459ea473
 def choose_backend(
     folder:DetectorFolder, # A detector folder
     backend:str='auto', # 'auto' or a key of `backends`

@@ -469,10 +469,11 @@ def label_reasons(
     policy:Policy=None, # What the levels come from; the thresholds by default
 ) -> list: # A dict for each label that is reviewed or blocked
     "Why a text is not allowed, as far as its scores are concerned"
-    if not np.any(row): return []
+    at = np.flatnonzero(row)
+    if not len(at): return []
     cuts = policy.columns(labels) if policy else {}
     def _cut(i):
         if policy: return cuts[i][levels[row[i]]]
         return None if labels.is_exclusive else labels.thresholds[i]
     def _score(i): return None if scores is None else float(scores[i])
-    return [dict(kind='label', label=labels.names[i], score=_score(i), threshold=_cut(i)) for i in np.flatnonzero(row)]
+    return [dict(kind='label', label=labels.names[i], score=_score(i), threshold=_cut(i)) for i in at]

@@ -234,6 +234,7 @@ def is_share(o): # Anything
     "Is `o` a number in [0,1]?"
     return isinstance(o, Real) and not isinstance(o, bool) and 0<=o<=1
 
+# %% ../../nbs/21_serve.folder.ipynb #de94e48e
 text_checks = dict( # Key of `text` -> does a value fit, and what is expected
     rules=(_is_rules, 'a list of names of rules'),
     max_length=(partial(is_whole, low=1, high=2**20), 'a number of tokens above 0'),

@@ -51,7 +51,6 @@ def fields_by_tag(
     return res
 
 _known = {k:fields_by_tag(v) for k,v in file_messages.items()}
-_alone = {k:{name for name,_,most in v.values() if most==1} for k,v in _known.items()} # Names that stand for one value
 
 # %% ../../nbs/22_serve.graph.ipynb #f237e90d
 def whole_number(
@@ -166,18 +165,23 @@ def read_message(
     kind:str, # A key of `file_messages`
 ) -> dict: # Name -> value, or list of values where there may be several
     "A message, strictly"
-    res,known,alone = {},_known[kind],_alone[kind]
+    res,known = {},_known[kind]
     while at<end:
         tag,at = whole_number(buf, at)
         if tag not in known:
             raise FolderError(f"a part that detectors do not have (field {tag>>3} of {kind!r})")
         name,inner,most = known[tag]
         value,at = read_field(buf, at, inner, most)
-        there = res.setdefault(name, [])
-        there += value if inner in _many else [value]
-        if len(there)>most: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
+        if most==1:
+            full = name in res
+            res[name] = value
+        else:
+            there = res.setdefault(name, [])
+            there += value if inner in _many else [value]
+            full = len(there)>most
+        if full: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
     if at>end: raise FolderError(f"{kind!r} does not end where it should")
-    return {k:o[0] if k in alone else o for k,o in res.items()}
+    return res
 
 # %% ../../nbs/22_serve.graph.ipynb #56ad4f93
 def read_network(
