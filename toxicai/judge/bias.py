@@ -16,7 +16,6 @@ from functools import cached_property
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
 from ..pictures import *
@@ -361,14 +360,11 @@ _marks = dict(subgroup_auc=('o','#777777'), bpsn_auc=('<',hues.vermilion), bnsp_
 
 def _plot_rates(ax, rows, overall):
     "Bars of the false-positive rates, those above `overall` in orange"
-    gap = np.stack([rows.fpr-rows.fpr_low, rows.fpr_high-rows.fpr]).clip(0)
     colours = [hues.vermilion if low>overall else hues.blue for low in rows.fpr_low]
-    whiskers = dict(ecolor=hues.ink, error_kw=dict(linewidth=1))
-    ax.barh(range(len(rows)), rows.fpr, xerr=gap, color=colours, height=0.7, **whiskers)
+    whisker_bars(ax, range(len(rows)), rows.fpr, rows.fpr_low, rows.fpr_high, color=colours)
     ax.axvline(overall, color=hues.ink, linestyle='--', linewidth=1)
     ax.set_yticks(range(len(rows)), [f'{k} ({n:,})' for k,n in zip(rows.group, rows.negatives)])
     ax.set(ylim=(len(rows)-0.4,-0.6), xlim=(0,min(1, rows.fpr_high.max()*1.05) or 1))
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
 
 def _name_rates(ax, shown, n, overall, level):
     "Title and axes of the bars"

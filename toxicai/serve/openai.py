@@ -115,7 +115,7 @@ async def moderated(
     found = await service.judge(texts, detail='scores', model=model)
     columns = category_columns(found.labels)
     results = [moderation_result(columns, *o) for o in zip(found.flags.tolist(), found.scores.tolist())]
-    return dict(id=f'modr-{uuid4().hex}', model=model or (given.get('model') or openai_models[0]), results=results)
+    return dict(id=f'modr-{uuid4().hex}', model=given.get('model') or openai_models[0], results=results)
 
 def category_facts(
     service, # A `Service`

@@ -285,11 +285,10 @@ def service_facts(
     request, # A `Request`
 ) -> dict: # For JSON
     "What the page is told of a service"
-    c,detector = service.config,service.pick(model=request.query_params.get('model'))
-    models = dict(model=service.pick_name(model=request.query_params.get('model')), models=list(service.judges))
-    more = dict(**models, key_needed=bool(service.keys), feedback=c.feedback is not None, cache=c.cache>0,
-                limits=dict(file_bytes=c.max_body, texts=c.max_texts, characters=c.max_chars))
-    return page_facts(detector, known_paths(request.app), **more)
+    c,name = service.config,service.pick_name(model=request.query_params.get('model'))
+    limits = dict(file_bytes=c.max_body, texts=c.max_texts, characters=c.max_chars)
+    return page_facts(service.detectors[name], known_paths(request.app), model=name, models=list(service.judges),
+                      key_needed=bool(service.keys), feedback=c.feedback is not None, cache=c.cache>0, limits=limits)
 
 async def page_rows(
     service, # A `Service`
