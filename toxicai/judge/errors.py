@@ -133,8 +133,9 @@ def label_errors(
 ) -> pd.DataFrame: # `row`, `label` (of several), `annotated`, `suggested`, both probabilities; `key`, `text` if known
     "Labels that are likely wrong"
     check_choice(method, label_error_methods, 'method')
-    suspects = (_class_suspects if judged.labels.is_exclusive else _label_suspects)(judged, label_error_methods[method])
-    place = ['row'] if judged.labels.is_exclusive else ['row','label']
+    find,single = label_error_methods[method],judged.labels.is_exclusive
+    suspects = _class_suspects(judged, find) if single else _label_suspects(judged, find)
+    place = ['row'] if single else ['row','label']
     df = pd.DataFrame(suspects, columns=[*place, 'annotated','suggested','prob','prob_annotated'])
     df = judged.indexed(df.iloc[np.argsort(df.prob_annotated-df.prob, kind='stable')])
     if judged.texts is None: return df

@@ -107,7 +107,8 @@ def slice_table(
     counts = dict(texts=texts, annotated=n.astype(int), errors=bad.astype(int))
     res = pd.DataFrame({name:names, **counts, **_rates(bad, n)})
     if judged.labels.is_exclusive: return res
-    no,yes = [hard_targets(judged)==o for o in (0,1)]
+    hard = hard_targets(judged)
+    no,yes = hard==0,hard==1
     return res.assign(false_positive_rate=safe_ratio(_count(no&wrong), _count(no), np.nan),
                       false_negative_rate=safe_ratio(_count(yes&wrong), _count(yes), np.nan))
 

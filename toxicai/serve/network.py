@@ -211,7 +211,7 @@ def walk_of(
     if len({*inputs, *known})<len(inputs)+len(known): raise FolderError("an input and another array have the same name")
     costs = Costs(sum(elements(o.shape) for o in known.values()))
     costs.live[1,1] += len(inputs)
-    walk = Walk({**known, **dict.fromkeys(inputs, Known((n_texts,n_tokens)))}, last_uses(graph), costs)
+    walk = Walk({**known, **{o:Known((n_texts,n_tokens)) for o in inputs}}, last_uses(graph), costs)
     for i,o in enumerate(nodes): follow_node(walk, i, o)
     if sum(o.get('op_type')=='NonZero' for o in nodes)>1: raise FolderError("it picks tokens twice")
     check_costs(costs.work, _most_work, 64*costs.stored+2**26, 'products')
