@@ -4031,6 +4031,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                 'toxicai.tables.check_same_rows': ('tables.html#check_same_rows', 'toxicai/tables.py'),
                                 'toxicai.tables.check_text_count': ('tables.html#check_text_count', 'toxicai/tables.py'),
                                 'toxicai.tables.file_name': ('tables.html#file_name', 'toxicai/tables.py'),
+                                'toxicai.tables.file_names': ('tables.html#file_names', 'toxicai/tables.py'),
                                 'toxicai.tables.grid_lines': ('tables.html#grid_lines', 'toxicai/tables.py'),
                                 'toxicai.tables.headed_html': ('tables.html#headed_html', 'toxicai/tables.py'),
                                 'toxicai.tables.html_page': ('tables.html#html_page', 'toxicai/tables.py'),

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['most_unfolded', 'no_rows', 'gap_note', 'cell_text', 'text_grid', 'title_html', 'html_table', 'plain_markdown',
            'markdown_table', 'plain_cell', 'write_csv', 'png_bytes', 'picture_words', 'aligned_lines', 'titled_table',
-           'grid_lines', 'lead_html', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
+           'grid_lines', 'lead_html', 'Report', 'file_name', 'file_names', 'as_report', 'changed_report', 'as_reports',
            'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
            'picture_prefixes', 'mended_row', 'as_frame', 'row_count', 'check_columns', 'check_text_count',
            'check_same_rows', 'as_names', 'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns']
@@ -213,7 +213,7 @@ class Report:
         lead=(), # Plain sentences below the heading
     ):
         self.tables,self.title,self.lead = tables,title,list(lead)
-        self.frames = {file_name(k):df for k,df in tables.items()} if frames is None else frames
+        self.frames = dict(zip(file_names(tables), tables.values())) if frames is None else frames
 
     @cached_property
     def figures(self):
@@ -242,6 +242,16 @@ def file_name(
 ) -> str: # Letters, digits and '_'; at most 60 of them
     "`o` as the name of a file"
     return re.sub(r'\W+', '_', str(o)).strip('_')[:60] or 'column'
+
+def file_names(
+    titles, # Any names
+) -> list: # A name for each, none twice
+    "`titles` as the names of files"
+    res = []
+    for i,o in enumerate(map(file_name, titles)):
+        while o in res: o = f'{o}_{i}'
+        res.append(o)
+    return res
 
 @patch
 def to_markdown(self:Report,

@@ -488,8 +488,7 @@ def slice_files(
     slices, # Frames of `slice_table`
 ) -> list: # A file name for each, none twice
     "Names of the files of the errors by part"
-    names = [file_name(o.columns[0]) for o in slices]
-    return [f'by_{o}_{i}' if o in names[:i] else f'by_{o}' for i,o in enumerate(names)]
+    return [f'by_{o}' for o in file_names(o.columns[0] for o in slices)]
 
 # %% ../../nbs/52_judge.report.ipynb #f058a364
 def score_frames(

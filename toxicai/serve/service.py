@@ -175,10 +175,13 @@ def judge_called(self:Service,
     model:str, # Name of a detector, or its language
 ) -> str: # A key of `judges`
     "The judge that a request names"
-    named = {judge_facts(o)['name']:k for k,o in self.detectors.items()}
-    named |= {k:k for k in self.judges}
-    if model in named: return named[model]
-    raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
+    if model in self.judges: return model
+    known = {k:judge_facts(o) for k,o in self.detectors.items()}
+    found = [k for k,o in known.items() if o['name']==model]
+    names = sorted({*self.judges, *[o['name'] for o in known.values()]})
+    if not found: raise BadInput(f"no model {printable(model, 60)!r}: expected one of {names}")
+    if len({known[k]['hash'] for k in found})==1: return found[0]
+    raise BadInput(f"several models are called {model!r}: expected one of {found}")
 
 # %% ../../nbs/35_serve.service.ipynb #d4d075a2
 @patch
