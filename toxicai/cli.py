@@ -738,12 +738,12 @@ def comment_lines(
     if texts and file is not None: raise click.UsageError("there are comments and --file: expected one of them")
     if texts: return named_files(list(texts))
     check_encoding(encoding)
-    source,name = sys.stdin.buffer,'stdin'
-    if file is None and source.isatty():
-        raise click.UsageError("there is nothing to read: pass comments, --file, or one in each line of stdin")
     if file not in (None,'-'):
-        with exits_with(3): source,name = open(file, 'rb'),file
-    return first_of(decoded_lines(source, encoding, name), name)
+        with exits_with(3): return first_of(decoded_lines(open(file, 'rb'), encoding, file), file)
+    stdin = sys.stdin.buffer
+    if file is None and stdin.isatty():
+        raise click.UsageError("there is nothing to read: pass comments, --file, or one in each line of stdin")
+    return first_of(decoded_lines(stdin, encoding, 'stdin'), 'stdin')
 
 # %% ../nbs/96_cli.ipynb #f2440e21
 def opened_detector(
@@ -1153,11 +1153,11 @@ def training_answer(
     from toxicai.runs.sweeps import final_figures
     metrics = {k:float(v) for k,v in final_figures(learn).items()}
     texts = dict(training=len(learn.dls.train_ds), validation=len(learn.dls.valid_ds))
-    lines = [f'{k:<24} {v:.4f}' for k,v in metrics.items()]
-    words = '\n'.join([f"{texts['training']:,} comments for training, {texts['validation']:,} for validation", *lines,
-                       f'Detector: {folder}', f'Try it:   toxicai predict --detector {folder} "you are an idiot"'])
-    return Answer(words, folder=str(folder), classes=list(map(str, learn.dls.vocab)), texts=texts, metrics=metrics,
-                  settings=settings)
+    lines = [f"{texts['training']:,} comments for training, {texts['validation']:,} for validation"]
+    lines += [f'{k:<24} {v:.4f}' for k,v in metrics.items()]
+    lines += [f'Detector: {folder}', f'Try it:   toxicai predict --detector {folder} "you are an idiot"']
+    return Answer('\n'.join(lines), folder=str(folder), classes=list(map(str, learn.dls.vocab)), texts=texts,
+                  metrics=metrics, settings=settings)
 
 # %% ../nbs/96_cli.ipynb #fc745d32
 @verb('sweep', 'Train', train_options)

@@ -278,11 +278,11 @@ def tensor_file(
     arrays:dict, # Name -> array
 ) -> bytes:
     "`arrays` as a safetensors file"
-    head,at = {},0
+    entries,at = {},0
     for k,o in arrays.items():
-        head[k] = dict(dtype=_stored[o.dtype.name], shape=list(o.shape), data_offsets=[at, at+o.nbytes])
+        entries[k] = dict(dtype=_stored[o.dtype.name], shape=list(o.shape), data_offsets=[at, at+o.nbytes])
         at += o.nbytes
-    head = json.dumps(head).encode()
+    head = json.dumps(entries).encode()
     head += b' '*(-len(head)%8)
     return len(head).to_bytes(8, 'little')+head+b''.join(np.ascontiguousarray(o).tobytes() for o in arrays.values())
 

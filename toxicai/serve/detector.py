@@ -538,13 +538,12 @@ def text_chunks(
 ): # A generator of lists
     "Chunks of `n` of `texts`; where one is not a text, or the source fails, the ones before it and then the error"
     texts,at = iter(texts),0
+    sort,expected = ('pair','a pair of texts') if pairs else ('text','a text')
     while True:
         chunk,error = [],None
         try:
             for o in islice(texts, n):
-                if text_sort(o)!=('pair' if pairs else 'text'):
-                    raise TypeError(f"item {at+len(chunk)} is {o!r:.40}: "
-                                    f"expected {'a pair of texts' if pairs else 'a text'}")
+                if text_sort(o)!=sort: raise TypeError(f"item {at+len(chunk)} is {o!r:.40}: expected {expected}")
                 chunk.append(o)
         except Exception as e: error = e
         if chunk: yield chunk

@@ -44,10 +44,10 @@ def fields_by_tag(
     "`fields` as a file marks them; several numbers may stand together in one field"
     res = {}
     for n,words in fields.items():
-        name,kind,most = [*words.split(), '1'][:3]
-        field = name,kind,int(most)
-        res[n<<3|_wires.get(kind, 2)] = field
-        if kind in _wires and field[2]>1: res[n<<3|2] = (name, kind+'s', field[2])
+        name,kind,*said = words.split()
+        most = int(said[0]) if said else 1
+        res[n<<3|_wires.get(kind, 2)] = (name, kind, most)
+        if kind in _wires and most>1: res[n<<3|2] = (name, f'{kind}s', most)
     return res
 
 _known = {k:fields_by_tag(v) for k,v in file_messages.items()}

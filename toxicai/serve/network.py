@@ -49,10 +49,9 @@ def check_costs(
     what:str, # For the message
 ):
     "Raise when a network takes more than any"
-    for k,n in counts.items():
-        limit = other if k[0]<2 and k[1]<2 else 0
-        if n>most.get(k, limit):
-            raise FolderError(f"it takes {n:,} {what} for each texts^{k[0]}*tokens^{k[1]}: no network does")
+    for (texts,tokens),n in counts.items():
+        limit = most.get((texts,tokens), other if max(texts, tokens)<2 else 0)
+        if n>limit: raise FolderError(f"it takes {n:,} {what} for each texts^{texts}*tokens^{tokens}: no network does")
 
 @lru_cache(2**10)
 def grown(

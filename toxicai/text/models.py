@@ -385,9 +385,9 @@ def prepare_own_head(
     if not has_head(config) and not remote:
         raise ValueError(f"transformers has no classification head for {family}: "
                          "pass `pooling='mean'` to use its encoder")
-    err = (f"the classification head of {family} has no dropout to set: "
-           "leave `dropout` out, or use `pooling='mean'`")
-    if dropout is not None: set_dropout(config, _head_dropouts, dropout, err)
+    if dropout is None: return
+    set_dropout(config, _head_dropouts, dropout, f"the classification head of {family} has no dropout to set: "
+                                                 "leave `dropout` out, or use `pooling='mean'`")
 
 # %% ../../nbs/19_text.models.ipynb #59da1d2e
 @delegates(hub_options, keep=True)

@@ -536,8 +536,9 @@ def stated_name(
 ) -> str: # '' where it states none
     "The name that `config.json` in `folder` states"
     config = Path(folder)/'config.json'
-    if not config.is_file(): return ''
-    try: return json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') or ''
+    try:
+        if not config.is_file(): return ''
+        return json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') or ''
     except (OSError,ValueError,AttributeError): return ''
 
 def rules_for(
