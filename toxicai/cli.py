@@ -17,16 +17,16 @@ __all__ = ['exit_codes', 'code_of_error', 'user_errors', 'name_lists', 'texts_al
            'exit_code_words', 'say_trouble', 'drop_output', 'say_warning', 'outcome', 'run_cli', 'likely_encoding',
            'wide_lines', 'decoded_lines', 'first_of', 'check_encoding', 'named_files', 'comment_lines',
            'opened_detector', 'judged_row', 'row_words', 'failing', 'fails', 'judged_rows', 'predict_command',
-           'score_command', 'opened_for_bulk', 'is_watched', 'bar_of_rows', 'scored_answer', 'explain_command',
-           'explanation_answer', 'read_comments', 'called_arguments', 'train_arguments', 'train_options', 'python_name',
-           'read_settings', 'python_object', 'with_objects', 'yaml_has', 'training_defaults', 'effective_settings',
-           'has_onnx', 'check_target', 'epoch_line', 'told', 'trained_learner', 'train_command', 'train_and_save',
-           'write_settings', 'quiet_training', 'training_answer', 'sweep_command', 'export_command', 'stand_in_rows',
-           'classifier_classes', 'classifier_learner', 'convert_command', 'demo_command', 'saved_report',
-           'judged_learner', 'judged_by', 'evaluate_command', 'parsed_bound', 'tune_command', 'compare_command',
-           'match_command', 'catalog_command', 'describe_command', 'duplicates_command', 'copies_table',
-           'leakage_command', 'store_list_command', 'store_remove_command', 'folder_facts', 'folder_words',
-           'info_command', 'check_command', 'serve_command', 'completion_command']
+           'score_command', 'detector_folder', 'is_watched', 'bar_of_rows', 'scored_answer', 'explain_command',
+           'explanation_answer', 'read_comments', 'called_arguments', 'train_arguments', 'setting_names',
+           'train_options', 'python_name', 'read_settings', 'python_object', 'with_objects', 'yaml_has',
+           'training_defaults', 'effective_settings', 'has_onnx', 'check_target', 'epoch_line', 'told',
+           'trained_learner', 'train_command', 'train_and_save', 'write_settings', 'quiet_training', 'training_answer',
+           'sweep_command', 'export_command', 'stand_in_rows', 'classifier_classes', 'classifier_learner',
+           'convert_command', 'demo_command', 'saved_report', 'judged_learner', 'judged_by', 'evaluate_command',
+           'parsed_bound', 'tune_command', 'compare_command', 'match_command', 'catalog_command', 'describe_command',
+           'duplicates_command', 'copies_table', 'leakage_command', 'store_list_command', 'store_remove_command',
+           'folder_facts', 'folder_words', 'info_command', 'check_command', 'serve_command', 'completion_command']
 
 # %% ../nbs/96_cli.ipynb #2e08e07c
 import ast,codecs,json,os,re,sys,warnings
@@ -133,11 +133,12 @@ def documented(
 
 # %% ../nbs/96_cli.ipynb #b588b497
 def taken_kind(
-    takes:str, # VerbOptions of the types of a setting, such as '(float,)'
+    takes:str, # Code of the types of a setting, such as '(float,)'
 ) -> str: # As an annotation
     "The one type of a setting; '' where it has several"
     names = re.findall(r'\w+', takes)
-    return names[0] if len(names)==1 else 'str' if names==['str','Path'] else ''
+    if names==['str','Path']: return 'str'
+    return names[0] if len(names)==1 else ''
 
 def setting_kind(
     more:dict, # Keyword of a line of `sweepable` -> its code
@@ -207,7 +208,8 @@ class Value(click.ParamType):
     def __init__(self,
         kind:str, # A key of `option_kinds`
     ):
-        self.kind,(self.read,self.name) = kind,option_kinds[kind]
+        self.kind = kind
+        self.read,self.name = option_kinds[kind]
 
     def convert(self,
         value, # Text of the command line
@@ -725,6 +727,7 @@ def named_files(
                       f"--file {named} judges its lines")
     return texts
 
+# %% ../nbs/96_cli.ipynb #0ce0cee9
 def comment_lines(
     texts:tuple, # Arguments
     file:str=None, # Path of a file, `-` for stdin
@@ -732,8 +735,8 @@ def comment_lines(
 ): # An iterable of strings
     "The comments that a command judges"
     if texts==('-',) and file is None: texts,file = (),'-'
-    if texts and file is None: return named_files(list(texts))
-    if texts: raise click.UsageError("there are comments and --file: expected one of them")
+    if texts and file is not None: raise click.UsageError("there are comments and --file: expected one of them")
+    if texts: return named_files(list(texts))
     check_encoding(encoding)
     if file not in (None,'-'):
         with exits_with(3): return first_of(decoded_lines(open(file, 'rb'), encoding, file), file)
@@ -853,20 +856,19 @@ def score_command(
         from toxicai.streams import TextOptions
         from toxicai.serve.bulk import score_files
         dst = stdout_of_command().buffer if target=='-' else target
-        more = dict(how=TextOptions(**how), progress=bar_of_rows(), **settings)
-        done = score_files(source, dst, opened_for_bulk(detector), **more)
+        detector_folder(detector)
+        done = score_files(source, dst, detector, how=TextOptions(**how), progress=bar_of_rows(), **settings)
     return scored_answer(done, target)
 
 # %% ../nbs/96_cli.ipynb #e99eee12
-def opened_for_bulk(
+def detector_folder(
     detector, # Name or folder
-): # `detector`
-    "The same, once its folder has been read: what is wrong with it has a code of its own"
+): # A `DetectorFolder`
+    "The folder of a detector, read: what is wrong with it has a code of its own"
     with exits_with(4):
         from toxicai.serve.folder import read_folder
         from toxicai.serve.packaged import detector_path
-        read_folder(detector_path(detector))
-    return detector
+        return read_folder(detector_path(detector))
 
 def is_watched() -> bool:
     "Is there somebody to look at a bar? Not where stderr goes to a file or a pipe"
@@ -953,6 +955,10 @@ def train_arguments() -> dict: # Title -> {name: `Argument`}
         taken |= set(args)
     return res
 
+def setting_names() -> list: # Names of arguments
+    "Everything that a training can be told"
+    return [o for args in train_arguments().values() for o in args]
+
 def train_options() -> dict: # Title -> list of `click.Option`
     "The options of `train`"
     return {k:[option_for(o) for o in args.values()] for k,args in train_arguments().items()}
@@ -1024,10 +1030,10 @@ def effective_settings(
     given:dict, # Name -> value, of the user
 ) -> dict: # Name -> value
     "What a training is done with: defaults, and what was given"
-    names = [o for args in train_arguments().values() for o in args]
+    names = setting_names()
     known = {k:v for k,v in training_defaults().items() if k in names}
-    stored = {k:list(v) if isinstance(v, tuple) else v for k,v in {**known, **given}.items() if yaml_has(v)}
-    return {k:v for k,v in stored.items() if k!='token'}
+    stored = {k:v for k,v in {**known, **given}.items() if yaml_has(v) and k!='token'}
+    return {k:list(v) if isinstance(v, tuple) else v for k,v in stored.items()}
 
 # %% ../nbs/96_cli.ipynb #1df6e385
 def has_onnx() -> bool:
@@ -1095,13 +1101,13 @@ def train_command(
 ):
     "Train a detector of toxic comments on a file of yours"
     own = dict(data=data, out=out, onnx=onnx, pickle=pickle, report=report)
-    known = [o for args in train_arguments().values() for o in args]
-    from_file = read_settings(config, [*own, *known])
-    own = {k:from_file.pop(k, None) if v is None else v for k,v in own.items()}
+    from_file = read_settings(config, [*own, *setting_names()])
+    settings = {**{k:v for k,v in from_file.items() if k not in own}, **settings}
+    own = {k:from_file.get(k) if v is None else v for k,v in own.items()}
     own['out'] = own['out'] or 'model'
     if own['data'] is None: raise click.UsageError("there is nothing to learn from: name a file of labelled comments")
     check_target(own['out'])
-    return train_and_save(own, {**{k:v for k,v in from_file.items() if k not in own}, **settings})
+    return train_and_save(own, settings)
 
 # %% ../nbs/96_cli.ipynb #230f8f96
 def train_and_save(
@@ -1147,11 +1153,11 @@ def training_answer(
     from toxicai.runs.sweeps import final_figures
     metrics = {k:float(v) for k,v in final_figures(learn).items()}
     texts = dict(training=len(learn.dls.train_ds), validation=len(learn.dls.valid_ds))
-    lines = [f'{k:<24} {v:.4f}' for k,v in metrics.items()]
-    words = '\n'.join([f"{texts['training']:,} comments for training, {texts['validation']:,} for validation", *lines,
-                       f'Detector: {folder}', f'Try it:   toxicai predict --detector {folder} "you are an idiot"'])
-    return Answer(words, folder=str(folder), classes=list(map(str, learn.dls.vocab)), texts=texts, metrics=metrics,
-                  settings=settings)
+    lines = [f"{texts['training']:,} comments for training, {texts['validation']:,} for validation"]
+    lines += [f'{k:<24} {v:.4f}' for k,v in metrics.items()]
+    lines += [f'Detector: {folder}', f'Try it:   toxicai predict --detector {folder} "you are an idiot"']
+    return Answer('\n'.join(lines), folder=str(folder), classes=list(map(str, learn.dls.vocab)), texts=texts,
+                  metrics=metrics, settings=settings)
 
 # %% ../nbs/96_cli.ipynb #fc745d32
 @verb('sweep', 'Train', train_options)
@@ -1499,8 +1505,10 @@ def folder_words(
     if 'windows' in facts:
         lines.append('long texts {long} of {max_length} tokens, overlap {overlap:g}'.format(**facts['windows']))
     rows = [f"  {k:<20} {o['threshold']:<8.3g} {o['description']}".rstrip() for k,o in facts['labels'].items()]
+    lines += ['', 'flagged from', *rows]
     figures = [f'  {k:<20} {v:.4g}' for k,v in facts.get('metrics', {}).items()]
-    return '\n'.join([*lines, '', 'flagged from', *rows, *(['', 'measured', *figures] if figures else [])])
+    if figures: lines += ['', 'measured', *figures]
+    return '\n'.join(lines)
 
 # %% ../nbs/96_cli.ipynb #41377bc4
 @verb('info', 'Folders and services')
@@ -1510,13 +1518,12 @@ def info_command(
     card:bool=False, # Print the model card instead
 ):
     "Say what a detector is: version, hash, labels, thresholds, figures"
-    with exits_with(4):
-        from toxicai.serve.folder import read_folder
-        from toxicai.serve.packaged import detector_path
-        folder = read_folder(detector_path(detector))
-        text = folder.read('README.md').decode('utf-8', 'replace') if card else None
+    folder = detector_folder(detector)
+    if card:
+        with exits_with(4): text = folder.read('README.md').decode('utf-8', 'replace')
+        return Answer(text, card=text)
     facts = folder_facts(folder)
-    return Answer(text, card=text) if card else Answer(folder_words(facts), **facts)
+    return Answer(folder_words(facts), **facts)
 
 # %% ../nbs/96_cli.ipynb #91ccaf22
 @verb('check', 'Folders and services')

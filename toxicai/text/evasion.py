@@ -247,7 +247,8 @@ def spelt_word(
     "Where the word is that single letters spell, or None"
     low = letters.lower()
     n,initials = len(low),dotted and letters.isupper()
-    for a,b in ((0,n),(0,n-1),(1,n)) if n<=24 else ():
+    ways = ((0,n),(0,n-1),(1,n)) if n<=24 else ()
+    for a,b in ways:
         any_word = b-a>3 and not initials
         if any(is_meant(o, lang, any_word) for o in with_singular(low[a:b])): return a,b
     m = _core.search(low)

@@ -59,7 +59,8 @@ def readable_pieces(
         res.append(' '.join(piece))
         piece = []
     rest = ' '.join(piece)
-    return res or [rest]*(count_letters(rest)>=least)
+    if not res and count_letters(rest)>=least: res.append(rest)
+    return res
 
 # %% ../../nbs/20_text.language.ipynb #0d560c1c
 def most_common_share(

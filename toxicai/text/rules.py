@@ -536,7 +536,9 @@ def stated_name(
 ) -> str: # '' where it states none
     "The name that `config.json` in `folder` states"
     config = Path(folder)/'config.json'
-    try: return json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') or '' if config.is_file() else ''
+    try:
+        if not config.is_file(): return ''
+        return json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') or ''
     except (OSError,ValueError,AttributeError): return ''
 
 def rules_for(
@@ -656,9 +658,8 @@ def said_in(
     lang:str, # One of `languages`
 ) -> list: # Names and functions
     "`rules`, with `lang` in those that were not given a language"
-    open_names = open_languages(rules)
-    names = [getattr(o, 'name', o) for o in rules]
-    return [f'{o}:{lang}' if isinstance(o, str) and o in open_names else o for o in names]
+    names,unsaid = [getattr(o, 'name', o) for o in rules],open_languages(rules)
+    return [f'{o}:{lang}' if o in unsaid else o for o in names]
 
 # %% ../../nbs/13_text.rules.ipynb #27a814c4
 _class = re.compile(r'\[[^]^[][^][]*\]')
@@ -669,8 +670,9 @@ def ascii_checks(
     "Patterns of which an ASCII text must have one for rules to change it"
     needs = [o for o in dict.fromkeys(needs) if not o[1:2]>'\x7f']
     classes = ''.join(o[1:-1] for o in needs if _class.fullmatch(o))
-    others = [o for o in needs if not _class.fullmatch(o)]
-    return [re.compile(o) for o in [f'[{classes}]']*bool(classes) + others]
+    res = [o for o in needs if not _class.fullmatch(o)]
+    if classes: res.insert(0, f'[{classes}]')
+    return list(map(re.compile, res))
 
 # %% ../../nbs/13_text.rules.ipynb #f92aa8b2
 def _check_text(text):

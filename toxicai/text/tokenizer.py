@@ -194,7 +194,7 @@ def check_tokenizer_folder(
 ):
     "Raise where `checkpoint` is a folder without tokenizer"
     path = Path(checkpoint)
-    if not path.is_dir() or any(True for o in _tok_files for _ in path.glob(o)): return
+    if not path.is_dir() or any(any(path.glob(o)) for o in _tok_files): return
     raise ValueError(f"the folder {str(path)!r} has no tokenizer, only {sorted(o.name for o in path.iterdir())[:8]}: "
                      "save one into it with `tokenizer.save_pretrained(folder)`")
 
@@ -251,9 +251,11 @@ def default_max_length(
     **kwargs, # For `from_pretrained`
 ) -> int: # Tokens
     "The lowest of 512 and the limits that the tokenizer and the configuration state"
-    try: config = load_pretrained(AutoConfig, checkpoint, **kwargs) if isinstance(checkpoint, (str,Path)) else None
-    except FolderError: raise
-    except (OSError,ValueError): config = None
+    config = None
+    if isinstance(checkpoint, (str,Path)):
+        try: config = load_pretrained(AutoConfig, checkpoint, **kwargs)
+        except FolderError: raise
+        except (OSError,ValueError): pass
     n = getattr(config, 'max_position_embeddings', None) or 512
     if n<0: n = 512 # XLNet states -1: its positions are relative
     return min(512, tok.model_max_length, n-n%8)
@@ -305,7 +307,7 @@ def check_windows(
 # %% ../../nbs/18_text.tokenizer.ipynb #ca5dff30
 @patch
 def _check(self:TextEncoder):
-    if self.cut not in cuts: raise ValueError(f"`cut` is {self.cut!r}: expected one of {list(cuts)}")
+    check_choice(self.cut, cuts, 'cut')
     check_windows(self)
     n,n_special = self.max_length,len(self.tok('').input_ids)
     if not isinstance(n, (int,np.integer)) or n<=n_special:
