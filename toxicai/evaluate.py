@@ -394,7 +394,7 @@ def check_match(
     labels:LabelSet, # Those of the detector
 ):
     "Raise where there is no such goal, or no cut to find"
-    if goal not in match_goals: raise ValueError(f"`goal` is {goal!r}: expected one of {list(match_goals)}")
+    check_choice('goal', goal, match_goals)
     if exclusive(labels.kind): raise ValueError("the classes exclude each other, so there is no cut to find")
 
 def decided_before(

@@ -19,6 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from ..quiet import *
 from ..probabilities import *
 from ..labels import *
+from ..strings import *
 from ..tables import *
 from ..pictures import *
 from .intervals import *
@@ -113,8 +114,7 @@ def check_fit(
     method:str, # One of `calibration_methods`
 ):
     "Stop unless `judged` can be calibrated by `method`"
-    if method not in calibration_methods:
-        raise ValueError(f"`method` is {method!r}: expected one of {list(calibration_methods)}")
+    check_choice('method', method, calibration_methods)
     if judged.logits is None:
         raise ValueError("`judged` has no logits, which a calibration starts from: use `learn.judged()`, "
                          "or pass `logits`")

@@ -131,8 +131,7 @@ def label_errors(
     method:str='rule', # 'rule', or 'cleanlab' with the extra `errors`
 ) -> pd.DataFrame: # `row`, `label` (of several), `annotated`, `suggested`, both probabilities; `key`, `text` if known
     "Labels that are likely wrong"
-    if method not in label_error_methods:
-        raise ValueError(f"`method` is {method!r}: expected one of {list(label_error_methods)}")
+    check_choice('method', method, label_error_methods)
     find,several = label_error_methods[method],not exclusive(judged.labels.kind)
     suspects = _label_suspects(judged, find) if several else _class_suspects(judged, find)
     df = pd.DataFrame(suspects, columns=['row', *['label']*several, 'annotated','suggested','prob','prob_annotated'])
@@ -225,7 +224,7 @@ def class_answer(
     "The value of the data that `answer` names"
     if answer=='?': return None
     if answer not in known:
-        raise ValueError(f"the correction {answer!r} is no class of the data: expected one of {sorted(known)}, "
+        raise ValueError(f"the correction {answer!r} is no class of the data: {expected_one_of(sorted(known))}, "
                          "or ? where nobody can tell")
     return known[answer]
 

@@ -19,6 +19,7 @@ import numpy as np,pandas as pd,regex
 from fastcore.basics import patch
 from matplotlib import colormaps
 from ..labels import *
+from ..strings import *
 from ..text.core import *
 from ..text.masking import *
 from ..text.encoding import *
@@ -273,8 +274,7 @@ def check_explainable(
     "Raise an error when `text` cannot be explained by `method`"
     if not is_one_text(text):
         raise TypeError(f"`text` is {text!r:.60}: expected one text, or a pair of them in a tuple")
-    if method not in explain_methods:
-        raise ValueError(f"`method` is {method!r}: expected one of {list(explain_methods)}")
+    check_choice('method', method, explain_methods)
     for need in explain_methods[method].needs: need(model, enc)
     return text
 

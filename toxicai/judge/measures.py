@@ -22,6 +22,7 @@ from operator import attrgetter
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from ..labels import *
+from ..strings import *
 from .intervals import *
 from .judged import *
 
@@ -520,7 +521,7 @@ def measure(
 ) -> Measure:
     "How the score `name` is computed"
     if isinstance(name, Measure): return name
-    if name not in measure_table: raise ValueError(f"no score {name!r}: expected one of {list(score_names)}")
+    if name not in measure_table: raise ValueError(f"no score {name!r}: {expected_one_of(score_names, name)}")
     return measure_table[name]
 
 def reported_scores(
@@ -640,8 +641,7 @@ def masked_score(
     decided=None, # As for `masked_scores`
 ) -> float: # NaN where no class has both sides
     "The score of all classes; those with one side only are left out of the mean"
-    if average not in average_names:
-        raise ValueError(f"`average` is {average!r}: expected one of {list(average_names)}")
+    check_choice('average', average, average_names)
     score = measure(name)
     if np.ndim(targs)==1 and score.whole: return whole_score(score, targs, probs, decided)
     t,p,flags = class_columns(targs, probs, thresh, decided)

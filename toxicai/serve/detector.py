@@ -474,7 +474,7 @@ def check_detail(
     detail:str, # What the user passed
 ):
     "Raise unless `detail` is one of `details`"
-    if detail not in details: raise ValueError(f"`detail` is {detail!r}: expected one of {list(details)}")
+    check_choice('detail', detail, details)
 
 @patch
 def __call__(self:Detector,

@@ -11,6 +11,7 @@ __all__ = ['file_messages', 'few_numbers', 'number_types', 'file_versions', 'ops
 # %% ../../nbs/22_serve.graph.ipynb #5ca51244
 import math,os,struct
 
+from ..strings import *
 from .folder import *
 
 # %% ../../nbs/22_serve.graph.ipynb #63b8ab53
@@ -210,7 +211,7 @@ def checked_shape(
     if weights.get('external_data') or weights.get('data_location'):
         raise FolderError(f"{name!r:.80} has its values in another file: expected a network in one file")
     if kind not in number_types:
-        raise FolderError(f"{name!r:.80} has values of the type {kind}: expected one of {list(number_types)}")
+        raise FolderError(f"{name!r:.80} has values of the type {kind}: {expected_one_of(number_types)}")
     n,there = math.prod(shape),stored_bytes(weights)
     exact = 'raw_data' in weights # elsewhere a number takes what it needs
     wrong = n*number_types[kind][1]!=there if exact else n>there

@@ -180,7 +180,7 @@ def pick_name(self:Service,
     if model is not None:
         named = {**{judge_facts(o)['name']:k for k,o in self.detectors.items()}, **{k:k for k in self.judges}}
         if model in named: return named[model]
-        raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
+        raise BadInput(f"no model {printable(model, 60)!r}: {expected_one_of(sorted(named), model)}")
     if len(self.judges)==1: return self.default
     wanted = list(languages or []) or ([] if text is None else [text_language(text)])
     spelt = [k for o in wanted for k in (o, re.split('[-_]', o)[0].lower())] # 'pt-BR' is 'pt' where there is no other

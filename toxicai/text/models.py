@@ -26,6 +26,7 @@ from torch import nn
 from transformers import AutoConfig,AutoModel,AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 from ..labels import *
+from ..strings import *
 from ..quiet import *
 from .tokenizer import *
 
@@ -154,10 +155,7 @@ def check_head_names(
 ):
     "Raise where `head` is no choice, and does not name the outputs of `own`"
     names = list(own.names)
-    if isinstance(head, str) and head not in head_choices:
-        raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
-                         f"{len(names)} outputs {names}")
-    if isinstance(head, str): return
+    if isinstance(head, str): return check_choice('head', head, head_choices, f', or names of the {len(names)} outputs {names}')
     is_dict = isinstance(head, Mapping)
     odd = [o for o in head if o not in names and o not in range(len(names))] if is_dict else []
     if not odd and (is_dict or len(head)==len(names)): return
@@ -479,7 +477,7 @@ def load_transformer(
     "Pretrained network with a head for the classes of `vocab`, weights in fp32"
     config = classifier_config(checkpoint, vocab, problem, **hub)
     if pooling=='own' and is_mean_folder(checkpoint): pooling = 'mean' # that is its own
-    if pooling not in poolings: raise ValueError(f"`pooling` is {pooling!r}: expected one of {list(poolings)}")
+    check_choice('pooling', pooling, poolings)
     if attn_dropout is not None:
         err = f"{config.model_type!r} has no dropout of attention weights to set: leave `attn_dropout` out"
         set_dropout(config, _attn_dropouts, attn_dropout, err if attn_dropout else '')

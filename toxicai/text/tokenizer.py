@@ -305,7 +305,7 @@ def check_windows(
 # %% ../../nbs/18_text.tokenizer.ipynb #ca5dff30
 @patch
 def _check(self:TextEncoder):
-    if self.cut not in cuts: raise ValueError(f"`cut` is {self.cut!r}: expected one of {list(cuts)}")
+    check_choice('cut', self.cut, cuts)
     check_windows(self)
     n,n_special = self.max_length,len(self.tok('').input_ids)
     if not isinstance(n, (int,np.integer)) or n<=n_special:
