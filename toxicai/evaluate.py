@@ -401,7 +401,7 @@ def check_match(
     labels:LabelSet, # Those of the detector
 ):
     "Raise where there is no such goal, or no cut to find"
-    check_choice(goal, match_goals, 'goal')
+    check_choice('goal', goal, match_goals)
     if labels.is_exclusive: raise ValueError("the classes exclude each other, so there is no cut to find")
 
 def decided_before(

@@ -615,7 +615,7 @@ def named_stores(
     found = [o for o in sorted(home.glob('*')) if is_store(o)]
     mine = [o for o in found if name=='all' or (name and o.name.startswith(name))]
     if not mine and name!='all':
-        raise KeyError(f"no store {name!r} in {str(home)!r}: expected one of {[o.name for o in found]}")
+        raise KeyError(f"no store {name!r} in {str(home)!r}: {expected_one_of([o.name for o in found], name)}")
     return mine
 
 # %% ../../nbs/70_data.store.ipynb #c07e80c4

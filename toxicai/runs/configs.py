@@ -49,7 +49,7 @@ class Setting:
 
     def __post_init__(self):
         if self.place not in setting_places:
-            raise SettingError(f"a setting cannot reach {self.place!r}: expected one of {list(setting_places)}")
+            raise SettingError(f"a setting cannot reach {self.place!r}: {expected_one_of(setting_places, self.place)}")
         if (self.place=='callbacks') != callable(self.make):
             raise SettingError("`make` is what a setting of the callbacks needs, and no other")
 

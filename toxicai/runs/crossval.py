@@ -707,7 +707,7 @@ def blend(self:KFolds,
     how:str='mean', # 'mean' of the scores, or 'rank': mean of the ranks
 ) -> pd.DataFrame: # A column for each class, with the index of the test set
     "The networks together on the test set"
-    if how not in blends: raise ValueError(f"`how` is {how!r}: expected one of {list(blends)}")
+    check_choice('how', how, blends)
     return pd.DataFrame(blends[how](self.test_probs()), columns=list(self.labels), index=row_index(as_frame(self.test)))
 
 # %% ../../nbs/90_runs.crossval.ipynb #b18608a7

@@ -39,6 +39,7 @@ from fastai.callback.training import GradientAccumulation
 from fastai.data.all import *
 from fastai.learner import *
 from ..files import *
+from ..strings import *
 from ..serve.folder import is_whole
 from ..data.encode import *
 from ..data.loaders import *
@@ -324,7 +325,7 @@ def call_args(
     "Arguments for the verb that was called, or a `CheckpointError`"
     known = resumable_verbs(type(learn))
     if call['verb'] not in known:
-        raise CheckpointError(f"the checkpoint names the verb {call['verb']!r}: expected one of {known}")
+        raise CheckpointError(f"the checkpoint names the verb {call['verb']!r}: {expected_one_of(known)}")
     try:
         args = {k:arg_from_json(v) for k,v in call['args'].items()}
         signature(getattr(type(learn), call['verb'])).bind(learn, **args, cbs=None)

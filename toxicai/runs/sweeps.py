@@ -96,8 +96,7 @@ def check_known_metric(
     "Raise a `SettingError` for a metric that no epoch gives"
     known = [metric_key(o) for o in columns]
     if name in known: return
-    raise SettingError(f"no metric {name!r} comes out of an epoch: expected one of {', '.join(known)}"
-                       f"{did_you_mean(name, known)}")
+    raise SettingError(f"no metric {name!r} comes out of an epoch: {expected_one_of(known, name)}")
 
 # %% ../../nbs/89_runs.sweeps.ipynb #97c797d4
 _continuous = ('uniform','log_uniform','log_uniform_values','inv_log_uniform','inv_log_uniform_values',
@@ -112,8 +111,7 @@ def check_distribution(
 ):
     "Raise a `SettingError` for a distribution that there is not"
     if drawn is None or drawn in distributions: return
-    raise SettingError(f"the setting {name!r} has the distribution {drawn!r}: expected one of {distributions}"
-                       f"{did_you_mean(drawn, distributions)}")
+    raise SettingError(f"the setting {name!r} has the distribution {drawn!r}: {expected_one_of(distributions, drawn)}")
 
 def check_bounds(
     name:str, # Of a setting

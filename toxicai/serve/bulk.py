@@ -788,9 +788,7 @@ def bulk_engine(
     pipes:bool=False, # Is a pipe read or written?
 ) -> BulkEngine:
     "The engine of that name"
-    if name not in bulk_engines:
-        near = did_you_mean(name, bulk_engines)
-        raise ValueError(f"`engine` is {name!r}: expected one of {list(bulk_engines)}{near}")
+    check_choice('engine', name, bulk_engines)
     if pipes and name!='local':
         raise ValueError(f"the engine {name!r} reads files, not pipes: pass paths, or `engine='local'`")
     return bulk_engines[name]

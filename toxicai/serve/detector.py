@@ -494,7 +494,7 @@ def check_detail(
     detail:str, # What the user passed
 ):
     "Raise unless `detail` is one of `details`"
-    check_choice(detail, details, 'detail')
+    check_choice('detail', detail, details)
 
 @patch
 def __call__(self:Detector,

@@ -26,6 +26,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from ..labels import *
 from ..files import *
+from ..strings import *
 from ..stored import *
 from ..architectures import *
 from ..tokenfiles import *
@@ -392,7 +393,7 @@ def check_meta(
         raise FolderError(f"'toxicai.json' lacks {lacks} and has unknown {unknown!r:.80}: "
                           f"expected exactly {sorted(want)}")
     if d['head'] not in list(weight_files):
-        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: expected one of {list(weight_files)}")
+        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: {expected_one_of(weight_files)}")
     for k,(fits,expected) in {**_record_checks, **described_checks}.items():
         if not fits(d[k]): raise FolderError(f"`{k}` of 'toxicai.json' is {quoted(d[k])}: expected {expected}")
     check_text_facts(d['text'])

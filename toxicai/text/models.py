@@ -165,9 +165,7 @@ def check_head_names(
     "Raise where `head` is no choice, and does not name the outputs of `own`"
     names = list(own.names)
     if isinstance(head, str):
-        if head in head_choices: return
-        raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
-                         f"{len(names)} outputs {names}")
+        return check_choice('head', head, head_choices, f", or names of the {len(names)} outputs {names}")
     if isinstance(head, Mapping):
         odd = [o for o in head if o not in names and o not in range(len(names))]
         if not odd: return
@@ -492,7 +490,7 @@ def load_transformer(
     "Pretrained network with a head for the classes of `vocab`, weights in fp32"
     config = classifier_config(checkpoint, vocab, problem, **hub)
     if pooling=='own' and is_mean_folder(checkpoint): pooling = 'mean' # that is its own
-    check_choice(pooling, poolings, 'pooling')
+    check_choice('pooling', pooling, poolings)
     if attn_dropout is not None: set_attention_dropout(config, attn_dropout)
     model = poolings[pooling](checkpoint, config, dropout, head, **hub)
     if gradient_checkpointing:

@@ -307,7 +307,7 @@ def check_windows(
 # %% ../../nbs/18_text.tokenizer.ipynb #ca5dff30
 @patch
 def _check(self:TextEncoder):
-    check_choice(self.cut, cuts, 'cut')
+    check_choice('cut', self.cut, cuts)
     check_windows(self)
     n,n_special = self.max_length,len(self.tok('').input_ids)
     if not isinstance(n, (int,np.integer)) or n<=n_special:

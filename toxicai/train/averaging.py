@@ -17,6 +17,7 @@ from fastcore.basics import patch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel,get_ema_multi_avg_fn
 from ..stored import is_whole
+from ..strings import *
 from ..text.models import *
 from .metrics import *
 from .callbacks import *
@@ -210,7 +211,7 @@ def before_train(self:Soup):
     if self.active or sits_out(self.learn): return
     self.kept,self.rows,self.active = [],[],True
     names = [o for o in sum(recorder_names(self.recorder), []) if o!='train_loss']
-    if self.monitor not in names: raise ValueError(f"`monitor` is {self.monitor!r}: expected one of {names}")
+    check_choice('monitor', self.monitor, names)
 
 @patch
 def _put_aside(self:Soup, value=None):

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['first_only', 'rank_callbacks', 'mpi_sizes', 'RankError', 'Ranks', 'by_first', 'is_first', 'agreed', 'alone', 'dealt',
-           'in_batches', 'RankDL', 'peeked', 'check_dealable', 'rank_dl', 'token_loads', 'load_spread', 'counted',
-           'kept', 'shows', 'RankCallback', 'RankRows', 'shared_dl', 'loader_digests', 'learner_digests', 'differences',
-           'check_same', 'RankBatch', 'joined_targets', 'RankGrads', 'RankFigures', 'sum_grads', 'launch_store', 'meet',
-           'process_group', 'rank_device', 'copy_weights', 'shared_loaders', 'as_rank', 'lone_launch']
+           'in_batches', 'RankDL', 'peeked', 'check_dealable', 'check_numbered', 'rank_dl', 'token_loads',
+           'load_spread', 'counted', 'kept', 'shows', 'RankCallback', 'RankRows', 'check_shareable', 'RankPlaces',
+           'shared_dl', 'loader_digests', 'learner_digests', 'differences', 'check_same', 'RankBatch', 'joined_targets',
+           'RankGrads', 'RankFigures', 'sum_grads', 'launch_store', 'meet', 'process_group', 'rank_device',
+           'copy_weights', 'shared_loaders', 'as_rank', 'lone_launch']
 
 # %% ../../nbs/84_train.distributed.ipynb #5959f44e
 import os,random
@@ -25,10 +26,13 @@ from fastai.torch_core import num_distrib,to_detach
 from fastcore.all import noop,patch
 from torch import Tensor,nn
 from ..quiet import *
+from ..tables import *
 from ..data.batches import *
 from .losses import *
+from .callbacks import *
 from .provenance import *
 from .learner import *
+from .distil import *
 
 # %% ../../nbs/84_train.distributed.ipynb #5aa17e14
 class RankError(RuntimeError): "Another process of the training has stopped, does not answer, or has other data"
@@ -217,12 +221,22 @@ def check_dealable(
     bs:int, # Texts in the joint batch
 ):
     "Raise where batches of `dl` cannot be dealt out"
+    check_numbered(dl)
     if not isinstance(dl, BucketedDL) or dl.prebatched or not dl.indexed:
         raise TypeError(f"several processes cannot share a {type(dl).__name__} like this: expected loaders of "
                         "`ToxicityDataLoaders` or `TransformerTextBlock`, with a batch size and numbered rows")
     if dl.drop_last and dl.n<bs:
         raise ValueError(f"{ranks.n} processes with {bs//ranks.n} texts each need {bs} for a step, and there are "
                          f"{dl.n} training texts: pass a smaller `bs` to the loaders")
+
+# %% ../../nbs/84_train.distributed.ipynb #14568ae8
+def check_numbered(
+    dl, # A loader
+):
+    "Raise for the loader of a stream"
+    if row_count(dl.dataset) is not None: return
+    raise TypeError("several processes cannot share a stream, whose rows come once and have no numbers: "
+                    "`ToxicityDataLoaders.from_store` puts rows on disk for all of them")
 
 # %% ../../nbs/84_train.distributed.ipynb #b310e71e
 def rank_dl(
@@ -321,18 +335,27 @@ class RankCallback(Callback):
 
 # %% ../../nbs/84_train.distributed.ipynb #5d567a67
 class RankRows(RankCallback):
-    "Loaders, seeds and empty places for one of several processes"
+    "Loaders and seeds for one of several processes"
     order = -50 # Before all that looks at rows
     def before_fit(self):
-        "Nothing is shown by other processes than the first; a rate is searched by one"
+        "Nothing is shown by other processes than the first"
         if self.learn.ranks is None: return
-        if hasattr(self.learn, 'lr_finder'):
-            raise RuntimeError("`lr_find` is for one process: call it in a run without a launcher")
+        check_shareable(self.learn)
         if self.learn.ranks.rank:
             for o in filter(shows, self.learn.cbs): o.run = False
 
     def before_train(self): self.share(self.learn.ranks and self.learn.ranks.n*self.learn.dl.bs)
     def before_validate(self): self.share(getattr(self.learn.dl, 'bs', None))
+
+# %% ../../nbs/84_train.distributed.ipynb #f7cd97c8
+def check_shareable(
+    learn, # A learner at the beginning of a fit
+):
+    "Raise for what several processes cannot do"
+    if hasattr(learn, 'lr_finder'):
+        raise RuntimeError("`lr_find` is for one process: call it in a run without a launcher")
+    if any(isinstance(o, (SoftTargets,HiddenTargets)) for o in learn.cbs):
+        raise RuntimeError("a student learns from its teacher in one process: leave `distrib_ctx` out")
 
 # %% ../../nbs/84_train.distributed.ipynb #dddba950
 @patch
@@ -342,19 +365,21 @@ def before_batch(self:RankRows):
     if not self.training or self.places is None or ranks.rank==0: return
     torch.manual_seed(self.learn.dl.seed+ranks.rank+ranks.n*self.learn.iter)
 
-@patch
-def after_pred(self:RankRows):
-    "Take out what does not count; a training part without anything keeps it, for a gradient of zero"
-    self.yb_ = None
-    if self.places is None or (self.training and not self.there.any()): return
-    self.yb_ = self.learn.yb
-    self.learn.pred = kept(self.learn.pred, self.there)
-    self.learn.yb = tuple(kept(o, self.there) for o in self.learn.yb)
+# %% ../../nbs/84_train.distributed.ipynb #12bce363
+class RankPlaces(RankCallback):
+    "The part of one process without its empty places"
+    order = PoolWindows.order+0.5 # When there is one output for each text
+    def after_pred(self):
+        "Take out what does not count; a training part without anything keeps it, for a gradient of zero"
+        self.yb_ = None
+        if self.places is None or (self.training and not self.there.any()): return
+        self.yb_ = self.learn.yb
+        self.learn.pred = kept(self.learn.pred, self.there)
+        self.learn.yb = tuple(kept(o, self.there) for o in self.learn.yb)
 
-@patch
-def after_loss(self:RankRows):
-    "Put the targets back in training, where callbacks count rows, which must be as many in all processes"
-    if self.training and self.yb_ is not None: self.learn.yb = self.yb_
+    def after_loss(self):
+        "Put the targets back in training, where callbacks count rows, which must be as many in all processes"
+        if self.training and self.yb_ is not None: self.learn.yb = self.yb_
 
 # %% ../../nbs/84_train.distributed.ipynb #6f335a6a
 @patch
@@ -507,7 +532,7 @@ class RankFigures(Callback):
         if ranks is None or ranks.alone or not rows or hasattr(self.learn, 'gather_preds'): return
         rows[-1].items[:] = ranks.from_first(list(rows[-1]))
 
-rank_callbacks = (RankRows,RankBatch,RankGrads,RankFigures)
+rank_callbacks = (RankRows,RankPlaces,RankBatch,RankGrads,RankFigures)
 
 # %% ../../nbs/84_train.distributed.ipynb #59f94ebf
 def sum_grads(
@@ -605,6 +630,7 @@ def as_rank(
     ranks, # `Ranks`
 ):
     "`learn` is one of several inside"
+    for o in learn.dls.loaders: check_numbered(o)
     check_same(ranks, learner_digests(learn))
     copy_weights(learn.model, ranks)
     cbs,logger = [o() for o in rank_callbacks],learn.logger

@@ -502,8 +502,7 @@ def fine_tune(self:TransformerLearner,
     **kwargs, # For `fit_one_cycle` or `fit_linear`
 ):
     "Train the head alone, then the whole network with discriminative learning rates"
-    if schedule not in _schedules:
-        raise ValueError(f"`schedule` is {schedule!r}: expected one of {list(_schedules)}")
+    check_choice('schedule', schedule, _schedules)
     if base_lr is None: base_lr = self.lr
     fit = getattr(self, _schedules[schedule])
     if freeze_epochs:

@@ -18,6 +18,7 @@ from fastcore.meta import delegates
 from torch import Tensor,nn
 from torch.nn import functional as F
 from ..labels import *
+from ..strings import *
 
 # %% ../../nbs/71_train.losses.ipynb #95caf9ad
 def class_counts(
@@ -458,7 +459,7 @@ def loss_class(
 ) -> type: # A `MaskedLoss`
     "The loss called `name` for labels of the kind `kind`"
     if name not in loss_classes:
-        raise ValueError(f"no loss {name!r}: expected one of {list(loss_classes)}, or a loss itself")
+        raise ValueError(f"no loss {name!r}: {expected_one_of(loss_classes, name, ', or a loss itself')}")
     def _fitting(classes): return [o for o in classes if kind in o.kinds]
     found = _fitting(loss_classes[name])
     if found: return found[0]

@@ -63,8 +63,7 @@ class MaskedMetric(Metric):
         average:str='macro', # As for `masked_score`
         label:str=None, # Name or alias of the only class to score
     ):
-        if average not in average_names:
-            raise ValueError(f"`average` is {average!r}: expected one of {list(average_names)}")
+        check_choice('average', average, average_names)
         self.score = Measure(func, thresh is not None) if callable(func) else func
         if measure(self.score).flags and thresh is None: thresh = 'own'
         self._name,self.thresh,self.average,self.label = name,thresh,average,label
