@@ -861,15 +861,16 @@ def write_soup(
 ) -> Path: # `folder`
     "A detector folder with the mean of the weights"
     from safetensors.torch import save_file
-    check_alike(list(map(read_folder, parts)))
-    first = read_folder(parts[0])
+    found = list(map(read_folder, parts))
+    check_alike(found)
+    first = found[0]
     weights = weight_files[first.head]
     notes = dict(metrics={}, measured={}, drift={}, files={}) # those of one fold are not those of the soup
     meta = {**first.content, **notes, 'labels':labels.to_dict(), 'name':Path(folder).name}
     with new_folder(folder, check_replaceable) as new:
-        for o in folder_digests(first.path):
-            if o not in engine_files: copy_into(first.path/o, new/o) # which has one fold's weights
-        save_file(mean_weights([o/weights for o in parts]), new/weights, metadata={'format':'pt'})
+        for o in first.names():
+            if o not in engine_files: first.copy_file(o, new/o) # which has one fold's weights
+        save_file(mean_weights([o.intact_file(weights) for o in found]), new/weights, metadata={'format':'pt'})
         finish_folder(new, meta, model_card(meta))
         if onnx: write_engine(new)
     return Path(folder)
@@ -891,10 +892,12 @@ def write_average(
 ) -> Path: # `folder`
     "A folder with all detectors, whose scores `FoldsDetector` averages"
     names = [f'part-{i}' for i in range(1, len(parts)+1)]
-    check_alike(list(map(read_folder, parts)))
+    found = list(map(read_folder, parts))
+    check_alike(found)
     with new_folder(folder, check_average_place) as new:
-        for part,name in zip(parts, names):
-            for o in [*folder_digests(part), 'toxicai.json']: copy_into(part/o, new/name/o)
+        for part,name in zip(found, names):
+            for o in part.names(): part.copy_file(o, new/name/o)
+            copy_into(part.file('toxicai.json'), new/name/'toxicai.json')
             if onnx: write_engine(new/name)
         digests = {o:file_digest(new/o/'toxicai.json') for o in names}
         write_folder_json(new/average_file, dict(format=average_format, parts=digests, labels=labels.to_dict()))

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['schema', 'onnx_files', 'update_files', 'engine_files', 'text_checks', 'window_facts', 'own_facts', 'record_names',
            'use_figures', 'described_checks', 'average_file', 'update_name', 'DetectorFolder', 'check_listed',
-           'check_digest', 'listed_content', 'check_files', 'check_updates', 'canonical_digest', 'known_digests',
-           'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels', 'stored_rules',
-           'is_flat_record', 'is_record', 'is_short', 'are_digests', 'are_languages', 'is_use', 'are_uses',
-           'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes', 'check_config_head',
+           'check_digest', 'listed_content', 'check_files', 'visible_files', 'check_updates', 'canonical_digest',
+           'known_digests', 'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels',
+           'stored_rules', 'is_flat_record', 'is_record', 'is_short', 'are_digests', 'are_languages', 'is_use',
+           'are_uses', 'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes', 'check_config_head',
            'check_config_network', 'settle_foreign', 'present_folder', 'check_single', 'folder_meta', 'folder_config',
            'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
            'check_token_room', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in',
@@ -174,12 +174,45 @@ def check_intact(self:DetectorFolder,
     self.intact.add(key)
 
 # %% ../../nbs/21_serve.folder.ipynb #37ece9be
+@patch
+def intact_file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+): # A path
+    "Where the file is, which holds what was listed"
+    with self.open(name) as f: self.check_intact(name, f)
+    return self.file(name)
+
 def check_files(
     folder:DetectorFolder, # A detector folder
 ):
     "Compare every file of `folder` that is listed"
-    for o in folder.files:
-        with folder.open(o) as f: folder.check_intact(o, f)
+    for o in folder.files: folder.intact_file(o)
+
+# %% ../../nbs/21_serve.folder.ipynb #ca5d2a8b
+def visible_files(
+    folder:Path, # A detector folder
+) -> list: # Names
+    "Every file of `folder` but `toxicai.json` and hidden ones"
+    names = [o for o in inner_files(folder) if o!='toxicai.json' and is_inner_name(o)]
+    return [o for o in names if not any(p[0]=='.' for p in o.split('/'))]
+
+@patch
+def names(self:DetectorFolder) -> list: # Names
+    "Files that belong to the folder: those of its list that are there; an update goes with its network"
+    network_of = {v:k for k,v in update_files.items()}
+    def _there(o): return os.path.lexists(self.path/network_of.get(o, o))
+    return [o for o in self.files or visible_files(self.path) if _there(o)]
+
+@patch
+def copy_file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+    to:Path, # Where it will be
+):
+    "Copy a file that holds what was listed"
+    from shutil import copyfileobj
+    to.parent.mkdir(exist_ok=True)
+    with self.open(name) as f, open(to, 'wb') as out: copyfileobj(f, out, 2**20)
+    check_digest(self.files, name, file_digest(to) if self.files else '')
 
 # %% ../../nbs/21_serve.folder.ipynb #88dd78af
 def check_updates(
@@ -537,8 +570,7 @@ def folder_digests(
     folder:Path, # A detector folder
 ) -> dict: # Name -> SHA-256
     "Every file of `folder` but `toxicai.json` and hidden ones"
-    names = [o for o in inner_files(folder) if o!='toxicai.json' and is_inner_name(o)]
-    return {o:file_digest(folder/o) for o in names if not any(p[0]=='.' for p in o.split('/'))}
+    return {o:file_digest(folder/o) for o in visible_files(folder)}
 
 def write_meta(
     folder, # A detector folder
@@ -630,3 +662,8 @@ def check_replaceable(
     if not ours:
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
                               "pass the name of a new folder, or of a detector folder to replace it")
+    networks,own = (*weight_files.values(), *engine_files),written_files(folder)
+    left = [o for o in networks if o not in own and os.path.lexists(folder/o)]
+    if left:
+        raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with "
+                              "the new networks: move that elsewhere, or choose another folder")

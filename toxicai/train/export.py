@@ -17,6 +17,8 @@ __all__ = ['check_network_exportable', 'exportable_network', 'check_text_exporta
 import json,re,tempfile,warnings
 from copy import deepcopy
 from functools import partial
+from glob import escape
+from os.path import lexists
 from pathlib import Path
 
 import numpy as np,torch
@@ -634,7 +636,7 @@ def pack_detector(
     meta = packed_meta(found, names, name, version, uses, languages)
     card = model_card(meta, update=update_size(found), **kwargs)
     with new_folder(dst, check_replaceable) as new:
-        for o in names: copy_into(found.file(o), new/o)
+        for o in names: found.copy_file(o, new/o)
         for o in map(Path, licences): copy_into(o, new/o.name)
         add_check(new, meta, texts)
         finish_folder(new, meta, card)
@@ -666,7 +668,7 @@ def pack_weights(
     meta = packed_meta(found, names, name, version)
     card = model_card(meta, **kwargs)
     with new_folder(dst, check_replaceable) as new:
-        for o in names: copy_into(found.file(o), new/o)
+        for o in names: found.copy_file(o, new/o)
         halve_weights(new/weight_files[found.head])
         config = _read(new/'config.json')
         config.get('encoder', config)['dtype'] = 'float16'
@@ -688,8 +690,10 @@ def push_folder(
     read_folder(folder)
     api,names = HfApi(token=token),[*written_files(folder), record_name]
     if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
+    for o in names:
+        if lexists(Path(folder)/o): file_in(folder, o) # whose links do not lead out
     api.create_repo(repo, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=names))
+    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=list(map(escape, names))))
 
 # %% ../../nbs/82_train.export.ipynb #337b8005
 @patch
@@ -732,7 +736,7 @@ def write_with_update(
     int8 = onnx_files['onnx-int8']
     for o in [*written_files(found.path)] or sorted(entries(found.path)): copy_into(found.path/o, new/o)
     (new/int8).write_bytes(base.read(int8))
-    write_update(new/int8, found.file(int8), new)
+    write_update(new/int8, found.intact_file(int8), new)
     write_meta(new, {**found.content, 'files':found.files and folder_digests(new)})
     folder_network(read_folder(new), new/int8)
 
