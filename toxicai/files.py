@@ -355,6 +355,8 @@ def finish_ready(
 ):
     "Finish what a killed writer of `folder` had ready"
     ready = folder/ready_name
+    if ready.is_symlink(): # empty folders behind it would be removed
+        raise FileExistsError(f"{str(ready)!r} is a link, which toxicai does not make: remove it")
     if (ready/record_name).is_file():
         check_ready(folder)
         put_in_place(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np,pytest
 from toxicai.all import *
 from toxicai.files import file_digest
-from toxicai.serve.folder import relist_files
+from toxicai.serve.folder import read_json,relist_files,write_meta
 from toxicai.test_utils import *
 
 torch_only = dict(backend='torch')
@@ -414,3 +414,12 @@ def test_forged_rest(folder, name):
     before = sorted(o.name for o in folder.parent.rglob('*') if '.toxicai' not in o.name)
     with pytest.raises(FolderError, match='cannot be read'): read_folder(folder)
     assert sorted(o.name for o in folder.parent.rglob('*') if '.toxicai' not in o.name)==before
+
+@pytest.mark.parametrize('target', ['../home','home','.'])
+def test_rest_is_a_link(folder, target):
+    "A link in the place of what a killed writer left: empty folders behind it are somebody's"
+    for o in (folder, folder.parent): (o/'home'/'Downloads').mkdir(parents=True)
+    (folder/'.toxicai-ready').symlink_to(target)
+    with pytest.raises(FolderError, match='is a link, which toxicai does not make'): read_folder(folder)
+    with pytest.raises(FileExistsError, match='is a link'): write_meta(folder, read_json(folder/'toxicai.json'))
+    assert all((o/'home'/'Downloads').is_dir() for o in (folder, folder.parent))

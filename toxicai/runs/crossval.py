@@ -6,7 +6,7 @@
 __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'some_rows', 'labelled_source', 'with_groups', 'check_fold_count',
            'FoldRows', 'fold_rows', 'fold_splits', 'tidy_targets', 'without_positives', 'lacking', 'lack_words',
            'check_test_texts', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'check_fold_args', 'FoldRun',
-           'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable', 'mean_logits',
+           'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable', 'ended', 'mean_logits',
            'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample', 'class_of_column',
            'check_sampled', 'submission_rows', 'write_frame', 'mean_weights', 'write_engine', 'write_soup',
            'check_average_place', 'write_average', 'kfold_fit']
@@ -17,10 +17,10 @@ import_quietly('fastai.layers')
 
 # %% ../../nbs/90_runs.crossval.ipynb #336833df
 import ast,inspect,io,json,os,sys,tempfile,textwrap,time
-from contextlib import ExitStack,nullcontext
+from contextlib import ExitStack,contextmanager,nullcontext
 from dataclasses import dataclass,replace
 from hashlib import sha256
-from multiprocessing import get_context
+from multiprocessing import get_context,parent_process
 from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,torch
@@ -40,6 +40,7 @@ from ..text.core import *
 from ..serve.folder import *
 from ..serve.backends import *
 from ..serve.detector import *
+from ..serve.bulk import follow_parent
 from ..judge.intervals import *
 from ..judge.judged import *
 from ..judge.measures import *
@@ -514,7 +515,8 @@ def work_on_folds(
     todo:KFolds, # What there is to do
     threads:int, # Of torch
 ):
-    "What one process of several does"
+    "What one process of several does, until the one that started it has ended"
+    if parent_process() is not None: follow_parent()
     torch.set_num_threads(threads)
     for o in todo.jobs: todo.take(o)
 
@@ -529,6 +531,17 @@ def check_sendable(
     raise TypeError(f"several workers have to import `{getattr(f, '__name__', f)}`, and it stands in a notebook or in "
                     "another function: put it into a module, or leave `workers` out")
 
+@contextmanager
+def ended(
+    ps, # Processes
+):
+    "Whatever ends the block, none of `ps` works on behind it"
+    try: yield
+    finally:
+        begun = [o for o in ps if o.pid is not None]
+        for o in begun: o.terminate()
+        for o in begun: o.join()
+
 @patch
 def _share(self:KFolds, workers):
     "Let `workers` processes do the folds"
@@ -536,8 +549,9 @@ def _share(self:KFolds, workers):
         if callable(f): check_sendable(f)
     threads,spawn = max(1, torch.get_num_threads()//workers),get_context('spawn')
     ps = [spawn.Process(target=work_on_folds, args=(self,threads)) for _ in range(workers)]
-    for o in ps: o.start()
-    for o in ps: o.join()
+    with ended(ps):
+        for o in ps: o.start()
+        for o in ps: o.join()
     odd = [o.exitcode for o in ps if o.exitcode]
     if odd: warn_in_line(f"{len(odd)} of {workers} workers ended with {odd}: what they left is trained here")
 

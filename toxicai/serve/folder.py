@@ -188,7 +188,7 @@ def check_files(
     "Compare every file of `folder` that is listed"
     for o in folder.files: folder.intact_file(o)
 
-# %% ../../nbs/21_serve.folder.ipynb #ca5d2a8b
+# %% ../../nbs/21_serve.folder.ipynb #a71a1faa
 def visible_files(
     folder:Path, # A detector folder
 ) -> list: # Names
@@ -212,7 +212,7 @@ def copy_file(self:DetectorFolder,
     from shutil import copyfileobj
     to.parent.mkdir(exist_ok=True)
     with self.open(name) as f, open(to, 'wb') as out: copyfileobj(f, out, 2**20)
-    check_digest(self.files, name, file_digest(to) if self.files else '')
+    if self.files and name!='README.md': check_digest(self.files, name, file_digest(to))
 
 # %% ../../nbs/21_serve.folder.ipynb #88dd78af
 def check_updates(
