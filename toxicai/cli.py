@@ -1513,10 +1513,11 @@ def info_command(
     with exits_with(4):
         from toxicai.serve.folder import read_folder
         from toxicai.serve.packaged import detector_path
+        from toxicai.labels import without_steering
         folder = read_folder(detector_path(detector))
         text = folder.read('README.md').decode('utf-8', 'replace') if card else None
     facts = folder_facts(folder)
-    return Answer(text, card=text) if card else Answer(folder_words(facts), **facts)
+    return Answer(without_steering(text), card=text) if card else Answer(folder_words(facts), **facts)
 
 # %% ../nbs/96_cli.ipynb #91ccaf22
 @verb('check', 'Folders and services')

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['match_goals', 'as_detector', 'as_comments', 'paired_labels', 'target_table', 'matched_targets', 'evaluate_detector',
            'detector_facts', 'use_facts', 'retuned_meta', 'retold_card', 'is_own_card', 'check_own_folder',
-           'changed_files', 'write_changed', 'tune_thresholds', 'old_name', 'old_columns', 'said_flags', 'old_numbers',
+           'write_changed', 'tune_thresholds', 'old_name', 'old_columns', 'said_flags', 'old_numbers',
            'check_old_scores', 'old_flags', 'same_share', 'most_agreement', 'matched_cut', 'matched_row',
            'furthest_first', 'differing_rows', 'MatchReport', 'text_examples', 'match_table', 'check_match',
            'decided_before', 'match_decisions', 'match_report', 'flag_changes', 'changed_texts', 'decision_changes',
@@ -172,14 +172,6 @@ def check_own_folder(
                      "pass `out=`, a folder of yours")
 
 # %% ../nbs/93_evaluate.ipynb #def39086
-def changed_files(
-    folder:DetectorFolder, # What is changed
-    out:Path, # Where the changed copy will be
-) -> list: # Names
-    "What is copied of `folder`: all that belongs to it; where it is changed itself, what toxicai wrote"
-    names,own = folder.names(),written_files(folder.path)
-    return names if out!=folder.path else [o for o in names if o in own]
-
 def write_changed(
     folder:DetectorFolder, # What is changed
     meta:dict, # New content of its `toxicai.json`
@@ -193,7 +185,7 @@ def write_changed(
         write_meta(path, meta)
         return path
     with new_folder(out, check_replaceable) as new:
-        for o in changed_files(folder, out): folder.copy_file(o, new/o)
+        for o in (folder.own_names() if out==path else folder.names()): folder.copy_file(o, new/o)
         card = new/'README.md'
         if card.is_file(): card.write_text(retold_card(card.read_text(encoding='utf-8'), meta), encoding='utf-8')
         others = meta['files'] if out==path else {}

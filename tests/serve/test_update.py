@@ -355,6 +355,15 @@ def test_update_goes_with_its_network(trained, tmp_path):
     (folder/upd).unlink()
     with pytest.raises(FolderError, match=f'no readable {upd!r}'): changed(read_folder(folder), tmp_path/'out')
 
+def test_without_what_was_removed(trained, tmp_path):
+    "A folder without its networks in fp32, which are in its record and its list, gets an update"
+    folder = Path(shutil.copytree(trained/'whole', tmp_path/'folder'))
+    for o in ('model.onnx','model.safetensors'): (folder/o).unlink()
+    (folder/'mine.txt').write_text('mine')
+    update_network(folder, trained/'base')
+    assert np.array_equal(Detector(folder).scores(texts), Detector(trained/'whole', 'onnx-int8').scores(texts))
+    assert read_folder(folder).update_of(int8)==upd and (folder/'mine.txt').exists()
+
 def test_own_files_beside(trained, tmp_path):
     "A folder is changed where it is, whatever else lies in it, listed or not; a card that was rewritten is copied"
     folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))

@@ -7,13 +7,13 @@ __all__ = ['schema', 'onnx_files', 'update_files', 'engine_files', 'text_checks'
            'use_figures', 'described_checks', 'average_file', 'update_name', 'DetectorFolder', 'check_listed',
            'check_digest', 'listed_content', 'check_files', 'visible_files', 'check_updates', 'canonical_digest',
            'known_digests', 'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels',
-           'stored_rules', 'is_flat_record', 'is_record', 'is_short', 'are_digests', 'are_languages', 'is_use',
-           'are_uses', 'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes', 'check_config_head',
-           'check_config_network', 'settle_foreign', 'present_folder', 'check_single', 'folder_meta', 'folder_config',
-           'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
-           'check_token_room', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in',
-           'read_json', 'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys', 'own_type',
-           'weight_files']
+           'stored_rules', 'is_short', 'is_note', 'is_flat_record', 'is_record', 'are_digests', 'are_languages',
+           'is_use', 'are_uses', 'is_shallow_json', 'are_figures', 'is_measured', 'check_meta', 'check_uses',
+           'check_config_classes', 'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder',
+           'check_single', 'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta',
+           'change_meta', 'relist_files', 'check_token_room', 'check_frame', 'check_replaceable', 'FolderError',
+           'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole', 'tensor_shapes',
+           'check_architecture', 'known_keys', 'own_type', 'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -188,7 +188,7 @@ def check_files(
     "Compare every file of `folder` that is listed"
     for o in folder.files: folder.intact_file(o)
 
-# %% ../../nbs/21_serve.folder.ipynb #a71a1faa
+# %% ../../nbs/21_serve.folder.ipynb #c688d0c9
 def visible_files(
     folder:Path, # A detector folder
 ) -> list: # Names
@@ -202,6 +202,11 @@ def names(self:DetectorFolder) -> list: # Names
     network_of = {v:k for k,v in update_files.items()}
     def _there(o): return os.path.lexists(self.path/network_of.get(o, o))
     return [o for o in self.files or visible_files(self.path) if _there(o)]
+
+@patch
+def own_names(self:DetectorFolder) -> list: # Names
+    "Files but `toxicai.json` that toxicai wrote into the folder, and that are there: for a folder that is changed itself"
+    return [o for o in written_files(self.path) if o!='toxicai.json' and os.path.lexists(self.path/o)]
 
 @patch
 def copy_file(self:DetectorFolder,
@@ -346,15 +351,6 @@ def stored_rules(
 # %% ../../nbs/21_serve.folder.ipynb #a5ede7f5
 record_names = ('versions','data','metrics','measured','drift')
 
-def is_flat_record(o): # Anything
-    "Is `o` a dict of numbers and text?"
-    return isinstance(o, dict) and all(v is None or isinstance(v, (str,bool,Real)) for v in o.values())
-
-def is_record(o): # Anything
-    "Is `o` a dict of numbers and text, or a dict of such dicts?"
-    return is_flat_record(o) or (isinstance(o, dict) and all(map(is_flat_record, o.values())))
-
-# %% ../../nbs/21_serve.folder.ipynb #85ead037
 def is_short(
     o, # Anything
     n:int=100, # Characters
@@ -362,6 +358,20 @@ def is_short(
     "Is `o` printable text of at most `n` characters?"
     return isinstance(o, str) and len(o)<=n and o.isprintable()
 
+def is_note(o): # Anything
+    "Is `o` a number, or text that steers no terminal?"
+    return o is None or isinstance(o, (bool,Real)) or (isinstance(o, str) and without_steering(o)==o)
+
+def is_flat_record(o): # Anything
+    "Is `o` a dict of numbers and text, with printable names?"
+    return isinstance(o, dict) and all(is_short(k, 200) and is_note(v) for k,v in o.items())
+
+def is_record(o): # Anything
+    "Is `o` a dict of numbers and text, or a dict of such dicts?"
+    if is_flat_record(o): return True
+    return isinstance(o, dict) and all(is_short(k, 200) and is_flat_record(v) for k,v in o.items())
+
+# %% ../../nbs/21_serve.folder.ipynb #85ead037
 def are_digests(o): # Anything
     "Is `o` a dict of names of files and their SHA-256?"
     if not isinstance(o, dict) or 'toxicai.json' in o: return False
@@ -396,7 +406,19 @@ def is_shallow_json(
     inner = list(o.values()) if isinstance(o, dict) else o
     return isinstance(inner, list) and depth>0 and all(is_shallow_json(v, depth-1) for v in inner)
 
-described_checks = dict( # Key of `own_facts` -> does a value fit, and what is expected
+def are_figures(o): # Anything
+    "Is `o` a dict of numbers?"
+    return is_flat_record(o) and all(isinstance(v, Real) and not isinstance(v, bool) for v in o.values())
+
+def is_measured(o): # Anything
+    "Does `o` say how many texts a set has, when and with which thresholds it was measured, if it names one?"
+    if not is_flat_record(o): return False
+    whole = is_whole(o.get('texts'), 0, 2**53) and all(isinstance(o.get(k), str) for k in ('date','thresholds'))
+    return whole or 'set' not in o
+
+described_checks = dict( # Key of `toxicai.json` -> does a value fit, and what is expected
+    metrics=(are_figures, 'an object with numbers'),
+    measured=(is_measured, 'an object with `set`, `texts`, `date` and `thresholds`, or with numbers and text'),
     name=(is_short, 'printable text of at most 100 characters'),
     version=(is_short, 'printable text of at most 100 characters'),
     files=(are_digests, 'the SHA-256 of each file of the folder but this one'),

@@ -734,10 +734,10 @@ def write_with_update(
 ):
     "Write the files of `found` into `new`, with the int8 network of `base` and an update instead of its own"
     int8 = onnx_files['onnx-int8']
-    for o in [*written_files(found.path)] or sorted(entries(found.path)): copy_into(found.path/o, new/o)
+    for o in found.own_names(): found.copy_file(o, new/o)
     (new/int8).write_bytes(base.read(int8))
     write_update(new/int8, found.intact_file(int8), new)
-    write_meta(new, {**found.content, 'files':found.files and folder_digests(new)})
+    write_meta(new, {**found.content, 'files':found.files and {**found.files, **folder_digests(new)}})
     folder_network(read_folder(new), new/int8)
 
 def update_network(
