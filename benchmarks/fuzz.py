@@ -387,8 +387,8 @@ def is_promised(kind, e, promised):
     if kind in ('folders','updates') and lacks_file: return isinstance(e, (ValueError,ImportError))
     return isinstance(e, promised) and not isinstance(e, (json.JSONDecodeError,UnicodeError))
 
-kinds = dict(texts=judge_texts, folders=open_folder, updates=open_update, checkpoints=resume_checkpoint, sweeps=read_sweep,
-             tables=load_table)
+kinds = dict(texts=judge_texts, folders=open_folder, updates=open_update, checkpoints=resume_checkpoint,
+             sweeps=read_sweep, tables=load_table)
 
 def add_update(learn, folders):
     "The folder 'own' with another head, as an update of its network"

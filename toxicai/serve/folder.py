@@ -11,9 +11,9 @@ __all__ = ['schema', 'onnx_files', 'update_files', 'engine_files', 'text_checks'
            'is_use', 'are_uses', 'is_shallow_json', 'are_figures', 'is_measured', 'check_meta', 'check_uses',
            'check_config_classes', 'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder',
            'check_single', 'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta',
-           'change_meta', 'relist_files', 'check_token_room', 'check_frame', 'check_replaceable', 'FolderError',
-           'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole', 'tensor_shapes',
-           'check_architecture', 'known_keys', 'own_type', 'weight_files']
+           'change_meta', 'relist_files', 'check_token_room', 'check_frame', 'check_other_networks',
+           'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole',
+           'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -188,7 +188,7 @@ def check_files(
     "Compare every file of `folder` that is listed"
     for o in folder.files: folder.intact_file(o)
 
-# %% ../../nbs/21_serve.folder.ipynb #c688d0c9
+# %% ../../nbs/21_serve.folder.ipynb #4145cf1c
 def visible_files(
     folder:Path, # A detector folder
 ) -> list: # Names
@@ -205,7 +205,7 @@ def names(self:DetectorFolder) -> list: # Names
 
 @patch
 def own_names(self:DetectorFolder) -> list: # Names
-    "Files but `toxicai.json` that toxicai wrote into the folder, and that are there: for a folder that is changed itself"
+    "Files but `toxicai.json` that toxicai wrote into the folder, and that are there"
     return [o for o in written_files(self.path) if o!='toxicai.json' and os.path.lexists(self.path/o)]
 
 @patch
@@ -675,6 +675,16 @@ def encoder(self:DetectorFolder,
     return res
 
 # %% ../../nbs/21_serve.folder.ipynb #870e1ae4
+def check_other_networks(
+    folder:Path, # A folder
+):
+    "Raise for networks and updates that somebody put into `folder`"
+    networks,own = (*weight_files.values(), *engine_files),written_files(folder)
+    left = [o for o in networks if o not in own and os.path.lexists(folder/o)]
+    if not left: return
+    raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with the "
+                          "new networks: move that elsewhere, or choose another folder")
+
 def check_replaceable(
     folder:Path, # Where a detector folder shall be written
 ):
@@ -684,8 +694,4 @@ def check_replaceable(
     if not ours:
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
                               "pass the name of a new folder, or of a detector folder to replace it")
-    networks,own = (*weight_files.values(), *engine_files),written_files(folder)
-    left = [o for o in networks if o not in own and os.path.lexists(folder/o)]
-    if left:
-        raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with "
-                              "the new networks: move that elsewhere, or choose another folder")
+    check_other_networks(folder)

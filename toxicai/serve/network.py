@@ -291,7 +291,7 @@ def put_update(
         start,end = o['data_offsets']
         stored.fill(content[int(k):int(k)+end-start], start)
 
-# %% ../../nbs/24_serve.network.ipynb #7d6c9509
+# %% ../../nbs/24_serve.network.ipynb #a474b7ad
 def check_base(
     stored:StoredTensors, # An update whose header was checked
     content, # Bytes of the network
@@ -300,8 +300,8 @@ def check_base(
     "Raise for an update that was made for another network"
     told = stored.notes.get('base')
     if told is None or told==(digest or hashlib.sha256(content).hexdigest()): return
-    raise FolderError(f"{stored.name!r} was made for a network with the SHA-256 {quoted(told, 16)}, which is not the one "
-                      "beside it: copy the whole folder again, or leave the update out")
+    raise FolderError(f"{stored.name!r} was made for a network with the SHA-256 {quoted(told, 16)}, which is not "
+                      "the one beside it: copy the whole folder again, or leave the update out")
 
 def base_content(
     folder:DetectorFolder, # A detector folder

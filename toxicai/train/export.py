@@ -10,8 +10,8 @@ __all__ = ['check_network_exportable', 'exportable_network', 'check_text_exporta
            'backend_drift', 'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown', 'masked_markdown',
            'report_text', 'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx', 'given_names',
            'told_languages', 'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta',
-           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle',
-           'write_with_update', 'update_network']
+           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'pushed_names', 'push_folder',
+           'detector_from_pickle', 'write_with_update', 'update_network']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
@@ -678,6 +678,16 @@ def pack_weights(
     return Path(dst)
 
 # %% ../../nbs/82_train.export.ipynb #b31f030a
+def pushed_names(
+    folder, # A detector folder
+) -> list: # Names
+    "Files that toxicai wrote into `folder`, with their record; an error where a link of that name leads out"
+    names = [*written_files(folder), record_name]
+    if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
+    names = [o for o in names if lexists(Path(folder)/o)]
+    for o in names: file_in(folder, o)
+    return names
+
 def push_folder(
     folder, # A detector folder
     repo:str, # Name on the Hub, as in 'owner/name'
@@ -688,12 +698,10 @@ def push_folder(
     "Upload a detector folder to the Hugging Face Hub"
     from huggingface_hub import HfApi
     read_folder(folder)
-    api,names = HfApi(token=token),[*written_files(folder), record_name]
-    if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
-    for o in names:
-        if lexists(Path(folder)/o): file_in(folder, o) # whose links do not lead out
+    api,names = HfApi(token=token),pushed_names(folder)
     api.create_repo(repo, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=list(map(escape, names))))
+    whole = [escape(o) for o in names] # names are no patterns
+    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=whole))
 
 # %% ../../nbs/82_train.export.ipynb #337b8005
 @patch
