@@ -1571,7 +1571,8 @@ def info_command(
     folder = detector_folder(detector)
     if card:
         with exits_with(4): text = folder.read('README.md').decode('utf-8', 'replace')
-        return Answer(text, card=text)
+        from toxicai.labels import without_steering
+        return Answer(without_steering(text), card=text)
     facts = folder_facts(folder)
     return Answer(folder_words(facts), **facts)
 

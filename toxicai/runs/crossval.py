@@ -6,7 +6,7 @@
 __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'some_rows', 'labelled_source', 'with_groups', 'check_fold_count',
            'FoldRows', 'fold_rows', 'fold_splits', 'tidy_targets', 'without_positives', 'lacking', 'lack_words',
            'check_test_texts', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'check_fold_args', 'FoldRun',
-           'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable', 'mean_logits',
+           'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable', 'ended', 'mean_logits',
            'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample', 'class_of_column',
            'check_sampled', 'submission_rows', 'write_frame', 'mean_weights', 'write_engine', 'write_soup',
            'check_average_place', 'write_average', 'kfold_fit']
@@ -17,11 +17,11 @@ import_quietly('fastai.layers')
 
 # %% ../../nbs/90_runs.crossval.ipynb #336833df
 import ast,inspect,io,json,os,sys,tempfile,textwrap,time
-from contextlib import ExitStack,nullcontext
+from contextlib import ExitStack,contextmanager,nullcontext
 from dataclasses import dataclass,replace
 from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context
+from multiprocessing import get_context,parent_process
 from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,torch
@@ -41,6 +41,7 @@ from ..text.core import *
 from ..serve.folder import *
 from ..serve.backends import *
 from ..serve.detector import *
+from ..serve.bulk import follow_parent
 from ..judge.intervals import *
 from ..judge.judged import *
 from ..judge.measures import *
@@ -522,7 +523,8 @@ def work_on_folds(
     todo:KFolds, # What there is to do
     threads:int, # Of torch
 ):
-    "What one process of several does"
+    "What one process of several does, until the one that started it has ended"
+    if parent_process() is not None: follow_parent()
     torch.set_num_threads(threads)
     for o in todo.jobs: todo.take(o)
 
@@ -537,6 +539,17 @@ def check_sendable(
     raise TypeError(f"several workers have to import `{getattr(f, '__name__', f)}`, and it stands in a notebook or in "
                     "another function: put it into a module, or leave `workers` out")
 
+@contextmanager
+def ended(
+    ps, # Processes
+):
+    "Whatever ends the block, none of `ps` works on behind it"
+    try: yield
+    finally:
+        begun = [o for o in ps if o.pid is not None]
+        for o in begun: o.terminate()
+        for o in begun: o.join()
+
 @patch
 def _share(self:KFolds, workers):
     "Let `workers` processes do the folds"
@@ -544,8 +557,9 @@ def _share(self:KFolds, workers):
         if callable(f): check_sendable(f)
     threads,spawn = max(1, torch.get_num_threads()//workers),get_context('spawn')
     ps = [spawn.Process(target=work_on_folds, args=(self,threads)) for _ in range(workers)]
-    for o in ps: o.start()
-    for o in ps: o.join()
+    with ended(ps):
+        for o in ps: o.start()
+        for o in ps: o.join()
     odd = [o.exitcode for o in ps if o.exitcode]
     if odd: warn_in_line(f"{len(odd)} of {workers} workers ended with {odd}: what they left is trained here")
 
@@ -874,15 +888,16 @@ def write_soup(
 ) -> Path: # `folder`
     "A detector folder with the mean of the weights"
     from safetensors.torch import save_file
-    check_alike(list(map(read_folder, parts)))
-    first = read_folder(parts[0])
+    found = list(map(read_folder, parts))
+    check_alike(found)
+    first = found[0]
     weights = weight_files[first.head]
     notes = dict(metrics={}, measured={}, drift={}, files={}) # those of one fold are not those of the soup
     meta = {**first.content, **notes, 'labels':labels.to_dict(), 'name':Path(folder).name}
     with new_folder(folder, check_replaceable) as new:
-        for o in folder_digests(first.path):
-            if o not in engine_files: copy_into(first.path/o, new/o) # which has one fold's weights
-        save_file(mean_weights([o/weights for o in parts]), new/weights, metadata={'format':'pt'})
+        for o in first.names():
+            if o not in engine_files: first.copy_file(o, new/o) # which has one fold's weights
+        save_file(mean_weights([o.intact_file(weights) for o in found]), new/weights, metadata={'format':'pt'})
         finish_folder(new, meta, model_card(meta))
         if onnx: write_engine(new)
     return Path(folder)
@@ -905,10 +920,12 @@ def write_average(
 ) -> Path: # `folder`
     "A folder with all detectors, whose scores `FoldsDetector` averages"
     names = [f'part-{i}' for i in range(1, len(parts)+1)]
-    check_alike(list(map(read_folder, parts)))
+    found = list(map(read_folder, parts))
+    check_alike(found)
     with new_folder(folder, check_average_place) as new:
-        for part,name in zip(parts, names):
-            for o in [*folder_digests(part), 'toxicai.json']: copy_into(part/o, new/name/o)
+        for part,name in zip(found, names):
+            for o in part.names(): part.copy_file(o, new/name/o)
+            copy_into(part.file('toxicai.json'), new/name/'toxicai.json')
             if onnx: write_engine(new/name)
         digests = {o:file_digest(new/o/'toxicai.json') for o in names}
         write_folder_json(new/average_file, dict(format=average_format, parts=digests, labels=labels.to_dict()))

@@ -10,13 +10,15 @@ __all__ = ['check_network_exportable', 'exportable_network', 'check_text_exporta
            'backend_drift', 'drift_table', 'unreadable', 'use_part', 'card_head', 'nested_markdown', 'masked_markdown',
            'report_text', 'reports_text', 'long_part', 'model_card', 'public_name', 'add_onnx', 'given_names',
            'told_languages', 'finish_folder', 'learner_meta', 'packed_files', 'packed_drift', 'packed_meta',
-           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'push_folder', 'detector_from_pickle',
-           'write_with_update', 'update_network']
+           'add_check', 'pack_detector', 'halve_weights', 'pack_weights', 'pushed_names', 'push_folder',
+           'detector_from_pickle', 'write_with_update', 'update_network']
 
 # %% ../../nbs/82_train.export.ipynb #eeb047ca
 import json,re,tempfile,warnings
 from copy import deepcopy
 from functools import partial
+from glob import escape
+from os.path import lexists
 from pathlib import Path
 
 import numpy as np,torch
@@ -638,7 +640,7 @@ def pack_detector(
     meta = packed_meta(found, names, name, version, uses, languages)
     card = model_card(meta, update=update_size(found), **kwargs)
     with new_folder(dst, check_replaceable) as new:
-        for o in names: copy_into(found.file(o), new/o)
+        for o in names: found.copy_file(o, new/o)
         for o in map(Path, licences): copy_into(o, new/o.name)
         add_check(new, meta, texts)
         finish_folder(new, meta, card)
@@ -670,7 +672,7 @@ def pack_weights(
     meta = packed_meta(found, names, name, version)
     card = model_card(meta, **kwargs)
     with new_folder(dst, check_replaceable) as new:
-        for o in names: copy_into(found.file(o), new/o)
+        for o in names: found.copy_file(o, new/o)
         halve_weights(new/weight_files[found.head])
         config = _read(new/'config.json')
         config.get('encoder', config)['dtype'] = 'float16'
@@ -680,6 +682,16 @@ def pack_weights(
     return Path(dst)
 
 # %% ../../nbs/82_train.export.ipynb #b31f030a
+def pushed_names(
+    folder, # A detector folder
+) -> list: # Names
+    "Files that toxicai wrote into `folder`, with their record; an error where a link of that name leads out"
+    names = [*written_files(folder), record_name]
+    if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
+    names = [o for o in names if lexists(Path(folder)/o)]
+    for o in names: file_in(folder, o)
+    return names
+
 def push_folder(
     folder, # A detector folder
     repo:str, # Name on the Hub, as in 'owner/name'
@@ -690,12 +702,10 @@ def push_folder(
     "Upload a detector folder to the Hugging Face Hub"
     from huggingface_hub import HfApi
     read_folder(folder)
-    names = list(written_files(folder))
-    if not names: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
-    api = HfApi(token=token)
+    api,names = HfApi(token=token),pushed_names(folder)
     api.create_repo(repo, private=private, exist_ok=True)
-    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message,
-                                 allow_patterns=[*names, record_name]))
+    whole = [escape(o) for o in names] # names are no patterns
+    return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=whole))
 
 # %% ../../nbs/82_train.export.ipynb #337b8005
 @patch
@@ -736,10 +746,10 @@ def write_with_update(
 ):
     "Write the files of `found` into `new`, with the int8 network of `base` and an update instead of its own"
     int8 = onnx_files['onnx-int8']
-    for o in [*written_files(found.path)] or sorted(entries(found.path)): copy_into(found.path/o, new/o)
+    for o in found.own_names(): found.copy_file(o, new/o)
     (new/int8).write_bytes(base.read(int8))
-    write_update(new/int8, found.file(int8), new)
-    write_meta(new, {**found.content, 'files':found.files and folder_digests(new)})
+    write_update(new/int8, found.intact_file(int8), new)
+    write_meta(new, {**found.content, 'files':found.files and {**found.files, **folder_digests(new)}})
     folder_network(read_folder(new), new/int8)
 
 def update_network(

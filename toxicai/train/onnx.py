@@ -199,6 +199,6 @@ def write_update(
 ) -> Path: # The file
     "Write what makes `after` of `before`"
     path = Path(folder)/update_files[onnx_files['onnx-int8']]
-    content = tensor_file(network_update(before, after))
+    content = tensor_file(network_update(before, after), base=file_digest(before))
     write_atomically(path, lambda f: f.write(content))
     return path
