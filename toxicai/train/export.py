@@ -333,17 +333,21 @@ def backend_drift(
     return res
 
 # %% ../../nbs/82_train.export.ipynb #7268abdf
+_int8_company = ("In int8, numbers are rounded by the range that a whole batch has: a text's scores differ a little, "
+                 "up to such a difference, by what is judged beside it.")
+
 def drift_table(
     drift:dict, # Backend -> as `score_drift` gives it
 ) -> str: # Markdown; '' for none
     "What faster backends change"
     if not drift: return ''
     intro = ("Against torch in fp32, on validation texts; `Detector(..., recheck=True)` judges what is that near "
-             "to another decision again in fp32, and does so in bf16 unasked.\n\n")
+             "to another decision again in fp32, and does so in bf16 unasked.")
+    if 'onnx-int8' in drift: intro += f" {_int8_company}"
     auc = lambda o: f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
     flips = lambda o: f"{o['flags_flipped']} of {o['flags']}"
     rows = [(k, o['texts'], o['largest_score_difference'], flips(o), auc(o)) for k,o in drift.items()]
-    return intro+card_table(['backend','texts','largest score difference','flags flipped','AUC (change)'], rows)
+    return intro+"\n\n"+card_table(['backend','texts','largest score difference','flags flipped','AUC (change)'], rows)
 
 # %% ../../nbs/82_train.export.ipynb #6663c9d0
 _for_toxicai = """```python
@@ -464,7 +468,7 @@ def model_card(
     parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
              'Long texts':long_part(meta['text']), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
-             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
+             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else not about and 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':use_part(meta)}
     return '\n\n'.join([card_head(meta, base, license, update), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
