@@ -1866,6 +1866,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                'toxicai.quiet.no_bars_at_all': ('quiet.html#no_bars_at_all', 'toxicai/quiet.py'),
                                'toxicai.quiet.quiet_transformers': ('quiet.html#quiet_transformers', 'toxicai/quiet.py'),
                                'toxicai.quiet.say_once': ('quiet.html#say_once', 'toxicai/quiet.py'),
+                               'toxicai.quiet.shown_chunks': ('quiet.html#shown_chunks', 'toxicai/quiet.py'),
                                'toxicai.quiet.warn_in_line': ('quiet.html#warn_in_line', 'toxicai/quiet.py'),
                                'toxicai.quiet.warned_once': ('quiet.html#warned_once', 'toxicai/quiet.py'),
                                'toxicai.quiet.without_bars': ('quiet.html#without_bars', 'toxicai/quiet.py')},

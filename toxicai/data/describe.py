@@ -10,7 +10,7 @@ __all__ = ['long_texts', 'one_text', 'text_lengths', 'row_lengths_of', 'flag_tab
 # %% ../../nbs/65_data.describe.ipynb #fd204a49
 import numpy as np,pandas as pd
 from fastcore.basics import patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogFormatter,PercentFormatter
 from ..tables import *
 from ..pictures import *
 from ..text.tokenizer import *
@@ -262,6 +262,7 @@ _thousands = lambda v,_: f'{v:,.0f}'
 def _log_axis(ax, lengths):
     ax.set_xscale('log')
     ax.xaxis.set_major_formatter(_thousands)
+    ax.xaxis.set_minor_formatter(LogFormatter()) # some of them, as whole numbers, where lengths have one order
     ax.set_xlim(max(1, lengths.min()), max(lengths.max()*1.1, 2))
     ax.set_xlabel(f'{lengths.name} (log scale)', fontsize=9, color=hues.ink)
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from os.path import commonprefix
 
 import numpy as np,pandas as pd,regex
+from ..quiet import *
 from ..tables import *
 from ..text.core import *
 
@@ -77,9 +78,7 @@ def _signatures(keys):
         raise ImportError("near-duplicates need another package: `pip install rensa`; "
                           "`thresh=None` finds exact ones without it") from e
     digest = RMinHash.digest_matrix_from_flat_token_hashes
-    from tqdm.auto import tqdm
-    chunks = tqdm(range(0, len(keys), 2048), desc='duplicates', unit_scale=2048, unit=' texts', delay=3, leave=False)
-    rows = [digest(*_shingle_hashes(keys[i:i+2048]), _n_hashes, 42).to_rows() for i in chunks]
+    rows = [digest(*_shingle_hashes(keys[s]), _n_hashes, 42).to_rows() for s in shown_chunks(len(keys), 2048, 'duplicates')]
     return np.concatenate([np.array(o, dtype=np.uint32) for o in rows])
 
 # %% ../../nbs/63_data.duplicates.ipynb #3d0a7b5e

@@ -336,6 +336,9 @@ def backend_drift(
     return res
 
 # %% ../../nbs/82_train.export.ipynb #7268abdf
+_int8_company = ("In int8, numbers are rounded by the range that a whole batch has: a text's scores differ a little, "
+                 "up to such a difference, by what is judged beside it.")
+
 def drift_table(
     drift:dict, # Backend -> as `score_drift` gives it
 ) -> str: # Markdown; '' for none
@@ -348,7 +351,7 @@ def drift_table(
         auc = f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
         return k,o['texts'],o['largest_score_difference'],flips,auc
     columns = ['backend','texts','largest score difference','flags flipped','AUC (change)']
-    return intro+card_table(columns, [_row(*o) for o in drift.items()])
+    return intro+"\n\n"+card_table(columns, [_row(*o) for o in drift.items()])
 
 # %% ../../nbs/82_train.export.ipynb #6663c9d0
 _for_toxicai = """```python
@@ -470,7 +473,7 @@ def model_card(
     parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
              'Long texts':long_part(meta['text']), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
-             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
+             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else not about and 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':use_part(meta)}
     return '\n\n'.join([card_head(meta, base, license, update), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
