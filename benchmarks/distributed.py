@@ -74,14 +74,20 @@ def spread(a):
           shares('slices of the epoch, as fastai', length[epoch].reshape(n, -1, bs).transpose(1, 0, 2))],
          f'{len(batches)} steps of {n} processes with {bs} comments each: tokens of the fullest over the mean, less 1')
 
+def both_ways(a):
+    "What a fit by one process left, and what each of several did"
+    n = a.processes
+    with tempfile.TemporaryDirectory() as d:
+        folder = Path(d)
+        launch(a, 1, n, folder)
+        launch(a, n, 1, folder)
+        names = [f'{n}_0.pt', *[f'1_{r}.pt' for r in range(n)]]
+        single,*many = [torch.load(folder/o, weights_only=False) for o in names]
+    return single,many
+
 def main(a):
     spread(a)
-    with tempfile.TemporaryDirectory() as d:
-        folder,n = Path(d),a.processes
-        launch(a, 1, n, folder)
-        single = torch.load(folder/f'{n}_0.pt', weights_only=False)
-        launch(a, n, 1, folder)
-        many = [torch.load(folder/f'1_{r}.pt', weights_only=False) for r in range(n)]
+    n,(single,many) = a.processes,both_ways(a)
     def _far(x, y): return max(float((v-y['weights'][k]).abs().max()) for k,v in x['weights'].items())
     table = [{'figure':k, 'one process':x, f'{n} processes':y, 'difference':abs(x-y)}
              for k,x,y in zip(single['names'], single['figures'], many[0]['figures'])]

@@ -79,25 +79,27 @@ def run_recall():
         rows.append({'thresh':str(thresh), 'pairs of one id':len(pairs), 'found':int(found.sum()), '%':share})
     show(rows, 'Copies that are known by their id: jigsaw_train_part and jigsaw_train_normalised_sixlabel')
 
+def copies_row(name):
+    "How many rows of a file are copies, and how many have duplicates with other labels"
+    df,(text,labels) = data_file(name),files[name]
+    texts = column_texts(df, as_list(text))
+    exact,near = near_duplicates(texts, None),near_duplicates(texts)
+    def _copies(groups): return len(df)-int(groups.max())-1
+    def _clash(groups): return int(contradicting(label_values(df, as_list(labels)), groups).sum()) if labels else '–'
+    return {'file':name, 'rows':len(df), 'exact copies':_copies(exact), 'with near ones':_copies(near),
+            'rows with other labels, exact':_clash(exact), 'with near ones ':_clash(near)}
+
+def splits_row(name, first):
+    "What the other splits of a file have of its split `first`"
+    df,(text,labels) = data_file(name),files[name]
+    train = df.split==first
+    report = leakage_report(df[train], df[~train], text, labels)
+    return leak_row(f'{name} {first}', ', '.join(df.split[~train].unique()), report)
+
 def run_inside():
-    rows = []
-    for name,(text,labels) in files.items():
-        df = data_file(name)
-        texts = column_texts(df, as_list(text))
-        exact,near = near_duplicates(texts, None),near_duplicates(texts)
-        def _clash(groups):
-            return int(contradicting(label_values(df, as_list(labels)), groups).sum()) if labels else '–'
-        copies = {k:len(df)-int(o.max())-1 for k,o in {'exact copies':exact, 'with near ones':near}.items()}
-        rows.append({'file':name, 'rows':len(df), **copies,
-                     'rows with other labels, exact':_clash(exact), 'with near ones ':_clash(near)})
-    show(rows, 'Inside each file: copies of an earlier row, and rows whose duplicates have other labels')
-    rows = []
-    for name,first in with_splits.items():
-        df,(text,labels) = data_file(name),files[name]
-        train = df.split==first
-        report = leakage_report(df[train], df[~train], text, labels)
-        rows.append(leak_row(f'{name} {first}', ', '.join(df.split[~train].unique()), report))
-    show(rows, 'Between the official splits of one file')
+    show(list(map(copies_row, files)),
+         'Inside each file: copies of an earlier row, and rows whose duplicates have other labels')
+    show([splits_row(*o) for o in with_splits.items()], 'Between the official splits of one file')
 
 def run_across():
     rows = []

@@ -342,10 +342,11 @@ def training_frame(
     how:CellOptions=CellOptions(), # How the cells of the label columns are read
 ) -> LabelledFrame: # Each label column has two sides; of declared classes, some have
     "What the loaders are made from"
-    own_cols = as_list(text_col)==['text'] and as_list(label_cols)==['label']
-    if isinstance(source, Comments) and not (own_cols and classes is None and how==CellOptions()):
-        raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols`, `vocab`, "
-                         "`label_delim` and `na_values`, or pass them to `load_comments`")
+    if isinstance(source, Comments):
+        own_cols = as_list(text_col)==['text'] and as_list(label_cols)==['label']
+        if not own_cols or classes is not None or how!=CellOptions():
+            raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols`, `vocab`, "
+                             "`label_delim` and `na_values`, or pass them to `load_comments`")
     data = labelled_frame(source, text_col, label_cols, classes, how)
     check_two_sides(data.df, data.cols, data.declared)
     return data
