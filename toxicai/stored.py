@@ -213,7 +213,7 @@ def check_tensor_places(
 def tensor_header(
     f, # Open safetensors file, at its beginning
     size:int, # Its bytes
-) -> tuple: # (dict of name -> entry, bytes of the header)
+) -> tuple: # (dict of name -> entry, bytes of the header, its notes as a dict)
     "The header of a safetensors file, compared with the length of the file"
     n = int.from_bytes(f.read(8), 'little')
     if not 2<=n<=min(size-8, _most_header): raise ValueError(f"a header of {n:,} bytes")
@@ -222,7 +222,7 @@ def tensor_header(
     if not isinstance(notes, dict): raise ValueError('the notes are not an object')
     if len(head)>_most_tensors: raise ValueError(f"{len(head):,} tensors: expected {_most_tensors:,} at most")
     check_tensor_places(head.values(), size-8-n)
-    return head,n+8
+    return head,n+8,notes
 
 # %% ../nbs/05_stored.ipynb #15162876
 class StoredTensors:
@@ -232,7 +232,7 @@ class StoredTensors:
         name:str, # What the folder calls it
     ):
         self.f,self.name = f,name
-        try: self.entries,self.start = tensor_header(f, os.fstat(f.fileno()).st_size)
+        try: self.entries,self.start,self.notes = tensor_header(f, os.fstat(f.fileno()).st_size)
         except (ValueError,OSError,MemoryError) as e:
             raise FolderError(f"{name!r} is not a safetensors file ({e!s:.100}): "
                               "expected weights that `learn.save_detector` wrote") from e
@@ -276,9 +276,10 @@ _stored = dict(int8='I8', float16='F16', float32='F32', uint8='U8') # NumPy's ty
 
 def tensor_file(
     arrays:dict, # Name -> array
+    **notes, # Name -> text
 ) -> bytes:
     "`arrays` as a safetensors file"
-    entries,at = {},0
+    entries,at = {'__metadata__':notes} if notes else {},0
     for k,o in arrays.items():
         entries[k] = dict(dtype=_stored[o.dtype.name], shape=list(o.shape), data_offsets=[at, at+o.nbytes])
         at += o.nbytes

@@ -618,3 +618,10 @@ def test_tables_of_one_file_name(tmp_path):
     assert [o.n[0] for o in res.frames.values()]==list(range(7)) and not set(file_names(titles[:3])) & {''}
     files = sorted((res.save(tmp_path/'r')/'tables').iterdir())
     assert sorted(pd.read_csv(o).n[0] for o in files)==list(range(7))
+
+def test_no_interval_without_width():
+    "Ends that differ by the rounding of a root alone are one value, of every figure of a perfect judge"
+    assert np.isnan(with_width((1-2e-16, 1.))).all() and with_width((.25, .25+1e-6))==(.25, .25+1e-6)
+    t = np.tile([[1.,0.],[0.,1.],[0.,0.]], (8,1))
+    perfect = judge(Judged(t*.8+.1, t, LabelSet(['toxic','insult'])), n_boot=60).tables['Each label: decisions']
+    assert set(perfect.mcc)=={'1.000'} and set(perfect.f1)=={'1.000'}

@@ -114,7 +114,7 @@ def check_fit(
     method:str, # One of `calibration_methods`
 ):
     "Stop unless `judged` can be calibrated by `method`"
-    check_choice(method, calibration_methods, 'method')
+    check_choice('method', method, calibration_methods)
     if judged.logits is None:
         raise ValueError("`judged` has no logits, which a calibration starts from: use `learn.judged()`, "
                          "or pass `logits`")

@@ -132,7 +132,7 @@ def label_errors(
     method:str='rule', # 'rule', or 'cleanlab' with the extra `errors`
 ) -> pd.DataFrame: # `row`, `label` (of several), `annotated`, `suggested`, both probabilities; `key`, `text` if known
     "Labels that are likely wrong"
-    check_choice(method, label_error_methods, 'method')
+    check_choice('method', method, label_error_methods)
     find,single = label_error_methods[method],judged.labels.is_exclusive
     suspects = _class_suspects(judged, find) if single else _label_suspects(judged, find)
     place = ['row'] if single else ['row','label']
@@ -227,7 +227,7 @@ def class_answer(
     "The value of the data that `answer` names"
     if answer=='?': return None
     if answer not in known:
-        raise ValueError(f"the correction {answer!r} is no class of the data: expected one of {sorted(known)}, "
+        raise ValueError(f"the correction {answer!r} is no class of the data: {expected_one_of(sorted(known))}, "
                          "or ? where nobody can tell")
     return known[answer]
 

@@ -284,7 +284,7 @@ def check_explainable(
     "Raise an error when `text` cannot be explained by `method`"
     if not is_one_text(text):
         raise TypeError(f"`text` is {text!r:.60}: expected one text, or a pair of them in a tuple")
-    check_choice(method, explain_methods, 'method')
+    check_choice('method', method, explain_methods)
     for need in explain_methods[method].needs: need(model, enc)
     return text
 

@@ -216,7 +216,7 @@ def draw_histograms(
     _draw_side(ax, one.p[one.t==1], 'yes', color=hues.orange, alpha=1, histtype='step')
     if thresh is not None: ax.axvline(thresh, color=hues.ink, linewidth=1, linestyle='--')
     ax.set_yscale('log')
-    ax.legend(fontsize=8, frameon=False, loc='upper right')
+    ax.legend(fontsize=8, framealpha=0.9, edgecolor='none', loc='upper right') # over the line of a high threshold
     title = name if thresh is None else f'{name}  threshold {thresh:.2g}'
     plain_axes(ax, title, xlabel='probability', ylabel='share of rows', xlim=(0,1))
     ax.set_ylim(top=ax.get_ylim()[1]*6)

@@ -81,7 +81,8 @@ def with_width(
 ) -> tuple: # The same; NaN where both are one value
     "`ends` where they leave room between them"
     low,high = np.asarray(ends, dtype=float)
-    low,high = [np.where(low<high, o, np.nan) for o in (low,high)]
+    apart = (low<high) & ~np.isclose(low, high, rtol=1e-9, atol=1e-12)
+    low,high = [np.where(apart, o, np.nan) for o in (low,high)]
     return (low,high) if low.ndim else (float(low),float(high))
 
 # %% ../../nbs/46_judge.intervals.ipynb #5f5f8ce0

@@ -521,7 +521,7 @@ def measure(
 ) -> Measure:
     "How the score `name` is computed"
     if isinstance(name, Measure): return name
-    if name not in measure_table: raise ValueError(f"no score {name!r}: expected one of {list(score_names)}")
+    if name not in measure_table: raise ValueError(f"no score {name!r}: {expected_one_of(score_names, name)}")
     return measure_table[name]
 
 def reported_scores(
@@ -641,7 +641,7 @@ def masked_score(
     decided=None, # As for `masked_scores`
 ) -> float: # NaN where no class has both sides
     "The score of all classes; those with one side only are left out of the mean"
-    check_choice(average, average_names, 'average')
+    check_choice('average', average, average_names)
     score = measure(name)
     if np.ndim(targs)==1 and score.whole: return whole_score(score, targs, probs, decided)
     t,p,flags = class_columns(targs, probs, thresh, decided)

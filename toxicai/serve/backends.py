@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['backends', 'reference_backend', 'Backend', 'add_backend', 'n_threads', 'thread_share', 'check_network_inputs',
-           'check_network_outputs', 'content_of', 'folder_network', 'one_line', 'cannot_run', 'waiting_options',
-           'forget', 'onnx_session', 'open_onnx', 'openvino_core', 'openvino_has_bf16', 'openvino_lacks_bf16',
-           'openvino_network', 'run_openvino', 'open_openvino', 'untrained_encoder', 'untrained_network',
-           'check_tensors', 'check_tensor_types', 'check_buffers', 'filled_network', 'load_network', 'torch_threads',
-           'on_torch_device', 'widened', 'run_torch', 'open_torch', 'engine_installed', 'torch_gpu', 'only_int8',
-           'file_advice', 'lacks_update', 'why_not', 'fp32_backends', 'update_size', 'update_note', 'choose_backend',
-           'SideCall', 'unchanged_file', 'unchanged_network', 'running', 'open_backend', 'each_alone', 'cheapest_ends',
-           'few_at_once', 'many_at_once', 'token_budget', 'packed', 'batch_logits', 'until_one_fails', 'run_all']
+           'check_network_outputs', 'check_single_use', 'content_of', 'folder_network', 'one_line', 'cannot_run',
+           'waiting_options', 'forget', 'onnx_session', 'open_onnx', 'openvino_core', 'openvino_has_bf16',
+           'openvino_lacks_bf16', 'openvino_network', 'run_openvino', 'open_openvino', 'untrained_encoder',
+           'untrained_network', 'check_tensors', 'check_tensor_types', 'check_buffers', 'filled_network',
+           'load_network', 'torch_threads', 'on_torch_device', 'widened', 'run_torch', 'open_torch', 'engine_installed',
+           'torch_gpu', 'only_int8', 'file_advice', 'lacks_update', 'why_not', 'fp32_backends', 'update_size',
+           'update_note', 'choose_backend', 'SideCall', 'unchanged_file', 'unchanged_network', 'running',
+           'open_backend', 'each_alone', 'cheapest_ends', 'few_at_once', 'many_at_once', 'token_budget', 'packed',
+           'batch_logits', 'until_one_fails', 'run_all']
 
 # %% ../../nbs/25_serve.backends.ipynb #e489239e
 import importlib.util,math,os
@@ -108,14 +109,27 @@ def check_network_outputs(
                      "one for a class of the folder")
 
 # %% ../../nbs/25_serve.backends.ipynb #2842b64f
+def check_single_use(
+    folder:DetectorFolder, # A detector folder
+    path:Path, # One of its networks
+    update:str, # What changes it
+):
+    "Raise where `path` is two networks of `folder` by links, of which one has an update"
+    names = [o for o in onnx_files.values() if folder.has(o) and folder.file(o).samefile(path)]
+    if len(names)<2: return
+    raise FolderError(f"{' and '.join(map(repr, names))} are one file, and {update!r} changes it: "
+                      "expected a file for each network")
+
 def content_of(
     folder:DetectorFolder, # A detector folder
     path:Path, # A network
 ): # Bytes; None where the file is taken as it is
     "What its update makes of the network at `path`"
-    for name in update_files:
+    for name in filter(folder.has, update_files):
         update = folder.update_of(name)
-        if update and folder.file(name).samefile(path): return updated_content(folder, name, update)
+        if not update or not folder.file(name).samefile(path): continue
+        check_single_use(folder, path, update)
+        return updated_content(folder, name, update)
 
 def folder_network(
     folder:DetectorFolder, # A detector folder

@@ -6,8 +6,8 @@
 __all__ = ['bulk_engines', 'text_problem', 'DistinctTexts', 'distinct_texts', 'Verdicts', 'verdicts', 'word_reasons',
            'ScoreColumns', 'verdict_columns', 'block_digest', 'BulkWork', 'work_folder', 'check_facts', 'remove_work',
            'found_parts', 'read_facts', 'bulk_work', 'words_of_time', 'BulkProgress', 'BulkTask', 'BulkEngine',
-           'run_here', 'open_worker', 'worker_verdicts', 'in_order', 'run_processes', 'run_local', 'ray_data',
-           'text_row', 'row_texts', 'verdict_row', 'row_verdicts', 'RayJudge', 'text_rows', 'ray_source',
+           'run_here', 'follow_parent', 'open_worker', 'worker_verdicts', 'in_order', 'run_processes', 'run_local',
+           'ray_data', 'text_row', 'row_texts', 'verdict_row', 'row_verdicts', 'RayJudge', 'text_rows', 'ray_source',
            'actors_that_fit', 'matched', 'run_ray', 'BulkJob', 'whole_blocks', 'check_text_columns', 'known_rows',
            'fixed_folder', 'bulk_files', 'check_sources', 'check_places_of', 'BulkDone', 'is_pipe', 'write_out',
            'open_detector', 'check_whole_number', 'bulk_engine', 'check_sides', 'bulk_places', 'job_work',
@@ -312,12 +312,16 @@ def _end_with_parent(): # waits in a thread
     multiprocessing.parent_process().join()
     os._exit(1)
 
+def follow_parent():
+    "Leave Ctrl-C to the process that started this one, and end with it, however it ends"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
 def open_worker(
     detector:Detector, # Opened anew when it is unpickled here
 ):
     "Make this process judge, until the one that started it has ended"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    follow_parent()
     _mine['detector'] = detector
 
 def worker_verdicts(
@@ -788,9 +792,7 @@ def bulk_engine(
     pipes:bool=False, # Is a pipe read or written?
 ) -> BulkEngine:
     "The engine of that name"
-    if name not in bulk_engines:
-        near = did_you_mean(name, bulk_engines)
-        raise ValueError(f"`engine` is {name!r}: expected one of {list(bulk_engines)}{near}")
+    check_choice('engine', name, bulk_engines)
     if pipes and name!='local':
         raise ValueError(f"the engine {name!r} reads files, not pipes: pass paths, or `engine='local'`")
     return bulk_engines[name]

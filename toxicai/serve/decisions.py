@@ -385,8 +385,8 @@ def used_labels(
     "`labels` with the thresholds of one use"
     if not use: return labels
     if use not in uses:
-        there = f"expected one of {list(uses)}" if uses else "it has none: `tune_thresholds(folder, comments, use=...)`"
-        raise ValueError(f"the folder has no thresholds for the use {use!r}: {there}{did_you_mean(use, uses)}")
+        made = '' if uses else '; `tune_thresholds(folder, comments, use=...)` makes some'
+        raise ValueError(f"the folder has no thresholds for the use {use!r}: {expected_one_of(uses, use, made)}")
     return labels.with_thresholds({k:o['threshold'] for k,o in uses[use].items()})
 
 # %% ../../nbs/27_serve.decisions.ipynb #bbe1622a

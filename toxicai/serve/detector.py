@@ -130,7 +130,8 @@ def __repr__(self:Detections):
     if self.decided: rows = [f'{o.decisions[0]}: {row}' for o,row in zip(few, rows)]
     more = [f'and {n-5:,} more'] if n>5 else []
     if self.note: more.append(self.note)
-    return f"Detections of {n:,} text{'' if n==1 else 's'} (! = flagged)\n" + '\n'.join(rows+more)
+    mark = 'the class' if exclusive(self.labels.kind) else 'flagged'
+    return f"Detections of {n:,} text{'' if n==1 else 's'} (! = {mark})\n" + '\n'.join(rows+more)
 
 # %% ../../nbs/29_serve.detector.ipynb #b5509cbf
 def foreign_languages(
@@ -284,7 +285,9 @@ class Detector:
 
 # %% ../../nbs/29_serve.detector.ipynb #aae6223d
 @patch
-def __repr__(self:Detector): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
+def __repr__(self:Detector):
+    name = ' '.join(filter(None, [self.folder.name, self.folder.version]))
+    return f"Detector({name!r}, {self.labels!r}, backend={self.backend!r}, threads={self.threads})"
 
 @patch
 def __reduce__(self:Detector):
@@ -494,7 +497,7 @@ def check_detail(
     detail:str, # What the user passed
 ):
     "Raise unless `detail` is one of `details`"
-    check_choice(detail, details, 'detail')
+    check_choice('detail', detail, details)
 
 @patch
 def __call__(self:Detector,

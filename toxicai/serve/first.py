@@ -611,9 +611,8 @@ def write_first(
 ) -> Path: # The folder
     "Put `stage` into `folder`, whole or not at all"
     check_first_folder(folder)
-    names = [*written_files(folder.path)] or sorted(entries(folder.path))
     with new_folder(folder.path, noop) as new:
-        for o in names: copy_into(folder.path/o, new/o)
+        for o in folder.own_names(): folder.copy_file(o, new/o)
         (new/first_file).write_bytes(stage.to_bytes())
         write_meta(new, noted_first(folder, stage_facts(stage, folder.labels), file_digest(new/first_file)))
         read_first(read_folder(new))

@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['schema', 'onnx_files', 'update_files', 'engine_files', 'text_checks', 'window_facts', 'own_facts', 'record_names',
            'use_figures', 'described_checks', 'average_file', 'update_name', 'DetectorFolder', 'check_listed',
-           'check_digest', 'listed_content', 'check_files', 'check_updates', 'canonical_digest', 'known_digests',
-           'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels', 'stored_rules',
-           'is_flat_record', 'is_record', 'is_short', 'are_digests', 'are_languages', 'is_use', 'are_uses',
-           'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes', 'check_config_head',
-           'check_config_network', 'settle_foreign', 'present_folder', 'check_single', 'folder_meta', 'folder_config',
-           'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
-           'check_token_room', 'check_rows', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in',
-           'read_in', 'read_json', 'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys',
-           'own_type', 'weight_files']
+           'check_digest', 'listed_content', 'check_files', 'visible_files', 'check_updates', 'canonical_digest',
+           'known_digests', 'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels',
+           'stored_rules', 'is_short', 'is_note', 'is_flat_record', 'is_record', 'are_digests', 'are_languages',
+           'is_use', 'are_uses', 'is_shallow_json', 'are_figures', 'is_measured', 'check_meta', 'check_uses',
+           'check_config_classes', 'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder',
+           'check_single', 'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta',
+           'change_meta', 'relist_files', 'check_token_room', 'check_rows', 'check_frame', 'check_other_networks',
+           'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole',
+           'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -26,6 +26,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from ..labels import *
 from ..files import *
+from ..strings import *
 from ..stored import *
 from ..architectures import *
 from ..tokenfiles import *
@@ -181,12 +182,50 @@ def check_intact(self:DetectorFolder,
     self.intact.add(key)
 
 # %% ../../nbs/21_serve.folder.ipynb #37ece9be
+@patch
+def intact_file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+): # A path
+    "Where the file is, which holds what was listed"
+    with self.open(name) as f: self.check_intact(name, f)
+    return self.file(name)
+
 def check_files(
     folder:DetectorFolder, # A detector folder
 ):
     "Compare every file of `folder` that is listed"
-    for o in folder.files:
-        with folder.open(o) as f: folder.check_intact(o, f)
+    for o in folder.files: folder.intact_file(o)
+
+# %% ../../nbs/21_serve.folder.ipynb #4145cf1c
+def visible_files(
+    folder:Path, # A detector folder
+) -> list: # Names
+    "Every file of `folder` but `toxicai.json` and hidden ones"
+    names = [o for o in inner_files(folder) if o!='toxicai.json' and is_inner_name(o)]
+    return [o for o in names if not any(p[0]=='.' for p in o.split('/'))]
+
+@patch
+def names(self:DetectorFolder) -> list: # Names
+    "Files that belong to the folder: those of its list that are there; an update goes with its network"
+    network_of = {v:k for k,v in update_files.items()}
+    def _there(o): return os.path.lexists(self.path/network_of.get(o, o))
+    return [o for o in self.files or visible_files(self.path) if _there(o)]
+
+@patch
+def own_names(self:DetectorFolder) -> list: # Names
+    "Files but `toxicai.json` that toxicai wrote into the folder, and that are there"
+    return [o for o in written_files(self.path) if o!='toxicai.json' and os.path.lexists(self.path/o)]
+
+@patch
+def copy_file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+    to:Path, # Where it will be
+):
+    "Copy a file that holds what was listed"
+    from shutil import copyfileobj
+    to.parent.mkdir(exist_ok=True)
+    with self.open(name) as f, open(to, 'wb') as out: copyfileobj(f, out, 2**20)
+    if self.files and name!='README.md': check_digest(self.files, name, file_digest(to))
 
 # %% ../../nbs/21_serve.folder.ipynb #88dd78af
 def check_updates(
@@ -321,15 +360,6 @@ def stored_rules(
 # %% ../../nbs/21_serve.folder.ipynb #a5ede7f5
 record_names = ('versions','data','metrics','measured','drift')
 
-def is_flat_record(o): # Anything
-    "Is `o` a dict of numbers and text?"
-    return isinstance(o, dict) and all(v is None or isinstance(v, (str,bool,Real)) for v in o.values())
-
-def is_record(o): # Anything
-    "Is `o` a dict of numbers and text, or a dict of such dicts?"
-    return is_flat_record(o) or (isinstance(o, dict) and all(map(is_flat_record, o.values())))
-
-# %% ../../nbs/21_serve.folder.ipynb #85ead037
 def is_short(
     o, # Anything
     n:int=100, # Characters
@@ -337,6 +367,20 @@ def is_short(
     "Is `o` printable text of at most `n` characters?"
     return isinstance(o, str) and len(o)<=n and o.isprintable()
 
+def is_note(o): # Anything
+    "Is `o` a number, or text that steers no terminal?"
+    return o is None or isinstance(o, (bool,Real)) or (isinstance(o, str) and without_steering(o)==o)
+
+def is_flat_record(o): # Anything
+    "Is `o` a dict of numbers and text, with printable names?"
+    return isinstance(o, dict) and all(is_short(k, 200) and is_note(v) for k,v in o.items())
+
+def is_record(o): # Anything
+    "Is `o` a dict of numbers and text, or a dict of such dicts?"
+    if is_flat_record(o): return True
+    return isinstance(o, dict) and all(is_short(k, 200) and is_flat_record(v) for k,v in o.items())
+
+# %% ../../nbs/21_serve.folder.ipynb #85ead037
 def are_digests(o): # Anything
     "Is `o` a dict of names of files and their SHA-256?"
     if not isinstance(o, dict) or 'toxicai.json' in o: return False
@@ -371,7 +415,19 @@ def is_shallow_json(
     inner = list(o.values()) if isinstance(o, dict) else o
     return isinstance(inner, list) and depth>0 and all(is_shallow_json(v, depth-1) for v in inner)
 
-described_checks = dict( # Key of `own_facts` -> does a value fit, and what is expected
+def are_figures(o): # Anything
+    "Is `o` a dict of numbers?"
+    return is_flat_record(o) and all(isinstance(v, Real) and not isinstance(v, bool) for v in o.values())
+
+def is_measured(o): # Anything
+    "Does `o` say how many texts a set has, when and with which thresholds it was measured, if it names one?"
+    if not is_flat_record(o): return False
+    whole = is_whole(o.get('texts'), 0, 2**53) and all(isinstance(o.get(k), str) for k in ('date','thresholds'))
+    return whole or 'set' not in o
+
+described_checks = dict( # Key of `toxicai.json` -> does a value fit, and what is expected
+    metrics=(are_figures, 'an object with numbers'),
+    measured=(is_measured, 'an object with `set`, `texts`, `date` and `thresholds`, or with numbers and text'),
     name=(is_short, 'printable text of at most 100 characters'),
     version=(is_short, 'printable text of at most 100 characters'),
     files=(are_digests, 'the SHA-256 of each file of the folder but this one'),
@@ -392,7 +448,7 @@ def check_meta(
         raise FolderError(f"'toxicai.json' lacks {lacks} and has unknown {unknown!r:.80}: "
                           f"expected exactly {sorted(want)}")
     if d['head'] not in list(weight_files):
-        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: expected one of {list(weight_files)}")
+        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: {expected_one_of(weight_files)}")
     for k,(fits,expected) in {**_record_checks, **described_checks}.items():
         if not fits(d[k]): raise FolderError(f"`{k}` of 'toxicai.json' is {quoted(d[k])}: expected {expected}")
     check_text_facts(d['text'])
@@ -543,8 +599,7 @@ def folder_digests(
     folder:Path, # A detector folder
 ) -> dict: # Name -> SHA-256
     "Every file of `folder` but `toxicai.json` and hidden ones"
-    names = [o for o in inner_files(folder) if o!='toxicai.json' and is_inner_name(o)]
-    return {o:file_digest(folder/o) for o in names if not any(p[0]=='.' for p in o.split('/'))}
+    return {o:file_digest(folder/o) for o in visible_files(folder)}
 
 def write_meta(
     folder, # A detector folder
@@ -631,6 +686,16 @@ def encoder(self:DetectorFolder,
     return res
 
 # %% ../../nbs/21_serve.folder.ipynb #870e1ae4
+def check_other_networks(
+    folder:Path, # A folder
+):
+    "Raise for networks and updates that somebody put into `folder`"
+    networks,own = (*weight_files.values(), *engine_files),written_files(folder)
+    left = [o for o in networks if o not in own and os.path.lexists(folder/o)]
+    if not left: return
+    raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with the "
+                          "new networks: move that elsewhere, or choose another folder")
+
 def check_replaceable(
     folder:Path, # Where a detector folder shall be written
 ):
@@ -640,3 +705,4 @@ def check_replaceable(
     if not ours:
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
                               "pass the name of a new folder, or of a detector folder to replace it")
+    check_other_networks(folder)

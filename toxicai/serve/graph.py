@@ -12,6 +12,7 @@ __all__ = ['file_messages', 'few_numbers', 'number_types', 'file_versions', 'ops
 import math,os,struct
 
 from ..stored import *
+from ..strings import *
 from .folder import *
 
 # %% ../../nbs/22_serve.graph.ipynb #63b8ab53
@@ -214,7 +215,7 @@ def checked_shape(
     if weights.get('external_data') or weights.get('data_location'):
         raise FolderError(f"{name!r:.80} has its values in another file: expected a network in one file")
     if kind not in number_types:
-        raise FolderError(f"{name!r:.80} has values of the type {kind}: expected one of {list(number_types)}")
+        raise FolderError(f"{name!r:.80} has values of the type {kind}: {expected_one_of(number_types)}")
     shape,there = tuple(weights.get('dims', [])),stored_bytes(weights)
     n,size = math.prod(shape),number_types[kind][1]
     fits = there==n*size if 'raw_data' in weights else there>=n # elsewhere a number takes what it needs

@@ -6,10 +6,10 @@
 __all__ = ['most_ranges', 'Network', 'Costs', 'check_costs', 'grown', 'stored_array', 'attributes_of', 'known_weights',
            'said_results', 'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node',
            'forget_array', 'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges',
-           'put_update', 'updated_content']
+           'put_update', 'check_base', 'base_content', 'updated_content']
 
 # %% ../../nbs/24_serve.network.ipynb #0ce45af7
-import io,re,struct
+import hashlib,io,re,struct
 from collections import Counter
 from dataclasses import dataclass,field,replace
 from functools import lru_cache
@@ -297,14 +297,36 @@ def put_update(
         start,end = o['data_offsets']
         stored.fill(content[int(k):int(k)+end-start], start)
 
+# %% ../../nbs/24_serve.network.ipynb #a474b7ad
+def check_base(
+    stored:StoredTensors, # An update whose header was checked
+    content, # Bytes of the network
+    digest:str=None, # Their SHA-256, where it is known
+):
+    "Raise for an update that was made for another network"
+    told = stored.notes.get('base')
+    if told is None or told==(digest or hashlib.sha256(content).hexdigest()): return
+    raise FolderError(f"{stored.name!r} was made for a network with the SHA-256 {quoted(told, 16)}, which is not "
+                      "the one beside it: copy the whole folder again, or leave the update out")
+
+def base_content(
+    folder:DetectorFolder, # A detector folder
+    name:str, # Of a network in it
+) -> bytes:
+    "A network before its update, where it is no larger than one can be"
+    size = folder.file(name).stat().st_size
+    if size>_most_bytes: raise FolderError(f"{name!r} has {size:,} bytes: expected {_most_bytes:,} at most")
+    return read_in(folder.current(), name, folder.root)
+
 def updated_content(
     folder:DetectorFolder, # A detector folder
     name:str, # Of a network in it
     update:str, # Of its update
 ) -> bytes:
     "What `update` makes of a network, in memory once"
-    size = folder.file(name).stat().st_size
-    if size>_most_bytes: raise FolderError(f"{name!r} has {size:,} bytes: expected {_most_bytes:,} at most")
-    content = io.BytesIO(read_in(folder.current(), name, folder.root)) # takes over the bytes, and gives them back
-    with folder.open(update) as f, content.getbuffer() as view: put_update(StoredTensors(f, update), view)
+    content = io.BytesIO(base_content(folder, name)) # takes over the bytes, and gives them back
+    with folder.open(update) as f, content.getbuffer() as view:
+        stored = StoredTensors(f, update)
+        check_base(stored, view, folder.files.get(name))
+        put_update(stored, view)
     return content.getvalue()

@@ -88,8 +88,9 @@ def moderation_model(
     "The detector that a request names"
     if given is None or given in openai_models: return None
     if isinstance(given, str) and given in known: return given
-    raise ModerationError(f"The model '{printable(str(given), 60)}' does not exist: expected one of {sorted(known)}, "
-                          f"or {openai_models[0]!r}.", 'model', 'model_not_found')
+    expected = expected_one_of(sorted(known), more=f', or {openai_models[0]!r}')
+    said = f"The model '{printable(str(given), 60)}' does not exist: {expected}."
+    raise ModerationError(said, 'model', 'model_not_found')
 
 # %% ../../nbs/43_serve.openai.ipynb #969bde6d
 _types = {401:'invalid_request_error', 429:'rate_limit_exceeded', 500:'server_error', 503:'server_error'}

@@ -200,7 +200,7 @@ def check_attacks(
     "Raise unless these can be arguments of `perturb`"
     if not len(kinds): raise ValueError(f"no kind of attack given: expected some of {list(attacks)}")
     odd = [o for o in kinds if o not in attacks]
-    if odd: raise ValueError(f"{odd[0]!r} is no attack: expected one of {list(attacks)}")
+    if odd: raise ValueError(f"{odd[0]!r} is no attack: {expected_one_of(attacks, odd[0])}")
     if not 0<share<=1: raise ValueError(f"`share` is {share!r}: expected a share of the words above 0, 1 at most")
     if isinstance(words, str):
         raise TypeError(f"`words` is the string {words!r:.40}: expected a set of words, or a dict with their weights")

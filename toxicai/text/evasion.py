@@ -26,7 +26,7 @@ def word_frequency(
     lang:str='en', # One of `languages`
 ) -> dict: # Word in lower case -> occurrences in a million words
     "How frequent each word of a language is"
-    if lang not in languages: raise ValueError(f"no dictionary for {lang!r}: expected one of {list(languages)}")
+    if lang not in languages: raise ValueError(f"no dictionary for {lang!r}: {expected_one_of(languages, lang)}")
     from spellchecker import SpellChecker
     counts = SpellChecker(language=lang).word_frequency.dictionary
     total = sum(counts.values())

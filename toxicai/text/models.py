@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['head_choices', 'poolings', 'unwrapped', 'forward_names', 'MeanPoolClassifier', 'set_dropout', 'set_attention_dropout',
            'has_head', 'body_and_prefix', 'HeadOutputs', 'head_outputs', 'check_head_names', 'renamed_outputs',
-           'rows_by_name', 'head_rows', 'beside_harmless', 'output_layer', 'set_rows', 'head_problem',
-           'outputs_by_name', 'say_head', 'check_head', 'kept_rows', 'fit_head', 'trained_rows', 'say_new_head',
-           'warn_of_gaps', 'say_new', 'prepare_own_head', 'with_own_head', 'has_trained_head', 'with_mean_pooling',
-           'with_stored_head', 'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows',
-           'check_token_ids', 'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding',
-           'depths', 'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
+           'rows_by_name', 'head_rows', 'beside_harmless', 'output_layer', 'set_rows', 'head_problem', 'say_new_head',
+           'outputs_by_name', 'say_head', 'check_head', 'kept_rows', 'fit_head', 'trained_rows', 'warn_of_gaps',
+           'say_new', 'prepare_own_head', 'with_own_head', 'has_trained_head', 'with_mean_pooling', 'with_stored_head',
+           'classifier_config', 'load_transformer', 'position_table', 'max_positions', 'word_rows', 'check_token_ids',
+           'check_length_limit', 'match_tokenizer', 'block_stacks', 'block_prefixes', 'is_embedding', 'depths',
+           'leave_out', 'params_by_depth', 'transformer_splitter', 'layerwise_splitter', 'no_decay_params',
            'decayed_lrs']
 
 # %% ../../nbs/19_text.models.ipynb #ee99cdbe
@@ -165,9 +165,7 @@ def check_head_names(
     "Raise where `head` is no choice, and does not name the outputs of `own`"
     names = list(own.names)
     if isinstance(head, str):
-        if head in head_choices: return
-        raise ValueError(f"`head` is {head!r}: expected one of {list(head_choices)}, or names of the "
-                         f"{len(names)} outputs {names}")
+        return check_choice('head', head, head_choices, f", or names of the {len(names)} outputs {names}")
     if isinstance(head, Mapping):
         odd = [o for o in head if o not in names and o not in range(len(names))]
         if not odd: return
@@ -262,6 +260,15 @@ def head_problem(
     kinds = '' if own.problem in (None, ours.problem) else f' ({sorts[own.problem]}, not {sorts[ours.problem]})'
     return f"its outputs {list(own.names)}{kinds} do not give {new}"
 
+# %% ../../nbs/19_text.models.ipynb #c5cc6af9
+def say_new_head(
+    checkpoint, # Where the body comes from
+    names, # Of the outputs
+    why:str='', # What else there is to say, behind a semicolon
+):
+    "Say once that the head for `names` is new"
+    say_once(f"new head for {list(names)}: it has to be trained{why}", str(checkpoint))
+
 # %% ../../nbs/19_text.models.ipynb #d8f09c4b
 def outputs_by_name(
     own:HeadOutputs, # Those of a trained head
@@ -280,8 +287,7 @@ def say_head(
 ):
     "Say what becomes of a trained head"
     problem,where = head_problem(own, ours, rows),f"trained head of {str(checkpoint)!r}"
-    if problem and rows.isnan().all():
-        return warn_in_line(f"{where}: {problem}: it is replaced by a new one, which has to be trained")
+    if problem and rows.isnan().all(): return say_new_head(checkpoint, ours.names, f"; the {where} is left out: {problem}")
     if problem: return warn_in_line(f"{where}: {problem}: these are new and have to be trained, the others are kept")
     if ours.problem=='regression' or own.names==ours.names: return
     print(f"{where}, by name: {outputs_by_name(own, ours, rows)}")
@@ -341,13 +347,6 @@ def trained_rows(
     return kept_rows(checkpoint, renamed_outputs(own, head), ours, head)
 
 # %% ../../nbs/19_text.models.ipynb #3e12ce1e
-def say_new_head(
-    checkpoint, # Where the body comes from
-    names, # Of the outputs
-):
-    "Say once that the head for `names` is new"
-    say_once(f"new head for {list(names)}: it has to be trained", str(checkpoint))
-
 def warn_of_gaps(
     checkpoint, # Name on the Hugging Face Hub or a local folder
     missing, # Names of the weights that it lacks, those of the head left out
@@ -492,7 +491,7 @@ def load_transformer(
     "Pretrained network with a head for the classes of `vocab`, weights in fp32"
     config = classifier_config(checkpoint, vocab, problem, **hub)
     if pooling=='own' and is_mean_folder(checkpoint): pooling = 'mean' # that is its own
-    check_choice(pooling, poolings, 'pooling')
+    check_choice('pooling', pooling, poolings)
     if attn_dropout is not None: set_attention_dropout(config, attn_dropout)
     model = poolings[pooling](checkpoint, config, dropout, head, **hub)
     if gradient_checkpointing:

@@ -473,8 +473,8 @@ def check_rule_argument(
 ):
     "Raise unless the rule knows `arg`"
     if kind.choices and arg not in kind.choices:
-        known = list(kind.choices)
-        raise ValueError(f"the rule {name.partition(':')[0]!r} does not know {arg!r}: expected one of {known}")
+        expected = expected_one_of(kind.choices, arg)
+        raise ValueError(f"the rule {name.partition(':')[0]!r} does not know {arg!r}: {expected}")
     if kind.fits and not kind.fits(arg): raise ValueError(f"{name!r:.100}: expected {kind.expected}")
 
 def rule(
@@ -483,7 +483,8 @@ def rule(
     "The rule called `name`"
     base,colon,arg = name.partition(':')
     if base not in known_rules:
-        raise ValueError(f"no rule is called {base!r}: expected one of {list(known_rules)}, or a function of your own")
+        expected = expected_one_of(known_rules, base, ', or a function of your own')
+        raise ValueError(f"no rule is called {base!r}: {expected}")
     kind = known_rules[base]
     if colon and kind.default is None:
         raise ValueError(f"the rule {base!r} takes no argument, {name!r} has one: write {base!r}")
@@ -629,7 +630,7 @@ def preset_rules(
 ): # Names and functions
     "The names and functions that `what` stands for"
     if isinstance(what, str) and what not in presets:
-        raise ValueError(f"no preset is called {what!r}: expected one of {list(presets)}, or a list of rules")
+        raise ValueError(f"no preset is called {what!r}: {expected_one_of(presets, what, ', or a list of rules')}")
     if not isinstance(what, (str,list,tuple)):
         raise TypeError(f"`what` is a {type(what).__name__}: expected the name of a preset, {list(presets)}, "
                         "or a list of names and functions")
