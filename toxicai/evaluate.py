@@ -186,10 +186,11 @@ def write_changed(
         write_meta(path, meta)
         return path
     with new_folder(out, check_replaceable) as new:
-        for o in folder_digests(path): copy_into(path/o, new/o)
+        for o in (folder.own_names() if out==path else folder.names()): folder.copy_file(o, new/o)
         card = new/'README.md'
         if card.is_file(): card.write_text(retold_card(card.read_text(encoding='utf-8'), meta), encoding='utf-8')
-        write_meta(new, {**meta, 'files':meta['files'] and folder_digests(new)})
+        others = meta['files'] if out==path else {}
+        write_meta(new, {**meta, 'files':meta['files'] and {**others, **folder_digests(new)}})
     return out
 
 # %% ../nbs/93_evaluate.ipynb #a927d06a
@@ -402,7 +403,7 @@ def check_match(
     labels:LabelSet, # Those of the detector
 ):
     "Raise where there is no such goal, or no cut to find"
-    check_choice(goal, match_goals, 'goal')
+    check_choice('goal', goal, match_goals)
     if labels.is_exclusive: raise ValueError("the classes exclude each other, so there is no cut to find")
 
 def decided_before(

@@ -132,7 +132,7 @@ def open_member(
         try: return z.open(name)
         except KeyError as e:
             found = [o.relative_to(archive).as_posix() for o in zip_members(archive)]
-            raise FileNotFoundError(f"no {name!r} in {archive.name!r}: expected one of {found[:10]}") from e
+            raise FileNotFoundError(f"no {name!r} in {archive.name!r}: {expected_one_of(found, name)}") from e
         except (RuntimeError,NotImplementedError) as e:
             raise ValueError(f"{archive.name!r} cannot be unpacked here ({e}): unpack it, and pass the file") from e
 
@@ -1341,9 +1341,7 @@ def row_format(
     format:str=None, # A key of `row_formats`; by the name by default
 ) -> RowFormat:
     "The format of a file"
-    if format is not None and format not in row_formats:
-        raise ValueError(f"`format` is {format!r}: expected one of {list(row_formats)}"
-                         f"{did_you_mean(format, row_formats)}")
+    if format is not None: check_choice('format', format, row_formats)
     if format is not None: return row_formats[format]
     return row_formats['jsonl'] if isinstance(path, Pipe) else ending_format(path)
 
