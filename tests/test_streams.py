@@ -168,16 +168,3 @@ def test_share(tmp_path):
         assert shares==sorted(shares) and 0<shares[0]<.6 and shares[-1]==1
     with zipfile.ZipFile(tmp_path/'a.zip', 'w') as z: z.write(tmp_path/'a.csv', 'a.csv')
     assert next(iter(read_rows(tmp_path/'a.zip', 'csv'))).share is None
-
-@pytest.mark.parametrize('packed', ['', '.gz'])
-def test_numbers_that_json_does_not_have(tmp_path, packed):
-    "NaN and infinity, wherever they stand, are null in JSON lines, which strict readers read; NaN is a gap in CSV"
-    def no_constant(o): raise ValueError(o)
-    nan,inf = float('nan'),float('inf')
-    rows = [dict(text='ñ', a=nan, b=[1.5,-inf,{'c':inf}]), dict(text='so', a=.5, b=[])]
-    block = RowBlock(0, ['text','a','b'], rows)
-    write_rows([block], tmp_path/f'x.jsonl{packed}')
-    lines = open_raw(tmp_path/f'x.jsonl{packed}').read().decode().splitlines()
-    assert [json.loads(o, parse_constant=no_constant) for o in lines]==[dict(text='ñ', a=None, b=[1.5,None,{'c':None}]), rows[1]]
-    write_rows([block], tmp_path/f'x.csv{packed}')
-    assert [r['a'] for o in read_rows(tmp_path/f'x.csv{packed}') for r in o.dicts()]==['','0.5']
