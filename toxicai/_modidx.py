@@ -3969,7 +3969,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                  'toxicai.streams.field_limit': ('streams.html#field_limit', 'toxicai/streams.py'),
                                  'toxicai.streams.file_compression': ('streams.html#file_compression', 'toxicai/streams.py'),
                                  'toxicai.streams.file_of': ('streams.html#file_of', 'toxicai/streams.py'),
-                                 'toxicai.streams.finite_numbers': ('streams.html#finite_numbers', 'toxicai/streams.py'),
                                  'toxicai.streams.first_part': ('streams.html#first_part', 'toxicai/streams.py'),
                                  'toxicai.streams.first_shape': ('streams.html#first_shape', 'toxicai/streams.py'),
                                  'toxicai.streams.found_delimiter': ('streams.html#found_delimiter', 'toxicai/streams.py'),

@@ -16,13 +16,12 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
            'csv_problem', 'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'next_csv_rows',
            'csv_blocks', 'refuse_open_end', 'record_keys', 'json_blocks', 'native_file', 'open_parquet',
            'parquet_parts', 'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type',
-           'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'finite_numbers', 'json_text', 'csv_bytes',
-           'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks',
-           'plain_ending', 'row_endings', 'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape',
-           'write_rows']
+           'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes',
+           'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending',
+           'row_endings', 'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
-import bz2,codecs,csv,gzip,io,json,lzma,math,os,re,stat,sys,zipfile,zlib
+import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
 from collections import Counter
 from contextlib import contextmanager,suppress
 from dataclasses import dataclass,field,replace
@@ -1176,36 +1175,23 @@ def json_value(
 def csv_cell(
     o, # A value
     delimiter:str=',', # Between cells
-) -> str: # Empty for None and NaN
+) -> str: # Empty for None
     "A cell of a CSV file"
-    if o is None or o!=o: return ''
+    if o is None: return ''
     if isinstance(o, bool): return 'true' if o else 'false'
     if not isinstance(o, (str,int,float)): o = json_text(o) if isinstance(o, (list,dict)) else str(json_value(o))
     o = mend_surrogates(o) if isinstance(o, str) and not o.isascii() else str(o)
     if delimiter not in o and '"' not in o and '\n' not in o and '\r' not in o: return o
     return '"'+o.replace('"', '""')+'"'
 
-# %% ../nbs/10_streams.ipynb #22f9845d
-def finite_numbers(
-    o, # A value, perhaps of lists and dicts
-): # The same
-    "`o` with None for numbers that JSON does not have"
-    if isinstance(o, float): return o if math.isfinite(o) else None
-    if isinstance(o, dict): return {k:finite_numbers(v) for k,v in o.items()}
-    return [finite_numbers(v) for v in o] if isinstance(o, (list,tuple)) else o
-
 def json_text(
     o, # A value
-) -> str: # One line; letters as they are, halves of surrogate pairs escaped, null for NaN and infinity
+) -> str: # One line; letters as they are, halves of surrogate pairs escaped
     "`o` as JSON"
-    how = dict(default=json_value, allow_nan=False)
-    try: res = json.dumps(o, ensure_ascii=False, **how)
-    except ValueError:
-        o = finite_numbers(o)
-        res = json.dumps(o, ensure_ascii=False, **how)
+    res = json.dumps(o, ensure_ascii=False, default=json_value)
     if res.isascii(): return res
     try: res.encode()
-    except UnicodeEncodeError: return json.dumps(o, **how)
+    except UnicodeEncodeError: return json.dumps(o, default=json_value)
     return res
 
 # %% ../nbs/10_streams.ipynb #d2e00052
