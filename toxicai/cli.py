@@ -14,7 +14,7 @@ __all__ = ['exit_codes', 'short_names', 'code_of_error', 'user_errors', 'name_li
            'source_options', 'own_settings', 'VerbPlace', 'verb', 'parameter_for', 'own_parameters', 'Answer',
            'numbered', 'report_facts', 'plain_types', 'shown_words', 'json_line', 'show', 'given_values', 'run_verb',
            'stdout_of_command', 'titled_options', 'Command', 'first_line', 'VerbGroup', 'print_version',
-           'exit_code_words', 'say_trouble', 'unwritten', 'open_streams', 'drop_output', 'say_warning', 'outcome',
+           'exit_code_words', 'say_trouble', 'output_trouble', 'open_streams', 'drop_output', 'say_warning', 'outcome',
            'run_cli', 'likely_encoding', 'wide_lines', 'decoded_lines', 'first_of', 'check_encoding', 'named_files',
            'line_file', 'comment_lines', 'opened_detector', 'judged_row', 'row_words', 'failing', 'fails',
            'judged_rows', 'predict_command', 'score_command', 'detector_folder', 'is_watched', 'bar_of_rows',
@@ -637,7 +637,7 @@ def say_trouble(
     else: e.show()
     return e.exit_code
 
-def unwritten(
+def output_trouble(
     e:OSError, # That no command has words for
 ) -> Trouble:
     "What `e` says; without the name of a file, it is about stdout"
@@ -690,7 +690,7 @@ def run_cli(
     except (click.Abort,KeyboardInterrupt): return 130
     except OSError as e:
         drop_output()
-        return 141 if isinstance(e, BrokenPipeError) else say_trouble(unwritten(e), '--json' in args)
+        return 141 if isinstance(e, BrokenPipeError) else say_trouble(output_trouble(e), '--json' in args)
     except Exception:
         import traceback
         traceback.print_exc()

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['no_weight', 'class_odds', 'likeliest_label', 'word_groups', 'split_strongest', 'timed_occlusion', 'piece_weights',
            'least_weight', 'joined_spans', 'Explained', 'check_explain_bounds', 'checked_text', 'words_read',
-           'with_unread', 'explained_class', 'Weigher', 'explain_text']
+           'with_unread', 'class_decision', 'Weigher', 'explain_text']
 
 # %% ../../nbs/30_serve.explain.ipynb #09e8b4ca
 import math
@@ -199,7 +199,7 @@ def with_unread(
     return sorted([*pieces, *((a,b,float('nan')) for a,b in words if not within[a])])
 
 # %% ../../nbs/30_serve.explain.ipynb #ae0328c6
-def explained_class(
+def class_decision(
     whole:Detections, # One text, with all details
     i:int, # Number of a class
 ) -> dict: # `label`, `score`, `threshold` and `odds`, as `Explained` has them
@@ -252,4 +252,4 @@ def explain_text(
     found = piece_weights(weigh, len(read), max_words)
     pieces = with_unread([(*weigh.span(o),float(w)) for o,w in found.items()], words)
     complete = len(found)==len(read) and not np.isnan([*found.values()]).any()
-    return Explained(as_text(text), **explained_class(whole, i), words=pieces, complete=complete)
+    return Explained(as_text(text), **class_decision(whole, i), words=pieces, complete=complete)

@@ -345,7 +345,8 @@ def drift_table(
     "What faster backends change"
     if not drift: return ''
     intro = ("Against torch in fp32, on validation texts; `Detector(..., recheck=True)` judges what is that near "
-             "to another decision again in fp32, and does so in bf16 unasked.\n\n")
+             "to another decision again in fp32, and does so in bf16 unasked.")
+    if 'onnx-int8' in drift: intro += f" {_int8_company}"
     def _row(k, o):
         flips = f"{o['flags_flipped']} of {o['flags']}"
         auc = f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
