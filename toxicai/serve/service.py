@@ -385,11 +385,11 @@ async def whole_body(
 def is_plain_route(
     route, # Of FastAPI
 ) -> bool:
-    "Is `route` listed by OpenAPI, and does it need nothing of FastAPI?"
-    if not route.include_in_schema or '{' in route.path: return False
+    "Does `route` need nothing of FastAPI?"
     asked,response = inspect.signature(route.endpoint),service_package('fastapi').Response
     given = asked.return_annotation
-    return inspect.isclass(given) and issubclass(given, response) and list(asked.parameters)==['request']
+    if not (inspect.isclass(given) and issubclass(given, response)): return False
+    return list(asked.parameters)==['request'] and '{' not in route.path
 
 def plain_routes(
     routes, # Of FastAPI
