@@ -240,7 +240,8 @@ def old_columns(
     pairs = {k:there[o] for k,o in paired_names(list(labels), list(there)).items()}
     for k,found in pairs.items():
         if len(found)==1: continue
-        raise ValueError(f"{found} of {name} are all about {k!r}: say which one counts, `columns={{{k!r}: {found[0]!r}}}`")
+        raise ValueError(f"{found} of {name} are all about {k!r}: say which one counts, "
+                         f"`columns={{{k!r}: {found[0]!r}}}`")
     if pairs: return {k:o[0] for k,o in pairs.items()}
     raise ValueError(f"no column of {name} is called like one of {list(labels)}, there are {some_names(columns)}: "
                      f"say which is which, `columns={{{labels.names[0]!r}: 'name of the column'}}`")

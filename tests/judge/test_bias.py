@@ -321,3 +321,10 @@ def test_what_to_do_first(flag, rows, says):
         assert 'nan' not in view.replace('finance', '') and 'given by row' in view
     if 'cannot be compared' in says:
         with pytest.raises(ValueError, match='nothing to plot: No group has 10 harmless rows'): rep.plot()
+
+def test_values_that_read_alike():
+    "A value that came as a number and as text is one group, which has the rows of both; gaps stay gaps"
+    df = pd.DataFrame(dict(site=[1,'1',None,'2',1.5], when=pd.Categorical(['a','b',None,'a','b'], ['a','b','c'])))
+    res = group_columns(df, ['site','when'])
+    assert list(res)==['site=1','site=1.5','site=2','when=a','when=b']
+    assert np.array_equal(res['site=1'], [1,1,np.nan,0,0], equal_nan=True) and np.array_equal(res['when=b'], [0,1,np.nan,0,1], equal_nan=True)

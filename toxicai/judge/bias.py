@@ -142,9 +142,10 @@ def column_groups(
     name:str, # What it is called
 ) -> dict: # Name of a group -> floats in [0,1], NaN where nobody annotated; shape (n,)
     "The groups that one column tells apart"
-    if pd.api.types.is_numeric_dtype(s) and s.dropna().between(0, 1).all(): return {name:s.astype(float)}
-    values = sorted(s.dropna().unique(), key=str)
-    return {f'{name}={v}':(s==v).astype(float).where(s.notna()) for v in values}
+    numeric = pd.api.types.is_numeric_dtype(s)
+    if numeric and s.dropna().between(0, 1).all(): return {name:s.astype(float)}
+    known,said = s.notna(),s if numeric else s.astype(object).map(str) # 1 and '1' are one group
+    return {f'{name}={v}':(said==v).astype(float).where(known) for v in sorted(said[known].unique(), key=str)}
 
 def group_columns(
     df:pd.DataFrame, # n rows

@@ -693,8 +693,8 @@ def check_other_networks(
     networks,own = (*weight_files.values(), *engine_files),written_files(folder)
     left = [o for o in networks if o not in own and os.path.lexists(folder/o)]
     if not left: return
-    raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with the "
-                          "new networks: move that elsewhere, or choose another folder")
+    raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with "
+                          "the new networks: move that elsewhere, or choose another folder")
 
 def check_replaceable(
     folder:Path, # Where a detector folder shall be written
