@@ -1367,6 +1367,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.judge.judged.any_label': ('judge.judged.html#any_label', 'toxicai/judge/judged.py'),
                                       'toxicai.judge.judged.any_probs': ('judge.judged.html#any_probs', 'toxicai/judge/judged.py'),
                                       'toxicai.judge.judged.any_targets': ('judge.judged.html#any_targets', 'toxicai/judge/judged.py'),
+                                      'toxicai.judge.judged.as_judged': ('judge.judged.html#as_judged', 'toxicai/judge/judged.py'),
                                       'toxicai.judge.judged.check_lengths': ('judge.judged.html#check_lengths', 'toxicai/judge/judged.py'),
                                       'toxicai.judge.judged.check_logits': ('judge.judged.html#check_logits', 'toxicai/judge/judged.py'),
                                       'toxicai.judge.judged.check_shares': ('judge.judged.html#check_shares', 'toxicai/judge/judged.py'),
