@@ -1,5 +1,5 @@
 "Rows on disk train as rows in memory do; what is on disk is whole, or made anew"
-import errno,os,random,signal,subprocess,sys,threading,time,traceback
+import errno,os,random,signal,subprocess,sys,tempfile,threading,time,traceback
 from pathlib import Path
 
 import datasets,numpy as np,pandas as pd,pytest,torch
@@ -179,6 +179,26 @@ def test_no_permission(tmp_path):
     os.chmod(tmp_path, 0o755)
     with as_nobody(), pytest.raises(OSError, match=f'no store could be written to .{home}. .Permission denied|Operation not permitted.*`folder=`'):
         kept_store(home, store_facts('test'), lambda folder: {})
+
+@pytest.fixture
+def open_path():
+    "A folder that other users reach, which those of pytest are not"
+    with tempfile.TemporaryDirectory() as d: yield Path(d)
+
+@pytest.mark.skipif(os.geteuid()!=0, reason='only root can be two users')
+def test_stores_of_others(open_path):
+    "What another user keeps is listed as far as it can be read, and stays, with its name; a folder that cannot be looked into is not called empty"
+    home = open_path/'s'
+    data = kept_store(home, store_facts('test'), lambda folder: dict(rows=(folder/'a.bin').write_bytes(b'12')))
+    (home/('a'*24)).mkdir(mode=0o700)
+    for o in (open_path,home,data.parent,data): os.chmod(o, 0o755)
+    with as_nobody():
+        assert stores(home).name.tolist()==[data.parent.name]
+        with pytest.raises(OSError, match=f'the store .{data.parent}. cannot be removed .Permission denied|Operation not permitted'): remove_stores('all', folder=home)
+    os.chmod(home, 0o700)
+    with as_nobody(),pytest.raises(PermissionError): stores(home)
+    with pytest.raises(NotADirectoryError): stores(data/'a.bin')
+    assert is_whole_store(data, store_facts('test')) and len(stores(open_path/'not there'))==0
 
 def test_two_at_once(tmp_path):
     "One writes, the other waits and reads"

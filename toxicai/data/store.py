@@ -9,9 +9,9 @@ __all__ = ['store_version', 'kernels_kept', 'store_home', 'facts_key', 'store_fa
            'write_tokens', 'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts', 'label_targets', 'as_targets',
            'write_sides', 'open_side', 'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'heap_trimmer',
            'give_back', 'keep_few_kernels', 'StoredDL', 'two_loaders', 'RowStore', 'folder_bytes', 'stores',
-           'is_data_of', 'is_store', 'named_stores', 'remove_stores', 'StreamEnd', 'stream_records', 'endless',
-           'next_rows', 'StreamedRows', 'plain_row', 'buffer_frame', 'StreamDL', 'other_items', 'is_splits',
-           'check_same_each_time', 'check_stream', 'check_steps']
+           'is_data_of', 'is_store', 'store_folders', 'named_stores', 'remove_store', 'remove_stores', 'StreamEnd',
+           'stream_records', 'endless', 'next_rows', 'StreamedRows', 'plain_row', 'buffer_frame', 'StreamDL',
+           'other_items', 'is_splits', 'check_same_each_time', 'check_stream', 'check_steps']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
@@ -21,7 +21,7 @@ import_quietly('fastai.layers')
 import ctypes,hashlib,json,mmap,os,pickle,shutil,time
 from array import array as number_array
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack,suppress
 from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
@@ -580,7 +580,11 @@ def folder_bytes(
     folder:Path, # Any folder
 ) -> int:
     "What the files in `folder` take"
-    return sum(o.stat().st_size for o in folder.rglob('*') if o.is_file())
+    size = 0
+    for o in folder.rglob('*'):
+        with suppress(OSError): # another process was faster
+            if o.is_file(): size += o.stat().st_size
+    return size
 
 def stores(
     folder=None, # Where stores are kept; in the cache folder of `datasets` by default
@@ -591,7 +595,7 @@ def stores(
         kind = about.get('facts', {}).get('kind', 'not whole')
         return dict(name=o.name, kind=kind, **{k:about.get(k, '') for k in ('source','rows','tokens')},
                     MB=round(folder_bytes(o)/1e6, 1), made=about.get('made', ''))
-    found = [_row(o) for o in store_home(folder).glob('*') if is_store(o)]
+    found = [_row(o) for o in store_folders(store_home(folder))]
     cols = ['name','kind','source','rows','tokens','MB','made']
     return pd.DataFrame(found, columns=cols).sort_values('made', ascending=False, ignore_index=True)
 
@@ -607,8 +611,17 @@ def is_store(
     o:Path, # Anything in the folder of stores
 ) -> bool:
     "Is `o` a folder that `kept_store` made?"
-    named = re.fullmatch('[0-9a-f]{24}', o.name) is not None
-    return named and o.is_dir() and not o.is_symlink() and all(map(is_data_of, o.iterdir()))
+    if not re.fullmatch('[0-9a-f]{24}', o.name) or o.is_symlink() or not o.is_dir(): return False
+    try: return all(map(is_data_of, o.iterdir()))
+    except OSError: return False # of another user, or gone
+
+def store_folders(
+    home:Path, # Where stores are kept
+) -> list: # Paths, in the order of their names
+    "The stores in `home`; an error where that cannot be looked into, none where it is not there"
+    try: found = sorted(home.iterdir())
+    except FileNotFoundError: return []
+    return [o for o in found if is_store(o)]
 
 # %% ../../nbs/70_data.store.ipynb #7c43048e
 def named_stores(
@@ -616,11 +629,21 @@ def named_stores(
     name:str, # Of a store, the beginning of its name, or 'all'
 ) -> list: # Their folders
     "The stores that `name` means"
-    found = [o for o in sorted(home.glob('*')) if is_store(o)]
+    found = store_folders(home)
     mine = [o for o in found if name=='all' or (name and o.name.startswith(name))]
     if not mine and name!='all':
         raise KeyError(f"no store {name!r} in {str(home)!r}: expected one of {[o.name for o in found]}")
     return mine
+
+# %% ../../nbs/70_data.store.ipynb #0434df21
+def remove_store(
+    o:Path, # Its folder
+):
+    "Remove the store `o`; an error names it where the disk does not let go of it"
+    try: shutil.rmtree(o)
+    except OSError as e:
+        raise OSError(f"the store {str(o)!r} cannot be removed ({e.strerror}): it belongs to another user, "
+                      "or its folder may not be changed") from e
 
 # %% ../../nbs/70_data.store.ipynb #c07e80c4
 def remove_stores(
@@ -632,7 +655,7 @@ def remove_stores(
     for o in dict.fromkeys(o for name in names for o in named_stores(home, name)):
         with alone_in(o):
             size += folder_bytes(o)
-            shutil.rmtree(o)
+            remove_store(o)
     return size
 
 # %% ../../nbs/70_data.store.ipynb #292b51d8
