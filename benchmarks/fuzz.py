@@ -1,8 +1,8 @@
 """Texts, folders, checkpoints, sweeps and tables that nobody would write, at every door that takes foreign ones. What
 is found: exceptions of another kind than promised (SECURITY.md), processes that hang or die, and memory that grows.
 
-    python -m benchmarks.fuzz [--texts 100000] [--folders 2000] [--checkpoints 200] [--sweeps 200] [--tables 2000]
-                              [--seconds 3600] [--seed 0] [--file fuzz.jsonl]
+    python -m benchmarks.fuzz [--texts 100000] [--folders 2000] [--updates 1000] [--checkpoints 200] [--sweeps 200]
+                              [--tables 2000] [--seconds 3600] [--seed 0] [--file fuzz.jsonl]
     python -m benchmarks.fuzz --one folders 123 [--seed 0]
 
 Each case is drawn from the seed, its kind and its number, so `--one` repeats it here, with the whole traceback. Cases
@@ -185,6 +185,66 @@ def change_folder(rng, folder):
         elif p.suffix=='.json': change_json(rng, p)
         else: (change_onnx if p.suffix=='.onnx' else change_weights)(rng, p)
 
+UPDATE = 'model.int8.update.safetensors'
+
+def filled(m, n):
+    "A network in exactly `n` bytes, with blanks where it says nothing; None where it has more"
+    for o in m.graph.node:
+        if n-m.ByteSize()<3000: break
+        o.doc_string = ' '*1000
+    room = n-m.ByteSize()
+    for k in range(room, max(0, room-12), -1): # the length has a length, too
+        m.graph.doc_string = ' '*k
+        if m.ByteSize()==n: return m.SerializeToString()
+
+def changed_network(rng, content):
+    "The bytes of a network with a changed graph, as many as before: names of its operators make room"
+    import onnx
+    m = onnx.load_from_string(content)
+    for o in m.graph.node: o.name = ''
+    for _ in range(rng.choice([1,1,2])): change_graph(rng, m.graph)
+    return filled(m, len(content)) or content
+
+def odd_name(rng, k):
+    return rng.choice([f'-{k}', f'0{k}', f'{k}.0', f' {k}', k+'0'*12, '', 'model.onnx', '\u0664', '__metadata__x'])
+
+def odd_ranges(rng, arrays, content):
+    "The arrays of an update, of which some begin elsewhere, hold other bytes, or are more than there may be"
+    import numpy as np
+    keys,how = [o for o in sorted(arrays) if o.isascii() and o.isdecimal()],rng.randrange(8)
+    if not keys: return arrays
+    k = rng.choice(keys)
+    at = rng.randrange(len(content)*rng.choice([1,30,100])//100+1) # operators stand before the weights
+    there,own = np.frombuffer(content[at:at+rng.choice([1,1,2,8,100])], np.uint8).copy(),arrays[k]
+    if how==0: arrays[str(max(0, int(k)+rng.choice([-1,1,8,len(content)])))] = arrays.pop(k)
+    elif how==1 and len(there): arrays[str(at)] = there^(1<<rng.randrange(8))
+    elif how==2 and len(there): arrays[str(at)] = np.frombuffer(rng.randbytes(len(there)), np.uint8)
+    elif how==3: arrays[str(at)] = own
+    elif how==4 and len(own): arrays[str(int(k)+rng.randrange(len(own)))] = own[:1]
+    elif how==5: arrays |= {str(i*rng.choice([1,3])):there[:1] for i in range(rng.choice([3,600]))}
+    elif how==6: arrays[odd_name(rng, k)] = arrays.pop(k)
+    else: arrays[k] = rng.choice([own[:0], own.astype(np.int8), own[:1].astype(np.float32), own.reshape(1,-1)])
+    return arrays
+
+def change_update(rng, folder):
+    "One to three changes in the update of a network, or an update that makes another network of it"
+    import numpy as np
+    from toxicai.stored import StoredTensors,stored_arrays,tensor_file
+    path,content = folder/UPDATE,(folder/'model.int8.onnx').read_bytes()
+    if rng.random()<.15: return change_weights(rng, path)
+    with open(path, 'rb') as f: arrays = stored_arrays(StoredTensors(f, UPDATE))
+    if rng.random()<.4: arrays = {'0':np.frombuffer(changed_network(rng, content), np.uint8)}
+    else:
+        for _ in range(rng.choice([1,1,3])): arrays = odd_ranges(rng, arrays, content)
+    notes = dict(base='0'*64) if rng.random()<.05 else {}
+    path.write_bytes(tensor_file(arrays, **notes))
+
+def take_list(folder):
+    "A list of files refuses most changes; without one their content counts"
+    path = folder/'toxicai.json'
+    try: path.write_text(json.dumps({**json.loads(path.read_text()), 'files':{}}))
+    except (OSError,ValueError,TypeError): pass # changed before
+
 def finite(scores):
     import numpy as np
     scores = np.asarray(scores)
@@ -196,10 +256,21 @@ def open_folder(rng, world, here):
     from toxicai.serve.backends import backends,engine_installed
     shutil.copytree(rng.choice(sorted((world/'folders').iterdir())), here/'d')
     change_folder(rng, here/'d')
+    if rng.random()<.7: take_list(here/'d')
     def _runs(o): return engine_installed(o.library) and not (o.lacks and o.lacks())
     def _is_there(o): return o.file is None or (here/'d'/o.file).exists()
     names = ['auto', *[k for k,o in backends.items() if _runs(o) and _is_there(o)]]
     d = Detector(here/'d', rng.choice(names), threads=1)
+    finite(d.scores(['thank you', odd_text(rng)[:500], 'you are an idiot '*20]))
+
+def open_update(rng, world, here):
+    "A folder whose network has an update that was changed, opened, and asked about a few texts"
+    from toxicai import Detector
+    shutil.copytree(world/'folders'/'updated', here/'d')
+    change_update(rng, here/'d')
+    if rng.random()<.2: change_folder(rng, here/'d')
+    if rng.random()<.9: take_list(here/'d')
+    d = Detector(here/'d', 'onnx-int8', threads=1)
     finite(d.scores(['thank you', odd_text(rng)[:500], 'you are an idiot '*20]))
 
 # Texts
@@ -306,17 +377,18 @@ def foreign_errors():
     "What a file of a stranger's may end in, by kind"
     from toxicai.serve.folder import FolderError
     from toxicai.runs.configs import SettingError
-    return dict(texts=(), folders=(FolderError,), checkpoints=(ValueError,FileNotFoundError,FloatingPointError), # a loss that is no number
+    trainings = ValueError,FileNotFoundError,FloatingPointError # a loss that is no number
+    return dict(texts=(), folders=(FolderError,), updates=(FolderError,), checkpoints=trainings,
                 sweeps=(SettingError,FileNotFoundError), tables=(ValueError,TypeError))
 
 def is_promised(kind, e, promised):
     "Is `e` what a file of a stranger's may end in? Errors of decoders do not name the file"
-    lacks_file = kind=='folders' and str(e).startswith(('the backend', 'no backend can run')) # no fault of the folder
-    if lacks_file: return isinstance(e, (ValueError,ImportError))
+    lacks_file = str(e).startswith(('the backend', 'no backend can run')) # no fault of the folder
+    if kind in ('folders','updates') and lacks_file: return isinstance(e, (ValueError,ImportError))
     return isinstance(e, promised) and not isinstance(e, (json.JSONDecodeError,UnicodeError))
 
-kinds = dict(texts=judge_texts, folders=open_folder, checkpoints=resume_checkpoint, sweeps=read_sweep,
-             tables=load_table)
+kinds = dict(texts=judge_texts, folders=open_folder, updates=open_update, checkpoints=resume_checkpoint,
+             sweeps=read_sweep, tables=load_table)
 
 def add_update(learn, folders):
     "The folder 'own' with another head, as an update of its network"
@@ -336,7 +408,7 @@ def make_world(folder, names):
     df.to_parquet(folder/'tables'/'a.parquet', index=False)
     df.to_csv(folder/'tables'/'a.csv.gz', index=False)
     learn = small_learner()
-    if {'texts','folders'} & set(names):
+    if {'texts','folders','updates'} & set(names):
         onnx = all(map(find_spec, ('onnx','onnxscript','onnxruntime')))
         learn.save_detector(folder/'folders'/'own', onnx=onnx)
         if onnx: add_update(learn, folder/'folders')
@@ -526,7 +598,7 @@ def run_one(kind, n, seed):
 
 if __name__=='__main__':
     p = parser_of(__doc__)
-    counts = dict(texts=100_000, folders=2000, checkpoints=200, sweeps=200, tables=2000)
+    counts = dict(texts=100_000, folders=2000, updates=1000, checkpoints=200, sweeps=200, tables=2000)
     for k,n in counts.items(): p.add_argument(f'--{k}', type=int, default=n)
     p.add_argument('--seconds', type=float, default=3600)
     p.add_argument('--seed', type=int, default=0)

@@ -7,8 +7,9 @@ __all__ = ['record_name', 'ready_name', 'try_lock', 'alone_in', 'part_name', 'is
            'clear_parts', 'sync_folder', 'sync_file', 'whole_file', 'HashedFile', 'write_atomically', 'file_digest',
            'disk_refusal', 'unwritten', 'asks_for_room', 'is_inner_name', 'read_record', 'written_files', 'inner_files',
            'record_text', 'put_record', 'write_record', 'holds_other', 'others_in', 'check_places', 'entries',
-           'put_in_place', 'check_ready', 'finish_ready', 'check_amount', 'settle', 'written_stamp', 'staging',
-           'put_ready', 'move_in', 'new_folder', 'adopted', 'change_file', 'copy_into', 'local_path', 'portable_pickle']
+           'put_in_place', 'check_ready', 'check_no_link', 'finish_ready', 'check_amount', 'settle', 'written_stamp',
+           'staging', 'put_ready', 'move_in', 'new_folder', 'adopted', 'change_file', 'copy_into', 'local_path',
+           'portable_pickle']
 
 # %% ../nbs/02_files.ipynb #02caf8db
 import errno,hashlib,json,os,re,stat,time
@@ -190,9 +191,10 @@ def disk_refusal(
     e:Exception, # From a writer
 ): # Why the disk took nothing; None where `e` is about something else
     "What the disk had against writing"
-    if isinstance(e, OSError) and e.errno in _refusals: return e.strerror
-    m = None if isinstance(e, OSError) else _said.search(str(e))
-    return None if m is None else m[0] if ' ' in m[0] else 'the disk took not all of it'
+    if isinstance(e, OSError): return e.strerror if e.errno in _refusals else None
+    m = _said.search(str(e))
+    if m is None: return None
+    return m[0] if ' ' in m[0] else 'the disk took not all of it' # one word is the name of torch's writer
 
 def unwritten(
     what:str, # Such as 'checkpoint'
@@ -344,17 +346,24 @@ def check_ready(
     ready,new = folder/ready_name,written_files(folder/ready_name)
     moved = [o for o in new if not (ready/o).exists()]
     gone = [o for o in moved if not (folder/o).exists()]
-    if ready.is_symlink() or gone or others_in(ready, new):
+    if gone or others_in(ready, new):
         raise FileExistsError(f"a writer of {str(folder)!r} was killed, and what it left in {ready_name!r} is damaged: "
                               f"remove {ready_name!r}, and write the folder again")
     check_places(folder, written_files(folder), new)
 
 # %% ../nbs/02_files.ipynb #a1000022
+def check_no_link(
+    path:Path, # Of a folder that toxicai makes
+):
+    "Raise for a link, behind which files would be moved and empty folders removed"
+    if path.is_symlink(): raise FileExistsError(f"{str(path)!r} is a link, which toxicai does not make: remove it")
+
 def finish_ready(
     folder:Path, # A folder that nobody else writes to
 ):
     "Finish what a killed writer of `folder` had ready"
     ready = folder/ready_name
+    check_no_link(ready)
     if (ready/record_name).is_file():
         check_ready(folder)
         put_in_place(folder)

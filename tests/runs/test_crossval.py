@@ -379,6 +379,28 @@ def test_killed_worker(tmp_path, monkeypatch):
     assert (tmp_path/'mark').exists() and len(a.done())==3
     for x,y in zip(a.done(), b.done()): np.testing.assert_allclose(x.logits, y.logits, atol=1e-5)
 
+def make_and_stay(dls):
+    "Says that it is there, and never comes to an end"
+    (Path(os.environ['TOXICAI_TEST_MARK'])/str(os.getpid())).touch()
+    while True: time.sleep(1)
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(number, tmp_path, monkeypatch):
+    "However the process ends that shares out the folds, nobody trains on, and their locks are free"
+    from filelock import FileLock
+    file,folder,marks = tmp_path/'s.py',tmp_path/'shared',tmp_path/'marks'
+    marks.mkdir()
+    monkeypatch.setenv('TOXICAI_TEST_MARK', str(marks))
+    hears = 'import signal,sys,warnings\nsignal.signal(signal.SIGINT, signal.default_int_handler)' # also where a shell had it ignored
+    shared = script.replace('import sys,warnings', hears).replace('rows_of(), make, 3,', 'rows_of(), make_and_stay, 3,').replace('n_boot=0', 'workers=2, n_boot=0')
+    file.write_text(shared.format(here=[str(o) for o in Path(__file__).parents[:2]]))
+    p = subprocess.Popen([sys.executable, str(file), str(folder), str(tiny_checkpoint())], stderr=subprocess.DEVNULL, start_new_session=True)
+    while len(list(marks.iterdir()))<2 and p.poll() is None: time.sleep(0.02)
+    p.send_signal(number)
+    p.wait()
+    for k in (1,2): FileLock(folder/f'fold-{k}-seed-42.lock').acquire(timeout=120)
+
 def test_other_version(tmp_path):
     "Predictions with other arrays are made anew, and that is said"
     from toxicai.files import file_digest

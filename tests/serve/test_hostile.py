@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np,pytest
 from toxicai.all import *
 from toxicai.files import file_digest
-from toxicai.serve.folder import relist_files
+from toxicai.serve.folder import read_json,relist_files,write_meta
 from toxicai.test_utils import *
 
 torch_only = dict(backend='torch')
@@ -414,3 +414,31 @@ def test_forged_rest(folder, name):
     before = sorted(o.name for o in folder.parent.rglob('*') if '.toxicai' not in o.name)
     with pytest.raises(FolderError, match='cannot be read'): read_folder(folder)
     assert sorted(o.name for o in folder.parent.rglob('*') if '.toxicai' not in o.name)==before
+
+@pytest.mark.parametrize('target', ['../home','home','.'])
+def test_rest_is_a_link(folder, target):
+    "A link in the place of what a killed writer left: empty folders behind it are somebody's"
+    for o in (folder, folder.parent): (o/'home'/'Downloads').mkdir(parents=True)
+    (folder/'.toxicai-ready').symlink_to(target)
+    with pytest.raises(FolderError, match='is a link, which toxicai does not make'): read_folder(folder)
+    with pytest.raises(FileExistsError, match='is a link'): write_meta(folder, read_json(folder/'toxicai.json'))
+    assert all((o/'home'/'Downloads').is_dir() for o in (folder, folder.parent))
+
+steering = {'metrics':{'\x1b[2J':.5}, 'versions':{'toxicai':'\x1b]0;owned\x07'}, 'measured':{'by':'\x9b31m'}, 'data':{'\u202etrain':{'texts':3}}, 'drift':{'onnx':{'why':'\r'}}}
+odd_figures = {'metrics':[{'auc':'high'}, {'auc':None}, {'auc':{'a':1}}, {'auc':True}, []], 'measured':[{'set':'x'}, {'set':'x', 'texts':'many', 'date':'d', 'thresholds':'t'}]}
+
+@pytest.mark.parametrize('key,value', [*steering.items(), *[(k,v) for k,vs in odd_figures.items() for v in vs]])
+def test_notes_for_people(folder, key, value):
+    "Notes are printed and counted: they steer no terminal, and figures are numbers"
+    d = json.loads((folder/'toxicai.json').read_text())
+    (folder/'toxicai.json').write_text(json.dumps({**d, key:value}))
+    with pytest.raises(FolderError, match=f"`{key}` of 'toxicai.json' is .*expected an object") as e: read_folder(folder)
+    assert str(e.value).isprintable()
+
+def test_card_on_a_terminal(folder):
+    "The card of a stranger is text"
+    from toxicai.cli import info_command
+    relist_files(folder)
+    (folder/'README.md').write_text('# Card\n\x1b]0;owned\x07 \u202e two\n')
+    relist_files(folder)
+    assert info_command(str(folder), card=True).words=='# Card\n\\x1b]0;owned\\x07 \\u202e two\n'

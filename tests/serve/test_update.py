@@ -13,6 +13,8 @@ from toxicai.serve.folder import *
 from toxicai.serve.network import most_ranges
 from toxicai.serve.packaged import check_scores
 from toxicai.test_utils import *
+from toxicai.evaluate import write_changed
+from toxicai.runs.crossval import write_average,write_soup
 from toxicai.train.export import pack_detector,pack_weights,update_network
 from toxicai.train.onnx import network_update,write_update
 
@@ -132,6 +134,11 @@ def rename(a, b):
     return lambda o: (o/a).rename(o/b)
 def copy(a, b): return lambda o: shutil.copy(o/a, o/b)
 def cut(o): os.truncate(o/upd, (o/upd).stat().st_size-1)
+def flip(path, at):
+    "Change a byte"
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
 def linked(o):
     (o/upd).rename(o.parent/'outside')
     (o/upd).symlink_to('../outside')
@@ -186,7 +193,13 @@ hostile = {
     'without its network': (lambda o: (o/int8).unlink(), f'changes {int8!r}, which'),
     'of a network in fp32': (copy(upd, 'model.update.safetensors'), "changes 'model.onnx', expected"),
     'of weights with a mean': (copy(upd, 'mean_pooling.update.safetensors'), "changes 'mean_pooling.safetensors', expected"),
-    'of another network': (lambda o: (o/int8).write_bytes((o/int8).read_bytes()[:20_000]), f'{int8!r} cannot be run|belongs to another'),
+    'of another network': (lambda o: (o/int8).write_bytes((o/int8).read_bytes()[:20_000]), f'{upd!r} was made for a network with the SHA-256'),
+    'of another network of its length': (lambda o: flip(o/int8, -1), f'{upd!r} was made for a network with the SHA-256'),
+    'of what it says': (lambda o: (o/upd).write_bytes(tensor_file({'10':array(4)}, base='\x1b[2J'*99)), f'{upd!r} was made for a network'),
+    'of no text': (lambda o: (o/upd).write_bytes(tensor_file({'10':array(4)}, base={'a':[{}]})), f'{upd!r} was made for a network'),
+    'the network itself': (copy(int8, upd), 'not a safetensors file'),
+    'the weights': (copy('model.safetensors', upd), 'it has 37 arrays|its array'),
+    'of a network that is two': (several(lambda o: (o/'model.onnx').unlink(), lambda o: (o/'model.onnx').symlink_to(int8)), 'are one file'),
     'of a network of 8 GB': (lambda o: os.truncate(o/int8, 2**33), f'{int8!r} has 8,589,934,592 bytes'),
     'another operator': (spelled(b'MatMulInteger', b'NatMulInteger'), "'NatMulInteger'"),
     'a loop': (spelled(b'\x22\x04Cast', b'\x22\x04Loop'), "'Loop'"),
@@ -208,9 +221,7 @@ def test_good(folder): assert Detector(folder, 'onnx-int8').scores(texts).shape=
 def test_digests(name, trained, tmp_path):
     "Both files are compared with the list"
     folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
-    data = bytearray((folder/name).read_bytes())
-    data[-1] ^= 1
-    (folder/name).write_bytes(data)
+    flip(folder/name, -1)
     with pytest.raises(FolderError, match=f'{name!r} has the SHA-256'): Detector(folder, 'onnx-int8').scores(texts)
     if name==upd: Detector(folder, 'onnx').scores(texts)
 
@@ -238,6 +249,31 @@ def test_changed_meanwhile(name, folder, monkeypatch):
         return res
     monkeypatch.setattr(backends_module, 'check_onnx', _swapped)
     with pytest.raises(FolderError, match=f'{name!r} was changed while it was opened'): open_backend(read_folder(folder), 'onnx-int8', 1)
+
+def test_listed_in_haste(trained, tmp_path):
+    "Whoever lists a new network beside an old update is told so, though each file is as listed"
+    folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
+    shutil.copy(trained/'whole'/int8, folder)
+    relist_files(folder)
+    with pytest.raises(FolderError, match='made for a network with the SHA-256'): Detector(folder, 'onnx-int8').scores(texts)
+
+def test_without_a_name_of_its_network(trained, tmp_path):
+    "Updates that were written before they named it are taken"
+    folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
+    with open(folder/upd, 'rb') as f: found = stored_arrays(stored := StoredTensors(f, upd))
+    assert stored.notes=={'base':file_digest(folder/int8)}
+    (folder/upd).write_bytes(tensor_file(found))
+    relist_files(folder)
+    assert np.array_equal(Detector(folder, 'onnx-int8').scores(texts), Detector(trained/'whole', 'onnx-int8').scores(texts))
+
+def test_both_removed(trained, tmp_path):
+    "A folder without its network in int8 judges by the others, listed or not"
+    folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
+    for o in (int8,upd): (folder/o).unlink()
+    want = Detector(trained/'updated', 'onnx').scores(texts)
+    assert np.array_equal(Detector(folder, 'onnx').scores(texts), want)
+    out = write_changed(read_folder(folder), read_folder(folder).content, tmp_path/'out')
+    assert np.array_equal(Detector(out, 'onnx').scores(texts), want) and int8 not in read_folder(out).files
 
 # What is written
 
@@ -284,12 +320,101 @@ def test_packed(trained, tmp_path):
     whole = pack_detector(trained/'whole', tmp_path/'whole', 'rude', '1.0.0')
     assert 'an update of' not in (whole/'README.md').read_text(encoding='utf-8')
 
+def changed(found, out): return write_changed(found, found.content, out)
+def packed(found, out): return pack_detector(found.path, out, 'rude', '1.0.0')
+def weights(found, out): return pack_weights(found.path, out, 'rude', '1.0.0')
+def soup(found, out): return write_soup([found.path]*2, out, found.labels)
+def average(found, out): return write_average([found.path]*2, out, found.labels)
+
+damages = [(changed,upd), (changed,int8), (changed,'model.safetensors'), (packed,upd), (packed,'tokenizer.json'), (weights,'model.safetensors'),
+           (soup,'model.safetensors'), (soup,'tokenizer.json'), (average,upd)]
+
+@pytest.mark.parametrize('write,name', damages)
+def test_damage_is_not_copied(write, name, trained, tmp_path):
+    "A copy has a list of its own, in which a damaged file would be sound"
+    folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
+    flip(folder/name, -2)
+    with pytest.raises(FolderError, match=f'{name!r} has the SHA-256'): write(read_folder(folder), tmp_path/'out')
+    assert not (tmp_path/'out').exists()
+
+@pytest.mark.parametrize('write', [changed,packed,weights,soup,average])
+def test_what_came_later_is_not_copied(write, trained, tmp_path):
+    "Neither a network or an update that is not listed, nor what a link leads to"
+    folder = Path(shutil.copytree(trained/'base', tmp_path/'folder'))
+    shutil.copy(trained/'updated'/upd, folder)
+    (tmp_path/'key').write_text('private')
+    (folder/'notes.txt').symlink_to(tmp_path/'key')
+    out = write(read_folder(folder), tmp_path/'out')
+    assert not {upd,'notes.txt'} & {o.name for o in out.rglob('*')}
+    unlisted(folder)
+    with pytest.raises(FolderError, match='leads out of the folder'): changed(read_folder(folder), tmp_path/'other')
+
+def test_update_goes_with_its_network(trained, tmp_path):
+    "No copy judges by the old network because the update was lost"
+    folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
+    (folder/upd).unlink()
+    with pytest.raises(FolderError, match=f'no readable {upd!r}'): changed(read_folder(folder), tmp_path/'out')
+
+def test_without_what_was_removed(trained, tmp_path):
+    "A folder without its networks in fp32, which are in its record and its list, gets an update"
+    folder = Path(shutil.copytree(trained/'whole', tmp_path/'folder'))
+    for o in ('model.onnx','model.safetensors'): (folder/o).unlink()
+    (folder/'mine.txt').write_text('mine')
+    update_network(folder, trained/'base')
+    assert np.array_equal(Detector(folder).scores(texts), Detector(trained/'whole', 'onnx-int8').scores(texts))
+    assert read_folder(folder).update_of(int8)==upd and (folder/'mine.txt').exists()
+
+def test_own_files_beside(trained, tmp_path):
+    "A folder is changed where it is, whatever else lies in it, listed or not; a card that was rewritten is copied"
+    folder = Path(shutil.copytree(trained/'updated', tmp_path/'folder'))
+    for o in ('mine.txt','yours.txt'): (folder/o).write_text(o)
+    relist_files(folder)
+    (folder/'later.txt').write_text('later')
+    found = read_folder(folder)
+    changed(found, None)
+    assert read_folder(folder).files==found.files and [(folder/o).exists() for o in ('mine.txt','yours.txt','later.txt')]==[True]*3
+    (folder/'README.md').write_text('# Mine')
+    assert (changed(read_folder(folder), tmp_path/'out')/'README.md').read_text()=='# Mine' and (tmp_path/'out/mine.txt').exists()
+
+@pytest.mark.parametrize('name', [upd,'model.onnx','mean_pooling.safetensors'])
+def test_in_the_way(name, trained, tmp_path):
+    "A network or an update that somebody put into a folder is not left beside new ones, which would be read with it"
+    folder = Path(shutil.copytree(trained/'base', tmp_path/'folder'))
+    record = json.loads((folder/'.toxicai-written.json').read_text())
+    record['files'].pop(name, None)
+    (folder/'.toxicai-written.json').write_text(json.dumps(record))
+    if not (folder/name).exists(): shutil.copy(trained/'updated'/upd, folder/name)
+    before = (folder/name).read_bytes()
+    with pytest.raises(FileExistsError, match=f'{name}.*toxicai did not write'): pack_detector(trained/'whole', folder, 'rude', '1.0.0')
+    assert (folder/name).read_bytes()==before
+
+def test_pushed(trained, tmp_path, monkeypatch):
+    "Names of a record are names, not patterns, and no link of it leads out"
+    import huggingface_hub as hub
+    from toxicai.train.export import push_folder
+    folder,seen = Path(shutil.copytree(trained/'updated', tmp_path/'folder')),{}
+    class Api:
+        def __init__(self, token=None): pass
+        def create_repo(self, *args, **kwargs): pass
+        def upload_folder(self, **kwargs): seen.update(kwargs)
+    monkeypatch.setattr(hub, 'HfApi', Api)
+    record = json.loads((folder/'.toxicai-written.json').read_text())
+    def _record(name): (folder/'.toxicai-written.json').write_text(json.dumps({**record, 'files':{**record['files'], name:'0'*64}}))
+    _record('*')
+    (folder/'key').write_text('private')
+    push_folder(folder, 'a/b')
+    sent = list(hub.utils.filter_repo_objects([o.name for o in folder.iterdir()], allow_patterns=seen['allow_patterns']))
+    assert upd in sent and 'key' not in sent
+    _record('card')
+    (folder/'card').symlink_to(tmp_path/'key')
+    (tmp_path/'key').write_text('private')
+    with pytest.raises(FolderError, match="'card' leads out of the folder"): push_folder(folder, 'a/b')
+
 def test_weights_have_none(trained, tmp_path):
     weights = read_folder(pack_weights(trained/'updated', tmp_path/'weights', 'rude', '1.0.0'))
     assert not weights.has(upd) and not weights.has(int8)
 
 def test_soup_has_none(trained, tmp_path):
-    from toxicai.runs.crossval import write_soup
     soup = read_folder(write_soup([trained/'updated',trained/'base'], tmp_path/'soup', read_folder(trained/'base').labels))
     assert not soup.has(upd) and not soup.has(int8)
 

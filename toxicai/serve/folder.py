@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['schema', 'onnx_files', 'update_files', 'engine_files', 'text_checks', 'window_facts', 'own_facts', 'record_names',
            'use_figures', 'described_checks', 'average_file', 'update_name', 'DetectorFolder', 'check_listed',
-           'check_digest', 'listed_content', 'check_files', 'check_updates', 'canonical_digest', 'known_digests',
-           'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels', 'stored_rules',
-           'is_flat_record', 'is_record', 'is_short', 'are_digests', 'are_languages', 'is_use', 'are_uses',
-           'is_shallow_json', 'check_meta', 'check_uses', 'check_config_classes', 'check_config_head',
-           'check_config_network', 'settle_foreign', 'present_folder', 'check_single', 'folder_meta', 'folder_config',
-           'read_folder', 'meta_dict', 'folder_digests', 'write_meta', 'change_meta', 'relist_files',
-           'check_token_room', 'check_frame', 'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in',
-           'read_json', 'parsed_json', 'is_whole', 'tensor_shapes', 'check_architecture', 'known_keys', 'own_type',
-           'weight_files']
+           'check_digest', 'listed_content', 'check_files', 'visible_files', 'check_updates', 'canonical_digest',
+           'known_digests', 'is_share', 'check_text_facts', 'check_reading', 'migrated', 'stored_labels',
+           'stored_rules', 'is_short', 'is_note', 'is_flat_record', 'is_record', 'are_digests', 'are_languages',
+           'is_use', 'are_uses', 'is_shallow_json', 'are_figures', 'is_measured', 'check_meta', 'check_uses',
+           'check_config_classes', 'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder',
+           'check_single', 'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta',
+           'change_meta', 'relist_files', 'check_token_room', 'check_rows', 'check_frame', 'check_other_networks',
+           'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole',
+           'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
 
 # %% ../../nbs/21_serve.folder.ipynb #bb9d7a3b
 import hashlib,json,os,re
@@ -26,6 +26,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from ..labels import *
 from ..files import *
+from ..strings import *
 from ..stored import *
 from ..architectures import *
 from ..tokenfiles import *
@@ -83,6 +84,12 @@ def long(self:DetectorFolder): # A key of `long_ways`
     "How it was trained to read long texts"
     return self.text.get('long', 'truncate')
 
+@patch(as_prop=True)
+def network_config(self:DetectorFolder): # A dict
+    "What `config.json` says of the network, or of the encoder below a head of ours"
+    return self.config.get('encoder', self.config)
+
+# %% ../../nbs/21_serve.folder.ipynb #50b04327
 @patch
 def current(self:DetectorFolder): # A path
     "Its path, while it is the one that was read"
@@ -90,6 +97,7 @@ def current(self:DetectorFolder): # A path
         raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
     return self.path
 
+# %% ../../nbs/21_serve.folder.ipynb #73840c69
 @patch
 def file(self:DetectorFolder,
     name:str, # Of a file in the folder
@@ -174,12 +182,50 @@ def check_intact(self:DetectorFolder,
     self.intact.add(key)
 
 # %% ../../nbs/21_serve.folder.ipynb #37ece9be
+@patch
+def intact_file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+): # A path
+    "Where the file is, which holds what was listed"
+    with self.open(name) as f: self.check_intact(name, f)
+    return self.file(name)
+
 def check_files(
     folder:DetectorFolder, # A detector folder
 ):
     "Compare every file of `folder` that is listed"
-    for o in folder.files:
-        with folder.open(o) as f: folder.check_intact(o, f)
+    for o in folder.files: folder.intact_file(o)
+
+# %% ../../nbs/21_serve.folder.ipynb #4145cf1c
+def visible_files(
+    folder:Path, # A detector folder
+) -> list: # Names
+    "Every file of `folder` but `toxicai.json` and hidden ones"
+    names = [o for o in inner_files(folder) if o!='toxicai.json' and is_inner_name(o)]
+    return [o for o in names if not any(p[0]=='.' for p in o.split('/'))]
+
+@patch
+def names(self:DetectorFolder) -> list: # Names
+    "Files that belong to the folder: those of its list that are there; an update goes with its network"
+    network_of = {v:k for k,v in update_files.items()}
+    def _there(o): return os.path.lexists(self.path/network_of.get(o, o))
+    return [o for o in self.files or visible_files(self.path) if _there(o)]
+
+@patch
+def own_names(self:DetectorFolder) -> list: # Names
+    "Files but `toxicai.json` that toxicai wrote into the folder, and that are there"
+    return [o for o in written_files(self.path) if o!='toxicai.json' and os.path.lexists(self.path/o)]
+
+@patch
+def copy_file(self:DetectorFolder,
+    name:str, # Of a file in the folder
+    to:Path, # Where it will be
+):
+    "Copy a file that holds what was listed"
+    from shutil import copyfileobj
+    to.parent.mkdir(exist_ok=True)
+    with self.open(name) as f, open(to, 'wb') as out: copyfileobj(f, out, 2**20)
+    if self.files and name!='README.md': check_digest(self.files, name, file_digest(to))
 
 # %% ../../nbs/21_serve.folder.ipynb #88dd78af
 def check_updates(
@@ -227,6 +273,7 @@ def is_share(o): # Anything
     "Is `o` a number in [0,1]?"
     return isinstance(o, Real) and not isinstance(o, bool) and 0<=o<=1
 
+# %% ../../nbs/21_serve.folder.ipynb #de94e48e
 text_checks = dict( # Key of `text` -> does a value fit, and what is expected
     rules=(_is_rules, 'a list of names of rules'),
     max_length=(partial(is_whole, low=1, high=2**20), 'a number of tokens above 0'),
@@ -313,15 +360,6 @@ def stored_rules(
 # %% ../../nbs/21_serve.folder.ipynb #a5ede7f5
 record_names = ('versions','data','metrics','measured','drift')
 
-def is_flat_record(o): # Anything
-    "Is `o` a dict of numbers and text?"
-    return isinstance(o, dict) and all(v is None or isinstance(v, (str,bool,Real)) for v in o.values())
-
-def is_record(o): # Anything
-    "Is `o` a dict of numbers and text, or a dict of such dicts?"
-    return is_flat_record(o) or (isinstance(o, dict) and all(map(is_flat_record, o.values())))
-
-# %% ../../nbs/21_serve.folder.ipynb #85ead037
 def is_short(
     o, # Anything
     n:int=100, # Characters
@@ -329,6 +367,20 @@ def is_short(
     "Is `o` printable text of at most `n` characters?"
     return isinstance(o, str) and len(o)<=n and o.isprintable()
 
+def is_note(o): # Anything
+    "Is `o` a number, or text that steers no terminal?"
+    return o is None or isinstance(o, (bool,Real)) or (isinstance(o, str) and without_steering(o)==o)
+
+def is_flat_record(o): # Anything
+    "Is `o` a dict of numbers and text, with printable names?"
+    return isinstance(o, dict) and all(is_short(k, 200) and is_note(v) for k,v in o.items())
+
+def is_record(o): # Anything
+    "Is `o` a dict of numbers and text, or a dict of such dicts?"
+    if is_flat_record(o): return True
+    return isinstance(o, dict) and all(is_short(k, 200) and is_flat_record(v) for k,v in o.items())
+
+# %% ../../nbs/21_serve.folder.ipynb #85ead037
 def are_digests(o): # Anything
     "Is `o` a dict of names of files and their SHA-256?"
     if not isinstance(o, dict) or 'toxicai.json' in o: return False
@@ -363,7 +415,19 @@ def is_shallow_json(
     inner = list(o.values()) if isinstance(o, dict) else o
     return isinstance(inner, list) and depth>0 and all(is_shallow_json(v, depth-1) for v in inner)
 
-described_checks = dict( # Key of `own_facts` -> does a value fit, and what is expected
+def are_figures(o): # Anything
+    "Is `o` a dict of numbers?"
+    return is_flat_record(o) and all(isinstance(v, Real) and not isinstance(v, bool) for v in o.values())
+
+def is_measured(o): # Anything
+    "Does `o` say how many texts a set has, when and with which thresholds it was measured, if it names one?"
+    if not is_flat_record(o): return False
+    whole = is_whole(o.get('texts'), 0, 2**53) and all(isinstance(o.get(k), str) for k in ('date','thresholds'))
+    return whole or 'set' not in o
+
+described_checks = dict( # Key of `toxicai.json` -> does a value fit, and what is expected
+    metrics=(are_figures, 'an object with numbers'),
+    measured=(is_measured, 'an object with `set`, `texts`, `date` and `thresholds`, or with numbers and text'),
     name=(is_short, 'printable text of at most 100 characters'),
     version=(is_short, 'printable text of at most 100 characters'),
     files=(are_digests, 'the SHA-256 of each file of the folder but this one'),
@@ -372,6 +436,8 @@ described_checks = dict( # Key of `own_facts` -> does a value fit, and what is e
     first=(lambda o: isinstance(o, dict) and is_shallow_json(o), 'an object with numbers, text and lists'))
 
 # %% ../../nbs/21_serve.folder.ipynb #6e17c006
+_record_checks = dict.fromkeys(record_names, (is_record, 'an object with numbers and text'))
+
 def check_meta(
     d:dict, # Content of `toxicai.json`
 ):
@@ -382,11 +448,8 @@ def check_meta(
         raise FolderError(f"'toxicai.json' lacks {lacks} and has unknown {unknown!r:.80}: "
                           f"expected exactly {sorted(want)}")
     if d['head'] not in list(weight_files):
-        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: expected one of {list(weight_files)}")
-    for k in record_names:
-        if not is_record(d[k]):
-            raise FolderError(f"`{k}` of 'toxicai.json' is {d[k]!r:.80}: expected an object with numbers and text")
-    for k,(fits,expected) in described_checks.items():
+        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: {expected_one_of(weight_files)}")
+    for k,(fits,expected) in {**_record_checks, **described_checks}.items():
         if not fits(d[k]): raise FolderError(f"`{k}` of 'toxicai.json' is {quoted(d[k])}: expected {expected}")
     check_text_facts(d['text'])
 
@@ -422,8 +485,7 @@ def check_config_head(
     "Raise unless `config` describes a network with such a head"
     kind = config.get('model_type')
     if not isinstance(kind, str) or has_mean_head(config)!=(head=='mean'):
-        raise FolderError(f"'config.json' has the model type {kind!r:.40}, 'toxicai.json' the head {head!r}: "
-                          "they do not belong together")
+        raise misfit(f"'config.json' has the model type {kind!r:.40}, 'toxicai.json' the head {head!r}")
     if head=='mean' and not isinstance(config.get('encoder'), dict):
         raise FolderError("'config.json' has no configuration of the `encoder`: expected one for the head 'mean'")
 
@@ -537,8 +599,7 @@ def folder_digests(
     folder:Path, # A detector folder
 ) -> dict: # Name -> SHA-256
     "Every file of `folder` but `toxicai.json` and hidden ones"
-    names = [o for o in inner_files(folder) if o!='toxicai.json' and is_inner_name(o)]
-    return {o:file_digest(folder/o) for o in names if not any(p[0]=='.' for p in o.split('/'))}
+    return {o:file_digest(folder/o) for o in visible_files(folder)}
 
 def write_meta(
     folder, # A detector folder
@@ -574,37 +635,41 @@ def check_token_room(
     top:int, # Largest number of a token of its tokenizer
 ):
     "Raise when token numbers or lengths go beyond the tables of the network"
-    body,text = folder.config.get('encoder', folder.config),folder.text
-    rows,most = body.get('vocab_size'),body.get('max_position_embeddings')
+    config,text = folder.network_config,folder.text
+    rows,most = config.get('vocab_size'),config.get('max_position_embeddings')
     top = max(top, text['empty_id'], *text['pads'])
-    if isinstance(rows, int) and top>=rows:
-        raise FolderError(f"the tokenizer has token {top}, the network {rows} rows: they do not belong together")
+    if isinstance(rows, int) and top>=rows: raise misfit(f"the tokenizer has token {top}, the network {rows} rows")
     if isinstance(most, int) and 0<most<text['max_length']:
-        raise FolderError(f"`text.max_length` is {text['max_length']}, the network numbers {most} tokens: "
-                          "they do not belong together")
+        raise misfit(f"`text.max_length` is {text['max_length']}, the network numbers {most} tokens")
 
 # %% ../../nbs/21_serve.folder.ipynb #3998e943
+def check_rows(
+    numbers, # That the tokenizer gives
+    rows, # Of a table of the network; of no account where it is no number
+    what:str, # What the numbers are of
+):
+    "Raise where a table has no row for one of `numbers`"
+    top = max(numbers, default=0)
+    if is_whole(rows, 1, 2**31) and top>=rows:
+        raise misfit(f"the tokenizer gives the {what} {top}, the network has {rows}")
+
 _probe = 'a \U0010fffd \u6f22 \u0301 \x00 12' # no tokenizer knows all of it
 
+# %% ../../nbs/21_serve.folder.ipynb #5a073f5a
 def check_frame(
     enc:FileEncoder, # The tokenizer of the folder, at work
     folder:DetectorFolder, # The folder
 ):
     "Raise when the tokens that frame a text leave no room, or are unknown to the network"
-    pair = folder.text['pairs']
+    texts = [('',''),(_probe,_probe)] if folder.text['pairs'] else ['',_probe]
     with panics_as_errors(FolderError, "'tokenizer.json' cannot be used: expected what `learn.save_detector` wrote"):
-        frame,types,_ = enc.rows([('','') if pair else ''])[0]
-        ids,more,_ = enc.rows([(_probe,_probe) if pair else _probe])[0]
+        (frame,types,_),(ids,more,_) = enc.rows(texts)
     if len(frame)>=enc.max_length:
         raise FolderError(f"`text.max_length` is {enc.max_length}: "
                           f"expected more than the {len(frame)} tokens that frame a text")
-    body = folder.config.get('encoder', folder.config)
-    for what,used,key in (('token',[*frame,*ids],'vocab_size'), ('type of token',[*types,*more],'type_vocab_size')):
-        rows,top = body.get(key),max(used, default=0)
-        if what!='token' and 'token_type_ids' not in enc.fields: continue
-        if is_whole(rows, 1, 2**31) and top>=rows:
-            raise FolderError(f"the tokenizer gives the {what} {top}, the network has {rows}: "
-                              "they do not belong together")
+    config = folder.network_config
+    check_rows([*frame,*ids], config.get('vocab_size'), 'token')
+    if 'token_type_ids' in enc.fields: check_rows([*types,*more], config.get('type_vocab_size'), 'type of token')
 
 # %% ../../nbs/21_serve.folder.ipynb #22b2ac40
 @patch
@@ -621,6 +686,16 @@ def encoder(self:DetectorFolder,
     return res
 
 # %% ../../nbs/21_serve.folder.ipynb #870e1ae4
+def check_other_networks(
+    folder:Path, # A folder
+):
+    "Raise for networks and updates that somebody put into `folder`"
+    networks,own = (*weight_files.values(), *engine_files),written_files(folder)
+    left = [o for o in networks if o not in own and os.path.lexists(folder/o)]
+    if not left: return
+    raise FileExistsError(f"{str(folder)!r} holds {left}, which toxicai did not write, and which would be read with the "
+                          "new networks: move that elsewhere, or choose another folder")
+
 def check_replaceable(
     folder:Path, # Where a detector folder shall be written
 ):
@@ -630,3 +705,4 @@ def check_replaceable(
     if not ours:
         raise FileExistsError(f"{str(folder)!r} is there and is not a detector folder: "
                               "pass the name of a new folder, or of a detector folder to replace it")
+    check_other_networks(folder)

@@ -169,6 +169,7 @@ def check_updatable(
                          "equal in one of them alone; save it whole")
     if np.array_equal(before, after): raise ValueError("the networks are the same: there is nothing to update")
 
+# %% ../../nbs/81_train.onnx.ipynb #5b802400
 def joined_ranges(
     before:np.ndarray, # Bytes; shape (n,)
     after:np.ndarray, # Bytes; shape (n,)
@@ -198,6 +199,6 @@ def write_update(
 ) -> Path: # The file
     "Write what makes `after` of `before`"
     path = Path(folder)/update_files[onnx_files['onnx-int8']]
-    content = tensor_file(network_update(before, after))
+    content = tensor_file(network_update(before, after), base=file_digest(before))
     write_atomically(path, lambda f: f.write(content))
     return path
