@@ -1,5 +1,5 @@
 "Rows on disk train as rows in memory do; what is on disk is whole, or made anew"
-import errno,os,random,signal,subprocess,sys,threading,time,traceback
+import errno,os,random,signal,subprocess,sys,tempfile,threading,time,traceback
 from pathlib import Path
 
 import datasets,numpy as np,pandas as pd,pytest,torch
@@ -145,8 +145,30 @@ def test_not_a_store(tmp_path):
     made(tmp_path)
     (tmp_path/'s'/'notes.txt').write_text('mine')
     (tmp_path/'s'/('a'*24)).write_text('mine too')
+    keys = ['b'*24, 'c'*24, 'd'*24]
+    for o,inside in zip(keys, ('photo.jpg','data/photo.jpg','data')): # as another program may name them
+        path = tmp_path/'s'/o/inside
+        path.parent.mkdir(parents=True)
+        path.write_text('mine as well')
+    (tmp_path/'s'/('e'*24)).mkdir()
+    (tmp_path/'s'/('e'*24)/'data').symlink_to(tmp_path)
+    assert not set(stores(tmp_path/'s').name) & {*keys, 'e'*24}
+    with pytest.raises(KeyError, match='no store .b'): remove_stores('b', folder=tmp_path/'s')
     remove_stores('all', folder=tmp_path/'s')
-    assert {o.name for o in (tmp_path/'s').iterdir()}=={'notes.txt', 'a'*24}
+    assert {o.name for o in (tmp_path/'s').iterdir()}=={'notes.txt', 'a'*24, 'e'*24, *keys}
+
+def test_bars(tmp_path, monkeypatch):
+    "Every pass over all texts shows how far it is, and counts each once"
+    import tqdm.auto
+    bars = []
+    class Bar(tqdm.auto.tqdm):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **{**kwargs, 'file':open(os.devnull, 'w'), 'delay':0})
+            if not self.disable: bars.append(self)
+    monkeypatch.setattr(tqdm.auto, 'tqdm', Bar)
+    made(tmp_path)
+    ours = [o for o in bars if o.desc.rstrip(': ') in ('reading','looking for copies','tokenising') and o.total==64]
+    assert {o.desc.rstrip(': ') for o in ours}=={'reading','looking for copies','tokenising'} and all(o.n==64 for o in ours)
 
 def test_full_disk(tmp_path, monkeypatch):
     "What was finished stays, and what was half written is gone"
@@ -168,6 +190,26 @@ def test_no_permission(tmp_path):
     os.chmod(tmp_path, 0o755)
     with as_nobody(), pytest.raises(OSError, match=f'no store could be written to .{home}. .Permission denied|Operation not permitted.*`folder=`'):
         kept_store(home, store_facts('test'), lambda folder: {})
+
+@pytest.fixture
+def open_path():
+    "A folder that other users reach, which those of pytest are not"
+    with tempfile.TemporaryDirectory() as d: yield Path(d)
+
+@pytest.mark.skipif(os.geteuid()!=0, reason='only root can be two users')
+def test_stores_of_others(open_path):
+    "What another user keeps is listed as far as it can be read, and stays, with its name; a folder that cannot be looked into is not called empty"
+    home = open_path/'s'
+    data = kept_store(home, store_facts('test'), lambda folder: dict(rows=(folder/'a.bin').write_bytes(b'12')))
+    (home/('a'*24)).mkdir(mode=0o700)
+    for o in (open_path,home,data.parent,data): os.chmod(o, 0o755)
+    with as_nobody():
+        assert stores(home).name.tolist()==[data.parent.name]
+        with pytest.raises(OSError, match=f'the store .{data.parent}. cannot be removed .Permission denied|Operation not permitted'): remove_stores('all', folder=home)
+    os.chmod(home, 0o700)
+    with as_nobody(),pytest.raises(PermissionError): stores(home)
+    with pytest.raises(NotADirectoryError): stores(data/'a.bin')
+    assert is_whole_store(data, store_facts('test')) and len(stores(open_path/'not there'))==0
 
 def test_two_at_once(tmp_path):
     "One writes, the other waits and reads"
@@ -203,6 +245,7 @@ def test_killed_writer(tmp_path):
     def _write(folder):
         (folder/'a.bin').write_bytes(b'34')
         return {}
+    assert stores(tmp_path/'s').kind.tolist()==['not whole'] # what the killed one left is listed, and would be removed
     data = kept_store(tmp_path/'s', store_facts('test'), _write)
     assert (data/'a.bin').read_bytes()==b'34' and sorted(o.name for o in data.parent.iterdir())==['data']
 
@@ -333,7 +376,7 @@ def test_stream_of_datasets():
 
 @pytest.mark.parametrize('row,error', [
     (dict(text='a', toxic=2., insult=0.), 'goes from'), (dict(text=None, toxic=1., insult=0.), 'row 3'),
-    (dict(text='a', toxic=1.), 'no column|insult'), ('a', 'row 3 of the stream is a str')])
+    (dict(text='a', toxic=1.), 'no column|insult'), (dict(toxic=1., insult=0.), 'row 3'), ('a', 'row 3 of the stream is a str')])
 def test_stream_with_faults(row, error):
     "A row that is none is named"
     rows = [o for o in varied(40)[['text','toxic','insult']].to_dict('records')]
@@ -359,6 +402,48 @@ def test_one_pass_only():
     "An iterator cannot be read twice"
     dls = streamed(iter(varied(40).to_dict('records')))
     with pytest.raises(ValueError, match='an iterator cannot be read again'): list(dls.train)
+
+@pytest.mark.parametrize('n,buffer,bs', [(40,8,8), (40,24,8), (40,1000,8), (43,17,5), (3,8,8), (0,8,8)])
+def test_all_of_what_is_read_once(n, buffer, bs):
+    "Whatever the buffer, every full batch of an iterator comes before its end is told"
+    df,got = varied(40).assign(toxic=np.linspace(0, 1, 40)),[]
+    dls = ToxicityDataLoaders.from_stream(iter(numbered(n)), df, tiny_checkpoint(), buffer=buffer, bs=bs, **{**shares, 'steps':99})
+    with pytest.raises(ValueError, match='an iterator cannot be read again' if n else 'has no rows'):
+        for b in dls.train: got.append(b)
+    numbers = numbers_of(got, n or 1)
+    assert len(got)==n//bs and len(set(numbers))==len(numbers)==n//bs*bs
+    with pytest.raises(ValueError, match='has no rows, or none any more.*a function'): dls.train.one_batch()
+
+def test_after_an_error():
+    "A source that fails once is read again from its beginning, and trains"
+    left = [3]
+    def _rows():
+        for o in numbered(64):
+            left[0] -= 1
+            if left[0]==0: raise ConnectionError('no route')
+            yield o
+    dls = ToxicityDataLoaders.from_stream(_rows, varied(40).assign(toxic=np.linspace(0, 1, 40)), tiny_checkpoint(), buffer=16, bs=8, **{**shares, 'steps':8})
+    with pytest.raises(ConnectionError): list(dls.train)
+    assert numbers_of(dls.train, 64)==list(range(64))
+
+def test_stream_of_tensors():
+    "Data sets that give tensors or arrays are rows like others"
+    import datasets as hf
+    df = varied(32)[['text','toxic','insult']]
+    ds = hf.Dataset.from_pandas(df).to_iterable_dataset()
+    for o in (None,'torch','numpy'):
+        dls = streamed(ds.with_format(o), steps=4, buffer=32)
+        assert torch.cat([y for _,y in dls.train]).sum(0).tolist()==df[['toxic','insult']].sum().tolist()
+
+odd_streams = [(dict(valid=None),TypeError,'`valid` is a NoneType'), (dict(valid=iter([])),TypeError,'`valid` is a stream'), (dict(buffer='many'),ValueError,"`buffer` is 'many'"),
+    (dict(buffer=7),ValueError,'a batch has 8'), (dict(steps=True),ValueError,'`steps` is True'), (dict(steps=0),ValueError,'`steps` is 0'), (dict(steps=None),ValueError,'how many batches'),
+    (dict(train=varied(4)),TypeError,'`from_df` frames'), (dict(train=datasets.IterableDatasetDict(a=datasets.Dataset.from_dict(dict(text=['a'])).to_iterable_dataset())),TypeError,r"such as `train\['a'\]`"),
+    (dict(train=dict(text='a')),TypeError,'`train` is a dict: expected an `IterableDataset`'), (dict(train=None),TypeError,'`train` is a NoneType'), (dict(num_workers=2),TypeError,'takes no `num_workers`')]
+
+@pytest.mark.parametrize('change,kind,said', odd_streams)
+def test_odd_streams(change, kind, said):
+    how = dict(train=[], valid=varied(40), steps=6, buffer=40, bs=8, label_cols=['toxic','insult'])|change
+    with pytest.raises(kind, match=said): ToxicityDataLoaders.from_stream(how.pop('train'), how.pop('valid'), tiny_checkpoint(), **how)
 
 def mapped_kib(path):
     "KiB of a file that this process has in memory"

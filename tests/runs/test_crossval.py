@@ -166,7 +166,8 @@ def test_thresholds_and_calibration(whole):
     np.testing.assert_allclose(whole.judged.probs, c(raw.logits), atol=1e-12)
 
 def test_errors_and_report_read_it(whole):
-    found = find_errors(whole.judged)
+    found = find_errors(whole)
+    assert found.label_errors.equals(find_errors(whole.judged).label_errors) and judge(whole, n_boot=0).judged is whole.judged
     assert set(found.top_losses.index)<=set(rows_of().index)
     page = whole.report(n_boot=0)
     assert 'Errors by fold' in page.tables and 'chosen on these very rows' in page.lead[-1]
@@ -203,12 +204,15 @@ def test_submission(with_ids, tmp_path):
     two = res.submission(sample_of(part=['b'], id=['0001'], toxic=0), 'rank')
     assert two.toxic.iloc[0]==pytest.approx(res.blend('rank').toxic.iloc[1])
     assert len(res.submission(sample_of(toxic=[0]*18)))==18 # no keys: row by row
+    with pytest.warns(UserWarning, match='the sample has 2 of the 18 rows of `test`'): res.submission(sample_of(id=['0003','0000'], toxic=0))
+    turned = res.submission(sample_of(id=[f'{i:04}' for i in range(18)][::-1], toxic=0)) # other order, all rows
+    np.testing.assert_allclose(turned.toxic, blend.toxic[::-1])
     want = res.labels.flags(blend.to_numpy())[:,0]
     assert res.submission(sample_of(toxic=[0]*18), flags=True).toxic.tolist()==want.astype(int).tolist()
 
 @pytest.mark.parametrize('sample,err', [
     (dict(id=['0001'], rude=[0]), r"the columns \['id', 'rude'\].*\['rude'\] is neither"), (dict(id=['0001']), 'no class is neither'),
-    (dict(id=['9'], toxic=[0]), r"1 of 1 rows of the sample are not in `test`, such as \['9'\]"), (dict(part=['a'], toxic=[0]), r"\['part'\] of `test` name 16 rows twice"),
+    (dict(id=['9'], toxic=[0]), r"1 of 1 rows of the sample are not in `test`, such as \['9'\].*`test` has rows such as \['0000'\]"), (dict(id=[], toxic=[]), 'the sample has no rows'), (dict(part=['a'], toxic=[0]), r"\['part'\] of `test` name 16 rows twice"),
     (dict(toxic=[0]*5), 'the sample has 5 rows and no column that names them')])
 def test_odd_samples(with_ids, sample, err):
     with pytest.raises(ValueError, match=err): with_ids.submission(pd.DataFrame(sample))

@@ -8,9 +8,10 @@ __all__ = ['store_version', 'kernels_kept', 'store_home', 'facts_key', 'store_fa
            'column_bytes', 'columns_digest', 'copy_number', 'write_copies', 'array_types', 'stored_arrays_of',
            'write_tokens', 'open_tokens', 'encoder_facts', 'StoredRows', 'without_texts', 'label_targets', 'as_targets',
            'write_sides', 'open_side', 'stored_comments', 'stored_frame', 'side_lists', 'fill_lists', 'heap_trimmer',
-           'give_back', 'keep_few_kernels', 'StoredDL', 'two_loaders', 'RowStore', 'folder_bytes', 'stores', 'is_store',
-           'named_stores', 'remove_stores', 'stream_records', 'endless', 'StreamedRows', 'buffer_frame', 'StreamDL',
-           'other_items', 'check_stream']
+           'give_back', 'keep_few_kernels', 'StoredDL', 'two_loaders', 'RowStore', 'folder_bytes', 'stores',
+           'is_data_of', 'is_store', 'store_folders', 'named_stores', 'remove_store', 'remove_stores', 'StreamEnd',
+           'stream_records', 'endless', 'next_rows', 'StreamedRows', 'plain_row', 'buffer_frame', 'StreamDL',
+           'other_items', 'is_splits', 'check_same_each_time', 'check_stream', 'check_steps']
 
 # %% ../../nbs/70_data.store.ipynb #d5025e9f
 from ..quiet import *
@@ -20,7 +21,7 @@ import_quietly('fastai.layers')
 import ctypes,hashlib,json,mmap,os,pickle,shutil,time
 from array import array as number_array
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack,suppress
 from dataclasses import replace
 from functools import lru_cache
 from inspect import signature
@@ -135,21 +136,27 @@ def row_blocks(
     cols, # Names of its columns
     n:int=16384, # Rows in a block
     at_once:int=16, # Blocks that are in memory together
+    what:str='', # Beside a bar, which is shown where it takes more than a few seconds; no bar by default
 ): # Iterator of Arrow tables
     "The columns `cols` of `data`, block by block"
+    from tqdm.auto import tqdm
     data = data.select_columns(list(cols))
-    for i in range(0, len(data), n*at_once):
-        part = mapped_anew(data.select(range(i, min(i+n*at_once, len(data)))))
-        yield from part.with_format('arrow').iter(batch_size=n)
+    with tqdm(total=len(data), desc=what, unit=' texts', delay=3, leave=False, disable=not what) as bar:
+        for i in range(0, len(data), n*at_once):
+            part = mapped_anew(data.select(range(i, min(i+n*at_once, len(data)))))
+            for o in part.with_format('arrow').iter(batch_size=n):
+                yield o
+                bar.update(len(o))
 
 # %% ../../nbs/70_data.store.ipynb #1a55ee78
 def text_blocks(
     data, # A `Dataset`; n rows
     cols, # Its text columns, one or two
     n:int=16384, # Texts in a block
+    what:str='', # As for `row_blocks`
 ): # Iterator of lists of texts or pairs
     "The texts of `data`, block by block"
-    for table in row_blocks(data, cols, n):
+    for table in row_blocks(data, cols, n, what=what):
         lists = [table[o].to_pylist() for o in cols]
         yield lists[0] if len(lists)==1 else list(zip(*lists))
 
@@ -177,7 +184,7 @@ def columns_digest(
 ) -> str: # 64 hexadecimal digits
     "Digest of columns, read block by block"
     h = hashlib.sha256(str(len(data)).encode())
-    for table in row_blocks(data, cols, n):
+    for table in row_blocks(data, cols, n, what='reading'):
         for o in cols: h.update(hashlib.sha256(column_bytes(table[o])).digest())
     return h.hexdigest()
 
@@ -196,7 +203,8 @@ def write_copies(
 ) -> dict: # For the record
     "The number of each text"
     with open(folder/'copies.bin', 'wb') as f:
-        for texts in text_blocks(data, cols): f.write(np.array([*map(copy_number, texts)], dtype=np.uint64).tobytes())
+        for texts in text_blocks(data, cols, what='looking for copies'):
+            f.write(np.array([*map(copy_number, texts)], dtype=np.uint64).tobytes())
     return dict(rows=len(data), tokens=0)
 
 # %% ../../nbs/70_data.store.ipynb #561f94c2
@@ -227,14 +235,12 @@ def write_tokens(
 ) -> dict: # For the record
     "Tokenise `data` block by block"
     types,tokens = array_types(enc),0
-    from tqdm.auto import tqdm
-    with ExitStack() as s, tqdm(total=len(data), desc='tokenising', unit=' texts', delay=3, leave=False) as bar:
+    with ExitStack() as s:
         files = {k:s.enter_context(open(folder/f'{k}.bin', 'wb')) for k in types}
-        for texts in text_blocks(data, cols):
+        for texts in text_blocks(data, cols, what='tokenising'):
             found = stored_arrays_of(enc.encode(texts))
             for k,f in files.items(): f.write(found[k].astype(types[k]).tobytes())
             tokens += int(found['lengths'].sum())
-            bar.update(len(texts))
     return dict(rows=len(data), tokens=tokens, types=types)
 
 # %% ../../nbs/70_data.store.ipynb #1bcb6596
@@ -585,7 +591,11 @@ def folder_bytes(
     folder:Path, # Any folder
 ) -> int:
     "What the files in `folder` take"
-    return sum(o.stat().st_size for o in folder.rglob('*') if o.is_file())
+    size = 0
+    for o in folder.rglob('*'):
+        with suppress(OSError): # another process was faster
+            if o.is_file(): size += o.stat().st_size
+    return size
 
 def stores(
     folder=None, # Where stores are kept; in the cache folder of `datasets` by default
@@ -597,26 +607,54 @@ def stores(
         kind = about.get('facts', {}).get('kind', 'not whole')
         own = dict(name=o.name, kind=kind, MB=round(folder_bytes(o)/1e6, 1))
         return {**{k:about.get(k, '') for k in cols}, **own}
-    found = [_row(o) for o in store_home(folder).glob('*') if is_store(o)]
+    found = [_row(o) for o in store_folders(store_home(folder))]
     return pd.DataFrame(found, columns=cols).sort_values('made', ascending=False, ignore_index=True)
 
 # %% ../../nbs/70_data.store.ipynb #a6dfee3e
+def is_data_of(
+    o:Path, # Anything in a folder that is named as a store
+) -> bool:
+    "Is `o` the folder of the arrays, or one that was going to be?"
+    if o.is_symlink() or not o.is_dir(): return False
+    return is_part(o.name, '.data') or (o.name=='data' and ((o/record_name).is_file() or bool(store_about(o))))
+
 def is_store(
     o:Path, # Anything in the folder of stores
 ) -> bool:
     "Is `o` a folder that `kept_store` made?"
-    return re.fullmatch('[0-9a-f]{24}', o.name) is not None and o.is_dir() and not o.is_symlink()
+    if not re.fullmatch('[0-9a-f]{24}', o.name) or o.is_symlink() or not o.is_dir(): return False
+    try: return all(map(is_data_of, o.iterdir()))
+    except OSError: return False # of another user, or gone
 
+def store_folders(
+    home:Path, # Where stores are kept
+) -> list: # Paths, in the order of their names
+    "The stores in `home`; an error where that cannot be looked into, none where it is not there"
+    try: found = sorted(home.iterdir())
+    except FileNotFoundError: return []
+    return [o for o in found if is_store(o)]
+
+# %% ../../nbs/70_data.store.ipynb #7c43048e
 def named_stores(
     home:Path, # Where stores are kept
     name:str, # Of a store, the beginning of its name, or 'all'
 ) -> list: # Their folders
     "The stores that `name` means"
-    found = [o for o in sorted(home.glob('*')) if is_store(o)]
+    found = store_folders(home)
     mine = [o for o in found if name=='all' or (name and o.name.startswith(name))]
     if not mine and name!='all':
         raise KeyError(f"no store {name!r} in {str(home)!r}: {expected_one_of([o.name for o in found], name)}")
     return mine
+
+# %% ../../nbs/70_data.store.ipynb #0434df21
+def remove_store(
+    o:Path, # Its folder
+):
+    "Remove the store `o`; an error names it where the disk does not let go of it"
+    try: shutil.rmtree(o)
+    except OSError as e:
+        raise OSError(f"the store {str(o)!r} cannot be removed ({e.strerror}): it belongs to another user, "
+                      "or its folder may not be changed") from e
 
 # %% ../../nbs/70_data.store.ipynb #c07e80c4
 def remove_stores(
@@ -628,10 +666,12 @@ def remove_stores(
     for o in dict.fromkeys(o for name in names for o in named_stores(home, name)):
         with alone_in(o):
             size += folder_bytes(o)
-            shutil.rmtree(o)
+            remove_store(o)
     return size
 
 # %% ../../nbs/70_data.store.ipynb #292b51d8
+class StreamEnd(ValueError): "A stream that is read once has come to its end"
+
 def stream_records(
     source, # An `IterableDataset`, a function that gives an iterator of dicts, or dicts
     turn:int=0, # How often the stream was read before
@@ -640,7 +680,7 @@ def stream_records(
     if hasattr(source, 'set_epoch'): source.set_epoch(turn)
     res = source() if callable(source) else source
     if turn and iter(res) is res and not callable(source):
-        raise ValueError("the stream has come to its end, and an iterator cannot be read again: "
+        raise StreamEnd("the stream has come to its end, and an iterator cannot be read again: "
                          "pass a function that makes one, an `IterableDataset`, or fewer `steps` and epochs")
     return iter(res)
 
@@ -653,8 +693,22 @@ def endless(
     while True:
         n = 0
         for n,o in enumerate(stream_records(source, turn), 1): yield o
-        if not n: raise ValueError("the stream has no rows: expected dicts with a text and labels")
+        if not n:
+            raise ValueError("the stream has no rows, or none any more: expected dicts with a text and labels; "
+                             "an iterator is read once, a function that makes one again and again")
         turn += 1
+
+# %% ../../nbs/70_data.store.ipynb #d60af2fb
+def next_rows(
+    rows, # Iterator of rows
+    n:int, # How many
+) -> tuple: # (list of rows, the `StreamEnd` that came before there were `n`, or None)
+    "Up to `n` rows"
+    res = []
+    try:
+        for o in islice(rows, n): res.append(o)
+    except StreamEnd as e: return res,e
+    return res,None
 
 # %% ../../nbs/70_data.store.ipynb #46af7737
 class StreamedRows(Datasets):
@@ -667,16 +721,25 @@ class StreamedRows(Datasets):
         "The transforms without rows, which do have a length"
         return Datasets(tls=[o.new_empty() for o in self.tls], n_inp=self.n_inp)
 
+# %% ../../nbs/70_data.store.ipynb #a21acff4
+def plain_row(
+    row, # A dict
+) -> dict: # The same
+    "`row` with numbers and lists of Python in the place of tensors and arrays"
+    return {k:o.tolist() if isinstance(o, (Tensor,np.ndarray,np.generic)) else o for k,o in row.items()}
+
 # %% ../../nbs/70_data.store.ipynb #720cd217
 def buffer_frame(
     records, # Pairs of a row number and a dict; n rows
     reader:LabelReader, # Of the loaders
     features=None, # Of an `IterableDataset`, where it knows them
+    cols=(), # Text columns, which must be there
 ) -> pd.DataFrame: # n rows, their labels tidy
     "Rows of a stream as training takes them"
     odd = next(((i,o) for i,o in records if not isinstance(o, Mapping)), None)
     if odd: raise TypeError(f"row {odd[0]} of the stream is a {type(odd[1]).__name__}: expected dicts")
-    df = pd.DataFrame([o for _,o in records], dtype=object, index=[i for i,_ in records])
+    df = pd.DataFrame([plain_row(o) for _,o in records], dtype=object, index=[i for i,_ in records])
+    check_columns(df, cols)
     for k,f in (features or {}).items():
         if k not in df or not isinstance(f, hf.ClassLabel): continue
         df[k] = [None if o is None or o<0 else f.int2str(o) for o in df[k]] # -1 is a gap
@@ -710,8 +773,13 @@ def get_idxs(self:StreamDL) -> range:
 def create_batches(self:StreamDL,
     samps, # Numbers of batches
 ): # Iterator of batches
-    "The next batches of the stream, one for each of `samps`"
-    for _ in samps: yield next(self.batches)
+    "The next batches of the stream, one for each of `samps`; after an error it is read from its beginning"
+    for _ in samps:
+        try: b = next(self.batches)
+        except BaseException:
+            self.batches,self.left = self.all_batches(),[] # a generator that has raised gives nothing more
+            raise
+        yield b
 
 @patch
 def new(self:StreamDL,
@@ -749,8 +817,8 @@ def buffer_batches(self:StreamDL,
     records, # Pairs of a row number and a dict; n rows
 ): # Iterator of batches; rows that fill none are `left`
     "Batches of the rows of one buffer"
-    reader = self.dataset.tls[1].tfms.fs[0]
-    dl = self.buffer_loader(buffer_frame(records, reader, getattr(self.source, 'features', None)))
+    reader,features = self.dataset.tls[1].tfms.fs[0],getattr(self.source, 'features', None)
+    dl = self.buffer_loader(buffer_frame(records, reader, features, as_list(self.dataset.tls[0].tfms.fs[0].cols)))
     idxs = dl.get_idxs()
     k = len(idxs)//self.bs*self.bs
     self.left = [records[i] for i in idxs[k:]]
@@ -758,9 +826,30 @@ def buffer_batches(self:StreamDL,
 
 @patch
 def all_batches(self:StreamDL): # Iterator of batches
-    "Batches without end"
-    rows = enumerate(endless(self.source))
-    while True: yield from self.buffer_batches(self.left + [*islice(rows, self.buffer-len(self.left))])
+    "Batches without end, or to the end of a stream that is read once"
+    rows,end = enumerate(endless(self.source)),None
+    while end is None:
+        new,end = next_rows(rows, self.buffer-len(self.left))
+        if new: yield from self.buffer_batches(self.left+new)
+    raise end
+
+# %% ../../nbs/70_data.store.ipynb #d88605c1
+def is_splits(
+    o, # Anything
+) -> bool:
+    "Is `o` a dict of data sets?"
+    return isinstance(o, Mapping) and any(isinstance(v, (hf.IterableDataset,hf.Dataset)) for v in o.values())
+
+def check_same_each_time(
+    valid, # Rows that validate
+):
+    "Raise for what cannot be read again and again"
+    if not hasattr(valid, '__iter__'):
+        raise TypeError(f"`valid` is a {type(valid).__name__}: expected a table with texts and labels, "
+                        "which say what the classes are")
+    if isinstance(valid, hf.IterableDataset) or iter(valid) is valid:
+        raise TypeError(f"`valid` is a stream, {type(valid).__name__}: validation needs the same rows each time; "
+                        "pass a table, or some of the rows, `list(stream.take(1000))`")
 
 # %% ../../nbs/70_data.store.ipynb #993d0d7f
 def check_stream(
@@ -772,15 +861,24 @@ def check_stream(
 ):
     "Raise for a stream that cannot be trained on"
     if isinstance(train, (str,bytes,Path,Mapping,pd.DataFrame)) or not (callable(train) or hasattr(train, '__iter__')):
+        split = f"; pass one of its splits, such as `train[{next(iter(train))!r}]`" if is_splits(train) else ''
         raise TypeError(f"`train` is a {type(train).__name__}: expected an `IterableDataset`, an iterable of dicts, "
-                        "or a function that gives one; `from_store` takes files, `from_df` frames")
-    if isinstance(valid, hf.IterableDataset) or iter(valid) is valid:
-        raise TypeError(f"`valid` is a stream, {type(valid).__name__}: validation needs the same rows each time; "
-                        "pass a table, or some of the rows, `list(stream.take(1000))`")
+                        f"or a function that gives one; `from_store` takes files, `from_df` frames{split}")
+    check_same_each_time(valid)
+    check_steps(steps, buffer, bs)
+
+# %% ../../nbs/70_data.store.ipynb #1a1a445d
+def check_steps(
+    steps, # Batches in an epoch
+    buffer, # Rows that are held
+    bs, # Texts in a batch
+):
+    "Raise for numbers that make no epoch"
     if not is_whole(steps, 1, np.inf):
         raise ValueError(f"`steps` is {steps!r}: a stream has no length, "
                          "so say how many batches make an epoch, 1 or more")
-    if buffer<bs: raise ValueError(f"`buffer` is {buffer} rows, a batch has {bs}: expected a buffer of many batches")
+    if not is_whole(buffer, bs, np.inf):
+        raise ValueError(f"`buffer` is {buffer!r} rows, a batch has {bs}: expected a buffer of many batches")
 
 # %% ../../nbs/70_data.store.ipynb #296ae991
 @patch(cls_method=True)

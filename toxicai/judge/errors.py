@@ -162,12 +162,13 @@ class ErrorReport(Report):
 
 # %% ../../nbs/53_judge.errors.ipynb #6d8a8a72
 def find_errors(
-    judged:Judged, # n texts that the model was not trained on
+    judged:Judged, # n texts that the model was not trained on; or the result of `kfold_fit`
     n:int=20, # Rows shown of each kind
     mask:bool=False, # Stars in swear words and slurs?
     method:str='rule', # For likely label errors: 'rule', or 'cleanlab' with the extra `errors`
 ) -> ErrorReport: # Tables; `.to_csv(path)` for relabelling
     "Which decisions of `judged` are wrong, and which labels may be"
+    judged = as_judged(judged)
     stars = lambda df: df.assign(text=df.text.map(mask_words)) if mask and 'text' in df else df
     worst = {k:stars(o) for k,o in worst_errors(judged, n).items()}
     return ErrorReport(stars(top_losses(judged, n)), worst, stars(label_errors(judged, method)), n)

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['number_columns', 'target_columns', 'annotated_rows', 'check_shares', 'check_targets_of_classes', 'check_targets',
-           'check_lengths', 'check_logits', 'checked_parts', 'Judged', 'hard_targets', 'stretched_scores', 'any_probs',
-           'any_targets', 'any_label', 'class_scores']
+           'check_lengths', 'check_logits', 'checked_parts', 'Judged', 'hard_targets', 'as_judged', 'stretched_scores',
+           'any_probs', 'any_targets', 'any_label', 'class_scores']
 
 # %% ../../nbs/47_judge.judged.ipynb #6b3d127c
 from dataclasses import dataclass,replace
@@ -191,6 +191,16 @@ def take(self:Judged,
     if self.texts is not None: part['texts'] = [self.texts[i] for i in rows]
     if self.frame is not None: part['frame'] = self.frame.iloc[rows]
     return replace(self, **part)
+
+# %% ../../nbs/47_judge.judged.ipynb #3efa8f62
+def as_judged(
+    o, # A `Judged`, or a result with one as `judged`
+) -> Judged:
+    "The `Judged` that `o` is or keeps"
+    found = o if isinstance(o, Judged) else getattr(o, 'judged', None)
+    if isinstance(found, Judged): return found
+    hint = ': pass what its `judged()` gives' if callable(found) else ', which has probabilities beside the truth'
+    raise TypeError(f"this is a {type(o).__name__}, expected a `Judged`{hint}")
 
 # %% ../../nbs/47_judge.judged.ipynb #08a1ce72
 @patch

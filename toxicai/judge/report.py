@@ -526,7 +526,7 @@ def score_parts(
 
 # %% ../../nbs/52_judge.report.ipynb #53fcff6e
 def judge(
-    judged:Judged, # Probabilities and targets of n texts
+    judged:Judged, # Probabilities and targets of n texts; or the result of `kfold_fit`
     n_errors:int=10, # Worst errors shown in each direction
     by=None, # Column of `judged.frame`, or a list of some: errors in parts of the data
     mask:bool=True, # Stars in swear words and slurs?
@@ -538,6 +538,7 @@ def judge(
     label=None, # A class, or a list of which any counts, that is judged alone; all classes by default
 ) -> JudgementReport: # For the notebook, `.to_html()`, `.to_markdown()`, `.save('report.html')`
     "Everything about the decisions in `judged`"
+    judged = as_judged(judged)
     if not judged.n: raise ValueError("there are no texts to judge: expected at least one row")
     if label is not None: judged = judged.together(label)
     tables,frames = score_parts(judged, n_boot, seed, level, about)

@@ -753,8 +753,10 @@ def read_sample(
     sample, # Path of a CSV file, or a frame
 ) -> pd.DataFrame: # All cells as text
     "What a submission shall look like"
-    if isinstance(sample, pd.DataFrame): return sample.astype(str)
-    return pd.read_csv(sample, dtype=str, keep_default_na=False)
+    is_frame = isinstance(sample, pd.DataFrame)
+    res = sample.astype(str) if is_frame else pd.read_csv(sample, dtype=str, keep_default_na=False)
+    if len(res): return res
+    raise ValueError("the sample has no rows: expected one for each text that shall be submitted")
 
 def class_of_column(
     labels:LabelSet, # The classes
@@ -767,12 +769,16 @@ def class_of_column(
 def check_sampled(
     at, # Numbers of rows, -1 where there is none; shape (m,)
     keys:pd.DataFrame, # What names the rows; m rows
+    own:pd.MultiIndex, # The names in the test set; n rows
 ):
-    "Raise where a row of the sample is not in the test set"
-    if (at>=0).all(): return
-    lost = keys[at<0]
-    raise ValueError(f"{len(lost)} of {len(keys)} rows of the sample are not in `test`, such as "
-                     f"{lost.iloc[0].tolist()}: pass the test set that belongs to it")
+    "Raise where a row of the sample is not in the test set; warn where rows of the test set are not in the sample"
+    lost,n_there = keys[at<0],len(np.unique(at))
+    if len(lost):
+        raise ValueError(f"{len(lost)} of {len(keys)} rows of the sample are not in `test`, such as "
+                         f"{lost.iloc[0].tolist()}: pass the test set that belongs to it, with names as they stand "
+                         f"there; `test` has rows such as {list(own[0])}")
+    if n_there<len(own): warn_in_line(f"the sample has {n_there} of the {len(own)} rows of `test`, "
+                                      "and `submission.csv` has only those")
 
 # %% ../../nbs/90_runs.crossval.ipynb #6a7ec87d
 def submission_rows(
@@ -789,7 +795,7 @@ def submission_rows(
     n_twice = own.duplicated().sum()
     if n_twice: raise ValueError(f"{keys} of `test` name {n_twice} rows twice: expected one each")
     at = own.get_indexer(pd.MultiIndex.from_frame(sample[keys]))
-    check_sampled(at, sample[keys])
+    check_sampled(at, sample[keys], own)
     return at
 
 # %% ../../nbs/90_runs.crossval.ipynb #10808eda
