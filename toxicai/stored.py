@@ -20,7 +20,8 @@ from .strings import *
 # %% ../nbs/05_stored.ipynb #be4b8218
 class FolderError(ValueError): "A detector folder that is not what it should be"
 
-most_bytes = {'toxicai.json':2**24, 'config.json':2**22, 'tokenizer.json':2**27, 'tokenizer_config.json':2**22, 'folds.json':2**22}
+most_bytes = {'toxicai.json':2**24, 'config.json':2**22, 'tokenizer.json':2**27, 'tokenizer_config.json':2**22,
+              'special_tokens_map.json':2**22, 'folds.json':2**22, 'README.md':2**24, 'check.json':2**24}
 
 def is_whole(
     o, # Anything
