@@ -88,7 +88,7 @@ def show(
 ):
     "Print `rows` as a Markdown table"
     cols = list(rows[0])
-    cell = lambda o: f'{o:.4g}' if isinstance(o, float) else str(o)
+    def _cell(o): return f'{o:.4g}' if isinstance(o, float) else str(o)
     print(f'\n{title}\n' if title else '')
     print('| ' + ' | '.join(cols) + ' |\n|' + '---|'*len(cols))
-    for r in rows: print('| ' + ' | '.join(cell(r[c]) for c in cols) + ' |', flush=True)
+    for r in rows: print('| ' + ' | '.join(_cell(r[c]) for c in cols) + ' |', flush=True)

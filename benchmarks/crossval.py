@@ -63,28 +63,42 @@ def blend_words(table, measure='roc_auc'):
     return (f'{measure} of the blend {x[mean]:.4f}; of the best network {own.max():.4f} ({own.idxmax()}, which only the labels of '
             f'the test set tell); of one on average {own.mean():.4f}')
 
-def main(name, n, k, epochs, seeds, workers, encoder, folder, wandb=False):
+def trained_folds(name, args): # `KFolds`
+    "The folds of the set `name`, with a test set and a submission"
     make,key,labels = sets[name]
-    train,test = make(n)
+    train,test = make(args.rows)
     sample = test[[key]].assign(**{o:0.5 for o in labels})
-    start,place = time.perf_counter(),Path(folder)/f'{name}-{n}-{Path(encoder).name if encoder else "english"}'
-    how = dict(text_col='text', label_cols=labels, checkpoint=encoder or packaged_encoder(), max_length=128, bs=32)
-    res = kfold_fit(train, tutorial_learner, k, place, sample, workers, test=test, seeds=list(range(1, seeds+1)), wandb=wandb,
-                    fit=dict(epochs=epochs, base_lr=3e-4), **how)
-    took = (time.perf_counter()-start)/60
+    encoder = Path(args.encoder).name if args.encoder else 'english'
+    place = Path(args.folder)/f'{name}-{args.rows}-{encoder}'
+    how = dict(text_col='text', label_cols=labels, checkpoint=args.encoder or packaged_encoder(), max_length=128, bs=32)
+    return kfold_fit(train, tutorial_learner, args.folds, place, sample, args.workers, test=test, wandb=args.wandb,
+                     seeds=list(range(1, args.seeds+1)), fit=dict(epochs=args.epochs, base_lr=3e-4), **how)
+
+def show_folds(res, title):
+    "Figures of the folds, of thresholds, of a single split, and of the networks on the test set"
     shown = res.figures.drop(columns='folds')
     main_rows = [o for o in shown.index if o[0]=='all labels' or o[1]=='f1']
-    show_frame(shown.loc[main_rows], f'{name}: {k} folds of {len(train):,} rows, {took:.1f} minutes (this call); decisions at 0.5')
+    show_frame(shown.loc[main_rows], title)
     for o in lack_words(lacking(res.rows)): print(f'\n{o}')
-    show_frame(res.thresholds.table[['n','positive','threshold','before','after','after_low','after_high']], 'F1 out of fold, at 0.5 and at thresholds that were chosen in the other half')
+    tuned = res.thresholds.table[['n','positive','threshold','before','after','after_low','after_high']]
+    show_frame(tuned, 'F1 out of fold, at 0.5 and at thresholds that were chosen in the other half')
     show_frame(split_table(res), 'a single split against all rows, at the thresholds out of fold')
     tested = res.test_figures()
-    show_frame(tested, f'the networks on {len(test):,} test rows')
+    show_frame(tested, f'the networks on {len(res.test):,} test rows')
     print(f'\n{blend_words(tested)}')
+
+def main(name, args):
+    start = time.perf_counter()
+    res = trained_folds(name, args)
+    took = (time.perf_counter()-start)/60
+    n = len(res.rows.fold)
+    show_folds(res, f'{name}: {args.folds} folds of {n:,} rows, {took:.1f} minutes (this call); decisions at 0.5')
+    place,errors = res.folder,res.interpret_errors()
     detector = res.save_detector(place/'detector')
-    errors,page = res.interpret_errors(),res.report(n_boot=0).save(place/'report.html')
+    page = res.report(n_boot=0).save(place/'report.html')
     errors.to_csv(place/'label_errors.csv')
-    print(f'\n{len(errors.label_errors)} labels to look at: {place/"label_errors.csv"}; report: {page}; submission: {place/"submission.csv"}; {detector}')
+    print(f'\n{len(errors.label_errors)} labels to look at: {place/"label_errors.csv"}; report: {page}; '
+          f'submission: {place/"submission.csv"}; {detector}')
 
 if __name__=='__main__':
     p = parser_of(__doc__)
@@ -100,4 +114,4 @@ if __name__=='__main__':
     args = p.parse_args()
     check_choices(p, 'set', args.sets, sets)
     begin()
-    for o in args.sets: main(o, args.rows, args.folds, args.epochs, args.seeds, args.workers, args.encoder, args.folder, args.wandb)
+    for o in args.sets: main(o, args)

@@ -116,8 +116,8 @@ def won_back(
     return recall.sub(recall[base], axis=0).div(lost.where(lost>=0.02), axis=0).drop('clean')
 
 def show_table(table, title):
-    cell = lambda o: '-' if pd.isna(o) else f'{o:.3f}'
-    show([{'':k, **{c:cell(o) for c,o in r.items()}} for k,r in table.iterrows()], title)
+    cells = table.map(lambda o: '-' if pd.isna(o) else f'{o:.3f}')
+    show(cells.reset_index(names='').to_dict('records'), title)
 
 # The run
 

@@ -17,6 +17,7 @@ these are left; less is better), the mean over 1, 5, 10, 20 and 50 % of the word
 test texts that the network finds toxic. Occlusion deletes words as these figures do, which favours it. """
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np,pandas as pd
 from fastai.learner import load_learner
@@ -77,11 +78,13 @@ def scorers(
 ) -> dict: # Name -> function
     "The methods of `learn.explain` and what they must beat"
     rng,lexicon = np.random.default_rng(seed),frozenset(swear_words)
-    by = lambda method: lambda text: learn.explain(text, 'toxic', method).words
-    return {**{o:by(o) for o in explain_methods},
-            'lexicon': lambda text: _scored(text, lambda ws: np.array([float(o.lower() in lexicon) for o in ws])),
-            'random words': lambda text: _scored(text, lambda ws: rng.random(len(ws))),
-            'all words': lambda text: _scored(text, lambda ws: np.ones(len(ws)))}
+    def _explained(text, method): return learn.explain(text, 'toxic', method).words
+    def _listed(words): return np.array([float(o.lower() in lexicon) for o in words])
+    def _random(words): return rng.random(len(words))
+    def _all(words): return np.ones(len(words))
+    simple = {'lexicon':_listed, 'random words':_random, 'all words':_all}
+    return {**{k:partial(_explained, method=k) for k in explain_methods},
+            **{k:partial(_scored, score=f) for k,f in simple.items()}}
 
 # Agreement with annotators
 
@@ -129,9 +132,11 @@ def with_and_without(
     "What comprehensiveness and sufficiency ask the network"
     spans = list(zip(words.start, words.end))
     top = order(words.score.to_numpy(), rng)
-    chosen = [set(top[:max(1, round(o*len(spans)))]) for o in SHARES]
-    pick = lambda c,inside: [o for i,o in enumerate(spans) if (i in c)==inside]
-    return [without(text, pick(c, inside)) for c in chosen for inside in (True,False)]
+    res = []
+    for share in SHARES:
+        chosen = set(top[:max(1, round(share*len(spans)))])
+        for inside in (True,False): res.append(without(text, [o for i,o in enumerate(spans) if (i in chosen)==inside]))
+    return res
 
 def faithfulness(
     f:Callable, # Texts -> probabilities

@@ -83,6 +83,24 @@ def run(how):
     if out.returncode: sys.exit(f'the job ended with {out.returncode}')
     return json.loads(out.stdout.splitlines()[-1])
 
+def measured(n, args): # A row of the table
+    "A store of `n` rows: prepared, opened, and trained from"
+    from toxicai.text.tokenizer import packaged_encoder
+    with tempfile.TemporaryDirectory() as d:
+        os.environ['HF_DATASETS_CACHE'] = d
+        file = Path(d)/'comments.parquet'
+        repeated_comments(n, args.labels, file)
+        how = dict(file=str(file), folder=d+'/stores', checkpoint=args.checkpoint or str(packaged_encoder()),
+                   labels=args.labels, bs=args.bs, steps=0)
+        first = run(how)
+        again = run({**how, 'steps':0 if args.prepare else args.steps})
+        disk = sum(o.stat().st_size for o in Path(d).rglob('*') if o.is_file() and o!=file)/2**20
+    row = {'rows':n, 'preparing, s':first['seconds'], 'peak MiB':first['peak MiB'], 'of its own':first['own MiB'],
+           'opening, s':again.pop('seconds'), 'opening, MiB':again.pop('peak MiB'),
+           'opening, own':again.pop('own MiB'), **again, 'disk MiB':disk}
+    highest = max(v for k,v in row.items() if k in peaks)
+    return {**row, 'below 3 GB':'yes' if highest<allowed else 'no'}
+
 def main():
     parser = parser_of(__doc__)
     parser.add_argument('--rows', type=int, nargs='+', default=[10**5, 10**6, 5*10**6])
@@ -95,26 +113,10 @@ def main():
     args = parser.parse_args()
     if args.job: return job(json.loads(args.job))
     begin()
-    from toxicai.text.tokenizer import packaged_encoder
     rows = []
     for n in args.rows:
-        with tempfile.TemporaryDirectory() as d:
-            os.environ['HF_DATASETS_CACHE'] = d
-            file = Path(d)/'comments.parquet'
-            repeated_comments(n, args.labels, file)
-            how = dict(file=str(file), folder=d+'/stores', checkpoint=args.checkpoint or str(packaged_encoder()),
-                       labels=args.labels, bs=args.bs, steps=0)
-            first = run(how)
-            again = run({**how, 'steps':0 if args.prepare else args.steps})
-            disk = sum(o.stat().st_size for o in Path(d).rglob('*') if o.is_file() and o!=file)/2**20
-            row = {'rows':n, 'preparing, s':first['seconds'], 'peak MiB':first['peak MiB'],
-                   'of its own':first['own MiB'],
-                   'opening, s':again.pop('seconds'), 'opening, MiB':again.pop('peak MiB'),
-                   'opening, own':again.pop('own MiB'), **again, 'disk MiB':disk}
-            highest = max(v for k,v in row.items() if k in peaks)
-            row['below 3 GB'] = 'yes' if highest<allowed else 'no'
-            note(row)
-            rows.append(row)
+        rows.append(measured(n, args))
+        note(rows[-1])
     show(rows, 'Stores')
 
 if __name__=='__main__': main()

@@ -1,5 +1,5 @@
 "The command line: exit codes, streams, options that reach what they name, and what a cold process imports"
-import io,json,os,signal,subprocess,sys,time,warnings
+import io,json,os,shlex,signal,subprocess,sys,time,warnings
 from inspect import signature
 from pathlib import Path
 
@@ -127,6 +127,16 @@ def test_completion():
     assert (res.returncode,res.stdout)==(0,'plain,train\n')
     assert 'plain,--fail-on' in process(env={**env, 'COMP_WORDS':'toxicai predict --fa', 'COMP_CWORD':'2'}).stdout
 
+@pytest.mark.parametrize('args', [(), ('predict',), ('data',), ('data','describe')], ids=' '.join)
+def test_short_help(run, args): assert run(*args, '-h')==run(*args, '--help')
+
+def test_as_a_module():
+    "`python -m toxicai` is the program, and importing what it runs imports nothing heavy"
+    say = lambda *args: subprocess.run([sys.executable, '-m', 'toxicai', *args], capture_output=True, text=True, cwd=root)
+    assert say('--version').stdout==process('--version').stdout!=''
+    res = say('predikt')
+    assert res.returncode==2 and "did you mean 'predict'" in res.stderr and 'Usage: toxicai' in res.stderr
+
 def test_version(run):
     import toxicai
     assert run('--version')==(0, f'toxicai {toxicai.__version__}\n', '')
@@ -225,6 +235,48 @@ def test_comments_that_are_files(run, folder, tmp_path, monkeypatch):
     with warnings.catch_warnings(action='error'): assert named_files(others)==others
     code,out,err = run('predict', '--detector', folder, '-', '--json', stdin=b'one\ntwo\n')
     assert [json.loads(o)['text'] for o in out.splitlines()]==['one','two'] and not err
+
+@pytest.mark.parametrize('encoding', ['base64','rot13','hex','zlib','utf-9',''])
+def test_encodings_that_are_none_of_text(run, folder, tmp_path, encoding):
+    (tmp_path/'a.txt').write_text('one')
+    code,out,err = run('predict', '--detector', folder, '--file', tmp_path/'a.txt', '--encoding', encoding)
+    assert code==2 and f'no encoding {encoding!r}' in err and 'Traceback' not in err
+
+@pytest.mark.parametrize('name,warns', [('a.csv',True), ('a.JSONL',True), ('a.tsv.gz',True), ('a.txt',False), ('a',False), ('a.log',False)])
+def test_files_with_columns(tmp_path, name, warns):
+    (tmp_path/name).touch()
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter('always')
+        line_file(str(tmp_path/name)).close()
+    assert ['toxicai score' in str(o.message) for o in found]==[True]*warns
+
+@pytest.mark.parametrize('args', [['--help'], ['info'], ['predict','a'], ['predict','a','--json']], ids=' '.join)
+def test_full_disk_under_stdout(folder, args):
+    "One line, and not the exit code of a fault or of a flag"
+    more = [] if args==['--help'] else [str(folder)] if args==['info'] else ['--detector',str(folder)]
+    with open('/dev/full', 'w') as full:
+        res = subprocess.run([*program, *args, *more], stdout=full, stderr=subprocess.PIPE, text=True, env={**os.environ, 'PYTHONPATH':str(root)})
+    assert res.returncode==3 and 'output cannot be written: No space left' in res.stderr and len(res.stderr.splitlines())==1
+
+@pytest.mark.parametrize('closed,code,says', [('<&-',3,'stdin is empty'), ('a >&-',3,'stdout is closed'), ('a 2>&-',0,''), ('a <&-',0,'')])
+def test_closed_streams(folder, closed, code, says):
+    line = f'{sys.executable} -m toxicai predict --detector {folder} {closed}'
+    res = subprocess.run(['sh','-c',line], capture_output=True, text=True, cwd=root)
+    assert res.returncode==code and says in res.stderr and 'Traceback' not in res.stderr
+
+@pytest.mark.parametrize('encoding', ['ascii','latin-1','cp1252','utf-8'])
+def test_json_in_any_encoding(folder, encoding):
+    "What a terminal has no letters for is still JSON"
+    text = 'café 😀 ž'
+    out = subprocess.run([*program, 'predict', text, '--json', '--detector', str(folder)], capture_output=True,
+                         env={**os.environ, 'PYTHONPATH':str(root), 'PYTHONIOENCODING':encoding}).stdout
+    assert json.loads(out.decode(encoding))['text']==text
+
+@pytest.mark.parametrize('message,says', [
+    ("with `label_cols=`, or `label_cols=[]`", "with --labels, or --labels []"), ("`text_col='x'`", "--text 'x'"),
+    ("`columns={'a': \"it's\"}`", "--columns "+shlex.quote('{"a": "it\'s"}')), ("`columns={a: 1}`", "--columns {a: 1}"), ("`open_=True`", '--open'),
+    ("`f(x=1)` and `x==1`", "`f(x=1)` and `x==1`")])
+def test_arguments_in_messages(message, says): assert with_options(message)==says
 
 def test_no_such_port(run, folder):
     for o in ('65536','99999','-1'):
@@ -458,6 +510,10 @@ def test_score(run, folder, table, tmp_path):
 def test_score_to_a_pipe(folder, table):
     res = process('score', '-', '-', '--format', 'csv', '--detector', folder, input=table.read_text())
     assert res.returncode==0 and len([json.loads(o) for o in res.stdout.splitlines()])==48 and '48 rows' in res.stderr
+
+def test_explain_stdin(run, folder):
+    code,out,err = run('explain', '-', '--detector', folder, '--json', stdin=b'you\r\nidiot\n')
+    assert code==0 and json.loads(out)['text']=='you\nidiot'
 
 def test_explain(run, folder):
     code,out,err = run('explain', 'you are an idiot', '--label', 'insult', '--detector', folder, '--json')

@@ -228,6 +228,17 @@ def test_match_asks(d, kw, error):
     df = df.assign(words='rejected', per_cent=df.TOXICITY*100+1)
     with pytest.raises((ValueError,KeyError), match=error): match_decisions(d, df, 'comment', **kw)
 
+def test_match_two_columns_of_a_class(d):
+    "Which of two columns counts is asked, never taken from their order; one that is named is taken"
+    df,_ = old_table(d, 60)
+    both = df.assign(**{'attributeScores.TOXICITY_EXPERIMENTAL.summaryScore.value':1-df.TOXICITY})
+    for table in (both, both[both.columns[::-1]]):
+        with pytest.raises(ValueError, match="all about 'toxic': say which one counts"): match_decisions(d, table, 'comment', old_cuts=.5)
+    columns = dict(toxic='TOXICITY', insult='INSULT')
+    cut = float(df.TOXICITY.median())
+    res = [match_decisions(d, o, 'comment', columns, cut, n_boot=0).labels.thresholds for o in (df,both)]
+    assert res[0]==res[1]
+
 def test_match_one_side(d):
     df,_ = old_table(d, 50)
     res = match_decisions(d, df.assign(INSULT=0), 'comment', old_cuts=float(df.TOXICITY.median()), n_boot=20)

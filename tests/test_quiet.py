@@ -95,3 +95,16 @@ def test_a_warning_can_stop_the_block():
     with warnings.catch_warnings(), warned_once(), pytest.raises(UserWarning):
         warnings.simplefilter('error')
         warn_in_line('texts are cut')
+
+@pytest.mark.parametrize('n,size,shown', [(160,4096,''), (0,8,''), (9,4,'9/9'), (8,4,'8/8')])
+def test_a_bar_counts_rows(n, size, shown, monkeypatch, capsys):
+    "A bar is for several chunks, and its end is the number of rows, not of whole chunks"
+    import tqdm.auto
+    class AtOnce(tqdm.auto.tqdm):
+        def __init__(self, *args, **kwargs): super().__init__(*args, **{**kwargs, 'delay':0, 'mininterval':0, 'miniters':1, 'leave':True})
+    monkeypatch.setattr(tqdm.auto, 'tqdm', AtOnce)
+    rows = list(range(n))
+    assert [o for s in shown_chunks(n, size, 'counting') for o in rows[s]]==rows
+    err = capsys.readouterr().err
+    assert (shown in err and 'counting' in err) if shown else err==''
+    assert sum(s.stop-s.start for s in shown_chunks(n, size, 'counting', show=False))==n and capsys.readouterr().err==''

@@ -57,33 +57,42 @@ def lessons(): # Module -> its lessons, and its exported cells
 def is_hook(o): # Is `o` a patched method that fastai calls?
     return is_patch(o) and o.name.startswith(('before_','after_'))
 
+def untold(
+    name, # Of the module
+    public, # Its public definitions
+    taught, # Its lessons
+    exported, # Its exported cells
+) -> dict: # Under three of `kinds` a list of (size, place)
+    "What a reader of the notebook misses"
+    words = set(re.findall(r'\w+', '\n'.join(taught)))
+    cells = [o.strip().splitlines()[1:] for o in exported] # without the directive
+    untaught = [o for o in public if o.name not in words and not is_hook(o)]
+    unsaid = [o for o in public if isinstance(o, ast.FunctionDef) and not ast.get_docstring(o)]
+    return dict(cells=[(len(o), f'{name} {o[0][:60]!r}') for o in cells if len(o)>25],
+                lessons=[(0, f'{name} {own_name(o)}') for o in untaught],
+                docs=[(0, f'{name} {own_name(o)}') for o in unsaid])
+
 def room(
     name, # Name of a module, such as `judge.bias`
     path, # Its file
     taught, # Its lessons and its exported cells
 ) -> dict: # Counts, and under each of `kinds` a list of (size, place)
     "What there is to count in one module"
-    src = path.read_text(encoding='utf-8')
+    src,place = path.read_text(encoding='utf-8'),path.relative_to(root)
     lines,tree = src.splitlines(),ast.parse(src)
     code = [(i,l) for i,l in enumerate(lines, 1) if l.strip() and not l.strip().startswith('#')]
-    tables,defs = table_lines(tree),definitions(tree)
     functions = [o for o in ast.walk(tree) if isinstance(o, ast.FunctionDef)]
-    words,place = set(re.findall(r'\w+', '\n'.join(taught[0]))),path.relative_to(root)
     sizes = [(body_chars(o, lines), f'{place}:{o.lineno} {o.name}') for o in functions]
-    cells = [o.strip().splitlines()[1:] for o in taught[1]] # without the directive
-    public,private = [[o for o in defs if o.name.startswith('_')==b] for b in (False,True)]
-    untaught = [o for o in public if o.name not in words and not is_hook(o)]
-    unsaid = [o for o in public if isinstance(o, ast.FunctionDef) and not ast.get_docstring(o)]
-    res = dict(code=len(code), chars=sum(len(l) for _,l in code), very_wide=sum(len(l)>140 for _,l in code),
-               sizes=[n for n,_ in sizes], public=len(public), private=len(private),
-               private_names={o.name for o in private if own_name(o)==o.name})
-    res['wide'] = [(len(l), f'{place}:{i}') for i,l in code if len(l)>120 and i not in tables]
-    res['long'] = [o for o in sizes if o[0]>300]
-    res['cells'] = [(len(o), f"{name} {o[0][:60]!r}") for o in cells if len(o)>25]
-    res['lessons'] = [(0, f'{name} {own_name(o)}') for o in untaught]
-    res['docs'] = [(0, f'{name} {own_name(o)}') for o in unsaid]
-    res['modules'] = [(len(lines), name)] if len(lines)>300 else []
-    return res
+    public,private = [[o for o in definitions(tree) if o.name.startswith('_')==b] for b in (False,True)]
+    tables = table_lines(tree)
+    return dict(
+        code=len(code), chars=sum(len(l) for _,l in code), very_wide=sum(len(l)>140 for _,l in code),
+        sizes=[n for n,_ in sizes], public=len(public), private=len(private),
+        private_names={o.name for o in private if own_name(o)==o.name},
+        wide=[(len(l), f'{place}:{i}') for i,l in code if len(l)>120 and i not in tables],
+        long=[o for o in sizes if o[0]>300],
+        modules=[(len(lines), name)] if len(lines)>300 else [],
+        **untold(name, public, *taught))
 
 def shared_names(rooms): # Private names with more than one home
     homes = defaultdict(list)

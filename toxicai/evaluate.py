@@ -75,7 +75,7 @@ def target_table(
 ) -> np.ndarray: # In [0,1], NaN where nobody annotated; shape (n, n_classes)
     "What is known of each class of `comments`"
     df,labels = comments.to_frame(),comments.labels
-    if not exclusive(labels.kind): return df[comments.label_cols].to_numpy(dtype=float)
+    if not labels.is_exclusive: return df[comments.label_cols].to_numpy(dtype=float)
     places = df[comments.label_cols[0]].map({k:i for i,k in enumerate(labels)})
     return number_columns(places.to_numpy(dtype=float), len(labels))
 
@@ -88,8 +88,8 @@ def matched_targets(
     pairs,table,ours = paired_labels(detector, comments),target_table(comments),detector.labels
     res = np.full((len(comments),len(ours)), np.nan)
     for here,there in pairs.items(): res[:,ours.index(here)] = table[:,comments.labels.index(there)]
-    if not exclusive(ours.kind): return res
-    if not exclusive(comments.labels.kind):
+    if not ours.is_exclusive: return res
+    if not comments.labels.is_exclusive:
         raise ValueError(f"one class of the detector counts for each text, {comments.name} has any number of them: "
                          "expected one column with names of classes")
     return np.where((res==1).any(1), (res==1).argmax(1), -1)
@@ -115,9 +115,10 @@ def detector_facts(
     data:str='not named', # What it was judged on, in words
 ) -> dict: # Name -> what a report says of it
     "What a report says of a detector: `judge(judged, about=detector_facts(detector, 'our forum'))`"
-    name,version = detector.folder.name or detector.folder.path.name,detector.folder.version
-    uses = f'{threshold_text(detector.labels)}{f"; for the use {detector.use!r}" if detector.use else ""}'
-    return dict(model=' '.join(filter(None, [name,version])), backend=detector.backend, data=data, thresholds=uses)
+    folder,shown = detector.folder,threshold_text(detector.labels)
+    if detector.use: shown += f'; for the use {detector.use!r}'
+    name = ' '.join(filter(None, [folder.name or folder.path.name, folder.version]))
+    return dict(model=name, backend=detector.backend, data=data, thresholds=shown)
 
 # %% ../nbs/93_evaluate.ipynb #29269865
 def use_facts(
@@ -234,9 +235,13 @@ def old_columns(
     if given:
         need_columns(given.values(), columns, name)
         return {labels.names[labels.index(k)]:o for k,o in given.items()}
-    there = {old_name(o):o for o in columns}
+    there = {}
+    for o in columns: there.setdefault(old_name(o), []).append(o)
     pairs = {k:there[o] for k,o in paired_names(list(labels), list(there)).items()}
-    if pairs: return pairs
+    for k,found in pairs.items():
+        if len(found)==1: continue
+        raise ValueError(f"{found} of {name} are all about {k!r}: say which one counts, `columns={{{k!r}: {found[0]!r}}}`")
+    if pairs: return {k:o[0] for k,o in pairs.items()}
     raise ValueError(f"no column of {name} is called like one of {list(labels)}, there are {some_names(columns)}: "
                      f"say which is which, `columns={{{labels.names[0]!r}: 'name of the column'}}`")
 
@@ -284,12 +289,10 @@ def old_flags(
     cut=None, # From which score the old service flagged; not needed for flags
 ) -> np.ndarray: # 0., 1. or NaN; shape (n,)
     "What another service flagged"
-    if not np.isin(values[~np.isnan(values)], (0,1)).all():
-        if cut is None:
-            raise ValueError(f"column {column!r} holds scores: say from which on they flagged, `old_cuts=0.8`, "
-                             f"or for each column, `old_cuts={{{column!r}: 0.8}}`")
-        return np.where(np.isnan(values), np.nan, values>=cut)
-    return values
+    if np.isin(values[~np.isnan(values)], (0,1)).all(): return values
+    if cut is not None: return np.where(np.isnan(values), np.nan, values>=cut)
+    raise ValueError(f"column {column!r} holds scores: say from which on they flagged, `old_cuts=0.8`, "
+                     f"or for each column, `old_cuts={{{column!r}: 0.8}}`")
 
 # %% ../nbs/93_evaluate.ipynb #d41b987a
 def same_share(
@@ -314,7 +317,7 @@ def matched_cut(
 ) -> tuple: # (threshold, low, high), in [0,1]; NaN without an interval
     "The cut that `pick` picks, with its interval by the bootstrap"
     def _best(weights): return float(cuts.thresholds[pick(cuts.counts(weights))])
-    low,high = with_width(bootstrap(_best, len(cuts.one.t), n_boot, seed, counted=True)) if n_boot else (np.nan,)*2
+    low,high = with_width(bootstrap(_best, len(cuts.one.t), n_boot, seed, counted=True))
     return _best(None),low,high
 
 # %% ../nbs/93_evaluate.ipynb #4519fd33
@@ -341,7 +344,11 @@ def furthest_first(
     n:int, # Rows of each side at most
 ) -> list: # Pairs of a side and the number of a row
     "The rows of each side, the furthest first"
-    return [(k,int(i)) for k,o in sides.items() for i in sorted(np.flatnonzero(o), key=lambda i: -away[i])[:n]]
+    res = []
+    for k,o in sides.items():
+        rows = sorted(np.flatnonzero(o), key=lambda i: -away[i])
+        res += [(k,int(i)) for i in rows[:n]]
+    return res
 
 # %% ../nbs/93_evaluate.ipynb #58d36bf4
 def differing_rows(
@@ -395,8 +402,8 @@ def check_match(
     labels:LabelSet, # Those of the detector
 ):
     "Raise where there is no such goal, or no cut to find"
-    if goal not in match_goals: raise ValueError(f"`goal` is {goal!r}: expected one of {list(match_goals)}")
-    if exclusive(labels.kind): raise ValueError("the classes exclude each other, so there is no cut to find")
+    check_choice('goal', goal, match_goals)
+    if labels.is_exclusive: raise ValueError("the classes exclude each other, so there is no cut to find")
 
 def decided_before(
     df:pd.DataFrame, # With the columns of the old service; n rows
@@ -450,10 +457,10 @@ def match_report(
     mask:bool=True, # Stars in swear words and slurs?
 ) -> MatchReport:
     "What `match_decisions` gives"
-    cuts = found[goal].set_index('label').cut.dropna()
-    rows = [(k, side, float(probs[k][i]), i) for k,cut in cuts.items()
-            for side,i in differing_rows(before[k], probs[k], cut, n)]
-    tables = {_match_titles[k]:found[k] for k in (goal, *[o for o in found if o!=goal])}
+    cuts,rows = found[goal].set_index('label').cut.dropna(),[]
+    for k,cut in cuts.items():
+        rows += [(k, side, float(probs[k][i]), i) for side,i in differing_rows(before[k], probs[k], cut, n)]
+    tables = {_match_titles[k]:o for k,o in {goal:found[goal], **found}.items()}
     tables['Texts that differ'] = text_examples(rows, texts, ['label','flagged','score'], mask)
     missing = [k for k in before if k not in cuts]
     lead = [f'No cut for {", ".join(missing)}: all or nothing was flagged before.'] if missing else []

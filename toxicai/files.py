@@ -191,9 +191,10 @@ def disk_refusal(
     e:Exception, # From a writer
 ): # Why the disk took nothing; None where `e` is about something else
     "What the disk had against writing"
-    if isinstance(e, OSError) and e.errno in _refusals: return e.strerror
-    m = None if isinstance(e, OSError) else _said.search(str(e))
-    return None if m is None else m[0] if ' ' in m[0] else 'the disk took not all of it'
+    if isinstance(e, OSError): return e.strerror if e.errno in _refusals else None
+    m = _said.search(str(e))
+    if m is None: return None
+    return m[0] if ' ' in m[0] else 'the disk took not all of it' # one word is the name of torch's writer
 
 def unwritten(
     what:str, # Such as 'checkpoint'

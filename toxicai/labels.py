@@ -395,6 +395,11 @@ def __iter__(self:LabelSet): return iter(self.names)
 @patch
 def __contains__(self:LabelSet, name): return name in self.names
 
+@patch(as_prop=True)
+def is_exclusive(self:LabelSet): # bool
+    "Does exactly one class count for each text?"
+    return exclusive(self.kind)
+
 # %% ../nbs/01_labels.ipynb #10ddc026
 def namesakes(
     name, # Name or alias of a class
@@ -449,6 +454,7 @@ def check_clean(self:LabelSet):
                      f"`clean={likeliest_clean(self)!r}` in `toxicity_learner` or `save_detector`, or "
                      "`labels.with_clean(...)`; several in a list, `clean=[]` where every class counts against a text")
 
+# %% ../nbs/01_labels.ipynb #e3167fdd
 @patch
 def counting(self:LabelSet,
     classes=None, # Names or aliases of those that count; all but `clean` by default
@@ -458,6 +464,11 @@ def counting(self:LabelSet,
     names = [o for o in self if o not in self.clean] if classes is None else classes
     found = [self.index(o) for o in ([names] if isinstance(names, str) else names)]
     return np.isin(np.arange(len(self)), found)
+
+@patch
+def may_count(self:LabelSet) -> np.ndarray: # bool; shape (n_classes,)
+    "Which classes count against a text: all, where nobody said which do"
+    return np.ones(len(self), dtype=bool) if self.clean is None else self.counting()
 
 # %% ../nbs/01_labels.ipynb #97886731
 @patch

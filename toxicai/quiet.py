@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['quiet_bars', 'warned_once', 'warn_in_line', 'say_once', 'import_quietly', 'is_news', 'without_bars', 'no_bars_at_all',
-           'quiet_transformers']
+           'quiet_transformers', 'shown_chunks']
 
 # %% ../nbs/08_quiet.ipynb #733c8757
 import importlib,logging,sys,warnings
@@ -97,3 +97,18 @@ def quiet_transformers():
         logger.addFilter(is_news)
         stack.callback(logger.removeFilter, is_news)
         yield
+
+# %% ../nbs/08_quiet.ipynb #e38394b0
+def shown_chunks(
+    n:int, # Rows
+    size:int, # Rows of a chunk
+    what:str, # What is done with them, for the bar
+    show:bool=True, # False for no bar
+): # A generator of slices
+    "Slices of `n` rows, behind a bar where there are several and they take longer than three seconds"
+    from tqdm.auto import tqdm
+    with tqdm(total=n, desc=what, unit=' texts', delay=3, leave=False, disable=not show or n<=size) as bar:
+        for i in range(0, n, size):
+            part = slice(i, min(i+size, n))
+            yield part
+            bar.update(part.stop-i)

@@ -18,7 +18,7 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
            'parquet_parts', 'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type',
            'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes',
            'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending',
-           'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
+           'row_endings', 'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -131,7 +131,7 @@ def open_member(
         try: return z.open(name)
         except KeyError as e:
             found = [o.relative_to(archive).as_posix() for o in zip_members(archive)]
-            raise FileNotFoundError(f"no {name!r} in {archive.name!r}: expected one of {found[:10]}") from e
+            raise FileNotFoundError(f"no {name!r} in {archive.name!r}: {expected_one_of(found, name)}") from e
         except (RuntimeError,NotImplementedError) as e:
             raise ValueError(f"{archive.name!r} cannot be unpacked here ({e}): unpack it, and pass the file") from e
 
@@ -1305,14 +1305,20 @@ def plain_ending(
     while endings and endings[-1] in packed_endings: endings.pop()
     return endings[-1] if endings else ''
 
+def row_endings() -> dict: # Ending of a name -> key of `row_formats`
+    "What names of files with rows end with"
+    res = {}
+    for k,o in row_formats.items():
+        for e in o.endings: res.setdefault(e, k)
+    return res
+
 def ending_format(
     path:Path, # A file, perhaps compressed
 ) -> RowFormat:
     "The format that the name of a file speaks of"
-    found = next((o for o in row_formats.values() if plain_ending(path) in o.endings), None)
-    if found is not None: return found
-    endings = ', '.join(e for o in row_formats.values() for e in o.endings)
-    raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {endings}, "
+    known,ending = row_endings(),plain_ending(path)
+    if ending in known: return row_formats[known[ending]]
+    raise ValueError(f"the name {path.name!r} does not say a format: expected an ending of {', '.join(known)}, "
                      f"perhaps with .gz or .zst behind it, or pass `format=...`, one of {list(row_formats)}")
 
 # %% ../nbs/10_streams.ipynb #7bb01b74
@@ -1321,9 +1327,7 @@ def row_format(
     format:str=None, # A key of `row_formats`; by the name by default
 ) -> RowFormat:
     "The format of a file"
-    if format is not None and format not in row_formats:
-        raise ValueError(f"`format` is {format!r}: expected one of {list(row_formats)}"
-                         f"{did_you_mean(format, row_formats)}")
+    if format is not None: check_choice('format', format, row_formats)
     if format is not None: return row_formats[format]
     return row_formats['jsonl'] if isinstance(path, Pipe) else ending_format(path)
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['most_unfolded', 'no_rows', 'gap_note', 'cell_text', 'text_grid', 'title_html', 'html_table', 'plain_markdown',
            'markdown_table', 'plain_cell', 'write_csv', 'png_bytes', 'picture_words', 'aligned_lines', 'titled_table',
-           'grid_lines', 'lead_html', 'Report', 'file_name', 'as_report', 'changed_report', 'as_reports',
+           'grid_lines', 'lead_html', 'Report', 'file_name', 'file_names', 'as_report', 'changed_report', 'as_reports',
            'html_picture', 'headed_html', 'page_contents', 'html_page', 'check_report_folder', 'check_report_file',
            'picture_prefixes', 'mended_row', 'as_frame', 'row_count', 'check_columns', 'check_text_count',
            'check_same_rows', 'as_names', 'as_list', 'repeated_names', 'some_names', 'check_names', 'need_columns']
@@ -54,7 +54,8 @@ most_unfolded = 10_000 # characters of a cell
 def _look(s):
     "Style of a column: figures to the right, long texts broken"
     if pd.api.types.is_numeric_dtype(s): return 'text-align:right'
-    return 'text-align:left' + _breaks*any(len(cell_text(o, 61))>60 for o in s)
+    has_long = any(len(cell_text(o, 61))>60 for o in s)
+    return f'text-align:left{_breaks}' if has_long else 'text-align:left'
 
 # %% ../nbs/04_tables.ipynb #8222d1be
 def _html_line(o, n):
@@ -212,7 +213,7 @@ class Report:
         lead=(), # Plain sentences below the heading
     ):
         self.tables,self.title,self.lead = tables,title,list(lead)
-        self.frames = {file_name(k):df for k,df in tables.items()} if frames is None else frames
+        self.frames = dict(zip(file_names(tables), tables.values())) if frames is None else frames
 
     @cached_property
     def figures(self):
@@ -241,6 +242,16 @@ def file_name(
 ) -> str: # Letters, digits and '_'; at most 60 of them
     "`o` as the name of a file"
     return re.sub(r'\W+', '_', str(o)).strip('_')[:60] or 'column'
+
+def file_names(
+    titles, # Any names
+) -> list: # A name for each, none twice
+    "`titles` as the names of files"
+    res = []
+    for i,o in enumerate(map(file_name, titles)):
+        while o in res: o = f'{o}_{i}'
+        res.append(o)
+    return res
 
 @patch
 def to_markdown(self:Report,

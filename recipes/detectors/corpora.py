@@ -60,9 +60,9 @@ def hatexplain(df):
 
 def typed_spans(df):
     n = df.n_annotators.astype(float).clip(lower=1)
-    share = lambda col: (df[col]/n).clip(upper=1)
-    return dict(toxic=np.ones(len(df)), insult=share('n_insult'), obscene=share('n_profane_obscene'),
-                identity_attack=share('n_identity_based_attack'), threat=share('n_threat'))
+    def _share(col): return (df[col]/n).clip(upper=1)
+    return dict(toxic=np.ones(len(df)), insult=_share('n_insult'), obscene=_share('n_profane_obscene'),
+                identity_attack=_share('n_identity_based_attack'), threat=_share('n_threat'))
 
 def gab(df):
     hit,rude = df.hate>0,df.vo_vulgar_offensive>0
@@ -140,8 +140,8 @@ def unmixed(df): return df[(df.mixed_with_normal==0)&(df.lang!='en')]
 def germeval(df):
     kind = df.label_fine
     plain = kind=='OTHER'
-    mark = lambda name: where(kind==name, 1., where(plain, 0.))
-    return dict(toxic=(~plain).astype(float), obscene=mark('PROFANITY'), insult=mark('INSULT'), identity_attack=mark('ABUSE'))
+    def _is(name): return where(kind==name, 1., where(plain, 0.))
+    return dict(toxic=(~plain).astype(float), obscene=_is('PROFANITY'), insult=_is('INSULT'), identity_attack=_is('ABUSE'))
 
 def told(df): # votes of three
     groups = df[['homophobia','racism','misogyny','xenophobia']].max(axis=1)

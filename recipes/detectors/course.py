@@ -72,9 +72,9 @@ def sentence_rows(share, seed, languages):
     df = pd.concat([identity_sentences(o) for o in languages]).sample(frac=share, random_state=seed)
     res = pd.DataFrame({o:0. for o in labels}, index=range(len(df)))
     hateful = df.hateful.to_numpy(float)
-    known = dict(toxic=hateful, identity_attack=hateful, severe_toxic=np.where(hateful>0, np.nan, 0.), threat=np.where(hateful>0, np.nan, 0.),
-                 obscene=np.where(hateful>0, np.nan, 0.), insult=np.where(hateful>0, np.nan, 0.))
-    return res.assign(text=df.text.to_numpy(), weight=1., dev=False, **known)
+    unsaid = np.where(hateful>0, np.nan, 0.) # what hate is besides
+    known = dict.fromkeys(('severe_toxic','threat','obscene','insult'), unsaid)
+    return res.assign(text=df.text.to_numpy(), weight=1., dev=False, toxic=hateful, identity_attack=hateful, **known)
 
 def training_rows(df, step):
     "The rows of `step` and copies as evaders write them; 2,000 development rows to watch the loss"

@@ -37,6 +37,11 @@ def judged_dev(folder, dev, backend, targets=jigsaw_targets):
     found = Detector(folder, backend)(dev.text.tolist(), 'all')
     return Judged(found.scores, targets(dev), found.labels, dev.text.tolist(), logits=found.logits)
 
+def figures_of(table):
+    "{label: figures} of a table of thresholds, under the names that a detector folder has"
+    cols = dict(threshold='threshold', precision='precision', recall='recall', fpr='false_positive_rate')
+    return table[list(cols)].rename(columns=cols).astype(float).to_dict('index')
+
 def decisions(judged):
     "The labels with calibration and balanced thresholds, and {use: {label: figures}}"
     with warnings.catch_warnings():
@@ -44,6 +49,5 @@ def decisions(judged):
         found = calibrated(judged, 'platt', cross_fit=True)
         judged = judged.with_labels(found.labels)
         tuned = {k:tuned_thresholds(judged, v, cross_fit=True) for k,v in goals.items()}
-    uses = {k:{label:dict(threshold=float(row.threshold), precision=float(row.precision), recall=float(row.recall), false_positive_rate=float(row.fpr))
-               for label,row in t.table.iterrows()} for k,t in tuned.items()}
-    return found,found.labels.with_thresholds(tuned['balanced'].labels.thresholds),uses
+    labelled = found.labels.with_thresholds(tuned['balanced'].labels.thresholds)
+    return found,labelled,{k:figures_of(t.table) for k,t in tuned.items()}

@@ -52,7 +52,8 @@ unseen, to judge persons, or to measure groups by what their members write.
 ### How well it judges
 
 Development rows, which no step was trained on, {n:,} in all, taken apart by groups of near-duplicates (seed 42): {rows} A label
-with under 100 positives has no figure that decides anything. int8 network. `python -m recipes.detectors pack {name}` prints these, `python -m benchmarks.judging {name}` more.
+with under 100 positives has no figure that decides anything. int8 network.
+`python -m recipes.detectors pack {name} FRAME FOLDER` prints these, `python -m benchmarks.judging {name}` more.
 
 {figures}
 
@@ -62,7 +63,14 @@ with under 100 positives has no figure that decides anything. int8 network. `pyt
 
 ### What it was trained on
 
+{train:,} rows of these corpora are for training, and each pass of the course (`recipes/detectors/course.py`) draws a part of them.
+
 {credits}
+"""
+
+weights_about = """Weights to fine-tune: loaders without a `checkpoint` begin with them. They read texts by the rules `light`, by which they were trained;
+what is said below was measured on the int8 network that was made of them, which reads by `{rules}`.
+
 """
 
 first_about = """### The first stage
@@ -102,7 +110,9 @@ class Box:
 
 boxes = {o.name:o for o in (
     Box('english', english, ('en',), 'sentence-transformers/all-MiniLM-L6-v2', 'apache-2.0', jigsaw_targets,
-        """Trained by `python -m recipes.detectors` from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), six layers, mean of the token vectors.
+        """`Detector()` opens it.
+
+Trained by `python -m recipes.detectors` from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), six layers, mean of the token vectors.
 Its texts are English; other languages get scores that mean little, and the answer says so. It reads texts by the rules `strict`, which
 undo much of what is written to pass unseen (`1d1ot`, `i d i o t`). Its last two layers were then trained twice more (seeds 45 and 46, the
 mean of both) on a part of the corpora and on sentences of the recipe, by their kinds: threats and wishes of harm, sneers, swearing at
@@ -111,12 +121,14 @@ the network. The weights to fine-tune are those before it, and keep the rules `l
         """`toxic` on comments of
 Wikipedia as they come, the rarer labels on all of Jigsaw's development rows, threats on those of all corpora.""",
         """Emoji that carry the hate are read poorly, as are sneering praise, insinuation, irony, and what only the thread tells: about half of such
-sentences pass, also in the check list of behaviour that ships with the library, whose author wrote the sentences of the recipe. It takes
-denied or quoted hate for hate more often than plain talk. Letters that are lost or swapped cost recall. What stands
-beyond 128 tokens is cut, unless it is opened with `long='windows'`.""",
+sentences pass the balanced thresholds, and most the cautious ones, also in the check list of behaviour that ships with the library, whose
+author wrote the sentences of the recipe. It takes denied or quoted hate for hate more often than plain talk. Letters that are lost or
+swapped cost recall. What stands beyond 128 tokens is cut, unless it is opened with `long='windows'`.""",
         'toxicai/detectors/english', '1.2.0', 'strict', 'toxicai_weights/detectors/english', True),
     Box('multilingual', (*english, *others), languages, 'intfloat/multilingual-e5-small', 'mit', world_targets,
-        """Trained by `python -m recipes.detectors` from intfloat/multilingual-e5-small (MIT), twelve layers, mean of the token vectors, with the pieces
+        """`pip install toxicai-multilingual` brings it, `Detector('multilingual')` opens it.
+
+Trained by `python -m recipes.detectors` from intfloat/multilingual-e5-small (MIT), twelve layers, mean of the token vectors, with the pieces
 of its vocabulary that its languages use. It reads Arabic, Chinese, English, French, German, Italian, Korean, Portuguese, Spanish and
 Turkish, and Urdu in Latin letters; other languages get scores that mean little. Only English taught it all six labels; what the corpora
 of other languages say besides `toxic` stands in the table below. It ships in int8 alone: the recipe makes weights to fine-tune.""",
@@ -128,6 +140,10 @@ more than a thousand rows each. Threats are few in all corpora and poorly told a
 polite words, irony, and what only the thread tells are read poorly, and quoted or opposed hate is taken for hate. What stands beyond 96
 tokens is cut, unless it is opened with `long='windows'`.""",
         'toxicai_multilingual/detectors/multilingual'))}
+
+def weights_text(box, parts):
+    "Markdown: what the card of the weights of `box` says"
+    return weights_about.format(rules=box.rules) + about.format(first='', **parts)
 
 def working_copy(folder, box, base=None):
     "A copy of `folder` that reads texts by the rules of `box`, its int8 network as an update of that of `base`"
@@ -147,35 +163,52 @@ def stages(df, work, kept, first):
     stage = read_first(read_folder(first))
     return stage,*compared_anew(df, det, stage)
 
+@dataclass(frozen=True)
+class FirstPart:
+    "What a packed folder says of a first stage; nothing where there is none"
+    stage:object = None
+    facts:dict = None # For `toxicai.json`
+    card:str = '' # Markdown
+
+def first_part(df, work, box, labelled, kept=None, first=None):
+    "The first stage of `box`, compared with `work`"
+    if not box.first: return FirstPart()
+    stage,compared,targs = stages(df, work, kept, first)
+    cut,facts = bound_that_holds(stage, compared, labelled)
+    return FirstPart(stage, facts, first_text(box.name, compared, labelled, targs, cut, facts))
+
+def note_figures(work, judged, labelled, box):
+    "Labels, languages and figures of the development rows in `work`"
+    auc = masked_scores('roc_auc', judged.targs, judged.probs)
+    measured = dict(set='development', texts=judged.n, date=str(date.today()), thresholds=threshold_text(labelled))
+    change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), measured=measured, data={}, # of the loaders of a step
+                metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)})
+
 def pack(df, folder, box, root, kept=None, first=None, base=None):
     "Write the folders of `box` that ship, below `root`"
     # `kept` is a file for what the network says, for the first stage; `first` a packed folder whose first stage stays as it is,
     # `base` one whose int8 network stays as it is: the new one is that and an update
-    dev = df[df.dev&df.source.isin([o.name for o in box.sources])].reset_index(drop=True)
+    own = df[df.source.isin([o.name for o in box.sources])]
+    dev = own[own.dev].reset_index(drop=True)
     work = working_copy(folder, box, base)
     judged = judged_dev(work, dev, 'onnx-int8', box.targets)
     found,labelled,uses = decisions(judged)
     print(found)
-    auc = masked_scores('roc_auc', judged.targs, judged.probs)
-    change_meta(work, labels=labelled.to_dict(), languages=list(box.languages), metrics={f'roc_auc {o}':float(v) for o,v in zip(labels, auc)},
-                measured=dict(set='development', texts=len(dev), date=str(date.today()), thresholds=threshold_text(labelled)))
-    first_card = ''
-    if box.first:
-        stage,compared,targs = stages(df, work, kept, first)
-        cut,facts = bound_that_holds(stage, compared, labelled)
-        first_card = first_text(box.name, compared, labelled, targs, cut, facts)
+    note_figures(work, judged, labelled, box)
+    part = first_part(df, work, box, labelled, kept, first)
     figures = label_rows(judged.with_labels(labelled), uses)
     if len(box.languages)>1: figures += '\n\n'+language_rows(judged, dev.lang.to_numpy())
-    parts = dict(name=box.name, n=len(dev), origin=box.origin, rows=box.rows, fails=box.fails, figures=figures, credits=credits_table(box.sources))
+    said = dict(name=box.name, n=len(dev), train=len(own)-len(dev), origin=box.origin, rows=box.rows, fails=box.fails,
+                figures=figures, credits=credits_table(box.sources))
     card = dict(base=box.base, license=box.license)
-    served = about.format(first=first_card, **parts)
+    served = about.format(first=part.card, **said)
     paths = [pack_detector(work, root/box.int8, box.name, box.version, uses, list(box.languages), about=served, **card)]
-    if box.first:
-        write_first(read_folder(paths[0]), stage)
-        change_meta(paths[0], first=facts)
+    if part.stage is not None:
+        write_first(read_folder(paths[0]), part.stage)
+        change_meta(paths[0], first=part.facts)
     if box.weights and base is None: # what an update brings is in int8 alone
         change_meta(work, text=read_folder(folder).text) # as they were trained
-        paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=about.format(first='', **parts), **card))
+        paths.append(pack_weights(work, root/box.weights, box.name, box.version, about=weights_text(box, said), **card))
     for o in paths: print(o, f'{sum(p.stat().st_size for p in o.iterdir())/1e6:.1f} MB')
     print(figures)
     for k,o in uses.items(): print(k, {label:{n:round(v, 3) for n,v in row.items()} for label,row in o.items()})

@@ -29,9 +29,11 @@ def read_patterns(path=Path(__file__).with_name('sentences.txt')):
 
 def spoken(pattern, words, rng):
     "A sentence drawn from `pattern`"
-    one_of = lambda m: rng.choice(m[1].split('|'))
-    text = re.sub(r'\{(\w+)\}', lambda m: rng.choice(words[m[1]]), re.sub(r'\(([^()]*)\)', one_of, pattern))
-    text = re.sub(r'\b([Aa]) (?=[aeiou])', r'\1n ', ' '.join(text.split()).replace(" '", "'"))
+    def _choice(m): return rng.choice(m[1].split('|'))
+    def _word(m): return rng.choice(words[m[1]])
+    text = re.sub(r'\{(\w+)\}', _word, re.sub(r'\(([^()]*)\)', _choice, pattern))
+    text = ' '.join(text.split()).replace(" '", "'")
+    text = re.sub(r'\b([Aa]) (?=[aeiou])', r'\1n ', text)
     return text[:1].upper()+text[1:]
 
 def word_runs(text, n=5):
@@ -48,5 +50,6 @@ def spoken_rows(n, seed, dev_every=5):
     for o in patterns:
         i = met[o.kind] = met.get(o.kind, 0)+1
         texts = sorted({spoken(o.text, words, rng) for _ in range(n)})
-        rows += [dict(text=t, kind=o.kind, dev=i%dev_every==0, weight=1., **dict(zip(labels, o.targets))) for t in texts if judged.isdisjoint(word_runs(t))]
+        known = dict(kind=o.kind, dev=i%dev_every==0, weight=1., **dict(zip(labels, o.targets)))
+        rows += [dict(text=t, **known) for t in texts if judged.isdisjoint(word_runs(t))]
     return pd.DataFrame(rows)

@@ -142,3 +142,9 @@ def test_no_named_inputs():
         with learn.no_bar(), learn.no_logging(), pytest.raises(ValueError, match=r'`learn.add_cb\(HFInputs\(\)\)`'): f()
     learn.add_cb(HFInputs())
     with learn.no_bar(): assert len(learn.classify(['so what']))==1
+
+@pytest.mark.parametrize('source', [comments(8), comments(8).to_dict('records'), 'comments.csv'], ids=['frame','dicts','path'])
+def test_no_data_set(source):
+    "`from_dataset` says who takes what it does not"
+    with pytest.raises(TypeError, match=f'`ds` is a {type(source).__name__}: expected a `Dataset`.*`from_csv` files'):
+        ToxicityDataLoaders.from_dataset(source, tiny_checkpoint(), label_cols='label')

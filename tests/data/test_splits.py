@@ -299,6 +299,13 @@ def test_describe_figure(labels, n):
     fig.canvas.draw()
     assert len(fig.axes)==4 and not plt.get_fignums()
 
+def test_lengths_of_one_order():
+    "Numbers at an axis of lengths are whole numbers, also between powers of ten"
+    fig = describe(pd.DataFrame(dict(text=['a '*n for n in range(3, 25)], a=[0,1]*11)), 'text', 'a', n_languages=0).plot()
+    fig.canvas.draw()
+    said = [t.get_text() for ax in fig.axes[-2:] for t in (*ax.get_xticklabels(), *ax.get_xticklabels(minor=True)) if t.get_text()]
+    assert len(said)>4 and all(o.isdigit() for o in said), said
+
 def test_describe_odd():
     for df in (rows(5)[:0], rows(3).assign(text=None), rows(3).assign(text='')): assert 'missing texts' in repr(describe(df, 'text', 'a', n_languages=10))
     assert describe(rows(5), 'text').labels.empty

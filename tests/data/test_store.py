@@ -75,6 +75,17 @@ def test_own_splits(tmp_path):
     assert dls.train_ds.items.index.tolist()==list(range(30)) and dls.valid_ds.items.index.tolist()==list(range(40, 60))
     assert torch.equal(dls.valid_ds[3][0], dls.test_dl(df.text[43]).dataset[0][0])
 
+@pytest.mark.parametrize('split', [True,False], ids=['own','drawn'])
+def test_record_of_the_split(split, tmp_path):
+    "The record says how the rows were split, on disk as in memory"
+    df = varied(60)
+    if split: df = df.assign(split=['train']*40+['dev']*20)
+    df.to_parquet(tmp_path/'rows.parquet')
+    on_disk = ToxicityDataLoaders.from_store(tmp_path/'rows.parquet', tiny_checkpoint(), 'text', 'label', bs=4, folder=tmp_path/'s')
+    in_memory = ToxicityDataLoaders.from_df(load_comments(tmp_path/'rows.parquet', 'text', 'label'), tiny_checkpoint(), bs=4)
+    assert on_disk.split_args==in_memory.split_args
+    assert on_disk.split_args['valid_col']==('side of the split' if split else None)
+
 def test_everything_else(tmp_path):
     "What learners and reports ask of loaders"
     a,b = both(varied(96), tmp_path, text_col='text', label_cols='label')

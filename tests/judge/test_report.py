@@ -609,3 +609,19 @@ def test_titles_of_a_page():
     page = judge(judged, n_boot=0).to_html(tuned_thresholds(judged, n_boot=0))
     heading = re.search('<h2[^>]*>Thresholds for[^<]*</h2>(<p class="lead">[^<]*</p>)', page)
     assert heading and ';' not in heading[0] and 'Optimistic: measured' in heading[1] and '>Picture<' not in page
+
+def test_tables_of_one_file_name(tmp_path):
+    "Each table has a file of its own, also where signs alone tell the titles apart, or what stands behind sixty letters"
+    long = 'a'*70
+    titles = ['Rate (old)','Rate [old]','Rate old 1',f'{long}b',f'{long}c','*','?']
+    res = Report({k:pd.DataFrame(dict(n=[i])) for i,k in enumerate(titles)})
+    assert [o.n[0] for o in res.frames.values()]==list(range(7)) and not set(file_names(titles[:3])) & {''}
+    files = sorted((res.save(tmp_path/'r')/'tables').iterdir())
+    assert sorted(pd.read_csv(o).n[0] for o in files)==list(range(7))
+
+def test_no_interval_without_width():
+    "Ends that differ by the rounding of a root alone are one value, of every figure of a perfect judge"
+    assert np.isnan(with_width((1-2e-16, 1.))).all() and with_width((.25, .25+1e-6))==(.25, .25+1e-6)
+    t = np.tile([[1.,0.],[0.,1.],[0.,0.]], (8,1))
+    perfect = judge(Judged(t*.8+.1, t, LabelSet(['toxic','insult'])), n_boot=60).tables['Each label: decisions']
+    assert set(perfect.mcc)=={'1.000'} and set(perfect.f1)=={'1.000'}

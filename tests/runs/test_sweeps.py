@@ -328,7 +328,7 @@ def test_interrupted(tmp_path):
 
 def test_wrong_metric(tmp_path):
     "Stops at the first epoch, with the names that there are; the plan can then be mended in its folder"
-    with pytest.raises(SettingError, match=r"no metric 'valid/f2'.*valid/loss, valid/f1"): swept(tmp_path, {**plan_of(), 'metric':dict(name='valid/f2', goal='maximize')})
+    with pytest.raises(SettingError, match=r"no metric 'valid/f2'.*'valid/loss', 'valid/f1'.*did you mean 'valid/f1'"): swept(tmp_path, {**plan_of(), 'metric':dict(name='valid/f2', goal='maximize')})
     assert [o['state'] for o in swept(tmp_path, count=2).runs]==['finished']*2
 
 # Results

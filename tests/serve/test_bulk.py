@@ -333,3 +333,13 @@ def test_closed_pipe(d):
 
 def test_row_without_text_in_a_pipe(d):
     with pytest.raises(KeyError, match="no column 'text'"): score_files(io.BytesIO(b'{"Text": "so"}\n'), io.BytesIO(), d)
+
+@pytest.mark.parametrize('threads', [0,-2,1.5,True])
+def test_threads_of_each(folder, tmp_path, threads):
+    "A number of threads that is none is said, not taken for none given; the same holds for a service"
+    from toxicai.serve.running import open_judging
+    from toxicai.serve.service import ServiceConfig
+    with pytest.raises(ValueError, match=f'`threads` is {threads}'):
+        score_files(source(tmp_path/'a.csv'), tmp_path/'b.csv', folder, backend='onnx', threads=threads)
+    with pytest.raises(ValueError, match=f'`threads` is {threads}'):
+        open_judging(ServiceConfig(backend='onnx', threads=threads), folder)

@@ -739,3 +739,9 @@ def test_from_pickle(learn, tmp_path):
     with pytest.warns(UserWarning, match='is a pickle: opening it runs'): detector_from_pickle(tmp_path/'export.pkl', tmp_path/'d')
     assert np.abs(Detector(tmp_path/'d', 'torch').scores(texts)-by_learner(learn, texts)).max()<1e-5
     assert read_folder(tmp_path/'d').labels==learn.labels
+
+@pytest.mark.parametrize('kind,mark', [('single','the class'), ('ordinal','the class'), ('multi','flagged'), ('soft','flagged')])
+def test_what_the_mark_means(kind, mark):
+    "Where one class counts for each text, that class is marked, harmless as it may be; nothing is flagged then"
+    found = Detections(LabelSet(['civil','rude'], kind=kind), np.array([[True,False]]), np.array([[.8,.2]]))
+    assert repr(found).splitlines()==[f'Detections of 1 text (! = {mark})', 'civil 0.80!, rude 0.20']

@@ -464,6 +464,17 @@ def test_languages(d):
     judges['de'].swap(Marked(d, .3, LabelSet(['rude','kind'])))
     with pytest.raises(BadInput, match='different labels'): ask([german, english])
 
+def test_models_of_one_name(d):
+    "Two detectors that are called alike are told apart by their languages; one detector for two languages is one model"
+    class Named(Marked):
+        def __init__(self, d, score, hash): super().__init__(d, score); self.hash = hash
+        def about(self): return {**super().about(), 'name':'forum', 'hash':self.hash}
+    def pick(*hashes):
+        judges = {k:Judge(Named(d, .1, o)) for k,o in zip(('*','en','de'), hashes)}
+        return make_app(judges, ServiceConfig(families=[])).state.service.pick_name(model='forum')
+    assert pick('a')=='*' and pick('a', 'a', 'a')=='*'
+    with pytest.raises(BadInput, match=r"several models are called 'forum': expected one of \['\*', 'en', 'de'\]"): pick('a', 'b', 'b')
+
 def test_sentences_of_another_language(d):
     "Perspective: a comment and its sentences are judged by one detector, also where that of a sentence's language has other labels"
     import asyncio

@@ -25,11 +25,11 @@ def rows(n):
     for k in ('toxic','insult'): df[k] = df[k].astype(float).mask(rng.random(n)<0.35)
     return df
 
-def learner(n_ranks, n=63, bs=4, opt='sgd', labels='multi', drop_last=False, cbs=None, seed=1, path=None, **kwargs):
+def learner(n_ranks, n=63, bs=4, opt='sgd', labels='multi', drop_last=False, cbs=None, seed=1, path=None, text=None, **kwargs):
     "A learner whose batches are those of `n_ranks` processes together"
     cols = ['toxic','insult'] if labels=='multi' else 'label'
     dls = ToxicityDataLoaders.from_df(rows(n), path or tiny_checkpoint(), label_cols=cols, weight_col='weight' if labels=='multi' else None,
-                                      valid_col='is_valid', bs=bs*n_ranks, val_bs=5, device='cpu')
+                                      valid_col='is_valid', bs=bs*n_ranks, val_bs=5, device='cpu', **(text or {}))
     if not drop_last: dls.loaders[0] = dls.train.new(drop_last=False)
     learn = toxicity_learner(dls, seed=seed, dropout=0., **{'precision':'fp32', 'cbs':cbs, **({'opt_func':SGD} if opt=='sgd' else {}), **kwargs})
     for m in learn.model.modules():
@@ -57,11 +57,20 @@ settings = dict( # Case -> arguments of `trained`
     focal=dict(loss_func=MaskedFocalLoss(reduction='sum'), lr=1e-2),
     torch=dict(labels='single', loss_func=torch.nn.CrossEntropyLoss(weight=torch.tensor([1.,4.]))),
     added=dict(acc=8, drop_last=True), # gradients of two batches
-    bf16=dict(precision='bf16'))
+    bf16=dict(precision='bf16'),
+    windows=dict(text=dict(long='windows', max_length=12)),
+    together=dict(acc=8, precision='bf16', text=dict(long='mean_windows', max_length=12, balance=0.5)))
 
 def agree(folder, names=tuple(settings)):
     res = {k:trained(lambda o: o.distrib_ctx(timeout=30), 1, **settings[k]) for k in names}
     torch.save(res, folder/f'rank{rank_distrib()}.pt')
+
+class Raises(Callback):
+    "Raises at an event in one process"
+    def __init__(self, rank, event, training): self.rank,self.event,self.training_ = rank,event,training
+    def __call__(self, event):
+        if event==self.event and rank_distrib()==self.rank and self.learn.training==self.training_: raises()
+        return super().__call__(event)
 
 class At(Callback):
     "Does something in training batch `n` of one process"
@@ -87,6 +96,11 @@ def failures(folder):
     r,res = rank_distrib(),{}
     res['raises'] = stopped(learner(1), 30, At(1, 3, raises))
     res['first raises'] = stopped(learner(1), 30, At(0, 3, raises))
+    for o in ('before_train','after_step','after_epoch'): res[o] = stopped(learner(1), 30, Raises(1, o, o!='after_epoch'))
+    res['validates'] = stopped(learner(1), 30, Raises(1, 'after_pred', False))
+    def broken(idxs): raise OSError('no such planet')
+    learn = learner(1)
+    res['loads'] = stopped(learn, 30, At(1, 2, lambda: setattr(learn.dl, 'whole_batch', broken)))
     res['other rows'] = stopped(learner(1, n=63-3*r), 30)
     res['other split'] = stopped(learner(1, labels='single' if r else 'multi'), 30)
     res['other rate'] = stopped(learner(1, lr=1e-3*(r+1)), 30)

@@ -12,7 +12,9 @@ sys.path.append(str(Path(__file__).parents[1]/'runs')) # for its helpers, also w
 from test_checkpoints import StopAt,assert_same,call,learner,resumed
 from toxicai.all import *
 from toxicai.train.lora import has_lora,without_lora
-from toxicai.train.averaging import mean_state
+from toxicai.train.averaging import check_whole,mean_state
+from toxicai.data.store import check_stream
+from toxicai.runs.snapshots import check_every
 from toxicai.test_utils import archs,comments,tiny_checkpoint
 
 def weights(model): return np.concatenate([p.detach().numpy().ravel() for p in model.parameters()]).astype(np.float64)
@@ -344,6 +346,20 @@ def test_lora_lr_find_and_save(tmp_path):
 def test_lora_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, 'peft', None)
     with pytest.raises(ImportError, match=r"toxicai\[lora\]"): learner(lora=2)
+
+def test_true_is_no_number():
+    "`True` counts nothing, though Python takes it for 1"
+    checks = dict(k=lambda o: Soup(k=o), per_epoch=lambda o: Soup(per_epoch=o), every=check_every, workers=lambda o: check_whole('workers', o),
+                  steps=lambda o: check_stream([], [dict(text='a')], o, 10, 1))
+    for k,f in checks.items():
+        f(1)
+        with pytest.raises(ValueError, match=f'`{k}` is True'): f(True)
+
+def test_lora_in_one_layer():
+    "A single name is a list of one"
+    models = [add_lora(load_transformer(tiny_checkpoint(), ['a','b']), targets=o) for o in ('value',['value'])]
+    one,several = [[n for n,p in o.named_parameters() if 'lora_' in n] for o in models]
+    assert one==several and one and all('.value.' in o for o in one)
 
 @pytest.mark.parametrize('value,message', [(0,'the rank `r` is 0'), (2.5,'the rank `r` is 2.5'), (True,'the rank `r` is True'), (dict(r=2, targets=[]),'no linear layers')])
 def test_bad_lora(value, message):

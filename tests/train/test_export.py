@@ -11,6 +11,8 @@ from toxicai import Detector,files
 from toxicai.all import *
 from toxicai.files import ready_name,record_name
 from toxicai.serve.folder import FolderError,read_folder
+from toxicai.serve.packaged import packaged_path
+from toxicai.train.export import packed_meta
 from toxicai.test_utils import comments,tiny_checkpoint
 from samples import as_nobody
 
@@ -227,3 +229,9 @@ def test_export_elsewhere(learns, tmp_path):
         learn.export(tmp_path/'c.pkl')
     finally: os.chdir(old)
     assert load_learner(tmp_path/'rel'/'a'/'b.pkl').labels==load_learner(tmp_path/'c.pkl').labels==learn.labels
+
+def test_language_of_a_packed_folder():
+    "One code stands for a list of one, as in `save_detector`; without any those of the folder stay"
+    found = read_folder(packaged_path('english'))
+    def _languages(languages): return packed_meta(found, [], 'rude', '1.0.0', languages=languages)['languages']
+    assert [_languages(o) for o in ('es',('es','en'),None)]==[['es'],['es','en'],['en']]

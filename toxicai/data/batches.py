@@ -140,11 +140,11 @@ def rarest_classes(
     targs, # Class numbers, shape (n,), or 0 and 1, shape (n, n_classes); None where there are no classes
 ) -> np.ndarray: # Class number of each row; shape (n,)
     "The rarest class that each row has"
-    targs = None if targs is None else targs.as_subclass(Tensor)
     if targs is None or targs.ndim>2 or (targs.ndim==1 and targs.is_floating_point()):
         raise ValueError("`balance` needs classes, and these targets have none: leave it out")
-    if targs.ndim==1: return targs.numpy()
-    yes = (targs>=0.5).numpy()
+    targs = targs.as_subclass(Tensor).numpy()
+    if targs.ndim==1: return targs
+    yes = targs>=0.5
     rarity = np.where(yes, yes.sum(0), len(yes)+1)
     return np.where(yes.any(1), rarity.argmin(1), yes.shape[1])
 
@@ -162,8 +162,9 @@ def class_chances(
 def prepare_rows(self:BucketedDL):
     "Weights and chances of the training rows"
     self.row_weights = self.row_chances = None
+    is_asked = self.weights is not None or self.balance
     is_valid = getattr(self.dataset, 'split_idx', None)==1
-    if (self.weights is None and not self.balance) or not self.n or is_valid: return
+    if not is_asked or not self.n or is_valid: return
     if not self.bulk or self.prebatched:
         raise ValueError("`weights` and `balance` need a `Datasets` with encoded texts, and a batch size: "
                          "make the loader with `TransformerTextBlock`")
@@ -207,6 +208,7 @@ def longest_first(
     idxs = row_numbers(idxs)
     return idxs[np.argsort(-lengths[idxs], kind='stable')]
 
+# %% ../../nbs/67_data.batches.ipynb #4f3aaaa5
 def bucketed_order(
     idxs, # Row numbers in random order
     lengths, # Length of each row; shape (n,)

@@ -7,23 +7,24 @@ __all__ = ['text_names', 'text_pairs', 'label_names', 'yes_no', 'gaps', 'name_ga
            'max_classes', 'joints', 'name_checks', 'tag_checks', 'label_forms', 'is_text_type', 'is_number_type',
            'is_list_type', 'refuse_type', 'refuse_unclear', 'find_text', 'plain_array', 'number_of', 'word_numbers',
            'as_numbers', 'class_text', 'class_words', 'among_words', 'as_classes', 'CellOptions', 'gap_words',
-           'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'split_cells',
-           'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
-           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'Seen', 'counted_values', 'declared_names',
-           'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag', 'is_multi_hot',
-           'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names', 'list_names',
-           'bit_names', 'joined_names', 'share_names', 'gap_question', 'unscored_names', 'mark_names', 'respelt_names',
-           'header_names', 'refuse_names', 'check_labelled', 'check_flat', 'check_shapes', 'check_number_columns',
-           'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan', 'LabelSource', 'tidy_cols', 'label_form',
-           'hot_names', 'check_found', 'check_order', 'found_class_names', 'named_flags', 'plan_labels', 'read_names',
-           'read_numbers', 'read_tags', 'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame',
-           'check_two_sides']
+           'cell_options', 'as_lists', 'list_sizes', 'list_rows', 'relisted', 'with_gaps', 'column_error',
+           'split_cells', 'written_value', 'may_write', 'read_written', 'dict_contents', 'label_cells', 'first_batch',
+           'looks_like_flags', 'find_labels', 'find_split', 'row_sides', 'OddValue', 'Seen', 'counted_values',
+           'declared_names', 'one_order', 'has_repeats', 'cell_shape', 'scan_labels', 'within_one', 'is_flag',
+           'is_multi_hot', 'found_kind', 'given_classes', 'class_order', 'gap_hint', 'mixed_names', 'id_names',
+           'list_names', 'bit_names', 'holds_several', 'joined_names', 'share_names', 'gap_question', 'unscored_names',
+           'mark_names', 'respelt_names', 'header_names', 'refuse_names', 'check_labelled', 'check_flat',
+           'check_shapes', 'check_number_columns', 'check_dicts', 'check_missing_keys', 'check_delim', 'LabelPlan',
+           'LabelSource', 'tidy_cols', 'label_form', 'hot_names', 'check_found', 'check_order', 'check_new_classes',
+           'found_class_names', 'named_flags', 'plan_labels', 'read_names', 'read_numbers', 'read_tags',
+           'read_multi_hot', 'read_dicts', 'label_arrays', 'label_frame', 'check_two_sides']
 
 # %% ../../nbs/59_data.columns.ipynb #14abb4eb
 import ast,json,re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass,field
+from typing import NamedTuple
 
 import numpy as np,pandas as pd,pyarrow as pa,pyarrow.compute as pc
 from ..labels import *
@@ -244,6 +245,14 @@ def with_gaps(
     if pa.types.is_nested(array.type): return array
     return gap_where(array, among_words(class_words(array), words))
 
+# %% ../../nbs/59_data.columns.ipynb #73c01826
+def column_error(
+    name:str, # Of a label column
+    problem:str, # What is wrong with it, and what to do
+) -> ValueError:
+    "What is raised about a label column"
+    return ValueError(f"label column {name!r} {problem}")
+
 # %% ../../nbs/59_data.columns.ipynb #a85bd249
 def split_cells(
     array:pa.Array, # Text, or single numbers; n cells
@@ -252,7 +261,7 @@ def split_cells(
 ) -> pa.Array: # Lists of text; shape (n,)
     "Cells of several labels as lists"
     if pa.types.is_nested(array.type):
-        raise ValueError(f"label column {name!r} holds {array.type}, no text to split: leave out `label_delim`")
+        raise column_error(name, f"holds {array.type}, no text to split: leave out `label_delim`")
     text = class_words(array)
     lists = pc.split_pattern(gap_where(text, among_words(text, name_gaps[1:])), delim.strip() or delim)
     parts = pc.utf8_trim_whitespace(pc.list_flatten(lists))
@@ -293,7 +302,8 @@ def read_written(
 ) -> pa.Array: # Lists or dicts; `array` itself unless each cell is a gap or writes one
     "Lists and dicts that are written as text"
     if not is_text_type(array.type): return array
-    first = pc.index(pc.fill_null(pc.greater(pc.binary_length(array), 0), False), True).as_py()
+    is_filled = pc.fill_null(pc.greater(pc.binary_length(array), 0), False)
+    first = pc.index(is_filled, True).as_py()
     if first<0 or not may_write(array[first].as_py()): return array
     words = array.dictionary_encode()
     cells = words.dictionary.to_pylist()
@@ -309,10 +319,13 @@ def dict_contents(
     array:pa.Array, # A column
 ) -> pa.Array: # What the dicts hold; `array` itself where there are no such dicts
     "The contents of dicts with one key that names no class, or of lists of them"
-    inner = array.type.value_type if is_list_type(array.type) else array.type
-    if not pa.types.is_struct(inner) or inner.num_fields!=1 or inner[0].name.lower() not in value_names: return array
-    if is_list_type(array.type): return relisted(array, plain_array(pc.list_flatten(array).flatten()[0]))
-    return plain_array(array.flatten()[0])
+    is_list = is_list_type(array.type)
+    inner = array.type.value_type if is_list else array.type
+    if not pa.types.is_struct(inner) or inner.num_fields!=1: return array
+    if inner[0].name.lower() not in value_names: return array
+    dicts = pc.list_flatten(array) if is_list else array
+    values = plain_array(dicts.flatten()[0])
+    return relisted(array, values) if is_list else values
 
 def label_cells(
     array:pa.Array, # A label column
@@ -348,9 +361,8 @@ def find_labels(
     "The label columns of `rows`, by their names and by what is in them"
     first = first_batch(rows)
     rest = [o for o in rows.columns if o not in text_cols]
-    of_classes = [o for o in rest if listed_class(o) and o not in rows.mixed]
-    known = [o for o in of_classes if looks_like_flags(first[o])]
-    if known: return known
+    classes = [o for o in rest if listed_class(o) and o not in rows.mixed and looks_like_flags(first[o])]
+    if classes: return classes
     found = [o for o in rest if o.strip().lower() in label_names]
     if len(found)==1: return found
     what = f"{found} all look like labels" if found else f"none of {rest} is a label column by its name"
@@ -381,6 +393,13 @@ def row_sides(
 max_classes = 1000 # Beyond that, a column holds ids or texts, not classes
 
 # %% ../../nbs/59_data.columns.ipynb #60897b08
+class OddValue(NamedTuple):
+    "A value that is no number, and where it stands"
+    value:object # As the source has it
+    row:int # Number of its row
+    where:str # What messages call the source
+
+# %% ../../nbs/59_data.columns.ipynb #a28e81d0
 @dataclass
 class Seen:
     "What one pass found in a label column"
@@ -398,7 +417,7 @@ class Seen:
     n_empty:int = 0 # Gaps of the source, without what `na_values` adds
     is_share:bool = False # Numbers that are not whole?
     only_numbers:bool = True # Stored as numbers or flags, not as words for them?
-    odd:tuple = None # (value, row, source) of the first value that is no number
+    odd:OddValue = None # The first value that is no number
     nested:str = None # Arrow type of what is neither a number nor a name, such as a dict
     widths:set = field(default_factory=set) # Lengths of the lists
     words:Counter = field(default_factory=Counter) # Words that were read as numbers or gaps -> rows
@@ -419,7 +438,9 @@ def _look_at_numbers(seen, array, where, row):
     "Add the numbers of a batch to what was `seen`"
     x,odd = as_numbers(array)
     seen.n_unknown += x.null_count-int(odd.sum())
-    if odd.any() and seen.odd is None: seen.odd = (array[int(odd.argmax())].as_py(), row+int(odd.argmax()), where)
+    if odd.any() and seen.odd is None:
+        at = int(odd.argmax())
+        seen.odd = OddValue(array[at].as_py(), row+at, where)
     if x.null_count==len(x): return
     low,high = pc.min_max(x).as_py().values()
     seen.low = low if seen.low is None else min(seen.low, low)
@@ -429,8 +450,8 @@ def _look_at_numbers(seen, array, where, row):
 def _look_at_words(seen, array):
     "Add words for numbers and gaps to what was `seen`"
     if not is_text_type(array.type): return
-    words = counted_values(_low_words(array))
-    seen.words.update({k:n for k,n in words.items() if k and (k in gaps or (k in yes_no and k.isalpha()))})
+    def _tells(word): return word in gaps or (word in yes_no and word.isalpha())
+    seen.words.update({k:n for k,n in counted_values(_low_words(array)).items() if k and _tells(k)})
 
 def _look_at_names(seen, array):
     "Add the class names of a batch to what was `seen`"
@@ -452,8 +473,8 @@ def one_order(
 ) -> list|None: # None where they contradict each other, or there are none
     "The order that holds all `orders`"
     longest = max(orders, key=len, default=())
-    agree = all(tuple(o for o in longest if o in part)==part for part in orders)
-    return list(longest) if longest and agree else None
+    def _agrees(part): return tuple(o for o in longest if o in part)==part
+    return list(longest) if longest and all(map(_agrees, orders)) else None
 
 # %% ../../nbs/59_data.columns.ipynb #2082d06c
 def has_repeats(
@@ -495,7 +516,8 @@ def cell_shape(
     t:pa.DataType, # Of what `label_cells` gives
 ) -> str: # 'values', 'lists' or 'dicts'
     "What the cells of a label column are"
-    return 'dicts' if pa.types.is_struct(t) else 'lists' if is_list_type(t) else 'values'
+    if pa.types.is_struct(t): return 'dicts'
+    return 'lists' if is_list_type(t) else 'values'
 
 def _look_at_values(seen, array, where, row, by_name):
     "Add single values, or those of lists, to what was `seen`"
@@ -510,14 +532,16 @@ def _look_at_values(seen, array, where, row, by_name):
 # %% ../../nbs/59_data.columns.ipynb #683a7f3c
 def _look_at_column(seen, array, where, row, how=CellOptions(), by_name=True):
     "Add a batch to what was `seen`"
-    raw,array = array,label_cells(array, how, seen.name)
-    shape,known = cell_shape(array.type),len(array)-array.null_count
-    seen.n,seen.n_empty = seen.n+len(array),seen.n_empty+raw.null_count
+    cells = label_cells(array, how, seen.name)
+    shape,known = cell_shape(cells.type),len(cells)-cells.null_count
+    seen.n += len(array)
+    seen.n_empty += array.null_count
     if known: seen.shapes.add(shape)
-    if shape=='values': _look_at_levels(seen, raw, how)
-    elif how.delim is None and is_text_type(raw.type): seen.n_written += known
-    if shape=='dicts': _look_at_dicts(seen, array, where, row, how)
-    else: _look_at_values(seen, array if shape=='values' else _look_at_lists(seen, array), where, row, by_name)
+    if shape!='values' and how.delim is None and is_text_type(array.type): seen.n_written += known
+    if shape=='dicts': return _look_at_dicts(seen, cells, where, row, how)
+    if shape=='lists': cells = _look_at_lists(seen, cells)
+    else: _look_at_levels(seen, array, how)
+    _look_at_values(seen, cells, where, row, by_name)
 
 # %% ../../nbs/59_data.columns.ipynb #800b4361
 def scan_labels(
@@ -526,8 +550,9 @@ def scan_labels(
     how:CellOptions=CellOptions(), # How their cells are read
 ) -> list: # `Seen` of each column
     "Read the label columns of `rows` once"
+    if not cols: return []
     res = {o:Seen(o) for o in cols}
-    for where,n,batch in rows.read(list(cols)) if cols else ():
+    for where,n,batch in rows.read(list(cols)):
         for o in cols: _look_at_column(res[o], batch[o], where, n, how, by_name=len(res)==1) # several hold no names
     for k,o in res.items():
         names = rows.declared.get(k)
@@ -562,7 +587,8 @@ def found_kind(
     names=None, # Class names, where they are given
 ) -> str: # 'multi', 'soft' or 'single'
     "The kind of task that the label columns ask for"
-    one,seen = seen[0],list(seen[0].fields.values()) or seen
+    one = seen[0]
+    if one.fields: seen = list(one.fields.values())
     if len(seen)==1 and not (one.is_list or one.fields):
         flag = is_flag(one) and (names is None or len(names)==1)
         share = one.is_share and one.odd is None
@@ -606,10 +632,10 @@ def mixed_names(
     names, # The different class names
 ) -> str|None: # What is wrong, and what to do
     "Numbers and words in one column"
-    numbers = [o for o in names if o in ('0','1') or (o.lower() not in yes_no and type(number_of(o.lower())) is float)]
-    if one.odd and numbers:
-        value,row,where = one.odd
-        return (f"mixes numbers with {value!r} (row {row} of {where}): {gap_hint(value, one)}; "
+    def _is_number(o): return o in ('0','1') or (o.lower() not in yes_no and type(number_of(o.lower())) is float)
+    odd = one.odd
+    if odd and any(map(_is_number, names)):
+        return (f"mixes numbers with {odd.value!r} (row {odd.row} of {odd.where}): {gap_hint(odd.value, one)}; "
                 "give every row the same type, a number or a class name, or list all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #84c3960b
@@ -621,9 +647,9 @@ def id_names(
     n = one.n-one.n_gaps
     if len(names)>20 and len(names)>n/2:
         return (f"has {len(names)} different values in {n} rows, such as {names[:3]}: expected class names; "
-                "is it a text or an id? "
-                "If all are classes, list them in `classes`")
-    if len(names)==n>4 and all(re.search(r'\d', o) and re.search(r'[^\W\d_]', o) for o in names):
+                "is it a text or an id? If all are classes, list them in `classes`")
+    def _is_mixed(o): return re.search(r'\d', o) and re.search(r'[^\W\d_]', o) # digits and letters
+    if len(names)==n>4 and all(map(_is_mixed, names)):
         return (f"has another value in each of its {n} rows, such as {names[:3]}: is it an id? "
                 "If all are classes, list them in `classes`")
 
@@ -657,7 +683,20 @@ def bit_names(
 joints = {**dict.fromkeys('|;；\n\t', 'always'), **dict.fromkeys(',，、/+&', 'some again'), ' ':'all again',
           **dict.fromkeys(('-','_',' and ',' y ',' und ',' et '), 'all names')} # Mark -> when cells with it hold several
 
+def holds_several(
+    cells, # Class names that are cut where a mark stands; lists of their parts
+    names, # All class names
+    needs:str, # What has to be so, as in `joints`
+) -> bool:
+    "Are the parts of `cells` labels?"
+    if needs=='always': return True
+    counts = Counter(part.strip() for o in cells for part in o)
+    again = [n>1 or o in names for o,n in counts.items()]
+    if needs=='some again': return any(again)
+    if needs=='all again': return all(again) or all(o.startswith('#') for o in counts)
+    return set(counts)<=set(names)
 
+# %% ../../nbs/59_data.columns.ipynb #ba80b949
 def joined_names(
     one:Seen, # What one pass found
     names, # The different class names
@@ -665,11 +704,7 @@ def joined_names(
     "Several labels in one cell"
     for mark,needs in joints.items():
         cells = [o.split(mark) for o in names if mark in o.strip()]
-        counts = Counter(part.strip() for o in cells for part in o)
-        again,hashes = [n>1 or o in names for o,n in counts.items()],all(o.startswith('#') for o in counts)
-        fits = {'always':True, 'some again':any(again), 'all again':all(again) or hashes,
-                'all names':set(counts)<=set(names)}
-        if cells and fits[needs]:
+        if cells and holds_several(cells, names, needs):
             return (f"may hold several labels in one cell, such as {mark.join(cells[0])!r}: "
                     f"pass `label_delim={mark!r}`; if each cell is one class, list all `classes`")
 
@@ -731,8 +766,9 @@ def header_names(
     names, # The different class names
 ) -> str|None: # What is wrong, and what to do
     "The name of the column among its values"
-    again = [o for o in names if o.casefold()==one.name.strip().casefold()]
-    again = [o for o in again if o.casefold() in label_names or one.values[o]<=one.n/1000 or one.values[o]==1<one.n//10]
+    own = one.name.strip().casefold()
+    def _is_rare(n): return n<=one.n/1000 or (n==1 and one.n>=20)
+    again = [o for o in names if o.casefold()==own and (own in label_names or _is_rare(one.values[o]))]
     if again:
         return (f"holds its own name in {one.values[again[0]]} rows: is a header line repeated? "
                 f"Leave those rows out, `df[df[{one.name!r}]!={again[0]!r}]`, or list all `classes`")
@@ -748,24 +784,27 @@ def refuse_names(
 ):
     "Raise where the class names of a column are usually a mistake"
     if len(names)>max_classes:
-        raise ValueError(f"label column {one.name!r} has more than {max_classes} different values, such as "
-                         f"{names[:3]}: "
-                         "expected class names; is it a text or an id?")
+        raise column_error(one.name, f"has more than {max_classes} different values, such as {names[:3]}: "
+                                     "expected class names; is it a text or an id?")
     checks = tag_checks if one.is_list else name_checks
     problem = next((o for check in checks if (o := check(one, names))), None)
-    if problem: raise ValueError(f"label column {one.name!r} {problem}")
+    if problem: raise column_error(one.name, problem)
 
 # %% ../../nbs/59_data.columns.ipynb #14df9346
+def _says_nothing(one):
+    "Has no row a label?"
+    if one.is_list: return one.widths<={0}
+    if 'dicts' in one.shapes and not one.fields: return True
+    return all(o.n_unknown==o.n and not o.values for o in one.fields.values() or [one])
+
 def check_labelled(
     seen, # `Seen` of each label column
 ):
     "Raise where a label column is empty"
-    for o in seen:
-        parts = list(o.fields.values()) or [o]
-        unknown = all(p.n_unknown==p.n and not p.values for p in parts)
-        empty = o.widths<={0} if o.is_list else unknown or ('dicts' in o.shapes and not o.fields)
-        if empty: raise ValueError(f"label column {o.name!r} has no label at all: there is no label in {o.n} rows; "
-                                    "add data, or leave the column out of `label_cols`")
+    bare = next(filter(_says_nothing, seen), None)
+    if bare is None: return
+    raise column_error(bare.name, f"has no label at all: there is no label in {bare.n} rows; "
+                                  "add data, or leave the column out of `label_cols`")
 
 # %% ../../nbs/59_data.columns.ipynb #4f66f589
 def check_flat(
@@ -774,10 +813,10 @@ def check_flat(
     "Raise where a label column holds lists or dicts within each other"
     if not (one.nested or any(o.nested or o.is_list or o.fields for o in one.fields.values())): return
     what = one.nested or f"dicts of dicts or lists with the keys {list(one.fields)}"
-    raise ValueError(f"label column {one.name!r} holds {what}: "
-                     "expected class names, numbers, lists of class names, or dicts of class name and number; "
-                     f"pick what is the label, `df[{one.name!r}].map(lambda o: o['value'])` for dicts, "
-                     f"`df[{one.name!r}].map(lambda o: [v['label'] for v in o])` for lists of dicts")
+    raise column_error(one.name, f"holds {what}: expected class names, numbers, lists of class names, "
+                                 "or dicts of class name and number; "
+                                 f"pick what is the label, `df[{one.name!r}].map(lambda o: o['value'])` for dicts, "
+                                 f"`df[{one.name!r}].map(lambda o: [v['label'] for v in o])` for lists of dicts")
 
 # %% ../../nbs/59_data.columns.ipynb #f4bcde49
 def check_shapes(
@@ -786,20 +825,21 @@ def check_shapes(
     "Raise where a label column holds neither numbers nor names nor flat lists or dicts of them"
     for o in seen:
         if len(o.shapes)>1:
-            raise ValueError(f"label column {o.name!r} holds {' in some rows and '.join(sorted(o.shapes))} in others: "
-                             "give every row the same")
+            shapes = ' in some rows and '.join(sorted(o.shapes))
+            raise column_error(o.name, f"holds {shapes} in others: give every row the same")
         check_flat(o)
         if (o.is_list or o.fields) and len(seen)>1:
-            raise ValueError(f"label column {o.name!r} holds {'lists' if o.is_list else 'dicts'}: "
-                             "expected 0, 1, a share in [0,1] or a gap; such a column must be the only label column")
+            what = 'lists' if o.is_list else 'dicts'
+            raise column_error(o.name, f"holds {what}: expected 0, 1, a share in [0,1] or a gap; "
+                                       "such a column must be the only label column")
 
 # %% ../../nbs/59_data.columns.ipynb #0eef134d
 def _refuse_odd(one):
     "Say that a label column of numbers holds something else"
-    value,row,where = one.odd
-    raise ValueError(f"label column {one.name!r} holds {value!r} in row {row} of {where}, where numbers are "
-                     f"needed: {gap_hint(value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
-                     "class names go into one column, `label_cols='name'`")
+    odd = one.odd
+    raise column_error(one.name, f"holds {odd.value!r} in row {odd.row} of {odd.where}, where numbers are needed: "
+                                 f"{gap_hint(odd.value, one)}; expected 0, 1, yes, no, a share in [0,1] or a gap; "
+                                 "class names go into one column, `label_cols='name'`")
 
 def check_number_columns(
     seen, # `Seen` of each label column
@@ -809,10 +849,9 @@ def check_number_columns(
         if o.odd: _refuse_odd(o)
         if within_one(o): continue
         gap = f"`na_values=[{o.low:g}]`" if o.low<0 else "`na_values=`"
-        raise ValueError(f"label column {o.name!r} goes from {o.low:g} to {o.high:g}: "
-                         "expected 0, 1, a share in [0,1] or a gap; "
-                         f"pass a value that means `not known` as {gap}, and turn counts into shares; "
-                         "for other numbers use `DataBlock` with `RegressionBlock`")
+        raise column_error(o.name, f"goes from {o.low:g} to {o.high:g}: expected 0, 1, a share in [0,1] or a gap; "
+                                   f"pass a value that means `not known` as {gap}, and turn counts into shares; "
+                                   "for other numbers use `DataBlock` with `RegressionBlock`")
 
 # %% ../../nbs/59_data.columns.ipynb #ceb2dd3a
 def check_dicts(
@@ -821,10 +860,11 @@ def check_dicts(
     "Raise where dicts hold something else than numbers from 0 to 1"
     words = next((o for o in one.fields.values() if o.odd), None)
     if words:
-        value,row,n = words.odd
-        raise ValueError(f"label column {one.name!r} holds dicts with the keys {list(one.fields)}, "
-                         f"and {words.name!r} is {value!r} in row {row} of {n}: expected a number for each class; "
-                         f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
+        odd = words.odd
+        raise column_error(one.name, f"holds dicts with the keys {list(one.fields)}, and {words.name!r} is "
+                                     f"{odd.value!r} in row {odd.row} of {odd.where}: "
+                                     "expected a number for each class; "
+                                     f"pick what is the label, `df[{one.name!r}].map(lambda o: o[{words.name!r}])`")
     check_number_columns(one.fields.values())
 
 def check_missing_keys(
@@ -834,10 +874,9 @@ def check_missing_keys(
     parts = one.fields.values()
     missing = any(o.n-o.n_unknown<one.n-one.n_gaps for o in parts)
     if missing and all(o.low==1 for o in parts if o.low is not None):
-        raise ValueError(f"label column {one.name!r} holds dicts that name true classes alone: "
-                         "is a name that is missing "
-                         f"false, or not known? Write it down, `df[{one.name!r}].map(lambda o: dict.fromkeys("
-                         f"{list(one.fields)}, 0) | o)` where it is false")
+        whole = f"df[{one.name!r}].map(lambda o: dict.fromkeys({list(one.fields)}, 0) | o)"
+        raise column_error(one.name, "holds dicts that name true classes alone: is a name that is missing false, "
+                                     f"or not known? Write it down, `{whole}` where it is false")
 
 # %% ../../nbs/59_data.columns.ipynb #b6928896
 def check_delim(
@@ -850,9 +889,9 @@ def check_delim(
     if len(seen)>1: raise ValueError(f"`label_delim` is for one label column, but there are {[o.name for o in seen]}")
     one = seen[0]
     if one.n_empty and '' not in how.gaps:
-        raise ValueError(f"label column {one.name!r} is empty in {one.n_empty} of {one.n} rows: "
-                         f"where no class is true, `df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
-                         f"where nobody looked, `na_values={['', *how.gaps]}`")
+        raise column_error(one.name, f"is empty in {one.n_empty} of {one.n} rows: "
+                                     f"where no class is true, `df[{one.name!r}] = df[{one.name!r}].fillna('')`; "
+                                     f"where nobody looked, `na_values={['', *how.gaps]}`")
     if names is None and max(one.widths, default=0)<2:
         raise ValueError(f"no cell of label column {one.name!r} holds `label_delim={how.delim!r}`: "
                          f"its cells are such as {list(one.values)[:3]}")
@@ -884,6 +923,11 @@ def tidy_cols(
     return list(cols) if exclusive(labels.kind) else list(labels)
 
 # %% ../../nbs/59_data.columns.ipynb #9abdc0a3
+def _are_names(one, names):
+    "Do lists of numbers hold class names, as classes that are called 0, 1 and 2 have them?"
+    if not names or one.repeats or one.widths=={len(names)}: return False
+    return set(one.values)<=set(names)
+
 def label_form(
     one:Seen, # The label column, or the first of several
     kind:str, # Kind of `LabelSet`
@@ -896,12 +940,10 @@ def label_form(
         raise ValueError(f"kind {kind!r} needs one class for each text, but label column {one.name!r} holds {what}: "
                          "leave out `kind`, or make it a column of class names")
     if one.fields: return 'dicts'
-    are_names = names and set(one.values)<=set(names) and not one.repeats and one.widths!={len(names)}
-    if is_multi_hot(one) and not are_names: return 'multi_hot'
+    if is_multi_hot(one) and not _are_names(one, names): return 'multi_hot'
     if one.is_share and not one.odd:
-        raise ValueError(f"label column {one.name!r} holds lists of numbers: "
-                         "expected class names, or lists of one length with a number "
-                         "from 0 to 1 for each class")
+        raise column_error(one.name, "holds lists of numbers: expected class names, "
+                                     "or lists of one length with a number from 0 to 1 for each class")
     return 'tags'
 
 # %% ../../nbs/59_data.columns.ipynb #efd8f943
@@ -913,17 +955,17 @@ def hot_names(
     "Names of the classes that lists of 0 and 1 are about"
     width, = one.widths
     if names is None:
-        raise ValueError(f"label column {one.name!r} holds lists of 0 and 1: "
-                         f"pass the names of the {width} classes in order, "
-                         "`classes=[...]` (`vocab=[...]` in the loaders), or give each class a column of its own")
+        raise column_error(one.name, f"holds lists of 0 and 1: pass the names of the {width} classes in order, "
+                                     "`classes=[...]` (`vocab=[...]` in the loaders), "
+                                     "or give each class a column of its own")
+    what = f"holds lists of {width} numbers"
     if len(names)!=width:
-        raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, but there are {len(names)} "
-                         f"classes {list(names)}")
+        raise column_error(one.name, f"{what}, but there are {len(names)} classes {list(names)}")
+    if not renamed: return list(names)
     places = list(map(str, range(width)))
-    if renamed and not set(places)<=set(renamed):
-        raise ValueError(f"label column {one.name!r} holds lists of {width} numbers, and `classes` names "
-                         f"{list(renamed)}: expected a list of names, or the places {places}")
-    return [renamed[o] for o in places] if renamed else list(names)
+    if set(places)<=set(renamed): return [renamed[o] for o in places]
+    raise column_error(one.name, f"{what}, and `classes` names {list(renamed)}: "
+                                 f"expected a list of names, or the places {places}")
 
 # %% ../../nbs/59_data.columns.ipynb #b3eed133
 def check_found(
@@ -938,8 +980,7 @@ def check_found(
         numbers = form in ('names','tags') and all(o.isdecimal() for o in extra)
         named = "; a dict names numbers, `{0: 'kind', 1: 'rude'}`" if numbers else ''
         raise ValueError(f"labels {extra[:5]} of {cols} are not among the classes {list(labels)}: "
-                         "correct them, or add them to "
-                         f"`classes` (`vocab` in the loaders){named}")
+                         f"correct them, or add them to `classes` (`vocab` in the loaders){named}")
     missing = [o for o in labels if o not in found]
     if missing and form=='numbers':
         raise ValueError(f"classes {missing} have no column: expected exactly {cols} in `classes`")
@@ -952,8 +993,25 @@ def check_order(
     "Raise where levels have no order"
     if not all(re.fullmatch(r'-?\d+', o) for o in names):
         raise ValueError(f"kind 'ordinal' needs the order of the levels, and label column {one.name!r} holds the "
-                         f"words {names[:5]}: "
-                         f"list all from the lowest to the highest, `classes={names[:5]}` in their order")
+                         f"words {names[:5]}: list all from the lowest to the highest, `classes={names[:5]}` in "
+                         "their order")
+
+# %% ../../nbs/59_data.columns.ipynb #bf64ce5f
+def check_new_classes(
+    seen, # `Seen` of each label column
+    names, # Class names that were found in the first of them
+    form:str, # 'names' or 'tags'
+    kind:str, # Kind of `LabelSet`
+):
+    "Raise where names that nobody gave are no classes to learn"
+    one = seen[0]
+    if not names: check_labelled(seen)
+    refuse_names(one, names)
+    if form=='tags': return
+    if kind=='ordinal': check_order(one, names)
+    if len(names)<2:
+        raise column_error(one.name, f"has only {names[0]!r} in {one.n} rows: a classifier needs two sides; "
+                                     "add data or drop the column, or name all `classes`")
 
 # %% ../../nbs/59_data.columns.ipynb #325f55d6
 def found_class_names(
@@ -964,19 +1022,13 @@ def found_class_names(
     given, # Class names that are given or declared, or None
 ) -> list:
     "Class names that are there; checked where nobody says which there should be"
-    one = seen[0]
+    one,named = seen[0],renamed or {}
     if form=='multi_hot': return list(given)
     if form=='numbers': return [o.name for o in seen]
-    if form=='dicts': return [(renamed or {}).get(o, o) for o in one.fields]
-    found = class_order({(renamed or {}).get(o, o) for o in one.values})
-    if not found and given is None: check_labelled(seen)
-    if given is None or len(found)>max_classes: refuse_names(one, found)
-    if form=='tags' or given is not None: return found
-    if kind=='ordinal': check_order(one, found)
-    if len(found)<2:
-        raise ValueError(f"label column {one.name!r} has only {found[0]!r} in {one.n} rows: "
-                         "a classifier needs two sides; "
-                         "add data or drop the column, or name all `classes`")
+    if form=='dicts': return [named.get(o, o) for o in one.fields]
+    found = class_order({named.get(o, o) for o in one.values})
+    if given is None: check_new_classes(seen, found, form, kind)
+    elif len(found)>max_classes: refuse_names(one, found)
     return found
 
 # %% ../../nbs/59_data.columns.ipynb #fb50c7d2
@@ -986,11 +1038,12 @@ def named_flags(
     renamed, # Dict of value -> class name, or None
 ) -> dict|None: # `renamed` with every spelling that occurs
     "Names of the values that stand for yes and no"
-    named = renamed or {o:o for o in given or () if str(o).lower() in ('true','false')}
+    def _is_truth(o): return str(o).lower() in ('true','false')
+    named = renamed or {o:o for o in given or () if _is_truth(o)}
     by_number = {yes_no[k.lower()]:v for k,v in named.items() if k.lower() in yes_no}
-    found = {o:yes_no.get(o.lower()) for o in one.values if o not in (renamed or given or ())}
-    if not renamed: found = {o:n for o,n in found.items() if o.lower() in ('true','false')}
-    more = {o:by_number[n] for o,n in found.items() if n in by_number}
+    others = [o for o in one.values if o not in (renamed or given or ())]
+    if not renamed: others = filter(_is_truth, others)
+    more = {o:by_number[yes_no[o.lower()]] for o in others if yes_no.get(o.lower()) in by_number}
     if not more: return renamed
     return {**(renamed or {o:o for o in given}), **more}
 
@@ -1021,19 +1074,20 @@ def plan_labels(
 ) -> LabelPlan|None: # None where there are no label columns
     "Names and kind of the classes in the label columns, and how to read them"
     if not seen: return None
-    one,(given,renamed) = seen[0],given_classes(classes)
+    given,renamed = given_classes(classes)
     check_delim(seen, how, given)
     check_shapes(seen)
     own = classes if isinstance(classes, LabelSet) else None
     kind = kind or (own.kind if own else found_kind(seen, given))
+    one = seen[0]
     if given is None and (exclusive(kind) or one.is_list): given = one.declared
     form = _checked_form(seen, kind, given, own)
     if form=='multi_hot': given,renamed = hot_names(one, given, renamed),None
     else: renamed = named_flags(one, given, renamed)
     found = found_class_names(seen, form, kind, renamed, given)
-    labels = own or _new_labels(found if given is None else given, kind)
+    declared = given is not None
+    labels = own or _new_labels(given if declared else found, kind)
     check_found(seen, form, labels, found)
-    declared = own is not None or given is not None
     return LabelPlan([o.name for o in seen], labels, form, renamed, declared, how)
 
 # %% ../../nbs/59_data.columns.ipynb #c8773687
@@ -1130,9 +1184,10 @@ def check_two_sides(
 ):
     "Raise where a label column says the same of all rows that it says anything of"
     values = {o:pd.unique(df[o].dropna()) for o in cols}
-    sided = [o for o in cols if len(values[o])>1]
-    for o in [] if declared and sided else [o for o in cols if o not in sided]:
-        shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values[o]]
-        what = f"only {shown[0]}" if shown else 'no label at all'
-        raise ValueError(f"label column {o!r} has {what} in {len(df)} rows: a classifier needs two sides; "
-                         "add data or drop the column")
+    one_sided = [o for o in cols if len(values[o])<2]
+    if not one_sided or (declared and len(one_sided)<len(cols)): return
+    name = one_sided[0]
+    shown = [repr(v) if isinstance(v, str) else f'{v:g}' for v in values[name]]
+    what = f"only {shown[0]}" if shown else 'no label at all'
+    raise column_error(name, f"has {what} in {len(df)} rows: a classifier needs two sides; "
+                             "add data or drop the column")

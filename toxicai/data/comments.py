@@ -81,9 +81,9 @@ def clean_text(
 ) -> pa.Array: # `string`; null for a missing text
     "Checked text: valid UTF-8 without NUL"
     array = decoded_text(array, name, row, where)
-    has_nul = pc.match_substring(array, '\0')
-    if pc.any(has_nul).as_py():
-        report['texts from which NUL characters were removed'] += pc.sum(has_nul).as_py()
+    n_nul = pc.sum(pc.match_substring(array, '\0')).as_py()
+    if n_nul:
+        report['texts from which NUL characters were removed'] += n_nul
         array = pc.replace_substring(array, '\0', '')
     empty = pc.sum(pc.equal(pc.utf8_trim_whitespace(array), '')).as_py()
     if empty: report['texts that are empty'] += empty
@@ -258,7 +258,10 @@ def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows 
     return {o:(found[o], len(self)-found[None]) for o in self.labels}
 
 # %% ../../nbs/60_data.comments.ipynb #8331a73d
-def _split_name(o): return ('validation' if o else 'train') if isinstance(o, bool) else str(o)
+def _split_name(o):
+    "Name of the split that a cell stands for: of a flag, whether the row validates"
+    if not isinstance(o, bool): return str(o)
+    return 'validation' if o else 'train'
 
 @patch
 def splits(self:Comments) -> dict: # Name -> rows
@@ -323,7 +326,8 @@ def part(self:Comments,
     sizes = self.splits()
     spelt = spelt_splits(sizes)
     terms = [spelt[k]+cut for o in split.split('+') for k,cut in split_terms(o, sizes, self.name)]
-    found = read_instruction('+'.join(terms), {**{spelt[k]:n for k,n in sizes.items()}, 'all':len(self)}, split)
+    sizes['all'] = len(self)
+    found = read_instruction('+'.join(terms), {spelt[k]:n for k,n in sizes.items()}, split)
     names = {v:k for k,v in spelt.items()}
     rows = [self._split_rows(names[o.splitname])[o.from_:o.to] for o in found]
     return self.select(rows[0] if len(rows)==1 else np.concatenate(rows))
@@ -346,9 +350,10 @@ def _splits_line(comments):
 
 def _facts(comments):
     "(heading, text) about `comments`"
-    labels,named = comments.labels,{*comments.text_cols, *comments.label_cols, comments.split_col}
-    about_labels = 'none' if labels is None else f"{labels.kind}, in {', '.join(comments.label_cols)}"
-    facts = {'text':' + '.join(comments.text_cols), 'labels':about_labels, 'splits':_splits_line(comments),
+    labels = 'none'
+    if comments.labels is not None: labels = f"{comments.labels.kind}, in {', '.join(comments.label_cols)}"
+    named = {*comments.text_cols, *comments.label_cols, comments.split_col}
+    facts = {'text':' + '.join(comments.text_cols), 'labels':labels, 'splits':_splits_line(comments),
              'other columns':', '.join(o for o in comments.data.column_names if o not in named),
              'recognised':'; '.join(comments.recognised)}
     notes = [('note', f'{k}: {n:,}') for k,n in comments.report.items()]
@@ -364,10 +369,10 @@ def __repr__(self:Comments):
 
 @patch
 def _repr_html_(self:Comments):
-    facts,cols = [*_facts(self), *_class_lines(self)],[*self.text_cols, *self.label_cols]
-    rows = pd.DataFrame([[self.data[i][o] for o in cols] for i in range(min(3, len(self)))], columns=cols, dtype=object)
-    about = html_table(pd.DataFrame(facts, columns=['','']), f'{len(self):,} comments from {self.name}')
-    return about+html_table(rows, n=160)
+    facts = pd.DataFrame([*_facts(self), *_class_lines(self)], columns=['',''])
+    first = self.data[:3]
+    rows = pd.DataFrame({o:first[o] for o in (*self.text_cols, *self.label_cols)}, dtype=object)
+    return html_table(facts, f'{len(self):,} comments from {self.name}')+html_table(rows, n=160)
 
 # %% ../../nbs/60_data.comments.ipynb #054f04cf
 @dataclass
@@ -418,7 +423,9 @@ def find_columns(
     if labels is None:
         labels = find_labels(rows, text)
         said.append(f"labels in {', '.join(map(repr, labels))}")
-    if split_col is None and (split_col := find_split(rows, text+labels)): said.append(f"splits in {split_col!r}")
+    if split_col is None:
+        split_col = find_split(rows, text+labels)
+        if split_col is not None: said.append(f"splits in {split_col!r}")
     both = [o for o in text if o in labels]
     if both: raise ValueError(f"column {both[0]!r} is asked for as text and as a label: expected different columns")
     return FoundColumns(text, labels, split_col, tuple(said))
@@ -508,8 +515,10 @@ def label_notes(
     res,by_name = Counter(),exclusive(plan.labels.kind) or plan.form=='tags'
     for o in seen:
         if o.n_written: res[f"cells of {o.name!r} that write a list or a dict as text"] += o.n_written
-        read = {k:n for k,n in o.words.items() if not by_name or k in name_gaps}
-        for k,n in read.items(): res[f"{k!r} in {o.name!r} read as {'a gap' if k in gaps else f'{yes_no[k]:g}'}"] += n
+        for k,n in o.words.items():
+            if by_name and k not in name_gaps: continue
+            meaning = 'a gap' if k in gaps else f'{yes_no[k]:g}'
+            res[f"{k!r} in {o.name!r} read as {meaning}"] += n
     for o in seen:
         n = o.n_gaps if by_name or o.is_list or o.fields else o.n_unknown
         if n: res[f"rows without a label in {o.name!r}"] += n
@@ -523,9 +532,10 @@ def _made(rows, cols, plan, path, how=CellOptions(), **asked):
     plan = replace(plan, labels=plan_labels(seen, how=how, **asked))
     check_clash(plan.label_cols, plan.rest+plan.text)
     rows.report.clear() # what the pass over the labels has counted is counted again
-    data,labels = _write(rows, plan, path),plan.labels and plan.labels.labels
+    data = _write(rows, plan, path)
     if len(data)==0: raise ValueError(f"{rows.name} has no row with a text in {plan.text}: expected comments")
-    if plan.labels: rows.report.update(label_notes(seen, plan.labels))
+    labels = plan.labels and plan.labels.labels
+    if labels: rows.report.update(label_notes(seen, plan.labels))
     report = {**rows.notes, **rows.report}
     if rows.key: keep_facts(path, json.dumps(dict(report=report, labels=labels and labels.to_dict())))
     return data,labels,report
@@ -593,8 +603,10 @@ def tidy_comments(
     path = _cache_file(rows, (found.text, found.labels, kind, asked, plan.rest, drop_missing, how))
     data,labels,report = kept_table(path) or _made_somewhere(
         rows, found.labels, plan, path, how, kind=kind, classes=classes)
-    label_cols,source = tidy_cols(found.labels, labels),LabelSource(found.labels, given_classes(classes)[1], how)
-    return Comments(data, labels, found.text, label_cols, found.split, rows.name, found.said, report, source)
+    _,renamed = given_classes(classes)
+    source = LabelSource(found.labels, renamed, how)
+    return Comments(data, labels, found.text, tidy_cols(found.labels, labels), found.split, rows.name, found.said,
+                    report, source)
 
 # %% ../../nbs/60_data.comments.ipynb #e6c87ffd
 @dataclass

@@ -76,15 +76,16 @@ def majority(
 _hatexplain_names = {0:'hatespeech', 1:'normal', 2:'offensive'}
 
 def _chosen(o):
-    "Labels of the annotators, who are a list of records or a record of lists"
-    return o['label'] if isinstance(o, dict) else [a['label'] for a in o]
+    "Names of what the annotators chose, who are a list of records or a record of lists"
+    found = o['label'] if isinstance(o, dict) else [a['label'] for a in o]
+    return [_hatexplain_names.get(v, v) for v in found]
 
 def hatexplain_texts(
     batch:pa.RecordBatch, # Rows of the release
     report:Counter, # Where repairs are counted
 ) -> pa.RecordBatch: # With `text` and `label`
     "Texts and labels of HateXplain from tokens and annotators"
-    label = [majority([_hatexplain_names.get(v, v) for v in _chosen(o)]) for o in batch['annotators'].to_pylist()]
+    label = [majority(_chosen(o)) for o in batch['annotators'].to_pylist()]
     text = [' '.join(o) for o in batch['post_tokens'].to_pylist()]
     batch = batch.drop_columns(['annotators','post_tokens'])
     return with_columns(batch, text=pa.array(text, pa.string()), label=pa.array(label, pa.string()))
@@ -98,7 +99,8 @@ def parse_spans(
     col:str, # Column of offsets, as text such as '[4, 5]' or as lists
 ) -> pa.RecordBatch:
     "Offsets in `col` as lists of numbers"
-    return with_columns(batch, **{col:pa.array([_as_offsets(o) for o in batch[col].to_pylist()], pa.list_(pa.int64()))})
+    offsets = [_as_offsets(o) for o in batch[col].to_pylist()]
+    return with_columns(batch, **{col:pa.array(offsets, pa.list_(pa.int64()))})
 
 def drop_unscored(
     batch:pa.RecordBatch, # Rows of the release
@@ -106,8 +108,8 @@ def drop_unscored(
     cols, # Columns in which -1 means that nobody scored
 ) -> pa.RecordBatch:
     "Gaps for -1 in `cols`"
-    scored = lambda a: pa.array([None if str(v)=='-1' else v for v in a.to_pylist()], a.type)
-    return with_columns(batch, **{o:scored(batch[o]) for o in cols})
+    def _scored(a): return pa.array([None if str(v)=='-1' else v for v in a.to_pylist()], a.type)
+    return with_columns(batch, **{o:_scored(batch[o]) for o in cols})
 
 # %% ../../nbs/61_data.corpora.ipynb #c6d08f1b
 def fill_texts(
@@ -129,8 +131,8 @@ def vote_shares(
 ) -> pa.RecordBatch: # Shares in [0,1]
     "Votes as shares of the annotators"
     totals = batch[total].to_pylist()
-    shares = {new:[_share(n, t) for n,t in zip(batch[old].to_pylist(), totals)] for old,new in cols.items()}
-    return with_columns(batch.drop_columns(list(cols)), **{k:pa.array(v, pa.float32()) for k,v in shares.items()})
+    def _shares(votes): return pa.array([*map(_share, votes.to_pylist(), totals)], pa.float32())
+    return with_columns(batch.drop_columns(list(cols)), **{new:_shares(batch[old]) for old,new in cols.items()})
 
 # %% ../../nbs/61_data.corpora.ipynb #074507bb
 _pair_schema = pa.schema([('text', pa.string()), ('toxic', pa.float32()), ('pair', pa.int64())])
@@ -295,13 +297,14 @@ def translated(
 ) -> pa.Array: # Text; -1 is a gap, and a value that is not in `values` is left as it is
     "`array` with its values as in the table `values`"
     if pa.types.is_floating(array.type): array = array.cast(pa.int64())
-    tidy = lambda o: None if o is None or str(o)=='-1' else values.get(str(o), str(o))
-    return pa.array([tidy(o) for o in array.to_pylist()], pa.string())
+    words = [None if o is None else str(o) for o in array.to_pylist()]
+    return pa.array([None if o in (None,'-1') else values.get(o, o) for o in words], pa.string())
 
 def _laid_out(columns, rows, layout):
     "Batches of `rows` in tidy columns"
     batches = rows.read(None)
-    for where,n,batch in layout.prepare(batches, rows.report) if layout.prepare else batches:
+    if layout.prepare: batches = layout.prepare(batches, rows.report)
+    for where,n,batch in batches:
         batch = batch.rename_columns([layout.rename.get(o, o) for o in batch.schema.names])
         batch = with_columns(batch, **{k:translated(batch[k], v) for k,v in layout.values.items()})
         yield where,n,batch if columns is None else batch.select(columns)
@@ -333,8 +336,10 @@ def lay_out(
     read = partial(_laid_out, rows=rows, layout=layout)
     first = next(read(None), None)
     if first is None: raise ValueError(f"{rows.name} has no rows: expected the corpus {corpus.name!r}")
-    schema,key = first[2].schema,rows.key and f'{corpus.name} {rows.key} {layout!r}'
-    tidy = replace(rows, name=corpus.name, columns=dict(zip(schema.names, schema.types)), read=read, key=key)
+    schema = first[2].schema
+    columns = dict(zip(schema.names, schema.types))
+    key = rows.key and f'{corpus.name} {rows.key} {layout!r}'
+    tidy = replace(rows, name=corpus.name, columns=columns, read=read, key=key)
     return tidy,layout.labels or corpus.labels
 
 # %% ../../nbs/61_data.corpora.ipynb #b92988fa
@@ -357,8 +362,9 @@ def _labelled(corpus, found):
     needs = [set(o.needs) for o in corpus.layouts]
     fits = {k:o for k,o in found.items() if any(n<=set(o.column_names) for n in needs)}
     if not fits: return hf.DatasetDict(found)
-    both = set.intersection(*[set(o.column_names) for o in fits.values()])
-    return hf.DatasetDict({k:o.select_columns([c for c in o.column_names if c in both]) for k,o in fits.items()})
+    in_all = set.intersection(*[set(o.column_names) for o in fits.values()])
+    def _part(ds): return ds.select_columns([o for o in ds.column_names if o in in_all])
+    return hf.DatasetDict({k:_part(o) for k,o in fits.items()})
 
 # %% ../../nbs/61_data.corpora.ipynb #036ef17e
 def _how_to_get(corpus):

@@ -10,7 +10,7 @@ __all__ = ['long_texts', 'one_text', 'text_lengths', 'row_lengths_of', 'flag_tab
 # %% ../../nbs/65_data.describe.ipynb #fd204a49
 import numpy as np,pandas as pd
 from fastcore.basics import patch
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogFormatter,PercentFormatter
 from ..tables import *
 from ..pictures import *
 from ..text.tokenizer import *
@@ -58,8 +58,8 @@ def flag_table(
     "Label values as yes/no columns"
     one = values.iloc[:,0] if values.shape[1]==1 else None
     if one is None or _is_flag(one): return values.astype(float)
-    found = {t for o in one if o is not None for t in (o if isinstance(o, tuple) else (o,))}
-    return pd.DataFrame({n:[_has(o, n) for o in one] for n in sorted(found-{'–'}, key=str)}, index=values.index)
+    names = sorted(set(one.dropna().explode())-{'–'}, key=str)
+    return pd.DataFrame({n:[_has(o, n) for o in one] for n in names}, index=values.index)
 
 def label_table(
     df:pd.DataFrame, # n rows
@@ -95,12 +95,11 @@ def class_rows(
     lengths:pd.Series, # Length of each row; named by its unit; shape (n,)
 ) -> pd.DataFrame: # One row for each class
     "How often each class is given, and how long its texts are"
-    med = lambda o: np.nan if o.dropna().empty else o.median()
     def _row(name, s):
         yes,no = s==1,s==0
-        return {'label':str(name), 'yes':int(yes.sum()), 'no':int(no.sum()), 'missing':int(s.isna().sum()),
-                '% yes of known':100*yes.sum()/max(s.notna().sum(), 1),
-                f'median {lengths.name} if yes':med(lengths[yes]), f'median {lengths.name} if no':med(lengths[no])}
+        counts = dict(yes=int(yes.sum()), no=int(no.sum()), missing=int(s.isna().sum()))
+        medians = {f'median {lengths.name} if {k}':lengths[o].median() for k,o in dict(yes=yes, no=no).items()}
+        return {'label':str(name), **counts, '% yes of known':100*yes.sum()/max(s.notna().sum(), 1), **medians}
     return pd.DataFrame([_row(k, s) for k,s in flags.items()])
 
 # %% ../../nbs/65_data.describe.ipynb #6c1b0df4
@@ -138,8 +137,8 @@ def gap_figures(
     flags:pd.DataFrame, # Yes/no/NaN; shape (n, n_classes)
 ) -> dict: # What is counted -> rows
     "How many rows have no text, an empty one, or no label"
-    n_empty,n_bare = sum(not one_text(o).strip() for o in texts),int(flags.isna().all(axis=1).sum())
-    return {'missing texts':int((~has).sum()), 'empty texts':n_empty, 'rows without any label':n_bare}
+    return {'missing texts':int((~has).sum()), 'empty texts':sum(not one_text(o).strip() for o in texts),
+            'rows without any label':int(flags.isna().all(axis=1).sum())}
 
 def long_figures(
     lengths:pd.Series, # Length of each row; named by its unit; shape (n,)
@@ -167,8 +166,10 @@ def describe(
 ) -> Description: # Tables, and a figure by `plot`
     "What is in `data`: labels, gaps, lengths, languages, duplicates, contradictions"
     df,text,labels = open_table(data, text_col, label_cols, need=['text_col'])
-    values,has = label_values(df, labels),df[text].notna().all(axis=1).to_numpy()
-    flags,texts = flag_table(values),column_texts(df[has], text)
+    values = label_values(df, labels)
+    flags = flag_table(values)
+    has = df[text].notna().all(axis=1).to_numpy()
+    texts = column_texts(df[has], text)
     lengths = row_lengths_of(texts, has, encoder)
     figures = {**gap_figures(texts, has, flags), **copy_figures(texts, values[has], thresh), **long_figures(lengths)}
     summary = count_rows(len(df), {'rows':len(df), **figures})
@@ -261,6 +262,7 @@ _thousands = lambda v,_: f'{v:,.0f}'
 def _log_axis(ax, lengths):
     ax.set_xscale('log')
     ax.xaxis.set_major_formatter(_thousands)
+    ax.xaxis.set_minor_formatter(LogFormatter()) # some of them, as whole numbers, where lengths have one order
     ax.set_xlim(max(1, lengths.min()), max(lengths.max()*1.1, 2))
     ax.set_xlabel(f'{lengths.name} (log scale)', fontsize=9, color=hues.ink)
 
@@ -299,7 +301,8 @@ def plot_label_lengths(
     names:list, # Classes
 ):
     "Boxes of lengths for each class, and for rows with none"
-    lengths,flags = desc.lengths.clip(lower=1),desc.flags.set_axis(desc.flags.columns.map(str), axis=1)
+    lengths = desc.lengths.clip(lower=1)
+    flags = desc.flags.set_axis(desc.flags.columns.map(str), axis=1)
     sets = {k:lengths[flags[k]==1].dropna() for k in names}
     none = lengths[(flags==0).all(axis=1)].dropna()
     if len(none): sets['none of them'] = none

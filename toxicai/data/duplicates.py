@@ -14,6 +14,7 @@ from functools import lru_cache
 from os.path import commonprefix
 
 import numpy as np,pandas as pd,regex
+from ..quiet import *
 from ..tables import *
 from ..text.core import *
 
@@ -77,9 +78,7 @@ def _signatures(keys):
         raise ImportError("near-duplicates need another package: `pip install rensa`; "
                           "`thresh=None` finds exact ones without it") from e
     digest = RMinHash.digest_matrix_from_flat_token_hashes
-    from tqdm.auto import tqdm
-    chunks = tqdm(range(0, len(keys), 2048), desc='duplicates', unit_scale=2048, unit=' texts', delay=3, leave=False)
-    rows = [digest(*_shingle_hashes(keys[i:i+2048]), _n_hashes, 42).to_rows() for i in chunks]
+    rows = [digest(*_shingle_hashes(keys[s]), _n_hashes, 42).to_rows() for s in shown_chunks(len(keys), 2048, 'duplicates')]
     return np.concatenate([np.array(o, dtype=np.uint32) for o in rows])
 
 # %% ../../nbs/63_data.duplicates.ipynb #3d0a7b5e
@@ -185,10 +184,6 @@ def exact_groups(
     return pd.factorize(np.array([*keys,''], dtype=object)[:-1])[0]
 
 # %% ../../nbs/63_data.duplicates.ipynb #f89cccd6
-def _own_columns(data, text_col, label_cols):
-    "Text and label columns as they were given, or those that `data` knows"
-    return data.text_cols if text_col is None else text_col,data.label_cols if label_cols is None else label_cols
-
 def open_table(
     data, # A frame, or what `as_frame` takes, or a table with `text_cols`, `label_cols` and `to_frame()`
     text_col=None, # Name of the text column, or two names for pairs; by default those that `data` knows
@@ -198,11 +193,12 @@ def open_table(
     "The frame of `data` and its columns by use"
     knows = hasattr(data, 'to_frame') and hasattr(data, 'text_cols')
     df = data.to_frame() if knows else as_frame(data)
-    if knows: text_col,label_cols = _own_columns(data, text_col, label_cols)
-    names = {k:[] if o is None else as_list(o) for k,o in dict(text_col=text_col, label_cols=label_cols).items()}
-    for k in need:
-        if not names[k]: raise ValueError(f"`{k}` is missing: name the column; the data have {list(df.columns)}")
-    text,labels = names.values()
+    if knows and text_col is None: text_col = data.text_cols
+    if knows and label_cols is None: label_cols = data.label_cols
+    text,labels = [[] if o is None else as_list(o) for o in (text_col, label_cols)]
+    for k,o in dict(text_col=text, label_cols=labels).items():
+        if k in need and not o:
+            raise ValueError(f"`{k}` is missing: name the column; the data have {list(df.columns)}")
     if text: check_text_count(text)
     check_columns(df, text+labels)
     return df,text,labels
@@ -292,6 +288,13 @@ class LeakageReport(Report):
         super().__init__({f'{len(pairs):,} of {n_test:,} test rows leak':self.counts, **examples})
 
 # %% ../../nbs/63_data.duplicates.ipynb #26d0ec30
+def _nearest(key, others):
+    "The one of `others`, a dict of key -> shingles, that is most like `key`, and their similarity"
+    if key in others: return key,1.
+    own = key_shingles(key)
+    near = max(others, key=lambda o: jaccard(own, others[o]))
+    return near,jaccard(own, others[near])
+
 def _leaks(keys, n_train, thresh):
     "(row, key of the training text most like it, similarity) for each test row that leaks; training keys come first"
     groups = key_groups(keys, thresh)
@@ -299,13 +302,9 @@ def _leaks(keys, n_train, thresh):
     train = {g:{} for g in mixed}
     for k,g in zip(keys[:n_train], groups):
         if g in mixed and k not in train[g]: train[g][k] = key_shingles(k)
-    res = []
-    for i,(k,g) in enumerate(zip(keys[n_train:], groups[n_train:])):
-        if g not in mixed: continue
-        own = key_shingles(k)
-        near = k if k in train[g] else max(train[g], key=lambda o: jaccard(own, train[g][o]))
-        res.append((i, near, jaccard(own, train[g][near])))
-    return [o for o in res if o[2]>=(thresh or 1)]
+    test = enumerate(zip(keys[n_train:], groups[n_train:]))
+    found = [(i, *_nearest(k, train[g])) for i,(k,g) in test if g in mixed]
+    return [(i, near, sim) for i,near,sim in found if sim>=(thresh or 1)]
 
 # %% ../../nbs/63_data.duplicates.ipynb #96530eec
 def _differ(a, b): return any(x!=y for x,y in zip(a, b) if x is not None and y is not None)
@@ -315,7 +314,8 @@ def _words(names, row):
     if all(o is None for o in row): return '?'
     if len(names)==1: return ', '.join(row[0]) if isinstance(row[0], tuple) else str(row[0])
     n_gaps = sum(o is None for o in row)
-    return (', '.join(str(n) for n,o in zip(names, row) if o) or '–') + (f' ({n_gaps} unknown)' if n_gaps else '')
+    given = ', '.join(str(n) for n,o in zip(names, row) if o) or '–'
+    return f'{given} ({n_gaps} unknown)' if n_gaps else given
 
 def _pair(i, j, kind, sim, conflict, sides, labels):
     "One row of the report: test row `i` beside training row `j`"
@@ -335,8 +335,8 @@ def _both_sides(train, test, text_col, label_cols):
         raise ValueError(f"`train` has its text in {a_text} and `test` in {b_text}: "
                          "expected one column in both, or two; name them with `text_col`")
     labels = [o for o in a_labels if o in b_labels]
-    values = lambda df: label_values(df, labels).to_numpy(dtype=object)
-    return [(column_texts(a, a_text), values(a)),(column_texts(b, b_text), values(b))],labels
+    def _side(df, text): return column_texts(df, text),label_values(df, labels).to_numpy(dtype=object)
+    return [_side(a, a_text), _side(b, b_text)],labels
 
 # %% ../../nbs/63_data.duplicates.ipynb #9a3f60d8
 _pair_columns = ['kind','similarity','test_row','train_row','test_text','train_text']
@@ -356,9 +356,10 @@ def leakage_report(
     rows_of = pd.Series(range(n)).groupby(np.array(keys[:n], dtype=object)).indices
     res = []
     for i,key,sim in _leaks(keys, n, thresh):
+        kind = 'exact' if key==keys[n+i] else 'near'
         clash = [j for j in rows_of[key] if _differ(values[j], new_values[i])]
-        j = int([*clash, *rows_of[key]][0])
-        res.append(_pair(i, j, 'exact' if key==keys[n+i] else 'near', sim, bool(clash), sides, labels))
+        j = int((clash or rows_of[key])[0])
+        res.append(_pair(i, j, kind, sim, bool(clash), sides, labels))
     pairs = pd.DataFrame(res, columns=[*_pair_columns, *_pair_labels] if labels else _pair_columns)
     order = dict(by=['kind','similarity','test_row'], ascending=[True,False,True])
     return LeakageReport(pairs.sort_values(**order, ignore_index=True), len(new))

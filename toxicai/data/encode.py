@@ -4,14 +4,15 @@
 
 # %% auto #0
 __all__ = ['EncodedText', 'UnpaddedTexts', 'TextPair', 'CutCount', 'EncodeTfm', 'encode_at', 'encode_tfm', 'reads_columns',
-           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'report_cut',
-           'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
+           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'vocab_digest',
+           'report_cut', 'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
 
 # %% ../../nbs/66_data.encode.ipynb #d5025e9f
 from ..quiet import *
 import_quietly('fastai.layers')
 
 # %% ../../nbs/66_data.encode.ipynb #23f50abf
+import hashlib,json
 from copy import copy
 from itertools import takewhile
 from typing import NamedTuple
@@ -141,8 +142,8 @@ def column_items(
     cols, # Names of its columns
 ) -> list: # Values of one column, or an `L` of values for each row; n of them
     "What a `ColReader` makes of the rows of `df`"
-    cols = list(cols)
-    return df[cols[0]].tolist() if len(cols)==1 else [L(o) for o in zip(*[df[c].tolist() for c in cols])]
+    values = [df[o].tolist() for o in cols]
+    return values[0] if len(values)==1 else list(map(L, zip(*values)))
 
 def read_items(
     tl:TfmdLists, # Items with their transforms
@@ -152,10 +153,9 @@ def read_items(
     "What the first transforms of `tl` make of its items"
     items,fs = tl.items,list(tl.tfms.fs[:n_tfms])
     if idxs is not None: items = items.iloc[idxs] if hasattr(items, 'iloc') else [items[i] for i in idxs]
-    is_frame = isinstance(items, pd.DataFrame)
-    if is_frame and fs and reads_columns(fs[0]): res,fs = column_items(items, fs[0].cols),fs[1:]
-    elif is_frame: res = [o for _,o in items.iterrows()]
-    else: res = [as_row(o, fs[0]) for o in items] if fs else list(items)
+    if not isinstance(items, pd.DataFrame): res = [as_row(o, fs[0]) for o in items] if fs else list(items)
+    elif fs and reads_columns(fs[0]): res,fs = column_items(items, fs[0].cols),fs[1:]
+    else: res = [o for _,o in items.iterrows()]
     return [compose_tfms(o, fs, split_idx=tl.split_idx) for o in res] if fs else res
 
 # %% ../../nbs/66_data.encode.ipynb #cc75bd5a
@@ -165,9 +165,9 @@ def some_texts(
 ) -> list: # Strings and pairs; without rows of token ids
     "Some of the texts of `tl`"
     n = len(list(takewhile(lambda o: not isinstance(o, EncodeTfm), tl.tfms.fs)))
-    at = spread_places(len(tl), most).tolist()
-    words = lambda o: isinstance(o, str) or (is_listy(o) and len(o)==2 and all(isinstance(t, str) for t in o))
-    return [o if isinstance(o, str) else tuple(o) for o in read_items(tl, n, at) if words(o)]
+    found = read_items(tl, n, spread_places(len(tl), most).tolist())
+    def _are_two(o): return is_listy(o) and len(o)==2 and all(isinstance(t, str) for t in o)
+    return [o if isinstance(o, str) else tuple(o) for o in found if isinstance(o, str) or _are_two(o)]
 
 def take_language(
     tfm:EncodeTfm, # What encodes
@@ -181,7 +181,8 @@ def take_language(
         warn_in_line(f"the texts are in {lang!r}, and the rules {names} know {list(languages)} only, so they read "
                      f"English words: pass `rules='light'`, or names with a language, as in '{names[0]}:es'")
     tfm.encoder = copy(tfm.encoder)
-    tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
+    tfm.encoder.rules = tfm.rules
+    if lang in languages and lang!='en': tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang))
 
 # %% ../../nbs/66_data.encode.ipynb #a92be05d
 @patch
@@ -200,6 +201,13 @@ def setup(self:EncodeTfm,
     if isinstance(items.items, pd.DataFrame):
         for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
     if isinstance(items, TfmdLists): take_language(self, items)
+
+# %% ../../nbs/66_data.encode.ipynb #ec61629a
+def vocab_digest(
+    enc:TextEncoder, # Rules and tokenizer
+) -> str: # 64 hexadecimal digits
+    "Digest of the pieces of the tokenizer and their numbers"
+    return hashlib.sha256(json.dumps(sorted(enc.tok.get_vocab().items())).encode()).hexdigest()
 
 # %% ../../nbs/66_data.encode.ipynb #be7c1c6d
 def report_cut(
@@ -241,7 +249,7 @@ def all_targets(
     if not hasattr(tl, '_targs'):
         k = sum(1 for _ in takewhile(reads_columns, tl.tfms.fs))
         res = [compose_tfms(o, tl.tfms.fs[k:], split_idx=tl.split_idx) for o in read_items(tl, k)]
-        same = len(res) and all(isinstance(o, Tensor) and o.shape==res[0].shape for o in res)
+        same = len(res)>0 and all(isinstance(o, Tensor) and o.shape==res[0].shape for o in res)
         tl._targs = retain_type(torch.stack([o.as_subclass(Tensor) for o in res]), res[0]) if same else None
     return tl._targs
 

@@ -6,11 +6,12 @@
 __all__ = ['hub_args', 'names_elsewhere', 'few_groups', 'many_rows', 'where_to_begin', 'TransformerTextBlock', 'shown_label',
            'MultiLabelEncode', 'TokenizedRow', 'LabelReader', 'text_reader', 'ToxicityDataLoaders', 'comment_sides',
            'trainable', 'copies_among', 'split_known', 'split_by_first', 'split_by_group', 'split_with_copies',
-           'warn_of_copies', 'warn_of_unlabelled', 'splitter_sides', 'training_split', 'label_block', 'labelled_block',
-           'training_frame', 'split_facts', 'warn_of_empty', 'read_comments_file', 'listed', 'texts_and_labels',
-           'joined_splits', 'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of', 'loader_texts',
-           'find_text_tfm', 'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of', 'classes_seen',
-           'label_sides', 'check_blocks', 'check_dls', 'check_no_gaps', 'check_has_rows']
+           'warn_of_copies', 'side_column', 'warn_of_unlabelled', 'splitter_sides', 'training_split', 'label_block',
+           'labelled_block', 'training_frame', 'split_facts', 'warn_of_empty', 'read_comments_file', 'listed',
+           'texts_and_labels', 'joined_splits', 'row_index', 'text_frame', 'relabelled', 'text_cols', 'pairs_of',
+           'loader_texts', 'find_text_tfm', 'text_tfm', 'label_tfm', 'label_kind', 'class_names', 'labels_of',
+           'classes_seen', 'label_sides', 'check_blocks', 'check_dls', 'warn_of_missing', 'check_no_gaps',
+           'check_has_rows']
 
 # %% ../../nbs/68_data.loaders.ipynb #5a0498d2
 import math
@@ -85,8 +86,8 @@ def TransformerTextBlock(
     known = [*signature(TransformerTextBlock).parameters, *hub_args]
     check_keywords(hub, known, 'TransformerTextBlock', names_elsewhere)
     checkpoint,rules = where_to_begin(checkpoint, rules)
-    private = {} if token is None else {'token':token}
-    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **private)
+    secret = {} if token is None else dict(token=token)
+    enc = TextEncoder(checkpoint, max_length, cut, rules, long, overlap, **hub, **secret)
     name = checkpoint if isinstance(checkpoint, (str,Path)) else enc.tok.name_or_path
     return TransformBlock(type_tfms=[EncodeTfm(enc, str(name), lazy, hub)], dl_type=BucketedDL)
 
@@ -260,6 +261,17 @@ def warn_of_copies(
                      "punctuation: scores will measure memory; drop them, or leave the split to `valid_pct`, "
                      "which keeps copies on one side")
 
+# %% ../../nbs/68_data.loaders.ipynb #2a50c606
+def side_column(
+    data:LabelledFrame, # n rows; gets the column of the sides
+    sides, # 'train' or 'validation' for each row; None where the data have no split; shape (n,)
+    valid_col:str=None, # Column that the user names
+) -> str|None: # Its name; None where rows are drawn
+    "The column that splits `data`"
+    if sides is None: return valid_col
+    data.df['side of the split'] = sides
+    return 'side of the split'
+
 # %% ../../nbs/68_data.loaders.ipynb #96bd89ea
 def warn_of_unlabelled(
     data:LabelledFrame, # n rows
@@ -278,7 +290,7 @@ def splitter_sides(
     n:int, # Rows of `source`
 ) -> list: # [training rows, validation rows]: positions in `source`
     "Both sides as the user splits them, without rows that have no label"
-    sides = [[int(i) for i in o] for o in splitter(source)]
+    sides = [list(map(int, o)) for o in splitter(source)]
     if len(known)==n: return sides
     return [np.array(o, dtype=int)[np.isin(o, known)].tolist() for o in sides]
 
@@ -330,8 +342,8 @@ def training_frame(
     how:CellOptions=CellOptions(), # How the cells of the label columns are read
 ) -> LabelledFrame: # Each label column has two sides; of declared classes, some have
     "What the loaders are made from"
-    if isinstance(source, Comments) and (as_list(text_col)!=['text'] or as_list(label_cols)!=['label']
-                                         or classes is not None or how!=CellOptions()):
+    own_cols = as_list(text_col)==['text'] and as_list(label_cols)==['label']
+    if isinstance(source, Comments) and not (own_cols and classes is None and how==CellOptions()):
         raise ValueError("`Comments` know their columns and classes: leave out `text_col`, `label_cols`, `vocab`, "
                          "`label_delim` and `na_values`, or pass them to `load_comments`")
     data = labelled_frame(source, text_col, label_cols, classes, how)
@@ -389,7 +401,7 @@ def from_df(cls:ToxicityDataLoaders,
     own_split = isinstance(df, Comments) and valid_col is None and splitter is None
     source,sides = trainable(df) if own_split else (df,None)
     data = training_frame(source, text_col, label_cols, vocab, cell_options(label_delim, na_values))
-    if sides is not None: data.df[valid_col := 'side of the split'] = sides
+    valid_col = side_column(data, sides, valid_col)
     block = TransformerTextBlock(checkpoint, **kwargs)
     splits = [np.asarray(o).tolist() for o in training_split(data, source, valid_pct, valid_col, splitter, seed)]
     how = dict(bs=bs, val_bs=val_bs, weights=weight_col, balance=balance)
@@ -448,9 +460,11 @@ def from_csv(cls:ToxicityDataLoaders,
     "Loaders from a file"
     options = dict(delimiter=delimiter, encoding=encoding, quoting=quoting, quotechar=quotechar, escapechar=escapechar,
                    header=header, names=names)
-    texts,others = as_list(text_col),[kwargs[o] for o in ('valid_col',) if kwargs.get(o) is not None]
     check_keywords(kwargs, cls.keywords(), cls.__name__, {**names_elsewhere, **reading_elsewhere})
-    df = read_comments_file(csv, [*texts, *as_list(label_cols), *others], texts, **options)
+    texts = as_list(text_col)
+    cols = [*texts, *as_list(label_cols)]
+    if kwargs.get('valid_col') is not None: cols.append(kwargs['valid_col'])
+    df = read_comments_file(csv, cols, texts, **options)
     return cls.from_df(df, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
 # %% ../../nbs/68_data.loaders.ipynb #df2e5b1d
@@ -478,9 +492,9 @@ def texts_and_labels(
         raise ValueError(f"{len(texts)} texts and {len(labels)} labels: expected one label for each text")
     if not texts: raise ValueError("the data have no rows: expected at least two labelled texts")
     check_texts(texts)
-    single = isinstance(texts[0], str)
-    cols = {'text':texts} if single else {'text_a':[a for a,_ in texts], 'text_b':[b for _,b in texts]}
-    df = pd.DataFrame({**{k:pd.Series(v, dtype=object) for k,v in cols.items()}, 'label':pd.Series(labels)})
+    if isinstance(texts[0], str): cols = dict(text=texts)
+    else: cols = dict(text_a=[a for a,_ in texts], text_b=[b for _,b in texts])
+    df = pd.DataFrame(cols, dtype=object).assign(label=pd.Series(labels))
     return df if index is None else df.set_axis(index)
 
 # %% ../../nbs/68_data.loaders.ipynb #8af2a88d
@@ -523,8 +537,13 @@ def from_dataset(cls:ToxicityDataLoaders,
         if {'valid_col','splitter'} & set(kwargs):
             raise ValueError("a `DatasetDict` has its split: "
                              "leave out `valid_col` and `splitter`, or pass one `Dataset`")
-        ds,kwargs['valid_col'] = joined_splits(ds),'_split'
-    if isinstance(text_col, str) and text_col not in ds.column_names and 'input_ids' in ds.column_names: text_col = None
+        ds = joined_splits(ds)
+        kwargs['valid_col'] = '_split'
+    if not hasattr(ds, 'column_names'):
+        raise TypeError(f"`ds` is a {type(ds).__name__}: expected a `Dataset` or a `DatasetDict` of Hugging Face; "
+                        "`from_df` takes other tables, `from_csv` files")
+    names = ds.column_names
+    if isinstance(text_col, str) and text_col not in names and 'input_ids' in names: text_col = None
     return cls.from_df(ds, checkpoint, text_col=text_col, label_cols=label_cols, **kwargs)
 
 # %% ../../nbs/68_data.loaders.ipynb #30f08142
@@ -533,9 +552,9 @@ def row_index(
 ) -> pd.Index: # shape (n,)
     "Names of rows: their index in pandas, the paths of files, else their numbers"
     if isinstance(getattr(items, 'index', None), pd.Index): return items.index
-    rows = len(items) and all(isinstance(o, pd.Series) and o.name is not None for o in items)
-    if rows: return pd.Index([o.name for o in items])
-    if len(items) and all(isinstance(o, Path) for o in items): return pd.Index([str(o) for o in items], name='path')
+    if len(items)==0: return pd.RangeIndex(0)
+    if all(isinstance(o, pd.Series) and o.name is not None for o in items): return pd.Index([o.name for o in items])
+    if all(isinstance(o, Path) for o in items): return pd.Index([str(o) for o in items], name='path')
     return pd.RangeIndex(len(items))
 
 # %% ../../nbs/68_data.loaders.ipynb #989cade7
@@ -554,9 +573,9 @@ def _has_to_pandas(o): return hasattr(o, 'to_pandas') and not isinstance(o, pd.S
 
 def _as_items(reader, items):
     "`items` as a frame with the columns that `reader` reads"
+    if _has_to_pandas(items): return as_frame(items)
     cols = list(getattr(reader, 'cols', ['text']))
     is_row = isinstance(items, Mapping) or (isinstance(items, pd.Series) and set(cols)<=set(items.index))
-    if _has_to_pandas(items): return as_frame(items)
     items = [items] if is_row else as_many(items)
     if hasattr(items, 'columns') or _has_to_pandas(items): return as_frame(items)
     if not hasattr(items, '__len__'): items = list(items)
@@ -725,11 +744,21 @@ def check_dls(
         raise ValueError(f"the labels have only {', '.join(names)}: a classifier needs two sides; add data")
     for side,tl in label_sides(dls):
         if kind=='regression': check_no_gaps(tl, side)
-        elif (missing := [o for o in names if o not in classes_seen(tl, names)]):
-            warn_in_line(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
-                         "use another split or more data")
+        else: warn_of_missing(tl, side, names)
 
 # %% ../../nbs/68_data.loaders.ipynb #c94fd75b
+def warn_of_missing(
+    tl, # `TfmdLists` of labels
+    side:str, # 'training' or 'validation'
+    names, # Class names
+):
+    "Say which classes no text has"
+    seen = classes_seen(tl, names)
+    missing = [o for o in names if o not in seen]
+    if missing:
+        warn_in_line(f"no {side} text has the class {', '.join(missing)}: metrics will say nothing about it; "
+                     "use another split or more data")
+
 def check_no_gaps(
     tl, # `TfmdLists` of numbers
     side:str, # 'training' or 'validation'

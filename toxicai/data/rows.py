@@ -161,9 +161,9 @@ def named_columns(
     "`batch` with class names in the place of class numbers"
     for i,k in enumerate(batch.schema.names):
         if k not in classes: continue
-        plain = isinstance(classes[k], hf.ClassLabel)
-        if plain: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
-        else: new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
+        is_list = not isinstance(classes[k], hf.ClassLabel)
+        if is_list: new = name_classes(pa.table({k:batch[k]}), classes)[k].combine_chunks()
+        else: new = named_levels(batch[k], classes[k].names, f"column {k!r} of {where!r}")
         batch = batch.set_column(i, k, new)
     return batch
 
@@ -231,13 +231,17 @@ def arrow_batches(
     "Batches of an Arrow file"
     n,source = 0,open_arrow(path)
     classes = stored_classes(source.schema)
-    is_file = isinstance(source, pa.ipc.RecordBatchFileReader)
-    for batch in (source.get_batch(i) for i in range(source.num_record_batches)) if is_file else source:
+    for batch in _stored_batches(source):
         for i in range(0, batch.num_rows, batch_rows):
             part = batch.slice(i, batch_rows)
             part = checked_batch(part if columns is None else part.select(columns))
             yield path.name,n+i,named_columns(part, classes, path.name)
         n += batch.num_rows
+
+def _stored_batches(source):
+    "The batches that a reader of `pyarrow.ipc` gives; one of a file is no iterator"
+    if not isinstance(source, pa.ipc.RecordBatchFileReader): return source
+    return (source.get_batch(i) for i in range(source.num_record_batches))
 
 # %% ../../nbs/58_data.rows.ipynb #654ce9d3
 @cache
@@ -290,9 +294,9 @@ def file_format(
 def _files_of(path):
     "All files that `path` stands for, in order of their names"
     if path.is_file() or zip_parts(path): return [path]
-    if not path.is_dir(): return [Path(o) for o in sorted(glob.glob(str(path), recursive=True)) if Path(o).is_file()]
-    hidden = lambda o: any(p.startswith('.') for p in o.relative_to(path).parts)
-    return sorted(o for o in path.rglob('*') if o.is_file() and not hidden(o))
+    if not path.is_dir(): return [o for o in map(Path, sorted(glob.glob(str(path), recursive=True))) if o.is_file()]
+    def _is_hidden(o): return any(p.startswith('.') for p in o.relative_to(path).parts)
+    return sorted(o for o in path.rglob('*') if o.is_file() and not _is_hidden(o))
 
 def _refuse_nothing(what, is_dir):
     why = 'is empty' if is_dir else 'is neither a file nor a folder, and matches none'
@@ -441,8 +445,7 @@ def _same_columns(paths, how, notes):
     for o,cols in zip(paths[1:], rest):
         if set(cols)!=set(first):
             raise ValueError(f"{o.name!r} has the columns {some_names(cols)}, but {paths[0].name!r} has "
-                             f"{some_names(first)}: "
-                             "expected the same in all files")
+                             f"{some_names(first)}: expected the same in all files")
     return first
 
 def _file_key(paths, how):
@@ -465,7 +468,8 @@ def file_rows(
     **options, # For `TextOptions`
 ) -> Rows:
     "Rows of files of one of the `file_formats`"
-    paths,how,report,notes = find_files(source),TextOptions(**options),Counter(),Counter()
+    paths,how = find_files(source),TextOptions(**options)
+    report,notes = Counter(),Counter()
     stamps,key = [read_stamp(o) for o in paths],_file_key(paths, how)
     columns,mixed = readable_columns(_same_columns(paths, how, notes))
     splits = [None]*len(paths) if 'split' in columns else file_splits(paths)
@@ -474,8 +478,8 @@ def file_rows(
         notes['files whose names say their split'] += len(paths)
     read = partial(_read_files, paths=paths, splits=splits, how=how, report=report, stamps=stamps)
     ask = file_format(paths[0]).hint
-    return Rows(str(source), columns, read, key, report, notes, in_memory=False, mixed=mixed,
-                hint=ask(paths[0], how) if ask else '')
+    hint = ask(paths[0], how) if ask else ''
+    return Rows(str(source), columns, read, key, report, notes, in_memory=False, mixed=mixed, hint=hint)
 
 # %% ../../nbs/58_data.rows.ipynb #7a8d05da
 @contextmanager
@@ -523,8 +527,8 @@ def frame_rows(
 
 # %% ../../nbs/58_data.rows.ipynb #c3705426
 def _table_batches(columns, table):
-    n = 0
-    for batch in (table if columns is None else table.select(columns)).to_batches(max_chunksize=batch_rows):
+    n,some = 0,table if columns is None else table.select(columns)
+    for batch in some.to_batches(max_chunksize=batch_rows):
         yield 'the table',n,batch
         n += batch.num_rows
 
@@ -571,7 +575,8 @@ def declared_classes(
 def _dataset_batches(columns, parts, name):
     "Batches of the data sets `parts`, which are (split, `Dataset`)"
     for split,ds in parts:
-        n,where,cols = 0,f"{name} ({split})" if split else name,columns_within(columns, split)
+        n,cols = 0,columns_within(columns, split)
+        where = f"{name} ({split})" if split else name
         some = ds if cols is None or not ds.features else ds.select_columns(cols)
         for table in some.with_format('arrow').iter(batch_size=batch_rows):
             table = with_split(name_classes(table, ds.features), split, columns)
@@ -595,20 +600,21 @@ def dataset_parts(
     source, # A Hugging Face data set of any kind
 ) -> list: # (split, data set) pairs; the split is None for a single data set
     "The data sets that stand in `source`, with the same columns in all"
-    parts = list(source.items()) if isinstance(source, dict) else [(None, source)]
-    if not parts: raise ValueError("the `DatasetDict` is empty: expected at least one split")
-    if parts[0][0] is not None and any('split' in (o.column_names or ()) for _,o in parts):
+    if not isinstance(source, dict): return [(None, source)]
+    if not source: raise ValueError("the `DatasetDict` is empty: expected at least one split")
+    columns = {tuple(sorted(o.column_names)) for o in source.values() if o.column_names}
+    if any('split' in o for o in columns):
         raise ValueError("the `DatasetDict` has splits and a column 'split' as well: rename the column")
-    same = {tuple(sorted(o.column_names)) for _,o in parts if o.column_names}
-    if len(same)>1:
-        raise ValueError(f"the splits of the `DatasetDict` have different columns {sorted(map(list, same))}: "
+    if len(columns)>1:
+        raise ValueError(f"the splits of the `DatasetDict` have different columns {sorted(map(list, columns))}: "
                          "pass one split, or make them alike")
-    return parts
+    return list(source.items())
 
 def _stored_key(parts):
     "The same for the same data sets on disk; None for those in memory"
     if not all(o.cache_files for _,o in parts): return None
-    facts = [(k, o._fingerprint, [file_digest(f['filename']) for f in o.cache_files]) for k,o in parts]
+    def _digests(ds): return [file_digest(o['filename']) for o in ds.cache_files]
+    facts = [(k, o._fingerprint, _digests(o)) for k,o in parts]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:24]
 
 # %% ../../nbs/58_data.rows.ipynb #93f1ae7c
@@ -620,7 +626,8 @@ def dataset_rows(
     streams = [o for _,o in parts if isinstance(o, hf.IterableDataset)]
     if any(not o.features for o in streams):
         return record_rows(o if k is None else {**o, 'split':k} for k,ds in parts for o in ds)
-    read,declared = partial(_dataset_batches, parts=parts, name=name),declared_classes(parts)
+    read = partial(_dataset_batches, parts=parts, name=name)
+    declared = declared_classes(parts)
     if streams:
         once = stream_rows((o for _,_,o in _same_schema(read(None))), None, name)
         return replace(once, declared=declared)

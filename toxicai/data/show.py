@@ -48,8 +48,8 @@ def __repr__(self:CommentTable):
     widths = [min(30, max(map(len, c))) for c in zip(*rows)]
     room = total-sum(widths[1:])-2*len(widths)
     widths[0] = min(max(len(r[0]) for r in rows), max(24, room))
-    lines = ['  '.join(shortened(o, w).ljust(w) for o,w in zip(r, widths)).rstrip() for r in rows]
-    return '\n'.join(lines + [self.note]*bool(self.note))
+    def _line(cells): return '  '.join(shortened(o, w).ljust(w) for o,w in zip(cells, widths)).rstrip()
+    return '\n'.join([*map(_line, rows), *[self.note]*bool(self.note)])
 
 # %% ../../nbs/69_data.show.ipynb #1531aeb7
 _colours = {True:'background-color:#dceefb;color:#08306b', False:'background-color:#fde3c8;color:#7f2704'}
@@ -137,8 +137,10 @@ def right_on_known(
     names, # Of the classes
 ) -> bool|None: # None where nobody annotated any
     "Is a prediction of several labels right, as far as it is known?"
-    flags,known = tensor([o in set(found) for o in names]),~target.isnan()
-    return bool((flags==(target>=0.5))[known].all()) if known.any() else None
+    known = ~target.isnan()
+    if not known.any(): return None
+    flags = tensor([o in set(found) for o in names])
+    return bool((flags==(target>=0.5))[known].all())
 
 # %% ../../nbs/69_data.show.ipynb #1eac5061
 def right_as_shown(
@@ -184,7 +186,8 @@ def lost_most(
     gap = (probs-target).abs().nan_to_num(-1)
     i = int(gap.argmax())
     if gap[i]<0: return '–'
-    return f"{names[i]}, {'too low' if probs[i]<target[i] else 'too high'}"
+    way = 'too low' if probs[i]<target[i] else 'too high'
+    return f'{names[i]}, {way}'
 
 # %% ../../nbs/69_data.show.ipynb #2a658102
 def several_mark(
@@ -207,8 +210,9 @@ def loss_mark(
 ) -> dict: # Cells of the table, and `right`; None for what there is not
     "What `plot_top_losses` says of one text"
     raw = raw.as_subclass(Tensor).float() # of several labels, the loss knows the thresholds
-    if raw.ndim==0 or (target.ndim==0 and target.is_floating_point()): return dict(right=None)
-    if not target.ndim: return dict(probability=f'{raw.max():.2f}', right=show_str(truth)==show_str(found))
+    is_one = target.ndim==0
+    if raw.ndim==0 or (is_one and target.is_floating_point()): return dict(right=None)
+    if is_one: return dict(probability=f'{raw.max():.2f}', right=show_str(truth)==show_str(found))
     if not names: return dict(probability=', '.join(f'{o:.2f}' for o in raw), right=None)
     shown,lost,right = several_mark(target.as_subclass(Tensor).float(), raw, found, names)
     return {'probability':shown, 'lost on':lost, 'right':right}

@@ -81,13 +81,17 @@ def stratified_flags(
     "`stratified_split`, as flags"
     check_share(valid_pct)
     if len(df)<2: raise ValueError(f"{len(df)} labelled row cannot be split: add data")
-    strata,n_valid = label_strata(df, as_list(label_cols)),max(1, round(len(df)*valid_pct))
+    n_valid = max(1, round(len(df)*valid_pct))
     if n_valid>=len(df):
         raise ValueError(f"`valid_pct={valid_pct}` of {len(df)} rows leaves none for training: pass a smaller share")
-    by,res = strata if can_stratify(strata, n_valid) else None,np.zeros(len(df), dtype=bool)
-    res[train_test_split(np.arange(len(df)), test_size=n_valid, random_state=seed, stratify=by)[1]] = True
+    strata = label_strata(df, as_list(label_cols))
+    by = strata if can_stratify(strata, n_valid) else None
+    _,valid = train_test_split(np.arange(len(df)), test_size=n_valid, random_state=seed, stratify=by)
+    res = np.zeros(len(df), dtype=bool)
+    res[valid] = True
     return res
 
+# %% ../../nbs/64_data.splits.ipynb #7efcb2b5
 def stratified_split(
     df:pd.DataFrame, # Tidy frame; n rows
     label_cols, # Its label columns: one of class names, or a column of numbers for each class
@@ -171,7 +175,8 @@ def assign_sides(
 ) -> np.ndarray: # Number of a side; int, shape (n_groups,)
     "Place each group on the side where it fits best"
     total = counts.sum(0)
-    want,have,side = shares[:,None]*total,np.zeros((len(shares), len(total))),np.full(len(counts), -1)
+    want = shares[:,None]*total
+    have,side = np.zeros_like(want),np.full(len(counts), -1)
     from tqdm.auto import tqdm
     bar = tqdm(placing_order(counts, rng), total=len(counts), desc='splitting', unit=' groups', delay=3, leave=False)
     for i,g in enumerate(bar):
@@ -237,7 +242,7 @@ def grouped_split(
     check_share(valid_pct)
     opened = _opened(data, text_col, label_cols, group_cols, duplicates)
     side = grouped_sides(*opened, thresh, np.array([1-valid_pct,valid_pct]), seed)
-    return np.flatnonzero(side==0).tolist(),np.flatnonzero(side==1).tolist()
+    return tuple(o.tolist() for o in both_sides(side==1))
 
 # %% ../../nbs/64_data.splits.ipynb #fa2b9584
 def folds(

@@ -30,6 +30,7 @@ import datasets as hf,pyarrow as pa,toxicai
 from fastai.data.all import *
 from ..files import *
 from ..labels import *
+from ..stored import is_whole
 from ..strings import *
 from ..tables import *
 from ..text.core import *
@@ -114,7 +115,8 @@ def kept_store(
     place = home/facts_key(facts)
     data = place/'data'
     with store_refusal(home):
-        private_folder(home) if home==store_home() else home.mkdir(parents=True, exist_ok=True)
+        if home==store_home(): private_folder(home)
+        else: home.mkdir(parents=True, exist_ok=True)
         place.mkdir(exist_ok=True)
         if is_whole_store(data, facts): return data
         with alone_in(place, seconds):
@@ -202,10 +204,11 @@ def array_types(
     enc, # A `TextEncoder`
 ) -> dict: # Name of a file -> type of its numbers
     "The arrays of a store of tokens"
-    ids = 'uint16' if len(enc.tok)<=2**16 else 'int32'
-    types = dict(input_ids=ids, token_type_ids='int8')
-    counts = {'counts':'int32'} if long_ways[enc.long].pool else {} # windows of each text
-    return {**{k:v for k,v in types.items() if k in enc.fields}, 'lengths':'int32', 'full':'int32', **counts}
+    fields = dict(input_ids='uint16' if len(enc.tok)<=2**16 else 'int32', token_type_ids='int8')
+    res = {k:v for k,v in fields.items() if k in enc.fields}
+    res |= dict(lengths='int32', full='int32')
+    if long_ways[enc.long].pool: res['counts'] = 'int32' # windows of each text
+    return res
 
 def stored_arrays_of(
     ids:TokenIds, # What `encode` gave
@@ -215,6 +218,7 @@ def stored_arrays_of(
     found = dict(parts.arrays, lengths=parts.lengths, full=parts.full)
     return found if owner is None else {**found, 'counts':ids.counts}
 
+# %% ../../nbs/70_data.store.ipynb #5b912354
 def write_tokens(
     folder:Path, # Where to write
     data, # A `Dataset`; n rows
@@ -251,12 +255,12 @@ def encoder_facts(
     texts, # Some of the texts
 ) -> dict: # JSON
     "What decides about the tokens of texts: settings, and what comes of some of them"
-    vocab = hashlib.sha256(json.dumps(sorted(enc.tok.get_vocab().items())).encode()).hexdigest()
     ids = enc.encode(texts)
     tried = hashlib.sha256(b''.join(o.tobytes() for o in (ids.lengths, *ids.arrays.values()))).hexdigest()
-    settings = dict(max_length=int(enc.max_length), cut=enc.cut, rules=repr(enc.rules), fields=enc.fields)
-    if long_ways[enc.long].pool: settings |= dict(long=enc.long, overlap=float(enc.overlap))
-    return dict(vocab=vocab, tried=tried, **settings)
+    res = dict(vocab=vocab_digest(enc), tried=tried)
+    res |= dict(max_length=int(enc.max_length), cut=enc.cut, rules=repr(enc.rules), fields=enc.fields)
+    if long_ways[enc.long].pool: res |= dict(long=enc.long, overlap=float(enc.overlap))
+    return res
 
 # %% ../../nbs/70_data.store.ipynb #8650e642
 class StoredRows:
@@ -378,9 +382,9 @@ def fill_lists(
     digest:str, # Of both, and what they were made from
 ) -> Datasets:
     "A side with everything that is made once"
-    (texts,labels) = tls
+    texts,labels = tls
     texts._ids,labels._targs = ids,targs
-    for k,tl in (('texts',texts),('labels',labels)):
+    for k,tl in dict(texts=texts, labels=labels).items():
         tl._digest = hashlib.sha256(f'{k} {digest}'.encode()).hexdigest()[:16]
     return Datasets(tls=tls, n_inp=1)
 
@@ -399,7 +403,8 @@ def give_back(
         on_disk = isinstance(o, np.memmap) and o.mode=='r' # of others, what was changed would be lost
         if on_disk and hasattr(mmap, 'MADV_DONTNEED'): o.base.madvise(mmap.MADV_DONTNEED)
     pa.default_memory_pool().release_unused()
-    if (trim := heap_trimmer()): trim(0)
+    trim = heap_trimmer()
+    if trim is not None: trim(0)
 
 # %% ../../nbs/70_data.store.ipynb #f3c134b8
 kernels_kept = 64 # For the lengths of batches that were met last
@@ -464,7 +469,8 @@ def copies(self:RowStore) -> np.ndarray: # uint64; shape (n,)
     "The number of each text"
     data,cols = self.source.data,self.source.text_cols
     def _write(folder): return write_copies(folder, data, cols)|self.about
-    return np.fromfile(kept_store(self.home, store_facts('copies', **self.texts), _write)/'copies.bin', dtype=np.uint64)
+    folder = kept_store(self.home, store_facts('copies', **self.texts), _write)
+    return np.fromfile(folder/'copies.bin', dtype=np.uint64)
 
 # %% ../../nbs/70_data.store.ipynb #4e6d22f6
 @patch
@@ -477,8 +483,9 @@ def split(self:RowStore,
     "Decide which rows train and which validate"
     own_split = valid_col is None and splitter is None
     self.data,numbers,sides = stored_frame(self.source, self.copies(), own_split)
-    if sides is not None: self.data.df[valid_col := 'side of the split'] = sides
+    valid_col = side_column(self.data, sides, valid_col)
     res = training_split(self.data, self.source, valid_pct, valid_col, splitter, seed)
+    self.facts = split_facts(valid_pct, valid_col, splitter, seed)
     self.sides = [np.asarray(o, dtype=np.int32) for o in res]
     self.rows = [numbers[o] for o in self.sides]
     give_back()
@@ -489,7 +496,8 @@ def tokens(self:RowStore) -> TokenIds: # Of all n rows
     "Token ids of the texts, by the encoder as it was set up on training rows"
     data,cols,enc = self.source.data,self.source.text_cols,self.tfm.encoder
     facts = store_facts('tokens', **self.texts, **encoder_facts(enc, spread_texts(data, cols)))
-    return open_tokens(kept_store(self.home, facts, lambda folder: write_tokens(folder, data, cols, enc)|self.about))
+    def _write(folder): return write_tokens(folder, data, cols, enc)|self.about
+    return open_tokens(kept_store(self.home, facts, _write))
 
 # %% ../../nbs/70_data.store.ipynb #cf83c85c
 @patch
@@ -497,13 +505,15 @@ def side_arrays(self:RowStore,
     weight_col:str=None, # Column of sample weights for training
 ) -> Path: # Folder of the arrays
     "The store of targets and weights of both sides"
-    data,cols = self.data,self.data.cols + ([] if weight_col is None else [weight_col])
+    data = self.data
+    cols = data.cols if weight_col is None else [*data.cols, weight_col]
     rows = [hashlib.sha256(o.astype('<i8').tobytes()).hexdigest() for o in self.rows]
     values = columns_digest(self.source.data, cols)
     facts = store_facts('sides', rows=rows, labels=data.labels.to_dict(), weights=weight_col, values=values)
     def _write(folder):
+        targs = label_targets(data.labels, data.df[data.cols])
         w = None if weight_col is None else checked_weights(data.df[weight_col])
-        return write_sides(folder, self.sides, label_targets(data.labels, data.df[data.cols]), w)|self.about
+        return write_sides(folder, self.sides, targs, w)|self.about
     return kept_store(self.home, facts, _write)
 
 # %% ../../nbs/70_data.store.ipynb #a201d66f
@@ -526,9 +536,10 @@ def loaders(self:RowStore,
     folder = self.side_arrays(weight_col)
     w = open_side(folder, 'weights')
     if w is not None: kwargs['weights'] = torch.from_numpy(w)
-    targs = [as_targets(open_side(folder, f'targets-{i}')) for i in (0,1)]
-    digests = [f'{self.texts} {folder.parent.name} {i}' for i in (0,1)]
-    parts = [fill_lists(tls, ids.select(o), *more) for tls,o,*more in zip(lists, self.rows, targs, digests)]
+    parts = []
+    for i,(tls,rows) in enumerate(zip(lists, self.rows)):
+        targs = as_targets(open_side(folder, f'targets-{i}'))
+        parts.append(fill_lists(tls, ids.select(rows), targs, f'{self.texts} {folder.parent.name} {i}'))
     return two_loaders(*parts, **kwargs)
 
 # %% ../../nbs/70_data.store.ipynb #56ee3b95
@@ -564,7 +575,7 @@ def from_store(cls:ToxicityDataLoaders,
     store = RowStore(store_home(folder), source, TransformerTextBlock(checkpoint, **kwargs).type_tfms[0])
     store.split(valid_pct, valid_col, splitter, seed)
     loaders = store.loaders(weight_col, bs=bs, val_bs=val_bs, balance=balance, device=device)
-    split = split_facts(valid_pct, valid_col, splitter, seed)
+    split = store.facts
     del store # with its frame of labels
     give_back()
     return cls.of_loaders(loaders, source.labels, split, path, loaders[0].device)
@@ -580,13 +591,13 @@ def stores(
     folder=None, # Where stores are kept; in the cache folder of `datasets` by default
 ) -> pd.DataFrame: # One row for each, the newest first
     "The stores, what they were made from and what they take"
+    cols = ['name','kind','source','rows','tokens','MB','made']
     def _row(o):
         about = store_about(o/'data')
         kind = about.get('facts', {}).get('kind', 'not whole')
-        return dict(name=o.name, kind=kind, **{k:about.get(k, '') for k in ('source','rows','tokens')},
-                    MB=round(folder_bytes(o)/1e6, 1), made=about.get('made', ''))
+        own = dict(name=o.name, kind=kind, MB=round(folder_bytes(o)/1e6, 1))
+        return {**{k:about.get(k, '') for k in cols}, **own}
     found = [_row(o) for o in store_home(folder).glob('*') if is_store(o)]
-    cols = ['name','kind','source','rows','tokens','MB','made']
     return pd.DataFrame(found, columns=cols).sort_values('made', ascending=False, ignore_index=True)
 
 # %% ../../nbs/70_data.store.ipynb #a6dfee3e
@@ -604,7 +615,7 @@ def named_stores(
     found = [o for o in sorted(home.glob('*')) if is_store(o)]
     mine = [o for o in found if name=='all' or (name and o.name.startswith(name))]
     if not mine and name!='all':
-        raise KeyError(f"no store {name!r} in {str(home)!r}: expected one of {[o.name for o in found]}")
+        raise KeyError(f"no store {name!r} in {str(home)!r}: {expected_one_of([o.name for o in found], name)}")
     return mine
 
 # %% ../../nbs/70_data.store.ipynb #c07e80c4
@@ -766,7 +777,7 @@ def check_stream(
     if isinstance(valid, hf.IterableDataset) or iter(valid) is valid:
         raise TypeError(f"`valid` is a stream, {type(valid).__name__}: validation needs the same rows each time; "
                         "pass a table, or some of the rows, `list(stream.take(1000))`")
-    if not isinstance(steps, int) or steps<1:
+    if not is_whole(steps, 1, np.inf):
         raise ValueError(f"`steps` is {steps!r}: a stream has no length, "
                          "so say how many batches make an epoch, 1 or more")
     if buffer<bs: raise ValueError(f"`buffer` is {buffer} rows, a batch has {bs}: expected a buffer of many batches")

@@ -34,7 +34,8 @@ def _csv_error(path, row, e):
 
 def _parse_options(layout, how, ragged):
     "How Arrow takes a line apart; rows with too many cells or too few go into `ragged`"
-    before,quotes = layout.skip+(1 if layout.headless else 2),how.quoting!=csv.QUOTE_NONE
+    quotes = how.quoting!=csv.QUOTE_NONE
+    before = layout.skip+(1 if layout.headless else 2)
     def _skip(row):
         ragged.append(RaggedRow(row.number-before, row.actual_columns, row.text))
         return 'skip'
@@ -75,19 +76,19 @@ def _suspects(column, delimiter, n_cols):
 def _refuse_merged(path, batch, delimiter, row):
     "Raise when a cell holds whole rows, because its quotes are text"
     n_cols = batch.num_columns
-    known = cache(lambda c: set(pc.unique(batch[c]).to_pylist()))
+    @cache
+    def _known(c): return set(pc.unique(batch[c]).to_pylist())
     for k,name in enumerate(batch.schema.names):
-        others = [c for c in range(n_cols) if c!=k]
+        def _is_row(cells): return any(o and c!=k and o in _known(c) for c,o in enumerate(cells))
         for i in _suspects(batch[name], delimiter, n_cols):
             cell = batch[name][i].as_py()
             held = rows_in_cell(cell, k, delimiter, n_cols)
-            if any(o[c] and o[c] in known(c) for o in held for c in others):
-                refuse_held_rows(path, row+i, name, cell, len(held))
+            if any(map(_is_row, held)): refuse_held_rows(path, row+i, name, cell, len(held))
 
 # %% ../../nbs/57_data.textfiles.ipynb #8a5baeb5
 def _last_cells(batch):
     "Cells of the last row"
-    return [] if batch is None else [o.as_py() for o in (c[batch.num_rows-1] for c in batch.columns)]
+    return [] if batch is None else [o[-1].as_py() for o in batch.columns]
 
 def _quoted_columns(batch):
     "Columns whose first cell stands in quotes of another kind"
@@ -109,10 +110,11 @@ def csv_batches(
             if how.quoting is None:
                 if last is None: refuse_other_quotes(_quoted_columns(batch), path.name)
                 _refuse_merged(path, batch, layout.delimiter, row)
-            n,last = row+batch.num_rows,batch if batch.num_rows else last
+            n = row+batch.num_rows
+            if batch.num_rows: last = batch
             yield path.name,row,batch if columns is None else batch.select(columns)
-        checked = how.quoting!=csv.QUOTE_NONE and how.escapechar is None
-        if checked: refuse_swallowed(path, stream.n_quotes, _last_cells(last), n-1)
+        if how.quoting!=csv.QUOTE_NONE and how.escapechar is None:
+            refuse_swallowed(path, stream.n_quotes, _last_cells(last), n-1)
 
 # %% ../../nbs/57_data.textfiles.ipynb #a6121c04
 def is_missing(
@@ -131,10 +133,10 @@ def mend_nested(
 
 # %% ../../nbs/57_data.textfiles.ipynb #6f42d9b1
 def _mended_values(values, name, report):
-    nested = (str,list,Mapping)
-    report[f"texts of column {name!r} with broken surrogate pairs mended"] += sum(
-        mend_nested(o)!=o for o in values if isinstance(o, nested))
-    return [mend_nested(o) for o in values]
+    res = [mend_nested(o) for o in values]
+    n_mended = sum(new!=o for new,o in zip(res, values) if isinstance(o, (str,list,Mapping)))
+    report[f"texts of column {name!r} with broken surrogate pairs mended"] += n_mended
+    return res
 
 # %% ../../nbs/57_data.textfiles.ipynb #82c70bf4
 def _text_array(values, name, report):
@@ -143,8 +145,8 @@ def _text_array(values, name, report):
     if nested is not None:
         raise ValueError(f"column {name!r} mixes {nested!r:.60} with other types: "
                          "give every row the same type, or leave the column out with `keep=[...]`")
-    report[f"values of column {name!r} that are not text read as text, because the column mixes types"] += sum(
-        not isinstance(o, str) and not is_missing(o) for o in values)
+    n_others = sum(not isinstance(o, str) and not is_missing(o) for o in values)
+    report[f"values of column {name!r} that are not text read as text, because the column mixes types"] += n_others
     return pa.array([None if is_missing(o) else str(o) for o in values], pa.string())
 
 max_depth = 32 # Of lists and records within each other; an Arrow file takes 64
@@ -210,7 +212,8 @@ def python_batches(
         late = Counter(k for o in part for k in o if k not in names)
         for k,v in late.items():
             report[f"values left out, because their key {k!r} is not in the first {batch_rows:,} rows"] += v
-        yield n,pa.RecordBatch.from_arrays([as_array([o.get(c) for o in part], c, report) for c in cols], names=cols)
+        arrays = [as_array([o.get(c) for o in part], c, report) for c in cols]
+        yield n,pa.RecordBatch.from_arrays(arrays, names=cols)
         n += len(part)
 
 # %% ../../nbs/57_data.textfiles.ipynb #5aa81cf0
@@ -233,6 +236,7 @@ def json_batches(
     report:Counter=None, # Where repairs are counted
 ): # Iterator of (file name, number of the first row, `pa.RecordBatch`)
     "Batches of a JSON file"
-    names,report = record_keys(_first_rows(path, how.encoding)),Counter() if report is None else report
+    if report is None: report = Counter()
+    names = record_keys(_first_rows(path, how.encoding))
     rows = json_rows(path, how.encoding, report)
     for n,batch in python_batches(rows, columns, names, report): yield path.name,n,batch

@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np,pandas as pd
 from fastcore.basics import patch
-from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
 from ..pictures import *
@@ -133,7 +132,7 @@ def with_wilson(
     level:float=0.95, # Confidence of the intervals
 ) -> pd.DataFrame: # `counts` with `rate`, `low`, `high`
     "Pass rates with their intervals"
-    low,high = zip(*[wilson(k, n, level) for k,n in zip(counts.passed, counts.n)])
+    low,high = wilson_ends(counts.passed, counts.n, level)
     return counts.assign(rate=counts.passed/counts.n, low=low, high=high)
 
 def behaviour_table(
@@ -219,10 +218,6 @@ def _tables(self:BehaviourReport, failures):
 # %% ../../nbs/55_judge.behaviour.ipynb #b4d03b62
 _side_colours = {True:hues.vermilion, False:hues.blue}
 
-def _draw_rates(ax, rows, **style):
-    "Bars with whiskers, each at the height of its row"
-    gaps = np.stack([rows.rate-rows.low, rows.high-rows.rate]).clip(0)
-    ax.barh(rows.index, rows.rate, xerr=gaps, ecolor=hues.ink, height=0.7, error_kw=dict(linewidth=1), **style)
 
 def _name_kinds(ax, rows):
     "The kinds beside their bars, in the colour of what is expected: a rate of 0 has no bar"
@@ -240,12 +235,12 @@ def plot(self:BehaviourReport,
     fig = new_figure(*(figsize or (9,1.6+0.23*len(rows))))
     ax = fig.subplots()
     for k,name in _answers.items():
-        _draw_rates(ax, rows[rows.expected==k], color=_side_colours[k], label=f'expected: {name}')
+        o = rows[rows.expected==k]
+        whisker_bars(ax, o.index, o.rate, o.low, o.high, color=_side_colours[k], label=f'expected: {name}')
     share = f'comments with the expected answer (whiskers: {self.level:.0%} interval)'
     plain_axes(ax, f'Check list for {self.label!r}', xlabel=share, ylabel='kind of case (number of comments)')
     _name_kinds(ax, rows)
     ax.set_xlim(0, 1)
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(loc='lower right', bbox_to_anchor=(1, 1), ncols=2, fontsize=9, frameon=False)
     if (rows.rate==1-rows.expected).all(): quiet_note(fig, nothing_flagged)
     return fig

@@ -16,7 +16,6 @@ from functools import cached_property
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from matplotlib.ticker import PercentFormatter
 from ..labels import *
 from ..tables import *
 from ..pictures import *
@@ -152,10 +151,8 @@ def group_columns(
     cols, # A column name or several: yes/no or shares in [0,1] give one group each, anything else one for each value
 ) -> pd.DataFrame: # Floats, NaN where nobody annotated; rows numbered from 0; shape (n, n_groups)
     "Groups that the columns `cols` of `df` tell apart"
-    cols = [cols] if isinstance(cols, str) else list(cols)
-    missing = [o for o in cols if o not in df]
-    if missing: raise KeyError(f"no column {missing}: expected some of {list(df.columns)}")
-    res = {}
+    cols,res = as_list(cols),{}
+    need_columns(cols, list(df.columns), 'the data')
     for o in cols: res |= column_groups(df[o], str(o))
     return pd.DataFrame(res).reset_index(drop=True)
 
@@ -301,9 +298,11 @@ def bias_doubts(
     least:int, # Harmless rows that a group needs
 ) -> list: # Sentences
     "What whoever reads `table` should do first"
+    res = [nothing_flagged] if flags_none(table) else []
+    if table.fpr[1:].notna().any(): return res
     few = (f"No group has {least} harmless rows, so groups cannot be compared: use more data, `groups='families'`, "
            "or `groups='templates'`.")
-    return [nothing_flagged]*flags_none(table) + [few]*bool(table.fpr[1:].isna().all())
+    return [*res, few]
 
 # %% ../../nbs/54_judge.bias.ipynb #023f2686
 class BiasReport(Report):
@@ -342,8 +341,8 @@ def folded_groups(
     "The groups of `table` that no row is about, in a few words"
     empty = table.group[1:][table.n[1:]==0].tolist()
     if not empty: return ''
-    names = ', '.join(empty[:n])+', ...'*(len(empty)>n)
-    return f"{len(empty)} group{'s'*(len(empty)>1)}: {names}"
+    shown = empty if len(empty)<=n else [*empty[:n], '...']
+    return f"{len(empty)} group{'' if len(empty)==1 else 's'}: {', '.join(shown)}"
 
 # %% ../../nbs/54_judge.bias.ipynb #6b557bad
 @patch
@@ -361,14 +360,11 @@ _marks = dict(subgroup_auc=('o','#777777'), bpsn_auc=('<',hues.vermilion), bnsp_
 
 def _plot_rates(ax, rows, overall):
     "Bars of the false-positive rates, those above `overall` in orange"
-    gap = np.stack([rows.fpr-rows.fpr_low, rows.fpr_high-rows.fpr]).clip(0)
     colours = [hues.vermilion if low>overall else hues.blue for low in rows.fpr_low]
-    whiskers = dict(ecolor=hues.ink, error_kw=dict(linewidth=1))
-    ax.barh(range(len(rows)), rows.fpr, xerr=gap, color=colours, height=0.7, **whiskers)
+    whisker_bars(ax, range(len(rows)), rows.fpr, rows.fpr_low, rows.fpr_high, color=colours)
     ax.axvline(overall, color=hues.ink, linestyle='--', linewidth=1)
     ax.set_yticks(range(len(rows)), [f'{k} ({n:,})' for k,n in zip(rows.group, rows.negatives)])
     ax.set(ylim=(len(rows)-0.4,-0.6), xlim=(0,min(1, rows.fpr_high.max()*1.05) or 1))
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
 
 def _name_rates(ax, shown, n, overall, level):
     "Title and axes of the bars"
@@ -434,7 +430,7 @@ def find_groups(
     if judged.frame is None:
         raise TypeError(f"`groups` is {groups!r}, and the data have no columns: "
                         "expected 'terms', 'families', 'templates' or a frame")
-    return group_columns(judged.frame, groups),f"column {', '.join([groups] if isinstance(groups, str) else groups)}"
+    return group_columns(judged.frame, groups),f"column {', '.join(as_list(groups))}"
 
 # %% ../../nbs/54_judge.bias.ipynb #b0ad4e76
 def find_bias(

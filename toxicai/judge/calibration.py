@@ -19,6 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from ..quiet import *
 from ..probabilities import *
 from ..labels import *
+from ..strings import *
 from ..tables import *
 from ..pictures import *
 from .intervals import *
@@ -113,8 +114,7 @@ def check_fit(
     method:str, # One of `calibration_methods`
 ):
     "Stop unless `judged` can be calibrated by `method`"
-    if method not in calibration_methods:
-        raise ValueError(f"`method` is {method!r}: expected one of {list(calibration_methods)}")
+    check_choice('method', method, calibration_methods)
     if judged.logits is None:
         raise ValueError("`judged` has no logits, which a calibration starts from: use `learn.judged()`, "
                          "or pass `logits`")
@@ -135,7 +135,7 @@ def fit_calibration(
 ) -> Calibration: # A class with one side only is left alone
     "The `Calibration` that fits best"
     check_fit(judged, method)
-    single = exclusive(judged.labels.kind)
+    single = judged.labels.is_exclusive
     if single and method=='temperature': return fit_exclusive(judged)
     logits = one_vs_rest(judged.logits) if single else judged.logits
     params = []
@@ -178,7 +178,7 @@ def cross_probs(
     seed:int=42, # Of the halves
 ) -> np.ndarray: # In [0,1], NaN where that cannot be; shape (n, n_classes)
     "Calibrated scores, each half by the fit of the other"
-    if exclusive(judged.labels.kind): return cross_exclusive(judged, method, seed)
+    if judged.labels.is_exclusive: return cross_exclusive(judged, method, seed)
     res = np.full(judged.probs.shape, np.nan)
     for i in range(len(judged.labels)):
         t,x,rows = annotated_rows(judged.targs[:,i], judged.logits[:,i], np.arange(judged.n))
@@ -246,7 +246,7 @@ def _warn_calibrated(judged, calibration, table, cross_fit):
 
 # %% ../../nbs/51_judge.calibration.ipynb #3a71b468
 @dataclass(frozen=True, eq=False, repr=False)
-class CalibrationReport:
+class CalibrationReport(PanelReport):
     "A fitted calibration, and what it does"
     caption = 'Share with the label against the score, before and after'
     table: pd.DataFrame # One row for each class: ECE and Brier score before and after, with intervals
@@ -254,12 +254,6 @@ class CalibrationReport:
     cross_fitted: bool # Were the figures measured on rows that the calibration was not fitted on?
     before: Judged # The scores as they were
     after: np.ndarray # The scores that the figures were measured on, NaN where there are none; shape (n, n_classes)
-    @property
-    def shown(self):
-        "The table with each figure and its interval in one cell"
-        return folded_ends(self.table).reset_index()
-    def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
-    def _repr_html_(self): return html_table(self.shown, self.title)
 
 # %% ../../nbs/51_judge.calibration.ipynb #04a3f1d1
 @patch(as_prop=True)
@@ -275,10 +269,11 @@ def title(self:CalibrationReport):
     return f"Calibration, {self.calibration.method}; {how}"
 
 @patch(as_prop=True)
-def doubt(self:CalibrationReport):
-    "What the picture of an isotonic line does not show"
-    if self.cross_fitted or self.calibration.method!='isotonic': return ''
-    return '. An isotonic line passes through them whatever they are: what it is worth, `cross_fit=True` tells'
+def note(self:CalibrationReport):
+    "The title, and what the picture of an isotonic line does not show"
+    if self.cross_fitted or self.calibration.method!='isotonic': return self.title
+    return (f'{self.title}. An isotonic line passes through them whatever they are: '
+            'what it is worth, `cross_fit=True` tells')
 
 # %% ../../nbs/51_judge.calibration.ipynb #c90b808d
 def calibrated(
@@ -295,7 +290,7 @@ def calibrated(
     after = cross_probs(judged, method, seed) if cross_fit else probs
     rows = [_calibrated_row(judged, i, after, n_bins, n_boot, seed) for i in range(len(labels))]
     table = class_table(rows, ['n','positive',*_calibrated_cols], labels)
-    if not exclusive(labels.kind): table['threshold'] = labels.thresholds
+    if not labels.is_exclusive: table['threshold'] = labels.thresholds
     table['changed'] = (labels.flags(probs)!=judged.flags()).sum(0)
     _warn_calibrated(judged, calibration, table, cross_fit)
     return CalibrationReport(table, labels, bool(cross_fit), judged, after)
@@ -320,13 +315,3 @@ def _draw_class(self:CalibrationReport, ax, i):
     rows = f"{'cross-fitted' if self.cross_fitted else 'optimistic: same'} {row.n:,.0f} rows"
     title = f'{self.labels.names[i]}: ECE {cell_text(row.ece)} to {cell_text(row.ece_after)}\n{rows}'
     plain_axes(ax, title, xlabel='mean score of the bin', ylabel='share with the label', xlim=(0,1.02), ylim=(0,1.02))
-
-# %% ../../nbs/51_judge.calibration.ipynb #a1e3d609
-@patch
-def plot(self:CalibrationReport): # A matplotlib `Figure`
-    "Reliability diagrams before and after, a panel for each class"
-    fig,axes = small_multiples(len(self.labels))
-    for i,ax in enumerate(axes): self._draw_class(ax, i)
-    shared_legend(fig, axes)
-    quiet_note(fig, self.title + self.doubt)
-    return fig

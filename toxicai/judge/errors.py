@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['label_error_methods', 'text_losses', 'said_of', 'truth_of', 'top_losses', 'confident_labels', 'text_key_of',
            'label_errors', 'ErrorReport', 'find_errors', 'answers_delimiter', 'read_answers', 'share_answer',
-           'class_answer', 'check_answers', 'corrected_column', 'rows_of_keys', 'read_relabelled']
+           'class_answer', 'class_answers', 'check_answers', 'corrected_column', 'rows_of_keys', 'read_relabelled']
 
 # %% ../../nbs/53_judge.errors.ipynb #0b3dd676
 import csv,hashlib
@@ -28,7 +28,7 @@ def text_losses(
     "Log loss of each text"
     p,t = judged.probs.astype(float),judged.onehot()
     known = ~np.isnan(t)
-    if exclusive(judged.labels.kind):
+    if judged.labels.is_exclusive:
         own = p[np.arange(judged.n),judged.targs]
         return np.where(known.any(1), neg_log(own), np.nan)
     loss = np.where(known, t*neg_log(p)+(1-t)*neg_log(1-p), 0).sum(1)
@@ -49,7 +49,8 @@ def truth_of(
 ) -> str: # 'toxic, insult 0.40'; '–' for no class; one '?' at the end, however many were not annotated
     "What annotators said of one text, for people to read"
     said = [k if t==1 else f'{k} {t:.2f}' for k,t in zip(names, targs) if t>0]
-    return ', '.join(said + ['?']*bool(np.isnan(targs).any())) or '–'
+    if np.isnan(targs).any(): said.append('?')
+    return ', '.join(said) or '–'
 
 # %% ../../nbs/53_judge.errors.ipynb #00d8af71
 def top_losses(
@@ -64,7 +65,7 @@ def top_losses(
     annotated = [truth_of(names, o) for o in few.onehot()]
     predicted = [said_of(names, *o) for o in zip(few.probs, few.flags())]
     res = judged.indexed(pd.DataFrame(dict(row=rows, loss=loss[rows], annotated=annotated, predicted=predicted)))
-    return res if few.texts is None else res.assign(text=list(map(mend_surrogates, few.texts)))
+    return res if judged.texts is None else res.assign(text=judged.texts_of(rows))
 
 # %% ../../nbs/53_judge.errors.ipynb #037408ae
 def confident_labels(
@@ -131,15 +132,15 @@ def label_errors(
     method:str='rule', # 'rule', or 'cleanlab' with the extra `errors`
 ) -> pd.DataFrame: # `row`, `label` (of several), `annotated`, `suggested`, both probabilities; `key`, `text` if known
     "Labels that are likely wrong"
-    if method not in label_error_methods:
-        raise ValueError(f"`method` is {method!r}: expected one of {list(label_error_methods)}")
-    find,several = label_error_methods[method],not exclusive(judged.labels.kind)
-    suspects = _label_suspects(judged, find) if several else _class_suspects(judged, find)
-    df = pd.DataFrame(suspects, columns=['row', *['label']*several, 'annotated','suggested','prob','prob_annotated'])
+    check_choice('method', method, label_error_methods)
+    find,single = label_error_methods[method],judged.labels.is_exclusive
+    suspects = _class_suspects(judged, find) if single else _label_suspects(judged, find)
+    place = ['row'] if single else ['row','label']
+    df = pd.DataFrame(suspects, columns=[*place, 'annotated','suggested','prob','prob_annotated'])
     df = judged.indexed(df.iloc[np.argsort(df.prob_annotated-df.prob, kind='stable')])
     if judged.texts is None: return df
-    texts = [mend_surrogates(judged.texts[i]) for i in df.row]
-    df.insert(0, 'key', [text_key_of(o) for o in texts])
+    texts = judged.texts_of(df.row)
+    df.insert(0, 'key', list(map(text_key_of, texts)))
     return df.assign(text=texts)
 
 # %% ../../nbs/53_judge.errors.ipynb #c148a329
@@ -218,6 +219,7 @@ def share_answer(
                          "or ? where nobody can tell")
     return v
 
+# %% ../../nbs/53_judge.errors.ipynb #21a01d47
 def class_answer(
     answer:str, # What a person wrote about one class a text
     known:dict, # Text of a class -> its value in the data
@@ -225,9 +227,17 @@ def class_answer(
     "The value of the data that `answer` names"
     if answer=='?': return None
     if answer not in known:
-        raise ValueError(f"the correction {answer!r} is no class of the data: expected one of {sorted(known)}, "
+        raise ValueError(f"the correction {answer!r} is no class of the data: {expected_one_of(sorted(known))}, "
                          "or ? where nobody can tell")
     return known[answer]
+
+def class_answers(
+    answers, # What a person wrote about one class a text
+    s:pd.Series, # The column of the data
+) -> list: # Values of the data; None for '?'
+    "The values of the data that `answers` name"
+    known = {str(o):o for o in s.dropna().unique()}
+    return [class_answer(o, known) for o in answers]
 
 # %% ../../nbs/53_judge.errors.ipynb #9ba5a5f5
 def check_answers(
@@ -279,13 +289,11 @@ def read_relabelled(
     "Put corrections into the data; texts that `data` does not have are an error"
     df,answers,text_cols = as_frame(data).copy(),read_answers(path),as_list(text_col)
     several = 'label' in answers
-    cols = list(dict.fromkeys(answers.label)) if several else [label_col]
-    check_columns(df, [*text_cols, *cols])
+    parts = dict(list(answers.groupby('label', sort=False))) if several else {label_col:answers}
+    check_columns(df, [*text_cols, *parts])
     rows = rows_of_keys(df, text_cols)
     check_answers(answers, rows)
-    known = {} if several else {str(o):o for o in df[label_col].dropna().unique()}
-    for col in cols:
-        mine = answers[answers.label==col] if several else answers
-        new = [share_answer(o) if several else class_answer(o, known) for o in mine.corrected]
-        df[col] = corrected_column(df[col], [rows[k] for k in mine.key], new)
+    for col,o in parts.items():
+        new = map(share_answer, o.corrected) if several else class_answers(o.corrected, df[col])
+        df[col] = corrected_column(df[col], [rows[k] for k in o.key], list(new))
     return df

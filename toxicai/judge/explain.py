@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['explain_methods', 'log_odds', 'at_rest', 'named_inputs', 'network_logits', 'text_logits', 'Blend',
-           'embedding_modules', 'blank_token', 'token_contributions', 'way_points', 'check_one_window', 'by_gradients',
-           'by_occlusion', 'need_token_places', 'need_embeddings', 'ExplainMethod', 'check_explainable', 'visible_text',
-           'Explanation', 'signed', 'share_colour', 'explain_network']
+           'embedding_modules', 'blank_token', 'token_contributions', 'way_points', 'point_chunks', 'check_one_window',
+           'by_gradients', 'by_occlusion', 'need_token_places', 'need_embeddings', 'ExplainMethod', 'check_explainable',
+           'visible_text', 'Explanation', 'signed', 'share_colour', 'explain_network']
 
 # %% ../../nbs/56_judge.explain.ipynb #be8ee3d2
 import html
@@ -19,6 +19,7 @@ import numpy as np,pandas as pd,regex
 from fastcore.basics import patch
 from matplotlib import colormaps
 from ..labels import *
+from ..strings import *
 from ..text.core import *
 from ..text.masking import *
 from ..text.encoding import *
@@ -187,6 +188,14 @@ def way_points(
     x,w = np.polynomial.legendre.leggauss(n)
     return (x+1)/2,w/2
 
+def point_chunks(
+    points, # Points and their weights; shapes (n_steps,)
+    seq_len:int, # Tokens of the text at each point
+) -> list: # Pairs like `points`
+    "`points` in parts that are computed at once"
+    n = -(-len(points[0])*seq_len//_room)
+    return list(zip(*[np.array_split(o, n) for o in points]))
+
 # %% ../../nbs/56_judge.explain.ipynb #fc958025
 def check_one_window(
     enc, # A `TextEncoder`
@@ -212,11 +221,11 @@ def by_gradients(
     spans,kept = enc.token_spans(text)
     inputs = named_inputs(model, enc, enc.encode([text]), [0])
     content,blank = spans[kept,0]>=0,blank_token(enc.tok)
-    content = np.pad(content, (0, inputs['input_ids'].shape[1]-len(kept))) # Funnel's short texts are padded
-    n_chunks = -(-len(points[0])*inputs['input_ids'].shape[1]//_room)
-    chunks = np.array_split(np.arange(len(points[0])), n_chunks)
-    res = [token_contributions(model, inputs, content, target, blank, *(o[c] for o in points)) for c in chunks]
-    return word_scores(sum(o for o,_ in res)[:len(kept)], spans, kept, owners, len(words)),res[0][1]
+    seq_len = inputs['input_ids'].shape[1]
+    content = np.pad(content, (0, seq_len-len(kept))) # Funnel's short texts are padded
+    res = [token_contributions(model, inputs, content, target, blank, *o) for o in point_chunks(points, seq_len)]
+    contribs = sum(o for o,_ in res)[:len(kept)]
+    return word_scores(contribs, spans, kept, owners, len(words)),res[0][1]
 
 # %% ../../nbs/56_judge.explain.ipynb #0b2549be
 def by_occlusion(
@@ -226,11 +235,13 @@ def by_occlusion(
     target, # Logits of shape (bs, n_classes) -> what is explained, shape (bs,)
 ) -> tuple: # What is lost without each word, NaN for what was cut off, shape (n_words,); NaN, as there is no blank text
     "Contributions of words by leaving each out"
-    cut = enc.tok.is_fast and not long_ways[enc.long].pool
-    words,read = read_words(enc, text) if cut else (located(enc, text)[0],None)
-    res,f = np.full(len(words), np.nan),lambda texts: target(text_logits(model, enc, texts)).tolist()
-    read = np.arange(len(words)) if read is None else np.flatnonzero(read)
-    res[read] = occlusion(f, text, [words[i] for i in read])
+    if enc.tok.is_fast and not long_ways[enc.long].pool: words,read = read_words(enc, text)
+    else:
+        words,_ = located(enc, text)
+        read = np.ones(len(words), dtype=bool)
+    def _target(texts): return target(text_logits(model, enc, texts)).tolist()
+    res,rows = np.full(len(words), np.nan),np.flatnonzero(read)
+    res[rows] = occlusion(_target, text, [words[i] for i in rows])
     return res,float('nan')
 
 # %% ../../nbs/56_judge.explain.ipynb #d8082bf1
@@ -273,8 +284,7 @@ def check_explainable(
     "Raise an error when `text` cannot be explained by `method`"
     if not is_one_text(text):
         raise TypeError(f"`text` is {text!r:.60}: expected one text, or a pair of them in a tuple")
-    if method not in explain_methods:
-        raise ValueError(f"`method` is {method!r}: expected one of {list(explain_methods)}")
+    check_choice('method', method, explain_methods)
     for need in explain_methods[method].needs: need(model, enc)
     return text
 

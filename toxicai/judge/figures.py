@@ -6,7 +6,7 @@
 __all__ = ['nothing_flagged', 'report_figures', 'small_multiples', 'drawn_classes', 'figure_saying', 'class_panels',
            'ReportFigure', 'add_figure', 'roc_points', 'draw_curves', 'curves_figure', 'reliability_points',
            'draw_reliability', 'reliability_figure', 'draw_histograms', 'scores_figure', 'draw_matrix',
-           'confusion_figure', 'draw_slices', 'slices_figure', 'hues', 'plain_axes', 'new_figure']
+           'confusion_figure', 'whisker_bars', 'draw_slices', 'slices_figure', 'hues', 'plain_axes', 'new_figure']
 
 # %% ../../nbs/49_judge.figures.ipynb #2d26832a
 from typing import NamedTuple
@@ -180,9 +180,9 @@ def draw_reliability(
 ):
     "Share of positives against probability, with intervals"
     prob,share,n = reliability_points(one)
-    ends = np.array([wilson(round(s*k), k) for s,k in zip(share, n)])
-    gaps = np.maximum(0, [share-ends[:,0],ends[:,1]-share])
-    top = min(1.02, 1.08*max(prob.max(), ends.max()))
+    low,high = wilson_ends((share*n).round(), n)
+    gaps = np.maximum(0, [share-low,high-share])
+    top = min(1.02, 1.08*max(prob.max(), high.max()))
     ax.plot([0,1], [0,1], color=hues.grey, linewidth=0.8)
     bars = dict(ecolor=hues.grey, elinewidth=1)
     ax.errorbar(prob, share, yerr=gaps, fmt='o-', color=hues.blue, markersize=4, linewidth=1.2, **bars)
@@ -216,7 +216,7 @@ def draw_histograms(
     _draw_side(ax, one.p[one.t==1], 'yes', color=hues.orange, alpha=1, histtype='step')
     if thresh is not None: ax.axvline(thresh, color=hues.ink, linewidth=1, linestyle='--')
     ax.set_yscale('log')
-    ax.legend(fontsize=8, frameon=False, loc='upper right')
+    ax.legend(fontsize=8, framealpha=0.9, edgecolor='none', loc='upper right') # over the line of a high threshold
     title = name if thresh is None else f'{name}  threshold {thresh:.2g}'
     plain_axes(ax, title, xlabel='probability', ylabel='share of rows', xlim=(0,1))
     ax.set_ylim(top=ax.get_ylim()[1]*6)
@@ -266,26 +266,39 @@ def confusion_figure(
     judged:Judged, # n texts
 ): # A matplotlib figure
     "What was annotated against what was predicted"
-    if exclusive(judged.labels.kind): return _class_confusion(judged)
+    if judged.labels.is_exclusive: return _class_confusion(judged)
     cells = decision_table(judged)[['tn','fp','fn','tp']].to_numpy(int).reshape(-1, 2, 2)
     draw = lambda ax,i: draw_matrix(ax, cells[i], ['no','yes'], judged.labels.names[i])
     note = '' if cells[:,:,1].any() else f'\n{nothing_flagged}'
     return class_panels(judged, draw, f'Decisions: texts, and % of the annotated side{note}', 2.8, 2.5)
 
 # %% ../../nbs/49_judge.figures.ipynb #464b422d
+def whisker_bars(
+    ax, # Axes
+    at, # Heights of the bars; shape (n_bars,)
+    rates, # Shares in [0,1], NaN for no bar; shape (n_bars,)
+    low, # Lower ends of their intervals; shape (n_bars,)
+    high, # Upper ends; shape (n_bars,)
+    **style, # Of `ax.barh`
+):
+    "Bars of shares, each with its interval"
+    gaps = np.nan_to_num(np.stack([rates-low, high-rates])).clip(0)
+    usual = dict(ecolor=hues.ink, height=0.7, error_kw=dict(linewidth=1))
+    ax.barh(at, np.nan_to_num(rates), xerr=gaps, **{**usual, **style})
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+
 def draw_slices(
     ax, # Axes
     table, # Frame of `slice_table`
 ):
     "Error rates of the groups in `table`"
-    name,rate = table.columns[0],table.error_rate
-    gaps = np.nan_to_num(np.maximum(0, [rate-table.low,table.high-rate]))
+    name = table.columns[0]
     whiskers = dict(ecolor=hues.grey, elinewidth=1.2, capsize=3)
-    ax.barh(range(len(table)), rate.fillna(0), xerr=gaps, color=hues.blue, height=0.65, error_kw=whiskers)
+    whisker_bars(ax, range(len(table)), table.error_rate, table.low, table.high, color=hues.blue, height=0.65,
+                 error_kw=whiskers)
     shown = [o if len(o)<=30 else o[:29]+'…' for o in table[name]]
     ax.set_yticks(range(len(table)), [f'{o}  ({n:,})' for o,n in zip(shown, table.texts)])
     ax.invert_yaxis()
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
     plain_axes(ax, f'Errors by {name}', xlabel='share of wrong decisions, 95 % interval', ylabel=f'{name} (texts)')
     ax.set_xlim(0, max(0.01, np.nanmax(table.high.to_numpy(), initial=0)*1.05))
 

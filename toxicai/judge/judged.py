@@ -13,6 +13,7 @@ from dataclasses import dataclass,replace
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from ..labels import *
+from ..strings import *
 from ..tables import *
 
 # %% ../../nbs/47_judge.judged.ipynb #aeb8bb3c
@@ -84,7 +85,7 @@ def check_targets(
     n:int, # Rows of the probabilities
 ) -> np.ndarray: # Class numbers, shape (n,), or floats, shape (n, n_classes)
     "`targs` of the shape and type that the kind of `labels` asks for"
-    targs,single = np.asarray(targs),exclusive(labels.kind)
+    targs,single = np.asarray(targs),labels.is_exclusive
     shape = (n,) if single else (n,len(labels))
     if targs.shape!=shape:
         raise ValueError(f"`targs` has shape {targs.shape}, labels of the kind {labels.kind!r} and {n} rows of `probs` "
@@ -150,7 +151,7 @@ class Judged:
 @patch
 def onehot(self:Judged) -> np.ndarray: # In [0,1], NaN where nobody annotated; shape (n, n_classes)
     "Targets as one column for each class"
-    return number_columns(self.targs, len(self.labels)) if exclusive(self.labels.kind) else self.targs
+    return number_columns(self.targs, len(self.labels)) if self.labels.is_exclusive else self.targs
 
 @patch
 def flags(self:Judged) -> np.ndarray: # True where a class counts; shape (n, n_classes)
@@ -160,7 +161,7 @@ def flags(self:Judged) -> np.ndarray: # True where a class counts; shape (n, n_c
 @patch
 def decided(self:Judged) -> np.ndarray: # Number of a class; shape (n,)
     "The class that counts for each text, of exclusive ones: the most probable one, the median of ordered ones"
-    if not exclusive(self.labels.kind):
+    if not self.labels.is_exclusive:
         raise ValueError(f"labels of the kind {self.labels.kind!r} can have several classes for a text: use `flags`")
     return self.flags().argmax(1)
 
@@ -199,6 +200,13 @@ def indexed(self:Judged,
     "`df` with the names that its rows have in the data; numbered from 0 where they have none"
     return df.reset_index(drop=True) if self.index is None else df.set_axis(self.index[df.row.to_numpy(dtype=int)])
 
+@patch
+def texts_of(self:Judged,
+    rows, # Numbers of rows
+) -> list: # Strings
+    "What was judged in some rows, as a file can hold it"
+    return [mend_surrogates(self.texts[i]) for i in rows]
+
 # %% ../../nbs/47_judge.judged.ipynb #2ab63989
 @patch
 def with_labels(self:Judged,
@@ -231,7 +239,7 @@ def any_probs(
 ) -> np.ndarray: # In [0,1]; shape (n,)
     "One score for having any of the classes `at`"
     part,thresholds = np.asarray(probs)[:,at],np.asarray(labels.thresholds)[at]
-    if exclusive(labels.kind): return part.sum(1).clip(0, 1)
+    if labels.is_exclusive: return part.sum(1).clip(0, 1)
     if len(set(thresholds))>1: part = stretched_scores(part, thresholds)
     return part.max(1)
 
@@ -251,7 +259,7 @@ def any_label(
     at, # Places of some
 ) -> LabelSet: # One class, called 'OFP or OFG'
     "The class of texts that have any of the classes `at`"
-    thresholds = set() if exclusive(labels.kind) else {labels.thresholds[i] for i in at}
+    thresholds = set() if labels.is_exclusive else {labels.thresholds[i] for i in at}
     thresh = thresholds.pop() if len(thresholds)==1 else 0.5
     kind = 'soft' if labels.kind=='soft' else 'multi'
     return LabelSet([' or '.join(labels.names[i] for i in at)], kind, thresh, clean=[])

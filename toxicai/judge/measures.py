@@ -22,6 +22,7 @@ from operator import attrgetter
 import numpy as np,pandas as pd
 from fastcore.basics import patch
 from ..labels import *
+from ..strings import *
 from .intervals import *
 from .judged import *
 
@@ -520,7 +521,7 @@ def measure(
 ) -> Measure:
     "How the score `name` is computed"
     if isinstance(name, Measure): return name
-    if name not in measure_table: raise ValueError(f"no score {name!r}: expected one of {list(score_names)}")
+    if name not in measure_table: raise ValueError(f"no score {name!r}: {expected_one_of(score_names, name)}")
     return measure_table[name]
 
 def reported_scores(
@@ -640,8 +641,7 @@ def masked_score(
     decided=None, # As for `masked_scores`
 ) -> float: # NaN where no class has both sides
     "The score of all classes; those with one side only are left out of the mean"
-    if average not in average_names:
-        raise ValueError(f"`average` is {average!r}: expected one of {list(average_names)}")
+    check_choice('average', average, average_names)
     score = measure(name)
     if np.ndim(targs)==1 and score.whole: return whole_score(score, targs, probs, decided)
     t,p,flags = class_columns(targs, probs, thresh, decided)
@@ -669,7 +669,7 @@ class Scorer:
     ):
         self.judged,self.hard,flags = judged,hard_targets(judged),judged.flags()
         self.ranked = [RankedClass(*o) for o in zip(self.hard.T, judged.probs.T, flags.T)]
-        self.single = exclusive(judged.labels.kind)
+        self.single = judged.labels.is_exclusive
         if self.single: self.rows = ExclusiveRows(judged.targs, judged.probs, judged.decided())
         else:
             self.whole = np.flatnonzero(~np.isnan(self.hard).any(1))
@@ -895,7 +895,7 @@ def confusion_table(
     judged:Judged, # n texts with one class each
 ) -> pd.DataFrame: # Rows: annotated; columns: predicted; shape (n_classes, n_classes)
     "How many texts of each class were taken for which"
-    if not exclusive(judged.labels.kind):
+    if not judged.labels.is_exclusive:
         raise ValueError(f"the labels are of kind {judged.labels.kind!r}: a confusion matrix needs one class per text; "
                          "`decision_table` has the four counts of each label")
     names = list(judged.labels)

@@ -53,10 +53,12 @@ def quintile_groups(
     x = s.astype(float)
     whole = bool((x.dropna()%1==0).all())
     edges = np.nanquantile(x, np.linspace(0, 1, 6))
-    edges = np.unique(np.r_[np.ceil(edges[:-1]), edges[-1]+1] if whole else edges)
-    at,has = np.clip(np.searchsorted(edges, x, 'right')-1, 0, len(edges)-2),x.notna()
+    if whole: edges = np.r_[np.ceil(edges[:-1]), edges[-1]+1]
+    edges = np.unique(edges)
     names = range_names(edges, whole)
-    return pd.Categorical([names[i] if ok else 'missing' for i,ok in zip(at, has)], names + ['missing']*(not has.all()))
+    at = np.clip(np.searchsorted(edges, x, 'right')-1, 0, len(names)-1)
+    groups = np.where(x.notna(), np.array(names, dtype=object)[at], 'missing')
+    return pd.Categorical(groups, names if x.notna().all() else [*names,'missing'])
 
 # %% ../../nbs/52_judge.report.ipynb #b4a0e57b
 def slice_values(
@@ -68,7 +70,8 @@ def slice_values(
     numeric = pd.api.types.is_numeric_dtype(s) and not pd.api.types.is_bool_dtype(s)
     if numeric and s.nunique()>most: return quintile_groups(s)
     names = s.map(value_name)
-    top = list(dict.fromkeys(names[s.sort_values().index])) if numeric else list(names.value_counts().index)
+    if numeric: top = list(dict.fromkeys(names[s.sort_values().index]))
+    else: top = list(names.value_counts().index)
     if len(top)<=most: return pd.Categorical(names, top)
     kept,rest = top[:most-1],f'{len(top)-most+1:,} others'
     return pd.Categorical(names.where(names.isin(kept), rest), [*kept,rest])
@@ -76,14 +79,14 @@ def slice_values(
 # %% ../../nbs/52_judge.report.ipynb #1b8b0172
 def _rates(wrong, n):
     "Error rate and Wilson's interval for counts of errors among `n`"
-    ends = [wilson(*o) for o in zip(wrong, n)]
-    return dict(error_rate=safe_ratio(wrong, n, np.nan), low=[o for o,_ in ends], high=[o for _,o in ends])
+    low,high = wilson_ends(wrong, n)
+    return dict(error_rate=safe_ratio(wrong, n, np.nan), low=low, high=high)
 
 def wrong_decisions(
     judged:Judged, # n texts
 ) -> tuple: # Annotated? Decided otherwise? bool, shape (n, n_classes), or (n, 1) for exclusive classes
     "The decisions that can be held against the truth, and those that differ from it"
-    if exclusive(judged.labels.kind): return (judged.targs>=0)[:,None],(judged.targs!=judged.decided())[:,None]
+    if judged.labels.is_exclusive: return (judged.targs>=0)[:,None],(judged.targs!=judged.decided())[:,None]
     hard = hard_targets(judged)
     return ~np.isnan(hard),hard!=judged.flags()
 
@@ -96,16 +99,18 @@ def slice_table(
     "How often decisions are wrong in each part of the data"
     if len(values)!=judged.n: raise ValueError(f"{len(values)} values for {judged.n} texts: expected one for each")
     groups = values if isinstance(values, pd.Categorical) else slice_values(values)
-    count = lambda o: np.bincount(groups.codes, o.sum(1), len(groups.categories))
+    names = groups.categories.astype(str)
+    def _count(marks): return np.bincount(groups.codes, marks.sum(1), len(names))
     known,wrong = wrong_decisions(judged)
-    n,bad = count(known),count(known&wrong)
-    texts = np.bincount(groups.codes, minlength=len(groups.categories))
+    n,bad = _count(known),_count(known&wrong)
+    texts = np.bincount(groups.codes, minlength=len(names))
     counts = dict(texts=texts, annotated=n.astype(int), errors=bad.astype(int))
-    res = pd.DataFrame({name:groups.categories.astype(str), **counts, **_rates(bad, n)})
-    if exclusive(judged.labels.kind): return res
+    res = pd.DataFrame({name:names, **counts, **_rates(bad, n)})
+    if judged.labels.is_exclusive: return res
     hard = hard_targets(judged)
-    fpr,fnr = [safe_ratio(count((hard==o)&wrong), count(hard==o), np.nan) for o in (0,1)]
-    return res.assign(false_positive_rate=fpr, false_negative_rate=fnr)
+    no,yes = hard==0,hard==1
+    return res.assign(false_positive_rate=safe_ratio(_count(no&wrong), _count(no), np.nan),
+                      false_negative_rate=safe_ratio(_count(yes&wrong), _count(yes), np.nan))
 
 # %% ../../nbs/52_judge.report.ipynb #2977df10
 def in_turn(
@@ -142,7 +147,7 @@ def _class_mistakes(judged, n):
 # %% ../../nbs/52_judge.report.ipynb #48340f72
 def _mistakes(judged, n):
     "Frames of `worst_errors`, without texts"
-    if exclusive(judged.labels.kind): return {'errors':_class_mistakes(judged, 2*n)}
+    if judged.labels.is_exclusive: return {'errors':_class_mistakes(judged, 2*n)}
     hard,flags = hard_targets(judged),judged.flags()
     sides = {'false alarms':(hard==0)&flags, 'misses':(hard==1)&~flags}
     return {k:_label_mistakes(judged, o, n) for k,o in sides.items()}
@@ -154,7 +159,7 @@ def worst_errors(
     "The decisions that were surest and wrong"
     res = {k:judged.indexed(df) for k,df in _mistakes(judged, n).items()}
     if judged.texts is None: return res
-    return {k:df.assign(text=[mend_surrogates(judged.texts[i]) for i in df.row]) for k,df in res.items()}
+    return {k:df.assign(text=judged.texts_of(df.row)) for k,df in res.items()}
 
 def worst_title(
     name:str, # A key of `worst_errors`
@@ -168,7 +173,7 @@ def harmful_rows(
 ) -> np.ndarray: # 1. for a text that somebody gave a class that counts against it, 0. for none, NaN where nobody knows
     "Is each text harmful, as the annotators say?"
     on = judged.labels.counting()
-    if exclusive(judged.labels.kind): return np.where(judged.targs<0, np.nan, on[judged.targs])
+    if judged.labels.is_exclusive: return np.where(judged.targs<0, np.nan, on[judged.targs])
     hard = hard_targets(judged)[:,on]
     return np.where((hard==1).any(1), 1, np.where(np.isnan(hard).any(1), np.nan, 0))
 
@@ -177,7 +182,7 @@ def flagged_rows(
 ) -> np.ndarray: # bool; shape (n,)
     "Does each text get a class that counts against it?"
     on = judged.labels.counting()
-    return on[judged.decided()] if exclusive(judged.labels.kind) else judged.flags()[:,on].any(1)
+    return on[judged.decided()] if judged.labels.is_exclusive else judged.flags()[:,on].any(1)
 
 # %% ../../nbs/52_judge.report.ipynb #6b3eaee1
 class Caught(NamedTuple):
@@ -201,17 +206,21 @@ def some_of(
     what:str='', # What they are
 ) -> str: # '2 of 17 harmful ones', 'none of 17', 'all 17'
     "`k` of `n` in words"
-    number = f'none of {n:,}' if not k else f'all {n:,}' if k==n>1 else f'{k:,} of {n:,}'
+    if not k: number = f'none of {n:,}'
+    else: number = f'all {n:,}' if k==n>1 else f'{k:,} of {n:,}'
     return f'{number} {what}'.rstrip()
 
+# %% ../../nbs/52_judge.report.ipynb #1fb75cc9
 def share_text(
     k:int, # How many of them
     n:int, # All of them
 ) -> str: # '2 of 17 (12%)'; '–' of none
     "`k` of `n` and the share; a few of many are not 0%, nearly all not 100%"
     if not n: return '–'
-    rounded = 'under 1%' if 0<k/n<.005 else 'over 99%' if .995<=k/n<1 else f'{k/n:.0%}'
-    return f'{k:,} of {n:,} ({rounded})'
+    share = f'{k/n:.0%}'
+    if 0<k/n<.005: share = 'under 1%'
+    if .995<=k/n<1: share = 'over 99%'
+    return f'{k:,} of {n:,} ({share})'
 
 def share_range(
     k:int, # How many of them
@@ -246,9 +255,10 @@ def caught_text(
     o:Caught, # As `caught` gives it
 ) -> str: # '2 of 17 harmful comments and none of 123 harmless ones'
     "What is flagged, in words"
-    sides = [some_of(o.found, o.harmful, 'harmful comments') if o.harmful else '',
-             some_of(o.hit, o.harmless, 'harmless ones' if o.harmful else 'harmless comments') if o.harmless else '']
-    return ' and '.join(filter(None, sides))
+    sides,harmless = [],'harmless ones' if o.harmful else 'harmless comments'
+    if o.harmful: sides.append(some_of(o.found, o.harmful, 'harmful comments'))
+    if o.harmless: sides.append(some_of(o.hit, o.harmless, harmless))
+    return ' and '.join(sides)
 
 def verdict_words(
     judged:Judged, # n texts
@@ -259,11 +269,13 @@ def verdict_words(
     now = caught(judged)
     if not now.harmful+now.harmless: return [_nobody]
     res = [f'Flags {caught_text(now)}.']
-    if not exclusive(labels.kind) and plain.thresholds!=labels.thresholds:
+    if not labels.is_exclusive and plain.thresholds!=labels.thresholds:
         would = caught_text(caught(judged.with_labels(plain)))
         res.append(f'With a threshold of 0.5 for each class it would flag {would}.')
-    few = f'Only {now.harmful:,} of the comments are harmful, so the shares are rough; the ranges say how rough. '
-    return [*res, few*(now.harmful<_few_harmful)+harm_meaning(labels)]
+    meaning = harm_meaning(labels)
+    if now.harmful>=_few_harmful: return [*res, meaning]
+    few = f'Only {now.harmful:,} of the comments are harmful, so the shares are rough; the ranges say how rough.'
+    return [*res, f'{few} {meaning}']
 
 # %% ../../nbs/52_judge.report.ipynb #325e5806
 def _asked_of_decisions(judged): return {'Of all decisions, how many are as annotated?':same_as_annotated(judged)}
@@ -297,7 +309,7 @@ def threshold_text(
     labels, # A `LabelSet`, or None
 ) -> str: # Such as 'toxic 0.5, insult 0.35'; 'none' where no threshold decides
     "From which score each class counts, and the calibration"
-    if labels is None or exclusive(labels.kind): shown = 'none'
+    if labels is None or labels.is_exclusive: shown = 'none'
     else: shown = ', '.join(f'{k} {v:g}' for k,v in zip(labels, labels.thresholds))
     calibration = getattr(labels, 'calibration', None)
     return shown if calibration is None else f'{shown}; calibrated by {calibration.method}'
@@ -315,7 +327,7 @@ def classes_table(
     labels:LabelSet, # Classes with thresholds and descriptions
 ) -> str: # Markdown
     "Classes, from which score they count, and what they mean"
-    never = [exclusive(labels.kind) or k in (labels.clean or ()) for k in labels]
+    never = [labels.is_exclusive or k in (labels.clean or ()) for k in labels]
     thresholds = ['–' if no else f'{o:g}' for no,o in zip(never, labels.thresholds)]
     return card_table(['class','flagged from','meaning'], zip(labels, thresholds, labels.descriptions))
 
@@ -439,7 +451,7 @@ def prediction_facts(
     labels,known = judged.labels,~np.isnan(judged.onehot())
     texts = {'texts':f'{judged.n:,}', 'texts with a label':f'{known.any(1).sum():,}'}
     res = {**texts, 'labels':f'{len(labels)}, {labels.kind}'}
-    if exclusive(labels.kind): return res
+    if labels.is_exclusive: return res
     return {**res, 'annotated decisions':f'{known.sum():,} of {known.size:,}', 'thresholds':threshold_text(labels)}
 
 def own_version() -> str: # Such as '1.2.0'
@@ -454,8 +466,9 @@ def _summary(judged, n_boot, seed, level, about=None):
     rare = '; '.join(f'{k}: {o}' for k,o in rare_answers(judged).items())
     if rare: rows['too few for more than a guess'] = rare
     rows |= {'date':datetime.now(timezone.utc).date().isoformat(), 'toxicai':own_version()}
-    first = {'model':'not named', 'data':'not named', **(about or {})}
-    return pd.DataFrame([(k, str(o)) for k,o in {**first, **rows, **first}.items()], columns=['figure','value'])
+    said = {'model':'not named', 'data':'not named', **(about or {})}
+    said |= {k:o for k,o in rows.items() if k not in said}
+    return pd.DataFrame([(k, str(o)) for k,o in said.items()], columns=['figure','value'])
 
 # %% ../../nbs/52_judge.report.ipynb #1775aa8e
 def all_slices(
@@ -475,8 +488,7 @@ def slice_files(
     slices, # Frames of `slice_table`
 ) -> list: # A file name for each, none twice
     "Names of the files of the errors by part"
-    names = [file_name(o.columns[0]) for o in slices]
-    return [f'by_{o}_{i}' if o in names[:i] else f'by_{o}' for i,o in enumerate(names)]
+    return [f'by_{o}' for o in file_names(o.columns[0] for o in slices)]
 
 # %% ../../nbs/52_judge.report.ipynb #f058a364
 def score_frames(
@@ -488,7 +500,7 @@ def score_frames(
     "How good the model is, in numbers"
     each,whole = score_tables(judged, n_boot, seed, level)
     res = dict(all_labels=whole, each_label=each, decisions=decision_table(judged))
-    if not exclusive(judged.labels.kind): return res
+    if not judged.labels.is_exclusive: return res
     return {**res, 'confusion':confusion_table(judged).rename_axis(None, axis=1).reset_index()}
 
 # %% ../../nbs/52_judge.report.ipynb #fd5d7cdd
@@ -530,7 +542,11 @@ def judge(
     if label is not None: judged = judged.together(label)
     tables,frames = score_parts(judged, n_boot, seed, level, about)
     worst,slices = worst_errors(judged, n_errors),all_slices(judged, by)
-    if mask: worst,slices = {k:masked_frame(o) for k,o in worst.items()},[masked_frame(o) for o in slices]
-    tables |= {worst_title(k):o for k,o in worst.items()} | {f'Errors by {o.columns[0]}':o for o in slices}
-    frames |= {k.replace(' ', '_'):o for k,o in worst.items()} | dict(zip(slice_files(slices), slices))
+    if mask:
+        worst = {k:masked_frame(o) for k,o in worst.items()}
+        slices = [masked_frame(o) for o in slices]
+    tables |= {worst_title(k):o for k,o in worst.items()}
+    tables |= {f'Errors by {o.columns[0]}':o for o in slices}
+    frames |= {k.replace(' ', '_'):o for k,o in worst.items()}
+    frames |= dict(zip(slice_files(slices), slices))
     return JudgementReport(judged, tables, frames, slices, title, verdict_words(judged), mask)

@@ -6,8 +6,8 @@
 __all__ = ['goal_examples', 'bounded_goals', 'trouble_messages', 'no_halves', 'middles', 'Cuts', 'checked_costs', 'GoalParts',
            'bounded_goal', 'parsed_goal', 'Goal', 'BestCut', 'picked_cut', 'best_cut', 'nearest_cut', 'flags_all',
            'one_class', 'cut_troubles', 'best_threshold', 'counts_at', 'cross_counts', 'threshold_interval',
-           'rate_counts', 'metric_interval', 'Thresholds', 'tuned_class', 'warn_of_classes', 'class_table',
-           'tuned_thresholds', 'shared_legend', 'relative_cost']
+           'rate_counts', 'metric_interval', 'PanelReport', 'Thresholds', 'figures_after', 'tuned_class',
+           'warn_of_classes', 'class_table', 'tuned_thresholds', 'shared_legend', 'relative_cost']
 
 # %% ../../nbs/50_judge.thresholds.ipynb #af1bfe4e
 from typing import NamedTuple
@@ -116,16 +116,16 @@ def parsed_goal(
     metric, # What `Goal` takes
 ) -> GoalParts: # Name, bound and costs; None for what it has not
     "What `metric` asks for"
-    if isinstance(metric, str):
-        if metric in ('f1','fbeta'): return GoalParts(metric)
-        if metric in bounded_goals:
-            bound = 0.01 if metric=='fpr' else 0.9
-            raise ValueError(f"`metric` is {metric!r}, which has no best cut alone: "
-                             f"pass a bound too, like ({metric!r}, {bound})")
-    elif isinstance(metric, (list,tuple,np.ndarray)) and len(metric)==2:
-        if isinstance(metric[0], str): return bounded_goal(*metric)
-        return GoalParts('cost', costs=checked_costs(metric))
-    raise ValueError(f"`metric` is {metric!r}: expected one of {goal_examples}")
+    name = metric if isinstance(metric, str) else None
+    if name in ('f1','fbeta'): return GoalParts(name)
+    if name in bounded_goals:
+        bound = 0.01 if name=='fpr' else 0.9
+        raise ValueError(f"`metric` is {name!r}, which has no best cut alone: "
+                         f"pass a bound too, like ({name!r}, {bound})")
+    if not isinstance(metric, (list,tuple,np.ndarray)) or len(metric)!=2:
+        raise ValueError(f"`metric` is {metric!r}: expected one of {goal_examples}")
+    if isinstance(metric[0], str): return bounded_goal(*metric)
+    return GoalParts('cost', costs=checked_costs(metric))
 
 # %% ../../nbs/50_judge.thresholds.ipynb #1672c6b7
 class Goal:
@@ -134,7 +134,8 @@ class Goal:
         metric='f1', # 'f1', 'fbeta', ('precision', least), ('recall', least), ('fpr', most), or costs ((tn,fp),(fn,tp))
         beta:float=1., # Weight of recall in 'fbeta'
     ):
-        self.name,self.bound,self.costs,self.beta = *parsed_goal(metric),beta
+        self.name,self.bound,self.costs = parsed_goal(metric)
+        self.beta = beta
         if not is_finite_number(beta) or beta<=0: raise ValueError(f"`beta` is {beta!r}: expected a number above 0")
         if beta!=1 and self.name!='fbeta':
             raise ValueError(f"`beta` is {beta!r}, but the metric is {metric!r}: `beta` belongs to 'fbeta'")
@@ -326,8 +327,29 @@ def metric_interval(
     return counts_interval(lambda drawn: goal.value(CutCounts(*drawn.T)), counts, n_boot, seed)
 
 # %% ../../nbs/50_judge.thresholds.ipynb #7c68ca06
+class PanelReport:
+    "What was found for each class: a `title`, a `table` with a row and a picture with a panel for each of `labels`"
+    note = '' # Below the picture
+
+    @property
+    def shown(self):
+        "The table with each figure and its interval in one cell"
+        ends = dict(low='threshold_low', high='threshold_high')
+        return folded_ends(self.table.rename(columns=ends)).reset_index()
+    def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
+    def _repr_html_(self): return html_table(self.shown, self.title)
+
+    def plot(self): # A matplotlib `Figure`
+        "The picture of each class in a panel"
+        fig,axes = small_multiples(len(self.labels))
+        for i,ax in enumerate(axes): self._draw_class(ax, i)
+        shared_legend(fig, axes)
+        quiet_note(fig, self.note)
+        return fig
+
+# %% ../../nbs/50_judge.thresholds.ipynb #74ccfb58
 @dataclass(frozen=True, eq=False, repr=False)
-class Thresholds:
+class Thresholds(PanelReport):
     "Tuned thresholds, and what they do"
     caption = 'Errors against the threshold'
     goal: Goal # What they were tuned for
@@ -342,14 +364,23 @@ class Thresholds:
                else 'optimistic: measured on the rows that the threshold was chosen on')
         return f"Thresholds for the {self.goal!r}; {how}"
     @property
-    def shown(self):
-        "The table with each figure and its interval in one cell"
-        ends = dict(low='threshold_low', high='threshold_high')
-        return folded_ends(self.table.rename(columns=ends)).reset_index()
-    def __repr__(self): return '\n'.join([self.title, *grid_lines(self.shown)])
-    def _repr_html_(self): return html_table(self.shown, self.title)
+    def note(self):
+        "Which rows the picture shows, and what the thresholds are for"
+        return f'{self.judged.n:,} rows, those that the thresholds were chosen on; goal: {self.goal!r}'
 
 # %% ../../nbs/50_judge.thresholds.ipynb #0897aa67
+def figures_after(
+    goal:Goal, # What the threshold is for
+    counts:CutCounts, # What it does: four numbers
+    n_boot:int=200, # Draws for the interval; 0 for none
+    seed:int=42, # Of the draws
+) -> dict: # `after`, `after_low`, `after_high`, and each of `bounded_goals`
+    "What a threshold does, as cells of a row"
+    low,high = metric_interval(goal, counts, n_boot, seed)
+    rates = {k:float(getattr(counts, k)) for k in bounded_goals}
+    return dict(after=float(goal.value(counts)), after_low=low, after_high=high, **rates)
+
+# %% ../../nbs/50_judge.thresholds.ipynb #c0d16239
 def tuned_class(
     t, # 0. or 1.; shape (n,)
     p, # In [0,1]; shape (n,)
@@ -368,10 +399,7 @@ def tuned_class(
     row |= dict(threshold=best.threshold, low=low, high=high, reached=best.reached and few_answers(t)[1])
     row['troubles'] = cut_troubles(cuts, goal, best)
     counts = cross_counts(t, p, goal, seed) if cross_fit else best.counts
-    if counts is None: return row
-    low,high = metric_interval(goal, counts, n_boot, seed)
-    row |= dict(after=float(goal.value(counts)), after_low=low, after_high=high)
-    return row | {k:float(getattr(counts, k)) for k in bounded_goals}
+    return row if counts is None else row | figures_after(goal, counts, n_boot, seed)
 
 _tuned_cols = 'n positive old threshold low high before after after_low after_high precision recall fpr reached'.split()
 
@@ -414,7 +442,7 @@ def tuned_thresholds(
     seed:int=42, # Of draws and halves
 ) -> Thresholds:
     "The best threshold of each class for `metric`, and what it does"
-    if exclusive(judged.labels.kind):
+    if judged.labels.is_exclusive:
         raise ValueError(f"the labels are of the kind {judged.labels.kind!r}: exactly one class counts for each text, "
                          "so there is no threshold to tune; `calibrate` works for them")
     goal,labels,rows = Goal(metric, beta),judged.labels,{}
@@ -471,12 +499,3 @@ def _draw_class(self:Thresholds, ax, i):
     if 0<t.sum()<len(t): _plot_class(ax, Cuts(t, p), self.goal, row)
     else: ax.text(0.5, 0.5, 'one side only', ha='center')
     plain_axes(ax, f'{self.labels.names[i]}: {cell_text(row.old)} to {cell_text(row.threshold)}', **_threshold_axes)
-
-@patch
-def plot(self:Thresholds): # A matplotlib `Figure`
-    "Metric and both error rates against the threshold, a panel for each class"
-    fig,axes = small_multiples(len(self.labels))
-    for i,ax in enumerate(axes): self._draw_class(ax, i)
-    shared_legend(fig, axes)
-    quiet_note(fig, f'{self.judged.n:,} rows, those that the thresholds were chosen on; goal: {self.goal!r}')
-    return fig

@@ -67,11 +67,13 @@ def check_free(
     folder, # Where a run shall write
 ):
     "Raise when `folder` holds a run that could still go on"
-    infos = [checkpoint_info(folder, o) for o in checkpoint_numbers(folder) if run_of(folder, o)][-1:]
-    if not infos or infos[0]['finished']: return
-    verb,place = infos[0]['call']['verb'],run_place(infos[0]['position'])
+    last = next((o for o in reversed(checkpoint_numbers(folder)) if run_of(folder, o)), None)
+    if last is None: return
+    info = checkpoint_info(folder, last)
+    if info['finished']: return
     how = Checkpoint(folder).how_to_go_on
-    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{verb}` ({place}): `{how}` goes on; "
+    raise FileExistsError(f"{str(folder)!r} holds an unfinished `{info['call']['verb']}` "
+                          f"({run_place(info['position'])}): `{how}` goes on; "
                           "`Checkpoint(folder, overwrite=True)` gives it up")
 
 @patch
@@ -307,11 +309,13 @@ def resume(self:TransformerLearner,
     call = info['call']
     args = call_args(self, call)
     check_callbacks(call, L(cbs).attrgot('name'))
-    guards = [o for o in self._grab_cbs(Checkpoint) if o.folder==Path(folder)]
-    new = [] if guards else [Checkpoint(folder, info['every'])]
-    guard, = (guards or new)[:1]
+    guard = next((o for o in self._grab_cbs(Checkpoint) if o.folder==Path(folder)), None)
+    cbs = L(cbs)
+    if guard is None:
+        guard = Checkpoint(folder, info['every'])
+        cbs = cbs+guard
     guard.found,guard.n = found,by_first(self, checkpoint_numbers, folder)[-1]
-    getattr(type(self), call['verb'])(self, **args, cbs=L(cbs)+new)
+    getattr(type(self), call['verb'])(self, **args, cbs=cbs)
 
 # %% ../../nbs/86_runs.checkpoints.ipynb #5d62e333
 def same_weights(

@@ -49,7 +49,7 @@ class Setting:
 
     def __post_init__(self):
         if self.place not in setting_places:
-            raise SettingError(f"a setting cannot reach {self.place!r}: expected one of {list(setting_places)}")
+            raise SettingError(f"a setting cannot reach {self.place!r}: {expected_one_of(setting_places, self.place)}")
         if (self.place=='callbacks') != callable(self.make):
             raise SettingError("`make` is what a setting of the callbacks needs, and no other")
 
@@ -59,8 +59,9 @@ _types = {float:'a number', int:'a whole number', str:'a text', dict:'a dict'}
 @patch
 def wants(self:Setting) -> str: # Such as 'a number, or one of ['auto']'
     "Which values the setting has"
-    types = [_types.get(o, f'a {o.__name__}') for o in self.takes]
-    return ', or '.join([*types, *([f'one of {list(self.among)}'] if self.among else [])]) or 'any value'
+    res = [_types.get(o, f'a {o.__name__}') for o in self.takes]
+    if self.among: res.append(f'one of {list(self.among)}')
+    return ', or '.join(res) or 'any value'
 
 @patch
 def has(self:Setting,
@@ -83,7 +84,8 @@ def hint(self:Setting,
     if near: return near
     try: x = float(value)
     except ValueError: return ''
-    return f'; without quotes {x:g} is one' if self.has(int(x) if x.is_integer() else x) else ''
+    if x.is_integer(): x = int(x)
+    return f'; without quotes {x:g} is one' if self.has(x) else ''
 
 @patch
 def check(self:Setting,
@@ -213,7 +215,8 @@ def possible_metrics(
     "What a training may be judged by, as far as it can be told before the data are read"
     given = fixed.get('metrics')
     if given is None: given = [o for k in (*label_kinds,'regression') for o in usual_metrics(k)]
-    try: found = [mk_metric(i).name for o in comma_list(given) for i in named_metrics([o], o in list(number_metrics))]
+    def _metrics(o): return named_metrics([o], o in list(number_metrics))
+    try: found = [mk_metric(i).name for o in comma_list(given) for i in _metrics(o)]
     except (ValueError,TypeError) as e: raise SettingError(str(e)) from e
     return ['train_loss','valid_loss',*dict.fromkeys(found)]
 
@@ -227,11 +230,11 @@ def rows_with_copies(
     text_cols,label_cols = [getattr(tl.tfms.fs[0], 'cols', None) for tl in dls.train_ds.tls]
     if len(text_cols)>1:
         raise SettingError(f"`augment` changes one text column, the data have {list(text_cols)}: leave it out")
+    text, = text_cols
     sides = [dls.train_ds.items.assign(validates=False), dls.valid_ds.items.assign(validates=True)]
-    rows = pd.concat(sides, ignore_index=True)
-    df = augmented(rows, text_cols[0], share=share, valid_col='validates', frac=frac)
+    df = augmented(pd.concat(sides, ignore_index=True), text, share=share, valid_col='validates', frac=frac)
     labels = label_cols[0] if label_kind(dls)=='single' else list(label_cols)
-    return df,dict(text_col=text_cols[0], label_cols=labels, valid_col='validates', vocab=list(dls.vocab))
+    return df,dict(text_col=text, label_cols=labels, valid_col='validates', vocab=list(dls.vocab))
 
 # %% ../../nbs/88_runs.configs.ipynb #85dac6ea
 def loaders_with_copies(
@@ -271,8 +274,9 @@ def config_loss(
     cls = type(default_loss(dls)) if name is None else loss_class(name, target_kind(dls))
     takes = arg_names(cls, ('thresh','reduction'))
     odd = ', '.join(o for o in args if o not in takes)
-    if odd: raise SettingError(f"{cls.__name__} has no {odd}: expected some of {', '.join(takes)}; "
-                               "vary other losses in a sweep of their own")
+    if odd:
+        raise SettingError(f"{cls.__name__} has no {odd}: expected some of {', '.join(takes)}; "
+                           "vary other losses in a sweep of their own")
     return cls.for_labels(labels_of(dls), **args) if issubclass(cls, MaskedLoss) else cls(**args)
 
 # %% ../../nbs/88_runs.configs.ipynb #3a43bd04

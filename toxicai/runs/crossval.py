@@ -19,6 +19,7 @@ import_quietly('fastai.layers')
 import ast,inspect,io,json,os,sys,tempfile,textwrap,time
 from contextlib import ExitStack,contextmanager,nullcontext
 from dataclasses import dataclass,replace
+from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context,parent_process
 from pathlib import Path
@@ -109,7 +110,7 @@ def check_fold_count(
     together, # Number of the group of each row; shape (n_rows,)
 ):
     "Raise a `ValueError` for folds that cannot be filled"
-    if isinstance(n, bool) or not isinstance(n, int) or n<2:
+    if not is_whole(n, 2, np.inf):
         raise ValueError(f"`n` is {n!r}: expected a number of folds, 2 or more")
     n_groups = len(np.unique(together))
     if n_groups>=n: return
@@ -139,7 +140,8 @@ def fold_rows(
     df,cols = with_groups(data.df, groups)
     together = rows_together(df, [] if data.text==['input_ids'] else data.text, cols, thresh)
     check_fold_count(n, together)
-    by = data.cols if stratify is None else [] if stratify is False else as_list(stratify)
+    if stratify is None: by = data.cols
+    else: by = [] if stratify is False else as_list(stratify)
     df = df.assign(**{group_col:together})
     fold = folds(df, n, label_cols=by, group_cols=group_col, duplicates=False, seed=seed)
     return FoldRows(source, data, together, fold.to_numpy())
@@ -165,7 +167,8 @@ def tidy_targets(
     "The targets of `data`, a column for each class"
     names = list(data.labels)
     if not exclusive(data.labels.kind): return target_columns(data.df[data.cols].to_numpy(dtype=float), len(names))
-    return number_columns(pd.Categorical(data.df[data.cols[0]].astype(str), categories=names).codes, len(names))
+    numbers = pd.Categorical(data.df[data.cols[0]].astype(str), categories=names).codes
+    return number_columns(numbers, len(names))
 
 def without_positives(
     targs, # 0., 1. or NaN; shape (n, n_classes)
@@ -190,12 +193,11 @@ def lack_words(
     lack:dict, # As `lacking` gives it
 ) -> list: # Sentences
     "What whoever reads the figures should know"
-    names = lambda o: ', '.join(map(repr, o))
+    def _said(names): return f"no positives for {', '.join(map(repr, names))}"
     res = []
     for k,(own,others) in lack.items():
-        if own: res.append(f"fold {k+1} has no positives for {names(own)}: its figures for that are left out")
-        if others: res.append(f"the training rows of fold {k+1} have no positives for {names(others)}: "
-                              "its network cannot learn that")
+        if own: res.append(f"fold {k+1} has {_said(own)}: its figures for that are left out")
+        if others: res.append(f"the training rows of fold {k+1} have {_said(others)}: its network cannot learn that")
     return res
 
 # %% ../../nbs/90_runs.crossval.ipynb #3bde007e
@@ -232,12 +234,14 @@ def function_digest(
     f, # A function or another callable
 ) -> str: # Of its source, comments and spaces left out; its name where there is no source
     "What tells `f` from others"
-    try:
-        source = textwrap.dedent(inspect.getsource(f))
-        try: source = ast.dump(ast.parse(source))
-        except SyntaxError: pass # a lambda within a call
+    try: source = _without_comments(textwrap.dedent(inspect.getsource(f)))
     except (OSError,TypeError): source = json.dumps(described(f))
     return f"{getattr(f, '__name__', type(f).__name__)} {sha256(source.encode()).hexdigest()[:16]}"
+
+def _without_comments(source):
+    "`source` as Python understands it; a lambda within a call stays as it is"
+    try: return ast.dump(ast.parse(source))
+    except SyntaxError: return source
 
 # %% ../../nbs/90_runs.crossval.ipynb #746ed806
 @dataclass(frozen=True)
@@ -327,13 +331,17 @@ def jobs(self:KFolds):
 @patch
 def facts(self:KFolds) -> dict: # JSON
     "What decides about the figures"
-    fit = function_digest(self.fit_) if callable(self.fit_) else described(self.fit_)
     folds = sha256(self.rows.fold.astype('<i8').tobytes()).hexdigest()[:16]
-    stop = dict(monitor=self.monitor, patience=self.patience, stop_share=self.stop_share)
-    test = None if self.test is None else data_summary(self.test)
-    about = dict(data=data_summary(self.rows.source), folds=f'{self.n}, {folds}', test=test)
-    own = dict(seeds=self.seeds, seed=self.seed, fit=fit, make_learner=function_digest(self.make_learner))
-    return json.loads(json.dumps({**about, **own, **stop, **described(self.loader_args)}))
+    res = dict(
+        data=data_summary(self.rows.source),
+        folds=f'{self.n}, {folds}',
+        test=None if self.test is None else data_summary(self.test),
+        seeds=self.seeds,
+        seed=self.seed,
+        fit=function_digest(self.fit_) if callable(self.fit_) else described(self.fit_),
+        make_learner=function_digest(self.make_learner),
+        **{k:getattr(self, k) for k in ('monitor','patience','stop_share')})
+    return json.loads(json.dumps({**res, **described(self.loader_args)}))
 
 # %% ../../nbs/90_runs.crossval.ipynb #e1803872
 @patch
@@ -344,11 +352,11 @@ def _settle(self:KFolds):
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder/'folds.lock'):
             old,new = load_json(path),self.facts()
-            odd = '; '.join([] if old is None else changed_values(old, new))
+            if old is None: return save_json(path, new)
+            odd = changed_values(old, new)
             if odd:
-                raise ValueError(f"{str(self.folder)!r} holds folds of other data or settings ({odd}): "
+                raise ValueError(f"{str(self.folder)!r} holds folds of other data or settings ({'; '.join(odd)}): "
                                  "pass the same as before, or another folder")
-            if old is None: save_json(path, new)
 
 # %% ../../nbs/90_runs.crossval.ipynb #c3d7fdc4
 @dataclass(frozen=True)
@@ -468,8 +476,8 @@ def train(self:KFolds,
 ) -> FoldRun:
     "Train the network of one fold, and write down what it says"
     start,place = time.perf_counter(),self.folder/job.name
-    learn = self._learner(job)
-    with self._tracker(job) as log: fit_fold(learn, self.fit_, [*self._stops(), *([] if log is None else [log])])
+    learn,cbs = self._learner(job),self._stops()
+    with self._tracker(job) as log: fit_fold(learn, self.fit_, cbs if log is None else [*cbs, log])
     run = self._predicted(learn, job, time.perf_counter()-start)
     with asks_for_room('fold', place, 'folds that are done are whole'):
         place.mkdir(exist_ok=True)
@@ -488,11 +496,11 @@ def done(self:KFolds) -> list: # `FoldRun`s
 def _say(self:KFolds, run, left):
     "A line about a fold that is done"
     if not self.show: return
-    of_valid = {k.partition('/')[2]:v for k,v in run.facts['figures'].items() if k.startswith('valid/')}
-    figures = ', '.join(f'{k} {v:.4f}' for k,v in of_valid.items())
+    seconds,found = run.facts['seconds'],run.facts['figures']
+    figures = ', '.join(f"{k.removeprefix('valid/')} {v:.4f}" for k,v in found.items() if k.startswith('valid/'))
     of_seed = f' (seed {run.job.seed})' if len(self.seeds)>1 else ''
-    more = f', about {left*run.facts["seconds"]:.0f} s to go' if left else ''
-    print(f"fold {run.job.fold+1} of {self.n}{of_seed}: {figures}; {run.facts['seconds']} s{more}", flush=True)
+    more = f', about {left*seconds:.0f} s to go' if left else ''
+    print(f"fold {run.job.fold+1} of {self.n}{of_seed}: {figures}; {seconds} s{more}", flush=True)
 
 # %% ../../nbs/90_runs.crossval.ipynb #e87bb3e5
 @patch
@@ -584,7 +592,8 @@ def whole(self:KFolds) -> list: # `FoldRun`s, one for each of `jobs`
     "All trainings; an error where some are missing"
     runs = self.done()
     if len(runs)==len(self.jobs): return runs
-    names = [o.name for o in self.jobs if o not in [r.job for r in runs]]
+    done = [o.job for o in runs]
+    names = [o.name for o in self.jobs if o not in done]
     raise ValueError(f"{', '.join(names)}: not trained yet; call `go()`, or `kfold_fit` again with the same arguments")
 
 @patch
@@ -604,7 +613,8 @@ def predicted(self:KFolds) -> Judged: # n rows, in the order of the data
     logits = np.zeros((len(fold), len(labels)))
     for k in range(self.n):
         own = [o for o in runs if o.job.fold==k]
-        logits[fold==k],targs[fold==k] = mean_logits(labels, [o.logits for o in own]),own[0].targs
+        logits[fold==k] = mean_logits(labels, [o.logits for o in own])
+        targs[fold==k] = own[0].targs
     return Judged(labels.probs(logits), targs, labels, logits=logits, **self._columns())
 
 # %% ../../nbs/90_runs.crossval.ipynb #6b5cce53
@@ -615,7 +625,7 @@ def fold_spread(
     "Mean over the folds that have the figure, with an interval that knows that they share training rows"
     x = np.asarray(values, dtype=float)
     x = x[np.isfinite(x)]
-    if not len(x): return dict(folds=0, **dict.fromkeys(('mean','sd','low','high'), np.nan))
+    if not len(x): return dict(folds=0, mean=np.nan, sd=np.nan, low=np.nan, high=np.nan)
     res = mean_and_spread(x)
     wide = np.sqrt(1+len(x)/max(len(x)-1, 1)) # 1/k + n_test/n_train, with n_test/n_train = 1/(k-1)
     low,high = with_width(within_span([res['mean']+wide*(res[o]-res['mean']) for o in ('low','high')], span))
@@ -697,7 +707,7 @@ def mean_ranks(
     "Mean over the networks of the rank of each text, as a share of the texts"
     return np.mean([rankdata(o, axis=0)/len(o) for o in probs], axis=0)
 
-blends = dict(mean=lambda probs: np.mean(probs, axis=0), rank=mean_ranks) # How networks are put together
+blends = dict(mean=partial(np.mean, axis=0), rank=mean_ranks) # How networks are put together
 
 @patch
 def test_probs(self:KFolds) -> np.ndarray: # In [0,1]; shape (n_networks, n, n_classes)
@@ -711,7 +721,7 @@ def blend(self:KFolds,
     how:str='mean', # 'mean' of the scores, or 'rank': mean of the ranks
 ) -> pd.DataFrame: # A column for each class, with the index of the test set
     "The networks together on the test set"
-    if how not in blends: raise ValueError(f"`how` is {how!r}: expected one of {list(blends)}")
+    check_choice('how', how, blends)
     return pd.DataFrame(blends[how](self.test_probs()), columns=list(self.labels), index=row_index(as_frame(self.test)))
 
 # %% ../../nbs/90_runs.crossval.ipynb #b18608a7
@@ -809,7 +819,8 @@ def sample_places(self:KFolds,
 ) -> tuple: # (column -> its class, None for that of all names; which row of the test set each row is, shape (m,))
     "What the columns and rows of a sample stand for"
     labels,test = self.rows.data.labels,as_frame(self.test)
-    cols = {o:k for o in sample if (k := class_of_column(labels, o))}
+    classes = {o:class_of_column(labels, o) for o in sample}
+    cols = {o:k for o,k in classes.items() if k is not None}
     rest = [o for o in sample if o not in cols and o not in test]
     if not cols and len(rest)==1 and exclusive(labels.kind): cols,rest = {rest[0]:None},[]
     if rest or not cols:
@@ -853,9 +864,11 @@ def mean_weights(
 ) -> dict: # Name -> tensor
     "Mean of the weights in `files`"
     from safetensors import safe_open
-    with ExitStack() as stack: # a tensor at a time, as networks are large
+    with ExitStack() as stack:
         opened = [stack.enter_context(safe_open(o, 'pt')) for o in files]
-        return {k:mean_state([{k:o.get_tensor(k)} for o in opened])[k] for k in opened[0].keys()}
+        res = {}
+        for k in opened[0].keys(): res |= mean_state([{k:o.get_tensor(k)} for o in opened]) # one at a time: they are large
+        return res
 
 # %% ../../nbs/90_runs.crossval.ipynb #507c33ae
 def write_engine(
@@ -894,7 +907,8 @@ def check_average_place(
     folder:Path, # Where an average of detectors shall be written
 ):
     "Raise when something is there that is neither that nor an empty folder"
-    if not folder.exists() or (folder.is_dir() and ((folder/average_file).is_file() or not entries(folder))): return
+    if not folder.exists(): return
+    if folder.is_dir() and ((folder/average_file).is_file() or not entries(folder)): return
     raise FileExistsError(f"{str(folder)!r} is there and holds no average of detectors: pass the name of a new folder")
 
 # %% ../../nbs/90_runs.crossval.ipynb #2dc209f2
@@ -927,12 +941,14 @@ def soup_figures(self:KFolds,
     return blend_scores(self.whole()[0].test_targs, Detector(folder).scores(texts), self.labels)
 
 @patch
-def _soup_is_as_good(self:KFolds, folder, within):
-    "Whether a soup reaches the average, with a line that says how near it comes"
-    if not self.has_targets: return False
-    soup,mean = self.soup_figures(folder)['roc_auc'],self.test_figures().roc_auc[f'mean of {len(self.jobs)}']
-    res = bool(soup>=mean-within)
-    if self.show: print(f"ROC-AUC on the test set: soup {soup:.4f}, average {mean:.4f}: {'soup' if res else 'average'}")
+def _better_way(self:KFolds, parts, within):
+    "'soup' where it reaches the average on the test set, with a line that says how near it comes; else 'average'"
+    if not self.has_targets: return 'average'
+    with tempfile.TemporaryDirectory() as d:
+        soup = self.soup_figures(write_soup(parts, Path(d)/'soup', self.labels))['roc_auc']
+    mean = self.test_figures().roc_auc[f'mean of {len(self.jobs)}']
+    res = 'soup' if soup>=mean-within else 'average'
+    if self.show: print(f"ROC-AUC on the test set: soup {soup:.4f}, average {mean:.4f}: {res}")
     return res
 
 # %% ../../nbs/90_runs.crossval.ipynb #2153f533
@@ -946,11 +962,9 @@ def save_detector(self:KFolds,
     "All folds as one, with thresholds and calibration out of fold: for `Detector`, an average for `FoldsDetector`"
     if how not in ('auto','soup','average'): raise ValueError(f"`how` is {how!r}: expected 'auto', 'soup' or 'average'")
     parts = self.parts()
-    if how!='average':
-        with tempfile.TemporaryDirectory() as d:
-            soup = write_soup(parts, Path(d)/Path(folder).name, self.labels)
-            if how=='soup' or self._soup_is_as_good(soup, within): return write_soup(parts, folder, self.labels, onnx)
-    return write_average(parts, folder, self.labels, onnx)
+    if how=='auto': how = self._better_way(parts, within)
+    write = write_soup if how=='soup' else write_average
+    return write(parts, folder, self.labels, onnx)
 
 # %% ../../nbs/90_runs.crossval.ipynb #49e62d20
 @patch

@@ -39,7 +39,9 @@ from fastai.callback.training import GradientAccumulation
 from fastai.data.all import *
 from fastai.learner import *
 from ..files import *
+from ..strings import *
 from ..serve.folder import is_whole
+from ..data.encode import *
 from ..data.loaders import *
 from ..train.callbacks import *
 from ..train.provenance import *
@@ -60,7 +62,7 @@ def check_every(
     every:int, # Training batches from one time to the next
 ):
     "Raise unless `every` can count batches"
-    if not isinstance(every, int) or every<1:
+    if not is_whole(every, 1, np.inf):
         raise ValueError(f"`every` is {every!r}: expected a number of batches, 1 or more")
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000003
@@ -86,8 +88,8 @@ def is_position(
 ) -> bool:
     "Is `o` a place in a run?"
     if not isinstance(o, dict) or o.keys()!={*_position,'done'} or not isinstance(o['done'], bool): return False
-    counts = [0 if o['done'] and k=='batch' else o[k] for k in _position]
-    if not all(is_whole(v, 0, 2**40) for v in counts) or o['n_epoch']>most_epochs: return False
+    counted = [k for k in _position if k!='batch' or not o['done']] # a fit that is over has no batch
+    if not all(is_whole(o[k], 0, 2**40) for k in counted) or o['n_epoch']>most_epochs: return False
     return o['done'] or (o['epoch']<o['n_epoch'] and o['batch']<=o['n_batch'])
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000004
@@ -171,8 +173,9 @@ def write_checkpoint_info(
     info:dict, # JSON
 ):
     "Write what checkpoint `n` says of itself"
-    check_info(info, checkpoint_file(folder, n, 'json').name)
-    write_atomically(checkpoint_file(folder, n, 'json'), lambda f: f.write(json.dumps(info, indent=1).encode()))
+    path = checkpoint_file(folder, n, 'json')
+    check_info(info, path.name)
+    write_atomically(path, lambda f: f.write(json.dumps(info, indent=1).encode()))
 
 # %% ../../nbs/85_runs.snapshots.ipynb #b0000009
 state_keys = frozenset(('model','opt','frozen_idx','trained','grads','scaler','learn','cbs','smooth','metrics','rng'))
@@ -270,13 +273,14 @@ def read_checkpoint(
     bad = []
     for n in reversed(checkpoint_numbers(folder)):
         try: res = checkpoint_at(folder, n)
-        except (OSError,CheckpointError) as e: bad.append(f'{n:08} ({type(e).__name__}: {e})')
-        else:
-            if bad: warnings.warn(f"not readable in {str(folder)!r}: {'; '.join(bad)}. Taking the one before, {n:08}")
-            return res
-    if bad: raise CheckpointError(f"no checkpoint to go on from in {str(folder)!r}: {'; '.join(bad)}")
-    raise FileNotFoundError(f"no checkpoint to go on from in {str(folder)!r}: "
-                            "expected the folder that `Checkpoint(folder)` got")
+        except (OSError,CheckpointError) as e:
+            bad.append(f'{n:08} ({type(e).__name__}: {e})')
+            continue
+        if bad: warnings.warn(f"not readable in {str(folder)!r}: {'; '.join(bad)}. Taking the one before, {n:08}")
+        return res
+    lost = f"no checkpoint to go on from in {str(folder)!r}"
+    if bad: raise CheckpointError(f"{lost}: {'; '.join(bad)}")
+    raise FileNotFoundError(f"{lost}: expected the folder that `Checkpoint(folder)` got")
 
 # %% ../../nbs/85_runs.snapshots.ipynb #7c3871af
 def arg_to_json(
@@ -321,7 +325,7 @@ def call_args(
     "Arguments for the verb that was called, or a `CheckpointError`"
     known = resumable_verbs(type(learn))
     if call['verb'] not in known:
-        raise CheckpointError(f"the checkpoint names the verb {call['verb']!r}: expected one of {known}")
+        raise CheckpointError(f"the checkpoint names the verb {call['verb']!r}: {expected_one_of(known)}")
     try:
         args = {k:arg_from_json(v) for k,v in call['args'].items()}
         signature(getattr(type(learn), call['verb'])).bind(learn, **args, cbs=None)
@@ -351,10 +355,11 @@ def loader_facts(
     dl, # A loader
 ) -> dict: # JSON
     "What decides about the batches of `dl`"
-    facts = {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
-    facts |= {k:getattr(dl, k) for k in ('steps','buffer') if hasattr(dl, k)} # of a stream
-    shared = getattr(dl, 'ranks', None) # of several processes
-    return facts if shared is None else {**facts, 'processes':shared.n}
+    res = {k:described(getattr(dl, k, None)) for k in ('n','bs','shuffle','drop_last','pool','in_order')}
+    res |= {k:getattr(dl, k) for k in ('steps','buffer') if hasattr(dl, k)} # of a stream
+    ranks = getattr(dl, 'ranks', None)
+    if ranks is not None: res['processes'] = ranks.n
+    return res
 
 def encoding_facts(
     dls, # Loaders
@@ -362,9 +367,9 @@ def encoding_facts(
     "What decides about the token ids of a text in `dls`"
     tfm = text_tfm(dls)
     enc = tfm.encoder
-    vocab = _short_sha(json.dumps(sorted(enc.tok.get_vocab().items())))
-    long = {} if enc.long=='truncate' else dict(long=enc.long, overlap=enc.overlap)
-    return dict(vocab=vocab, max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules), lazy=tfm.lazy, **long)
+    res = dict(vocab=vocab_digest(enc)[:16], max_length=enc.max_length, cut=enc.cut, rules=described(enc.rules),
+               lazy=tfm.lazy)
+    return res if enc.long=='truncate' else {**res, 'long':enc.long, 'overlap':enc.overlap}
 
 # %% ../../nbs/85_runs.snapshots.ipynb #9ca84825
 def network_facts(
@@ -489,16 +494,17 @@ def metric_states(
 ) -> list: # Empty where the metrics are for validation only
     "What the metrics have gathered in an epoch of training"
     if not hasattr(learn, 'recorder') or not learn.recorder.train_metrics: return []
-    return [plain_values({k:v for k,v in vars(o).items() if isinstance(v, _numbers)}) for o in learn.metrics]
+    def _state(o): return {k:v for k,v in vars(o).items() if isinstance(v, _numbers)}
+    return [plain_values(_state(o)) for o in learn.metrics]
 
 def loss_history(
     learn, # A learner in a fit
 ): # A dict; None without a Recorder
     "The running loss and all losses so far"
     if not hasattr(learn, 'recorder'): return None
-    smooth,losses = learn.recorder.smooth_loss,[plain_values(o) for o in learn.recorder.losses]
-    losses = torch.stack(losses) if losses else torch.empty(0)
-    return dict(count=smooth.count, val=plain_values(smooth.val), losses=losses)
+    rec = learn.recorder
+    losses = torch.stack(plain_values(rec.losses)) if rec.losses else torch.empty(0)
+    return dict(count=rec.smooth_loss.count, val=plain_values(rec.smooth_loss.val), losses=losses)
 
 # %% ../../nbs/85_runs.snapshots.ipynb #5d34eb4c
 counter_checks = dict( # Attribute of the learner that is kept -> does a value fit?
@@ -562,8 +568,8 @@ def same_sort(
     if b is None or isinstance(b, bool): return a is None or isinstance(a, bool)
     if isinstance(b, (list,tuple)):
         return isinstance(a, (list,tuple)) and len(a)==len(b) and all(map(same_sort, a, b))
-    numbers = [isinstance(o, Real) and not isinstance(o, bool) for o in (a,b)]
-    return all(numbers) or (not any(numbers) and isinstance(a, type(b)))
+    def _is_number(o): return isinstance(o, Real) and not isinstance(o, bool)
+    return _is_number(a) if _is_number(b) else isinstance(a, type(b))
 
 def fits_group(
     o:dict, # Settings of a group of weights, as a file has them
@@ -751,7 +757,8 @@ def put_history(
     kept = state['smooth']
     if kept is None or not hasattr(learn, 'recorder'): return
     rec = learn.recorder
-    rec.smooth_loss.count,rec.smooth_loss.val,rec.losses = kept['count'],kept['val'],list(kept['losses'])
+    rec.losses = list(kept['losses'])
+    rec.smooth_loss.count,rec.smooth_loss.val = kept['count'],kept['val']
     if kept['count']: learn.smooth_loss = rec.smooth_loss.value
 
 # %% ../../nbs/85_runs.snapshots.ipynb #81960066

@@ -96,8 +96,7 @@ def check_known_metric(
     "Raise a `SettingError` for a metric that no epoch gives"
     known = [metric_key(o) for o in columns]
     if name in known: return
-    raise SettingError(f"no metric {name!r} comes out of an epoch: expected one of {', '.join(known)}"
-                       f"{did_you_mean(name, known)}")
+    raise SettingError(f"no metric {name!r} comes out of an epoch: {expected_one_of(known, name)}")
 
 # %% ../../nbs/89_runs.sweeps.ipynb #97c797d4
 _continuous = ('uniform','log_uniform','log_uniform_values','inv_log_uniform','inv_log_uniform_values',
@@ -112,17 +111,17 @@ def check_distribution(
 ):
     "Raise a `SettingError` for a distribution that there is not"
     if drawn is None or drawn in distributions: return
-    raise SettingError(f"the setting {name!r} has the distribution {drawn!r}: expected one of {distributions}"
-                       f"{did_you_mean(drawn, distributions)}")
+    raise SettingError(f"the setting {name!r} has the distribution {drawn!r}: {expected_one_of(distributions, drawn)}")
 
 def check_bounds(
     name:str, # Of a setting
     spec:dict, # What the plan says of it
 ):
     "Raise a `SettingError` for `min` and `max` that the distribution cannot have"
-    drawn,low,high = str(spec.get('distribution')),spec.get('min'),spec.get('max')
+    low,high = spec.get('min'),spec.get('max')
     if low is None or high is None: return
     if not low<high: raise SettingError(f"the setting {name!r}: min {low} is not less than max {high}")
+    drawn = str(spec.get('distribution'))
     if drawn.endswith('_values') and low<=0:
         raise SettingError(f"the setting {name!r} has min {low}: expected more than 0 on a logarithmic scale")
     if drawn in ('log_uniform','q_log_uniform') and 0<=low and high<1:
@@ -250,7 +249,7 @@ def check_plan(
 # States of runs, and what W&B's engine calls them
 engine_states = dict(running='running', finished='finished', stopped='finished', failed='failed', lost='crashed')
 with_figure = ('finished','stopped') # States of runs that came to a figure
-_run_parts = dict(config=dict, history=list, final=dict, tries=int, kept=bool,
+_run_parts = dict(state=str, config=dict, history=list, final=dict, tries=int, kept=bool,
                   seconds=(int,float,type(None)), error=(str,type(None)))
 
 def is_run(
@@ -260,9 +259,8 @@ def is_run(
     "Is `o` what a sweep writes about run `number`?"
     def _figures(d): return isinstance(d, dict) and all(isinstance(v, (int,float)) for v in d.values())
     if not isinstance(o, dict) or not is_whole(o.get('number'), number, number): return False
-    if not isinstance(o.get('state'), str) or o['state'] not in engine_states: return False
     if not all(k in o and isinstance(o[k], v) for k,v in _run_parts.items()): return False
-    return all(map(_figures, [o['final'], *o['history']]))
+    return o['state'] in engine_states and all(map(_figures, [o['final'], *o['history']]))
 
 # %% ../../nbs/89_runs.sweeps.ipynb #705a14ed
 def read_runs(
@@ -391,13 +389,12 @@ def engine_runs(
     "`runs` as the engine reads them"
     make = sweep_engine().SweepRun
     def _finite(figures): return {k:v for k,v in figures.items() if np.isfinite(v)}
-    def _figures(o):
-        if history: return dict(sampledHistory=[_finite(e) for e in o['history']])
-        return dict(summaryMetrics=_finite(o['final']))
-    def _facts(o):
+    def _run(o):
         config = {k:{'value':v} for k,v in o['config'].items()}
-        return dict(name=str(o['number']), state=engine_states[o['state']], config=config)
-    return [make(**_facts(o), **_figures(o)) for o in runs]
+        if history: figures = dict(sampledHistory=[_finite(e) for e in o['history']])
+        else: figures = dict(summaryMetrics=_finite(o['final']))
+        return make(name=str(o['number']), state=engine_states[o['state']], config=config, **figures)
+    return [_run(o) for o in runs]
 
 # %% ../../nbs/89_runs.sweeps.ipynb #38e8bdf3
 def drawn_config(
@@ -407,7 +404,8 @@ def drawn_config(
 ): # A dict; None when there is nothing new to try
     "Settings that nobody has tried"
     def _value(o): return o.item() if isinstance(o, np.generic) else o
-    tried,asked = [o['config'] for o in runs],{k:plan[k] for k in plan_parts}
+    tried = [o['config'] for o in runs]
+    asked = {k:plan[k] for k in plan_parts}
     for i in range(20):
         with seeded_draws(seed, len(runs), i): res = sweep_engine().next_run(asked, engine_runs(runs))
         if res is None: return None
@@ -439,7 +437,9 @@ def claim(
         if lost is not None: return lost
         if count is not None and len(runs)>=count: return None
         config = drawn_config(plan, runs, seed)
-        return None if config is None else (add_run(runs, config),hold_run(folder, len(runs)))
+        if config is None: return None
+        rec = add_run(runs, config)
+        return rec,hold_run(folder, rec['number'])
 
 # %% ../../nbs/89_runs.sweeps.ipynb #91646605
 class SweepStop(Exception): "Hyperband gave this run up"
@@ -463,7 +463,8 @@ class Sweep:
             raise SettingError(f"`wandb` is {wandb!r}: expected a dict of arguments for `WandbRun`, or False")
         self.folder,self.keep,self.seed = Path(folder),keep,seed
         self.show,self.view = show,None
-        self.logs,self.wandb = wandb is not False,wandb if isinstance(wandb, dict) else {}
+        self.logs = wandb is not False
+        self.wandb = wandb if isinstance(wandb, dict) else {}
         self.data,self.train,self.fixed = data,train or train_config,fixed
         self.known = sweepable if train is None else known
         self.plan = self._settled(plan)
@@ -542,9 +543,9 @@ def _same_data(self:Sweep):
     new = json.loads(json.dumps(dict(data=data_summary(self.data), **described(self.fixed))))
     with FileLock(self.folder/'sweep.lock'):
         old = load_json(path)
-        odd = '; '.join([] if old is None else changed_values(old, new))
+        odd = [] if old is None else changed_values(old, new)
         if odd and self.runs:
-            raise SettingError(f"runs do not compare when what does not vary changes between them ({odd}): "
+            raise SettingError(f"runs do not compare when what does not vary changes between them ({'; '.join(odd)}): "
                                f"pass the same as before, or another folder than {str(self.folder)!r}")
         save_json(path, new)
 
@@ -1077,8 +1078,9 @@ def seeds(self:Sweep,
 ) -> pd.DataFrame: # As `spread` gives it
     "The best settings and the default ones with several seeds"
     if default is None: default = {k:v['value'] for k,v in self.plan['parameters'].items() if 'value' in v}
-    return spread({k:[self._figure({**config, 'seed':s}) for s in seeds]
-                   for k,config in dict(default=default, best=self.best()).items()}, score_span(self.metric))
+    configs = dict(default=default, best=self.best())
+    values = {k:[self._figure({**o, 'seed':s}) for s in seeds] for k,o in configs.items()}
+    return spread(values, score_span(self.metric))
 
 @patch
 def _figure(self:Sweep, config):

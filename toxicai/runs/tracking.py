@@ -114,15 +114,15 @@ def learner_settings(
 ) -> dict: # Numbers and strings
     "What runs of `learn` are told apart by, one value for each name"
     dls,tfm = learn.dls,text_tfm(learn.dls)
-    texts = dict(checkpoint=tfm.checkpoint, max_length=tfm.encoder.max_length, cut=tfm.encoder.cut)
-    targets = dict(kind=label_kind(dls), classes=', '.join(class_names(dls)))
     n_rows = {k:row_count(o) for k,o in dict(n_train=dls.train_ds, n_valid=dls.valid_ds).items()}
-    loading = dict(bs=dls.bs, **{k:n for k,n in n_rows.items() if n is not None}, device=dls.device)
-    n_parameters = sum(p.numel() for p in learn.model.parameters())
-    network = dict(network=type(learn.model).__name__, parameters=n_parameters, loss=type(learn.loss_func).__name__)
-    callbacks = ', '.join(o.name for o in learn.cbs)
-    training = dict(lr=learn.lr, wd=learn.wd, frozen_idx=learn.opt.frozen_idx, callbacks=callbacks)
-    return {k:plain_value(v) for k,v in {**texts, **targets, **loading, **network, **training}.items()}
+    res = dict(
+        checkpoint=tfm.checkpoint, max_length=tfm.encoder.max_length, cut=tfm.encoder.cut,
+        kind=label_kind(dls), classes=', '.join(class_names(dls)),
+        bs=dls.bs, **{k:n for k,n in n_rows.items() if n is not None}, device=dls.device,
+        network=type(learn.model).__name__, parameters=sum(p.numel() for p in learn.model.parameters()),
+        loss=type(learn.loss_func).__name__, lr=learn.lr, wd=learn.wd, frozen_idx=learn.opt.frozen_idx,
+        callbacks=', '.join(o.name for o in learn.cbs))
+    return {k:plain_value(v) for k,v in res.items()}
 
 def plain_value(
     o, # Any value
@@ -141,9 +141,9 @@ def run_config(
                  loss_args=repr(learn.loss_func), optimizer=optimizer)
     if not isinstance(learn, TransformerLearner):
         return dict(facts, data=data_digests(learn.dls), versions=versions(), code=git_state())
-    rules = list(text_tfm(learn.dls).encoder.rules.names)
-    labels,balance = getattr(learn.labels, 'kind', None),getattr(learn.dls.train, 'balance', 0.)
-    return {**learner_settings(learn), **facts, 'labels':labels, 'rules':rules, 'balance':balance, **learn.card()}
+    own = dict(labels=getattr(learn.labels, 'kind', None), rules=list(text_tfm(learn.dls).encoder.rules.names),
+               balance=getattr(learn.dls.train, 'balance', 0.))
+    return {**learner_settings(learn), **facts, **own, **learn.card()}
 
 # %% ../../nbs/87_runs.tracking.ipynb #b48f93b5
 _capital = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\*)")
@@ -170,9 +170,9 @@ def text_mask(
 ): # A function `str -> str`; None for nothing
     "What hides in texts that which `mask` names"
     if callable(mask): return mask
-    if mask not in (True,False,'names'):
-        raise ValueError(f"`mask` is {mask!r}: expected True, False, 'names' or a function")
-    return {True:masked_text, False:None, 'names':partial(masked_text, names=True)}[mask]
+    masks = {True:masked_text, False:None, 'names':partial(masked_text, names=True)}
+    if mask in (True,False,'names'): return masks[mask]
+    raise ValueError(f"`mask` is {mask!r}: expected True, False, 'names' or a function")
 
 # %% ../../nbs/87_runs.tracking.ipynb #39fb250d
 def row_errors(
@@ -217,10 +217,10 @@ def text_table(
     "Some texts with what was annotated and what was predicted"
     names,part = list(judged.labels),judged.take(rows)
     texts = part.texts if mask is None else [mask(o) for o in part.texts]
-    target,predicted = [[decided_names(o, names) for o in of] for of in (part.onehot(),part.flags())]
+    def _names(rows): return [decided_names(o, names) for o in rows]
     _,wrong = row_errors(part)
-    whole = [mend_surrogates(o) for o in texts]
-    df = pd.DataFrame(dict(text=whole, target=target, predicted=predicted, correct=~wrong))
+    df = pd.DataFrame(dict(text=list(map(mend_surrogates, texts)), target=_names(part.onehot()),
+                           predicted=_names(part.flags()), correct=~wrong))
     return df.assign(**{f'p {k}':p for k,p in zip(names, part.probs.T.astype(float))})
 
 # %% ../../nbs/87_runs.tracking.ipynb #b64b9cdd
@@ -389,9 +389,10 @@ def before_batch(self:WandbRun):
 def after_batch(self:WandbRun):
     "A line in the log, every few batches and at the end of an epoch"
     if not (self.training and self.trained): return
-    is_last = self.iter+1==self.n_iter
-    self.step,self.n_epochs = self.step+1,self.epochs_before+self.epoch+(self.iter+1)/self.n_iter
-    if self.step%self.every and not is_last: return
+    done = self.iter+1
+    self.step += 1
+    self.n_epochs = self.epochs_before+self.epoch+done/self.n_iter
+    if self.step%self.every and done<self.n_iter: return
     losses = {'train/loss':float(self.loss.detach()), 'train/smooth_loss':float(self.smooth_loss)}
     lrs = {f'lr/{i}':h['lr'] for i,h in enumerate(self.opt.hypers)}
     value = self.learn.grad_norm.value
@@ -419,10 +420,10 @@ def labels_summary(
     "Thresholds and calibration of `labels`, for the summary of a run"
     res,cal = {},labels.calibration
     if not exclusive(labels.kind):
-        res.update({f'thresholds/{k}':float(v) for k,v in zip(labels.names, labels.thresholds)})
-    res['calibration/method'] = 'none' if cal is None else cal.method
-    if cal is not None: res.update({f'calibration/{k}':list(p) for k,p in zip(labels.names, cal.params)})
-    return res
+        res |= {f'thresholds/{k}':float(v) for k,v in zip(labels.names, labels.thresholds)}
+    if cal is None: return {**res, 'calibration/method':'none'}
+    return {**res, 'calibration/method':cal.method,
+            **{f'calibration/{k}':list(p) for k,p in zip(labels.names, cal.params)}}
 
 # %% ../../nbs/87_runs.tracking.ipynb #b90cb321
 @contextmanager

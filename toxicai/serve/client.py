@@ -54,11 +54,10 @@ def read_answer(
     def _of_classes(name): return np.array([[o[name][k] for k in labels] for o in rows]).reshape(-1, len(labels))
     res = Detections(labels, _of_classes('flags').astype(bool))
     if detail!='flags': res.scores = _of_classes('scores').astype(np.float32)
-    for k,(name,kind) in (answer_fields if rows or detail=='all' else {}).items():
-        values = row_values(rows, name, kind)
-        if values is not None: setattr(res, k, values)
-    if rows and all('decision' in o and 'reasons' in o for o in rows): res.answers = rows
     res.detector = answer.get('detector')
+    if not rows and detail!='all': return res
+    for k,(name,kind) in answer_fields.items(): setattr(res, k, row_values(rows, name, kind))
+    if rows and all('decision' in o and 'reasons' in o for o in rows): res.answers = rows
     return res
 
 # %% ../../nbs/38_serve.client.ipynb #15181705

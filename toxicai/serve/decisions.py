@@ -64,7 +64,8 @@ def edge_kind(
 ) -> str: # 'letter', 'digit', 'unspaced' or 'sign'
     "What `c` is, as far as its neighbours are concerned"
     if _is_unspaced.match(c): return 'unspaced'
-    return 'letter' if _is_letter.match(c) else 'digit' if c.isnumeric() else 'sign'
+    if _is_letter.match(c): return 'letter'
+    return 'digit' if c.isnumeric() else 'sign'
 
 def bordered(
     words, # Words with the same kinds of edges, folded
@@ -75,7 +76,9 @@ def bordered(
     from toxicai.text.masking import letter_tree,tree_pattern
     before,after = _beside[first][0],_beside[last][1]
     tree = tree_pattern(letter_tree(words)).replace('\\ ', ' ')
-    return f"{f'(?<!{before})' if before else ''}(?:{tree}){f'(?!{after})' if after else ''}"
+    begin = f'(?<!{before})' if before else ''
+    end = f'(?!{after})' if after else ''
+    return f'{begin}(?:{tree}){end}'
 
 # %% ../../nbs/27_serve.decisions.ipynb #e7f383be
 def borders_pattern(
@@ -135,15 +138,15 @@ def small_text(
     what:str, # What messages call it
 ) -> str:
     "The text in a file that has no reason to be large"
-    path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f"there is no file {str(path)!r}: expected {what}")
-    if not path.is_file(): raise ValueError(f"{str(path)!r} is not a plain file: expected {what}")
+    name = repr(str(path))
+    if not Path(path).exists(): raise FileNotFoundError(f"there is no file {name}: expected {what}")
+    if not Path(path).is_file(): raise ValueError(f"{name} is not a plain file: expected {what}")
     with open(path, 'rb') as f: data = f.read(most+1)
-    if len(data)>most: raise ValueError(f"{str(path)!r} has more than {most:,} bytes: expected {what}")
+    if len(data)>most: raise ValueError(f"{name} has more than {most:,} bytes: expected {what}")
     try: return data.decode('utf-8-sig')
     except UnicodeDecodeError as e:
         line = data.count(b'\n', 0, e.start)+1
-        raise ValueError(f"line {line} of {str(path)!r} is not UTF-8: save it as UTF-8, expected {what}") from e
+        raise ValueError(f"line {line} of {name} is not UTF-8: save it as UTF-8, expected {what}") from e
 
 _comment,_line_end = late_regex(r'(^|\s)#.*'),late_regex(r'\r\n|\r|\n')
 
@@ -201,7 +204,8 @@ def spans(self:WordList,
         at = len(first)+len(pair_gap)
         return self.spans(first, disguised)+[(a+at,b+at,o) for a,b,o in self.spans(second, disguised)]
     from toxicai.text.masking import first_spans,undisguising_rules
-    looks = [None, plain_rules(), *[undisguising_rules()]*disguised]
+    looks = [None, plain_rules()]
+    if disguised: looks.append(undisguising_rules())
     return first_spans([o for rules in looks for o in plain_hits(self, text, rules) if o[0]<o[1]])
 
 # %% ../../nbs/27_serve.decisions.ipynb #c12b4814
@@ -381,8 +385,8 @@ def used_labels(
     "`labels` with the thresholds of one use"
     if not use: return labels
     if use not in uses:
-        there = f"expected one of {list(uses)}" if uses else "it has none: `tune_thresholds(folder, comments, use=...)`"
-        raise ValueError(f"the folder has no thresholds for the use {use!r}: {there}{did_you_mean(use, uses)}")
+        made = '' if uses else '; `tune_thresholds(folder, comments, use=...)` makes some'
+        raise ValueError(f"the folder has no thresholds for the use {use!r}: {expected_one_of(uses, use, made)}")
     return labels.with_thresholds({k:o['threshold'] for k,o in uses[use].items()})
 
 # %% ../../nbs/27_serve.decisions.ipynb #bbe1622a
@@ -418,7 +422,7 @@ def reading(self:Decider,
         bad = self.block.spans(text) if self.block else ()
         fine = allowed_spans(self.allow, text) if self.allow else ()
         if fine: new[i] = without(text, merged_spans([o[:2] for o in fine]))
-        if bad or fine: found[i] = [word_reason(k, o) for k,os in (('block',bad),('allow',fine)) for o in os]
+        if bad or fine: found[i] = [*(word_reason('block', o) for o in bad), *(word_reason('allow', o) for o in fine)]
     return new,found
 
 # %% ../../nbs/27_serve.decisions.ipynb #1ad1a5c6
@@ -465,7 +469,11 @@ def label_reasons(
     policy:Policy=None, # What the levels come from; the thresholds by default
 ) -> list: # A dict for each label that is reviewed or blocked
     "Why a text is not allowed, as far as its scores are concerned"
+    at = np.flatnonzero(row)
+    if not len(at): return []
     cuts = policy.columns(labels) if policy else {}
-    def _cut(i): return cuts[i][levels[row[i]]] if policy else None if exclusive(labels.kind) else labels.thresholds[i]
+    def _cut(i):
+        if policy: return cuts[i][levels[row[i]]]
+        return None if labels.is_exclusive else labels.thresholds[i]
     def _score(i): return None if scores is None else float(scores[i])
-    return [dict(kind='label', label=labels.names[i], score=_score(i), threshold=_cut(i)) for i in np.flatnonzero(row)]
+    return [dict(kind='label', label=labels.names[i], score=_score(i), threshold=_cut(i)) for i in at]

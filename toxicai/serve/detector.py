@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['details', 'decision_settings', 'average_format', 'Detections', 'detection_words', 'foreign_languages', 'long_note',
-           'drift_margin', 'second_judge', 'first_process', 'engine_process', 'opened_folder', 'Detector',
-           'computed_ahead', 'check_detail', 'text_chunks', 'check_average', 'average_facts', 'part_folder',
-           'check_alike', 'check_folds', 'FoldsDetector', 'hub_files']
+           'drift_margin', 'why_no_recheck', 'SecondJudge', 'second_judge', 'first_process', 'engine_process',
+           'opened_folder', 'Detector', 'computed_ahead', 'check_detail', 'text_chunks', 'check_average',
+           'average_facts', 'part_folder', 'check_alike', 'check_folds', 'FoldsDetector', 'hub_files']
 
 # %% ../../nbs/29_serve.detector.ipynb #9749676d
-import os
+import math,os
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass,replace
@@ -17,6 +17,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
 from fastcore.basics import patch
@@ -129,7 +130,8 @@ def __repr__(self:Detections):
     if self.decided: rows = [f'{o.decisions[0]}: {row}' for o,row in zip(few, rows)]
     more = [f'and {n-5:,} more'] if n>5 else []
     if self.note: more.append(self.note)
-    return f"Detections of {n:,} text{'' if n==1 else 's'} (! = flagged)\n" + '\n'.join(rows+more)
+    mark = 'the class' if exclusive(self.labels.kind) else 'flagged'
+    return f"Detections of {n:,} text{'' if n==1 else 's'} (! = {mark})\n" + '\n'.join(rows+more)
 
 # %% ../../nbs/29_serve.detector.ipynb #b5509cbf
 def foreign_languages(
@@ -153,23 +155,25 @@ def note(self:Detections): # A sentence, '' for nothing
 
 # %% ../../nbs/29_serve.detector.ipynb #b001d7f5
 @patch(as_prop=True)
+def label_levels(self:Detections) -> np.ndarray: # 0 allow, 1 review, 2 block; shape (n, n_classes)
+    "How far each label goes: by the policy, else by the thresholds"
+    return threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
+
+# %% ../../nbs/29_serve.detector.ipynb #9accf857
+@patch(as_prop=True)
 def decisions(self:Detections) -> list: # 'allow', 'review' or 'block'; n of them
     "What becomes of each text"
     if self.answers: return [o['decision'] for o in self.answers]
-    by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
-    return final_levels(by_label, self.found)
+    return final_levels(self.label_levels, self.found)
 
 @patch(as_prop=True)
 def reasons(self:Detections) -> list: # Of each text, a list of dicts: `kind` 'label', 'block' or 'allow'; what it is
     "Why each text is not allowed, and which words were found in it"
     if self.answers: return [o['reasons'] for o in self.answers]
-    by_label = threshold_levels(self.flags, self.labels) if self.levels is None else self.levels
-    policy,res = self.decider.policy if self.decider else None,[]
-    for i,row in enumerate(by_label):
-        scores = None if self.scores is None else self.scores[i]
-        words = list(self.found[i] or ()) if self.found else []
-        res.append(words+(label_reasons(row, self.labels, scores, policy) if row.any() else []))
-    return res
+    policy,none = self.decider.policy if self.decider else None,[None]*len(self)
+    scores = none if self.scores is None else self.scores
+    rows = zip(self.label_levels, scores, self.found or none)
+    return [[*(words or ()), *label_reasons(row, self.labels, s, policy)] for row,s,words in rows]
 
 # %% ../../nbs/29_serve.detector.ipynb #a9e21c29
 def long_note(
@@ -191,22 +195,36 @@ def drift_margin(
     margin = drift.get('largest_score_difference') if isinstance(drift, dict) else None
     return float(margin) if isinstance(margin, (int,float)) and 0<=margin<=1 else None
 
+def why_no_recheck(
+    folder:DetectorFolder, # A detector folder
+    backend:str, # A key of `backends`, one that is not in fp32
+) -> str: # '' where it can be done
+    "Why nothing that `backend` says can be judged again in fp32"
+    missing = why_not(folder, backends[backend].exact)
+    if missing or drift_margin(folder, backend) is not None: return missing
+    return (f"the folder does not say how far {backend!r} is from fp32: "
+            "write it with `learn.save_detector(folder, onnx=True)` where that backend is installed")
+
+# %% ../../nbs/29_serve.detector.ipynb #4ab41a4d
+class SecondJudge(NamedTuple):
+    "What is judged again, and by which backend"
+    backend:str = '' # Name of a backend in fp32; '' for none
+    margin:float = 0. # Largest distance of a score from a threshold that is judged again
+    said:str = '' # Both in words, for `Detector.why`
+
 def second_judge(
     folder:DetectorFolder, # A detector folder
     backend:str, # A key of `backends`
     recheck:bool=None, # As for `Detector`
-) -> tuple: # (name of a backend, '' for none; largest distance from a threshold that is judged again; both in words)
+) -> SecondJudge:
     "The backend in fp32 that judges again what `backend` is not sure of"
-    found = backends[backend]
-    wanted = found.rechecks if recheck is None else recheck
-    if found.exact is None or not wanted: return '',0.,''
-    margin,missing = drift_margin(folder, backend),why_not(folder, found.exact)
-    if margin is None and not missing:
-        missing = (f"the folder does not say how far {backend!r} is from fp32: "
-                   "write it with `learn.save_detector(folder, onnx=True)` where that backend is installed")
+    exact,usual = backends[backend].exact,backends[backend].rechecks
+    if exact is None or not (usual if recheck is None else recheck): return SecondJudge()
+    missing,margin = why_no_recheck(folder, backend),drift_margin(folder, backend)
     if missing and recheck: raise ValueError(f"`recheck=True` cannot be done: {missing}")
-    if missing: return '',0.,f'; nothing is judged again in fp32: {missing}'
-    return found.exact,margin,f'; a text within {margin:.2g} of another decision is judged again by {found.exact!r}'
+    if missing: return SecondJudge(said=f'; nothing is judged again in fp32: {missing}')
+    said = f'; a text within {margin:.2g} of another decision is judged again by {exact!r}'
+    return SecondJudge(exact, margin, said)
 
 # %% ../../nbs/29_serve.detector.ipynb #0fbc05de
 @lru_cache
@@ -267,7 +285,9 @@ class Detector:
 
 # %% ../../nbs/29_serve.detector.ipynb #aae6223d
 @patch
-def __repr__(self:Detector): return f"Detector({self.labels!r}, backend={self.backend!r}, threads={self.threads})"
+def __repr__(self:Detector):
+    name = ' '.join(filter(None, [self.folder.name, self.folder.version]))
+    return f"Detector({name!r}, {self.labels!r}, backend={self.backend!r}, threads={self.threads})"
 
 @patch
 def __reduce__(self:Detector):
@@ -459,9 +479,12 @@ def _detections(self:Detector, texts, logits, full, detail, found=None):
     res = Detections(self.labels, self.labels.flags(scores), decider=self.decider or None, found=found,
                      detector=self.about())
     if policy: res.levels = policy.levels_of(scores, self.labels)
-    if detail=='flags': return res
-    res.scores = scores
-    if detail=='scores': return res
+    if detail!='flags': res.scores = scores
+    return self._with_all(res, texts, logits, full) if detail=='all' else res
+
+@patch
+def _with_all(self:Detector, res, texts, logits, full):
+    "`res` with all else that is known of `texts`"
     by_first = None if self.first is None else full<0
     full = self._all_lengths(texts, full)
     cut = full>self.enc.max_length if self.long=='truncate' else np.zeros(len(full), dtype=bool)
@@ -474,7 +497,7 @@ def check_detail(
     detail:str, # What the user passed
 ):
     "Raise unless `detail` is one of `details`"
-    if detail not in details: raise ValueError(f"`detail` is {detail!r}: expected one of {list(details)}")
+    check_choice('detail', detail, details)
 
 @patch
 def __call__(self:Detector,
@@ -518,13 +541,12 @@ def text_chunks(
 ): # A generator of lists
     "Chunks of `n` of `texts`; where one is not a text, or the source fails, the ones before it and then the error"
     texts,at = iter(texts),0
+    sort,expected = ('pair','a pair of texts') if pairs else ('text','a text')
     while True:
         chunk,error = [],None
         try:
             for o in islice(texts, n):
-                if text_sort(o)!=('pair' if pairs else 'text'):
-                    raise TypeError(f"item {at+len(chunk)} is {o!r:.40}: "
-                                    f"expected {'a pair of texts' if pairs else 'a text'}")
+                if text_sort(o)!=sort: raise TypeError(f"item {at+len(chunk)} is {o!r:.40}: expected {expected}")
                 chunk.append(o)
         except Exception as e: error = e
         if chunk: yield chunk
@@ -541,7 +563,7 @@ def iter(self:Detector,
 ): # A generator of `Detections` of one text each
     "Judge a stream of texts in bounded memory"
     check_detail(detail)
-    if not isinstance(chunk, int) or chunk<1:
+    if not is_whole(chunk, 1, math.inf):
         raise ValueError(f"`chunk` is {chunk!r}: expected a number of texts above 0")
     if isinstance(texts, str):
         raise TypeError("`texts` is a str: expected an iterable of texts; for one text call the detector")
@@ -644,8 +666,8 @@ def check_folds(
     "Raise unless all parts judge the same texts for the same classes"
     odd = [k for k,o in parts.items() if (list(o.labels),o.labels.kind)!=(list(labels),labels.kind)]
     if odd:
-        raise FolderError(f"{odd[0]!r} has the classes {quoted(list(parts[odd[0]].labels))}, {average_file!r} "
-                          f"{quoted(list(labels))}: they do not belong together")
+        raise misfit(f"{odd[0]!r} has the classes {quoted(list(parts[odd[0]].labels))}, {average_file!r} "
+                     f"{quoted(list(labels))}")
     check_alike(list(parts.values()))
 
 # %% ../../nbs/29_serve.detector.ipynb #40d23264

@@ -5,15 +5,17 @@
 # %% auto #0
 __all__ = ['no_weight', 'class_odds', 'likeliest_label', 'word_groups', 'split_strongest', 'timed_occlusion', 'piece_weights',
            'least_weight', 'joined_spans', 'Explained', 'check_explain_bounds', 'checked_text', 'words_read',
-           'with_unread', 'Weigher', 'explain_text']
+           'with_unread', 'class_decision', 'Weigher', 'explain_text']
 
 # %% ../../nbs/30_serve.explain.ipynb #09e8b4ca
+import math
 from dataclasses import asdict,dataclass
 from time import monotonic
 
 import numpy as np
 from fastcore.basics import patch
 from ..labels import *
+from ..stored import *
 from ..text.core import *
 from ..text.encoding import *
 from .detector import *
@@ -45,7 +47,7 @@ def likeliest_label(
     scores, # Probabilities of one text; shape (n_classes,)
 ) -> int: # Number of a class
     "The likeliest class that counts against a text, or of all where the folder does not say which do"
-    bad = np.ones(len(labels), dtype=bool) if labels.clean is None else labels.counting()
+    bad = labels.may_count()
     return int(np.where(bad | ~bad.any(), scores, -1).argmax())
 
 # %% ../../nbs/30_serve.explain.ipynb #4d531033
@@ -90,7 +92,8 @@ def piece_weights(
     most:int, # Pieces that may be asked for, at least 2
 ) -> dict: # Start and end of a piece in words -> its weight; in order, all words in one of them
     "Weights of words, or of groups where there are more words than may be asked for"
-    first = word_groups(0, n, n if n<=most else most//2) if n else []
+    if not n: return {}
+    first = word_groups(0, n, n if n<=most else most//2)
     res,left = dict(zip(first, f(first))),most-len(first)
     while n>most and left>1:
         whole,parts = split_strongest(res, left)
@@ -159,7 +162,7 @@ def check_explain_bounds(
     max_seconds:float, # What the user passed
 ):
     "Raise unless both are numbers that bound something"
-    if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words<2:
+    if not is_whole(max_words, 2, math.inf):
         raise ValueError(f"`max_words` is {max_words!r}: expected a number of words, 2 or more")
     if isinstance(max_seconds, bool) or not isinstance(max_seconds, (int,float)) or not max_seconds>=0:
         raise ValueError(f"`max_seconds` is {max_seconds!r}: expected a number of seconds")
@@ -196,6 +199,16 @@ def with_unread(
     return sorted([*pieces, *((a,b,float('nan')) for a,b in words if not within[a])])
 
 # %% ../../nbs/30_serve.explain.ipynb #ae0328c6
+def class_decision(
+    whole:Detections, # One text, with all details
+    i:int, # Number of a class
+) -> dict: # `label`, `score`, `threshold` and `odds`, as `Explained` has them
+    "What a detector says of one class"
+    labels = whole.labels
+    score,odds = whole.scores[0,i],class_odds(whole.logits, i, labels.kind)[0]
+    return dict(label=labels.names[i], score=float(score), threshold=float(labels.thresholds[i]), odds=float(odds))
+
+# %% ../../nbs/30_serve.explain.ipynb #9f76642a
 @dataclass
 class Weigher:
     "Weights of pieces of one text"
@@ -239,5 +252,4 @@ def explain_text(
     found = piece_weights(weigh, len(read), max_words)
     pieces = with_unread([(*weigh.span(o),float(w)) for o,w in found.items()], words)
     complete = len(found)==len(read) and not np.isnan([*found.values()]).any()
-    score,odds = float(whole.scores[0,i]),float(class_odds(whole.logits, i, labels.kind)[0])
-    return Explained(as_text(text), labels.names[i], score, float(labels.thresholds[i]), odds, pieces, complete)
+    return Explained(as_text(text), **class_decision(whole, i), words=pieces, complete=complete)

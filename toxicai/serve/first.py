@@ -113,7 +113,8 @@ def followers(
     bounds:np.ndarray, # First word of each text, and the number of all; shape (n+1,)
 ) -> np.ndarray: # The value of the next word, 0 behind the last of a text; shape (n_words,)
     "What follows each word"
-    res = np.append(values[1:], values[:0].sum())[:len(values)]
+    res = np.zeros_like(values)
+    res[:-1] = values[1:]
     res[bounds[1:][np.diff(bounds)>0]-1] = 0
     return res
 
@@ -330,14 +331,16 @@ class SharedRows:
         chunks, # `HashedTexts`, n texts in all
         n_rows:int, # Of the table
     ):
-        rows,sizes,scale = (np.concatenate([getattr(o, k) for o in chunks]) for k in ('rows','sizes','scale'))
+        rows,sizes,self.scale = (np.concatenate([getattr(o, k) for o in chunks]) for k in ('rows','sizes','scale'))
         counts = np.bincount(rows, minlength=n_rows)
-        self.scale,self.there = scale,np.flatnonzero(counts>1)
-        self.counts,shared = counts[self.there],counts[rows]>1
-        self.rows = np.searchsorted(self.there, rows[shared])
+        shared = counts[rows]>1
         texts = np.repeat(np.arange(len(sizes)), sizes)[shared]
+        self.there = np.flatnonzero(counts>1)
+        self.counts = counts[self.there]
+        self.rows = np.searchsorted(self.there, rows[shared])
         self.texts = texts[np.argsort(self.rows, kind='stable')]
-        self.of_texts,self.of_rows = bounds_of(np.bincount(texts, minlength=len(sizes))),bounds_of(self.counts)
+        self.of_texts = bounds_of(np.bincount(texts, minlength=len(sizes)))
+        self.of_rows = bounds_of(self.counts)
 
     def sums(self,
         weights:np.ndarray, # Of the rows that are shared; shape (n_shared, n_classes)
@@ -469,9 +472,9 @@ def check_first_kinds(
     n_classes:int, # Of the folder
 ):
     "Raise unless the arrays are those of a first stage for so many classes"
-    size = lambda k,i: (*shapes.get(k, ('',()))[1],0,0)[i]
-    bits,n_known,n_held = size('weights', 0).bit_length()-1,size('known', 0),size('readable', 0)
-    fits = bits in _bits and n_held<=_most_held and 2**7<=n_known<=2**21 and not n_known&(n_known-1)
+    def _length(name): return next(iter(shapes.get(name, ('',()))[1]), 0)
+    bits,n_known,n_held = _length('weights').bit_length()-1,_length('known'),_length('readable')
+    fits = bits in _bits and n_held<=_most_held and n_known in [2**i for i in range(7, 22)]
     if fits and shapes==first_kinds(n_classes, bits, n_held, n_known): return
     raise FolderError(f"{first_file!r} holds {quoted(shapes, 200)}: "
                       f"expected a first stage for {n_classes} classes that `add_first` wrote")
@@ -533,7 +536,7 @@ def check_first_folder(
 ):
     "Raise where a first stage cannot stand before the network of `folder`"
     if folder.text['pairs']: raise ValueError("a first stage reads single texts, this detector judges pairs")
-    if exclusive(folder.labels.kind):
+    if folder.labels.is_exclusive:
         raise ValueError("a first stage says which texts have no flag, and of classes that exclude each other one "
                          f"always counts: expected labels of the kind 'multi', "
                          f"the folder has {folder.labels.kind!r}")

@@ -11,7 +11,7 @@ __all__ = ['schema', 'onnx_files', 'update_files', 'engine_files', 'text_checks'
            'is_use', 'are_uses', 'is_shallow_json', 'are_figures', 'is_measured', 'check_meta', 'check_uses',
            'check_config_classes', 'check_config_head', 'check_config_network', 'settle_foreign', 'present_folder',
            'check_single', 'folder_meta', 'folder_config', 'read_folder', 'meta_dict', 'folder_digests', 'write_meta',
-           'change_meta', 'relist_files', 'check_token_room', 'check_frame', 'check_other_networks',
+           'change_meta', 'relist_files', 'check_token_room', 'check_rows', 'check_frame', 'check_other_networks',
            'check_replaceable', 'FolderError', 'file_in', 'open_in', 'read_in', 'read_json', 'parsed_json', 'is_whole',
            'tensor_shapes', 'check_architecture', 'known_keys', 'own_type', 'weight_files']
 
@@ -26,6 +26,7 @@ from pathlib import Path
 from fastcore.basics import patch
 from ..labels import *
 from ..files import *
+from ..strings import *
 from ..stored import *
 from ..architectures import *
 from ..tokenfiles import *
@@ -83,6 +84,12 @@ def long(self:DetectorFolder): # A key of `long_ways`
     "How it was trained to read long texts"
     return self.text.get('long', 'truncate')
 
+@patch(as_prop=True)
+def network_config(self:DetectorFolder): # A dict
+    "What `config.json` says of the network, or of the encoder below a head of ours"
+    return self.config.get('encoder', self.config)
+
+# %% ../../nbs/21_serve.folder.ipynb #50b04327
 @patch
 def current(self:DetectorFolder): # A path
     "Its path, while it is the one that was read"
@@ -90,6 +97,7 @@ def current(self:DetectorFolder): # A path
         raise FolderError(f"{str(self.path)!r} was written anew while it was read: open it again")
     return self.path
 
+# %% ../../nbs/21_serve.folder.ipynb #73840c69
 @patch
 def file(self:DetectorFolder,
     name:str, # Of a file in the folder
@@ -265,6 +273,7 @@ def is_share(o): # Anything
     "Is `o` a number in [0,1]?"
     return isinstance(o, Real) and not isinstance(o, bool) and 0<=o<=1
 
+# %% ../../nbs/21_serve.folder.ipynb #de94e48e
 text_checks = dict( # Key of `text` -> does a value fit, and what is expected
     rules=(_is_rules, 'a list of names of rules'),
     max_length=(partial(is_whole, low=1, high=2**20), 'a number of tokens above 0'),
@@ -427,6 +436,8 @@ described_checks = dict( # Key of `toxicai.json` -> does a value fit, and what i
     first=(lambda o: isinstance(o, dict) and is_shallow_json(o), 'an object with numbers, text and lists'))
 
 # %% ../../nbs/21_serve.folder.ipynb #6e17c006
+_record_checks = dict.fromkeys(record_names, (is_record, 'an object with numbers and text'))
+
 def check_meta(
     d:dict, # Content of `toxicai.json`
 ):
@@ -437,11 +448,8 @@ def check_meta(
         raise FolderError(f"'toxicai.json' lacks {lacks} and has unknown {unknown!r:.80}: "
                           f"expected exactly {sorted(want)}")
     if d['head'] not in list(weight_files):
-        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: expected one of {list(weight_files)}")
-    for k in record_names:
-        if not is_record(d[k]):
-            raise FolderError(f"`{k}` of 'toxicai.json' is {d[k]!r:.80}: expected an object with numbers and text")
-    for k,(fits,expected) in described_checks.items():
+        raise FolderError(f"`head` of 'toxicai.json' is {d['head']!r:.40}: {expected_one_of(weight_files)}")
+    for k,(fits,expected) in {**_record_checks, **described_checks}.items():
         if not fits(d[k]): raise FolderError(f"`{k}` of 'toxicai.json' is {quoted(d[k])}: expected {expected}")
     check_text_facts(d['text'])
 
@@ -477,8 +485,7 @@ def check_config_head(
     "Raise unless `config` describes a network with such a head"
     kind = config.get('model_type')
     if not isinstance(kind, str) or has_mean_head(config)!=(head=='mean'):
-        raise FolderError(f"'config.json' has the model type {kind!r:.40}, 'toxicai.json' the head {head!r}: "
-                          "they do not belong together")
+        raise misfit(f"'config.json' has the model type {kind!r:.40}, 'toxicai.json' the head {head!r}")
     if head=='mean' and not isinstance(config.get('encoder'), dict):
         raise FolderError("'config.json' has no configuration of the `encoder`: expected one for the head 'mean'")
 
@@ -628,37 +635,41 @@ def check_token_room(
     top:int, # Largest number of a token of its tokenizer
 ):
     "Raise when token numbers or lengths go beyond the tables of the network"
-    body,text = folder.config.get('encoder', folder.config),folder.text
-    rows,most = body.get('vocab_size'),body.get('max_position_embeddings')
+    config,text = folder.network_config,folder.text
+    rows,most = config.get('vocab_size'),config.get('max_position_embeddings')
     top = max(top, text['empty_id'], *text['pads'])
-    if isinstance(rows, int) and top>=rows:
-        raise FolderError(f"the tokenizer has token {top}, the network {rows} rows: they do not belong together")
+    if isinstance(rows, int) and top>=rows: raise misfit(f"the tokenizer has token {top}, the network {rows} rows")
     if isinstance(most, int) and 0<most<text['max_length']:
-        raise FolderError(f"`text.max_length` is {text['max_length']}, the network numbers {most} tokens: "
-                          "they do not belong together")
+        raise misfit(f"`text.max_length` is {text['max_length']}, the network numbers {most} tokens")
 
 # %% ../../nbs/21_serve.folder.ipynb #3998e943
+def check_rows(
+    numbers, # That the tokenizer gives
+    rows, # Of a table of the network; of no account where it is no number
+    what:str, # What the numbers are of
+):
+    "Raise where a table has no row for one of `numbers`"
+    top = max(numbers, default=0)
+    if is_whole(rows, 1, 2**31) and top>=rows:
+        raise misfit(f"the tokenizer gives the {what} {top}, the network has {rows}")
+
 _probe = 'a \U0010fffd \u6f22 \u0301 \x00 12' # no tokenizer knows all of it
 
+# %% ../../nbs/21_serve.folder.ipynb #5a073f5a
 def check_frame(
     enc:FileEncoder, # The tokenizer of the folder, at work
     folder:DetectorFolder, # The folder
 ):
     "Raise when the tokens that frame a text leave no room, or are unknown to the network"
-    pair = folder.text['pairs']
+    texts = [('',''),(_probe,_probe)] if folder.text['pairs'] else ['',_probe]
     with panics_as_errors(FolderError, "'tokenizer.json' cannot be used: expected what `learn.save_detector` wrote"):
-        frame,types,_ = enc.rows([('','') if pair else ''])[0]
-        ids,more,_ = enc.rows([(_probe,_probe) if pair else _probe])[0]
+        (frame,types,_),(ids,more,_) = enc.rows(texts)
     if len(frame)>=enc.max_length:
         raise FolderError(f"`text.max_length` is {enc.max_length}: "
                           f"expected more than the {len(frame)} tokens that frame a text")
-    body = folder.config.get('encoder', folder.config)
-    for what,used,key in (('token',[*frame,*ids],'vocab_size'), ('type of token',[*types,*more],'type_vocab_size')):
-        rows,top = body.get(key),max(used, default=0)
-        if what!='token' and 'token_type_ids' not in enc.fields: continue
-        if is_whole(rows, 1, 2**31) and top>=rows:
-            raise FolderError(f"the tokenizer gives the {what} {top}, the network has {rows}: "
-                              "they do not belong together")
+    config = folder.network_config
+    check_rows([*frame,*ids], config.get('vocab_size'), 'token')
+    if 'token_type_ids' in enc.fields: check_rows([*types,*more], config.get('type_vocab_size'), 'type of token')
 
 # %% ../../nbs/21_serve.folder.ipynb #22b2ac40
 @patch

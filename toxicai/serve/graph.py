@@ -6,11 +6,13 @@
 __all__ = ['file_messages', 'few_numbers', 'number_types', 'file_versions', 'opset_versions', 'fields_by_tag', 'whole_number',
            'signed_int', 'read_text', 'read_ints', 'read_floats', 'FileBytes', 'read_field', 'read_message',
            'read_network', 'stored_bytes', 'checked_shape', 'small_ints', 'check_versions', 'is_free', 'value_kind',
-           'check_ends']
+           'is_token_input', 'check_ends']
 
 # %% ../../nbs/22_serve.graph.ipynb #5ca51244
 import math,os,struct
 
+from ..stored import *
+from ..strings import *
 from .folder import *
 
 # %% ../../nbs/22_serve.graph.ipynb #63b8ab53
@@ -43,10 +45,10 @@ def fields_by_tag(
     "`fields` as a file marks them; several numbers may stand together in one field"
     res = {}
     for n,words in fields.items():
-        name,kind,most = [*words.split(), '1'][:3]
-        field = name,kind,int(most)
-        res[n<<3|_wires.get(kind, 2)] = field
-        if kind in _wires and field[2]>1: res[n<<3|2] = (name, kind+'s', field[2])
+        name,kind,*said = words.split()
+        most = int(said[0]) if said else 1
+        res[n<<3|_wires.get(kind, 2)] = (name, kind, most)
+        if kind in _wires and most>1: res[n<<3|2] = (name, f'{kind}s', most)
     return res
 
 _known = {k:fields_by_tag(v) for k,v in file_messages.items()}
@@ -171,11 +173,14 @@ def read_message(
             raise FolderError(f"a part that detectors do not have (field {tag>>3} of {kind!r})")
         name,inner,most = known[tag]
         value,at = read_field(buf, at, inner, most)
-        if most>1:
+        if most==1:
+            full = name in res
+            res[name] = value
+        else:
             there = res.setdefault(name, [])
             there += value if inner in _many else [value]
-        if len(there)>most if most>1 else name in res: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
-        if most==1: res[name] = value
+            full = len(there)>most
+        if full: raise FolderError(f"more than {most} of {name!r} in {kind!r}")
     if at>end: raise FolderError(f"{kind!r} does not end where it should")
     return res
 
@@ -206,17 +211,16 @@ def checked_shape(
     weights:dict, # A message 'weights'
 ) -> tuple: # Its shape
     "The shape of `weights`, whose values must all be in the file"
-    name,kind,shape = weights.get('name', ''),weights.get('data_type', 0),tuple(weights.get('dims', []))
+    name,kind = weights.get('name', ''),weights.get('data_type', 0)
     if weights.get('external_data') or weights.get('data_location'):
         raise FolderError(f"{name!r:.80} has its values in another file: expected a network in one file")
     if kind not in number_types:
-        raise FolderError(f"{name!r:.80} has values of the type {kind}: expected one of {list(number_types)}")
-    n,there = math.prod(shape),stored_bytes(weights)
-    exact = 'raw_data' in weights # elsewhere a number takes what it needs
-    wrong = n*number_types[kind][1]!=there if exact else n>there
-    if min(shape, default=0)<0 or wrong:
-        raise FolderError(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes: they do not belong together")
-    return shape
+        raise FolderError(f"{name!r:.80} has values of the type {kind}: {expected_one_of(number_types)}")
+    shape,there = tuple(weights.get('dims', [])),stored_bytes(weights)
+    n,size = math.prod(shape),number_types[kind][1]
+    fits = there==n*size if 'raw_data' in weights else there>=n # elsewhere a number takes what it needs
+    if fits and min(shape, default=0)>=0: return shape
+    raise misfit(f"{name!r:.80} of the shape {list(shape)} has {there:,} bytes")
 
 # %% ../../nbs/22_serve.graph.ipynb #2e917477
 def small_ints(
@@ -251,12 +255,20 @@ def is_free(
     "May this side of an array have any length?"
     return 'size' not in dim
 
+# %% ../../nbs/22_serve.graph.ipynb #c3764afd
 def value_kind(
     value:dict, # A message 'value'
 ) -> tuple: # (number of its type, list of messages 'dim')
     "What type and shape an input or output is said to have"
     numbers = value.get('type', {}).get('tensor', {})
     return numbers.get('elem_type', 0),numbers.get('shape', {}).get('dim', [])
+
+def is_token_input(
+    value, # A message 'value'
+) -> bool:
+    "Is it int64 of any number of texts and tokens?"
+    kind,dims = value_kind(value)
+    return (kind,len(dims))==(7,2) and all(map(is_free, dims))
 
 # %% ../../nbs/22_serve.graph.ipynb #dbd1937d
 def check_ends(
@@ -266,12 +278,11 @@ def check_ends(
     inputs,outputs = graph.get('input', []),graph.get('output', [])
     if not inputs or len(outputs)!=1:
         raise FolderError(f"it has {len(inputs)} inputs and {len(outputs)} outputs: expected one output, the logits")
-    for o in inputs:
-        kind,dims = value_kind(o)
-        if kind!=7 or len(dims)!=2 or not all(map(is_free, dims)):
-            raise FolderError(f"the input {o.get('name','')!r:.80} is of another sort: "
-                              "expected int64 of any number of texts and tokens")
+    odd = next((o for o in inputs if not is_token_input(o)), None)
+    if odd is not None:
+        raise FolderError(f"the input {odd.get('name','')!r:.80} is of another sort: "
+                          "expected int64 of any number of texts and tokens")
     kind,dims = value_kind(outputs[0])
-    if kind!=1 or len(dims)!=2:
+    if (kind,len(dims))!=(1,2):
         raise FolderError(f"the output {outputs[0].get('name','')!r:.80} is of another sort: "
                           "expected float32 of the shape (texts, classes)")

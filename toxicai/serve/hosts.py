@@ -259,12 +259,10 @@ def add_host(
     name:str, # A key of `host_routes`
 ):
     "A route for one host"
-    fastapi = service_package('fastapi')
     path,handler,summary,example = host_routes[name]
-    async def _call(request:fastapi.Request) -> fastapi.Response:
-        service.check_key(request)
+    async def _answer(service, request):
         return json_answer(await handler(service, parsed_body(await whole_body(request))))
-    router.add_api_route(path, _call, methods=['POST'], name=name, **route_words(summary, **example))
+    asking_route(service, router, path, _answer, name=name, **route_words(summary, **example))
 
 # %% ../../nbs/44_serve.hosts.ipynb #a0e2e0c4
 def add_coral(

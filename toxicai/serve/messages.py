@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['perspective_enums', 'perspective_messages', 'PerspectiveError', 'perspective_error', 'perspective_answer',
-           'wrong_value', 'checked_scalar', 'checked_enum', 'camel_case', 'checked_message', 'checked_many',
-           'checked_value', 'json_message', 'field_schema', 'message_schema']
+           'wrong_value', 'checked_scalar', 'checked_enum', 'camel_case', 'unknown_field', 'checked_message',
+           'checked_many', 'checked_value', 'json_message', 'field_schema', 'message_schema']
 
 # %% ../../nbs/40_serve.messages.ipynb #cdb42e31
 import json,math,re
@@ -119,6 +119,16 @@ def camel_case(
     "`name` as JSON has it: `do_not_store` is `doNotStore`"
     return re.sub('_([a-z])', lambda m: m[1].upper(), name) if '_' in name else name
 
+def unknown_field(
+    name:str, # Of a field, as it came
+    at:str, # Path of its message, '' for the request
+) -> PerspectiveError:
+    "What is said of a field that a message does not have"
+    where = f" at '{at}'" if at else ''
+    said = f'Invalid JSON payload received. Unknown name "{printable(name, 100)}"{where}: Cannot find field.'
+    return PerspectiveError(said)
+
+# %% ../../nbs/40_serve.messages.ipynb #50017cbb
 def checked_message(
     value, # From JSON
     kind:str, # A key of `perspective_messages`
@@ -126,13 +136,13 @@ def checked_message(
 ) -> dict: # With the names of the table; what is not set is left out
     "Raise unless `value` is a message of its `kind`"
     if not isinstance(value, dict): raise wrong_value(at, kind)
-    fields,where = perspective_messages[kind],f" at '{at}'" if at else ''
+    fields,res = perspective_messages[kind],{}
     odd = next((o for o in value if camel_case(o) not in fields), None)
-    if odd is not None:
-        name = printable(odd, 100)
-        raise PerspectiveError(f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.')
-    pairs = {camel_case(k):(v, f'{at}.{k}' if at else k) for k,v in value.items() if v is not None}
-    return {k:checked_value(v, fields[k], path) for k,(v,path) in pairs.items()}
+    if odd is not None: raise unknown_field(odd, at)
+    for k,v in value.items():
+        name = camel_case(k)
+        if v is not None: res[name] = checked_value(v, fields[name], f'{at}.{k}' if at else k)
+    return res
 
 # %% ../../nbs/40_serve.messages.ipynb #8a552c80
 def checked_many(
@@ -141,7 +151,8 @@ def checked_many(
     at:str, # Path of the field
 ): # A list or a dict of checked values
     "Raise unless `value` is a list or a map of what its `kind` says"
-    if not isinstance(value, dict if kind[0]=='{' else list): raise wrong_value(at, 'map' if kind[0]=='{' else 'list')
+    holder,name = (dict,'map') if kind[0]=='{' else (list,'list')
+    if not isinstance(value, holder): raise wrong_value(at, name)
     if kind[0]=='[': return [checked_value(o, kind[1:-1], f'{at}[{i}]') for i,o in enumerate(value)]
     pairs = [(k, {} if v is None else v) for k,v in value.items()]
     return {k:checked_value(v, kind[1:-1], f'{at}[{i}].value') for i,(k,v) in enumerate(pairs)}

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['most_ranges', 'Network', 'Costs', 'check_costs', 'grown', 'stored_array', 'attributes_of', 'known_weights',
-           'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node', 'forget_array',
-           'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges', 'put_update',
-           'check_base', 'base_content', 'updated_content']
+           'said_results', 'results_of', 'effort', 'Walk', 'last_uses', 'add_costs', 'call_of', 'follow_node',
+           'forget_array', 'walk_of', 'network_of', 'checked_network', 'check_onnx', 'update_range', 'check_ranges',
+           'put_update', 'check_base', 'base_content', 'updated_content']
 
 # %% ../../nbs/24_serve.network.ipynb #0ce45af7
 import hashlib,io,re,struct
@@ -49,10 +49,9 @@ def check_costs(
     what:str, # For the message
 ):
     "Raise when a network takes more than any"
-    for k,n in counts.items():
-        limit = other if k[0]<2 and k[1]<2 else 0
-        if n>most.get(k, limit):
-            raise FolderError(f"it takes {n:,} {what} for each texts^{k[0]}*tokens^{k[1]}: no network does")
+    for (texts,tokens),n in counts.items():
+        limit = most.get((texts,tokens), other if max(texts, tokens)<2 else 0)
+        if n>limit: raise FolderError(f"it takes {n:,} {what} for each texts^{texts}*tokens^{tokens}: no network does")
 
 @lru_cache(2**10)
 def grown(
@@ -78,8 +77,8 @@ def attributes_of(
     "The attributes of an operator"
     res = {}
     for o in node.get('attribute', []):
-        name,(key,default) = o.get('name', ''),_attribute_fields.get(o.get('type'), ('',None))
-        value = o.get(key, default)
+        key,default = _attribute_fields.get(o.get('type'), ('',None))
+        name,value = o.get('name', ''),o.get(key, default)
         if name in res or value is None or not set(o)<={'name','type','doc_string',key}:
             raise FolderError(f"the attribute {name!r:.40} of {node.get('op_type','')!r:.40} is of an unknown sort")
         res[name] = stored_array(value) if key=='t' else value
@@ -98,16 +97,22 @@ def known_weights(
     return res
 
 # %% ../../nbs/24_serve.network.ipynb #5bb9b40c
+def said_results(
+    call:Call, # An operator of the table
+) -> list: # `Known`
+    "What the table says of the results of `call`"
+    f,allowed = operators[call.op]
+    if not set(call.attrs)<=allowed: raise unclear(call, f"it has the attributes {sorted(call.attrs)!r:.80}")
+    try: return f(call)
+    except FolderError: raise
+    except (TypeError,ValueError,IndexError,AttributeError) as e:
+        raise unclear(call, f"its inputs are of another sort ({type(e).__name__})") from e
+
 def results_of(
     call:Call, # An operator of the table
 ) -> list: # `Known`
     "What is known of the results of `call`, whose sides are plausible"
-    f,allowed = operators[call.op]
-    if not set(call.attrs)<=allowed: raise unclear(call, f"it has the attributes {sorted(call.attrs)!r:.80}")
-    try: res = f(call)
-    except FolderError: raise
-    except (TypeError,ValueError,IndexError,AttributeError) as e:
-        raise unclear(call, f"its inputs are of another sort ({type(e).__name__})") from e
+    res = said_results(call)
     for side in (o for r in res for o in r.shape):
         if plausible(side) is None or not at_least(side, 0, call.longest): raise unclear(call, "a side has no length")
     lost = call.op not in ('Cast','Range') and any(o.narrow for o in call.args if o is not None)
@@ -200,13 +205,14 @@ def walk_of(
     graph:dict, # A message 'graph', whose ends are checked
 ) -> Walk: # With all its arrays
     "Follow a graph from its inputs to its end"
-    known,inputs = known_weights(graph),[o.get('name', '') for o in graph['input']]
+    known,nodes = known_weights(graph),graph.get('node', [])
+    inputs = [o.get('name', '') for o in graph['input']]
     if len({*inputs, *known})<len(inputs)+len(known): raise FolderError("an input and another array have the same name")
     costs = Costs(sum(elements(o.shape) for o in known.values()))
     costs.live[1,1] += len(inputs)
     walk = Walk({**known, **{o:Known((n_texts,n_tokens)) for o in inputs}}, last_uses(graph), costs)
-    for i,o in enumerate(graph.get('node', [])): follow_node(walk, i, o)
-    if sum(o.get('op_type')=='NonZero' for o in graph.get('node', []))>1: raise FolderError("it picks tokens twice")
+    for i,o in enumerate(nodes): follow_node(walk, i, o)
+    if sum(o.get('op_type')=='NonZero' for o in nodes)>1: raise FolderError("it picks tokens twice")
     check_costs(costs.work, _most_work, 64*costs.stored+2**26, 'products')
     return walk
 

@@ -88,8 +88,9 @@ def moderation_model(
     "The detector that a request names"
     if given is None or given in openai_models: return None
     if isinstance(given, str) and given in known: return given
-    raise ModerationError(f"The model '{printable(str(given), 60)}' does not exist: expected one of {sorted(known)}, "
-                          f"or {openai_models[0]!r}.", 'model', 'model_not_found')
+    expected = expected_one_of(sorted(known), more=f', or {openai_models[0]!r}')
+    said = f"The model '{printable(str(given), 60)}' does not exist: {expected}."
+    raise ModerationError(said, 'model', 'model_not_found')
 
 # %% ../../nbs/43_serve.openai.ipynb #969bde6d
 _types = {401:'invalid_request_error', 429:'rate_limit_exceeded', 500:'server_error', 503:'server_error'}
@@ -115,7 +116,7 @@ async def moderated(
     found = await service.judge(texts, detail='scores', model=model)
     columns = category_columns(found.labels)
     results = [moderation_result(columns, *o) for o in zip(found.flags.tolist(), found.scores.tolist())]
-    return dict(id=f'modr-{uuid4().hex}', model=model or (given.get('model') or openai_models[0]), results=results)
+    return dict(id=f'modr-{uuid4().hex}', model=given.get('model') or openai_models[0], results=results)
 
 def category_facts(
     service, # A `Service`
@@ -140,12 +141,10 @@ def routes(
     service, # A `Service`
 ): # An `APIRouter`
     "The route of OpenAI"
-    fastapi = service_package('fastapi')
-    router = fastapi.APIRouter()
+    router = service_package('fastapi').APIRouter()
     service.info_parts.append(category_facts)
     about = route_words('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
-    @router.post('/v1/moderations', **about)
-    async def moderations(request:fastapi.Request) -> fastapi.Response:
-        service.check_key(request)
+    async def _answer(service, request):
         return json_answer(await moderated(service, parsed_body(await whole_body(request))))
+    asking_route(service, router, '/v1/moderations', _answer, name='moderations', **about)
     return router

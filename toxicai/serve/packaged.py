@@ -146,11 +146,11 @@ def folder_scores(
     backend:str, # A key of `backends`
     texts, # Texts; n of them
 ) -> np.ndarray: # In [0,1]; shape (n, n_classes)
-    "Scores of `texts` by the bare network of `folder`"
+    "Scores of `texts` by the bare network of `folder`, each alone: int8 rounds by all that a batch holds"
     enc = folder.encoder()
     ids = enc.encode([(o, o) for o in texts] if folder.text['pairs'] else list(texts))
     run,n_classes = open_backend(folder, backend, n_threads()),len(folder.labels)
-    return folder.labels.probs(run_all(run, ids, enc, n_classes, token_budget(backend)))
+    return folder.labels.probs(run_all(run, ids, enc, n_classes, budget=1))
 
 def engine_name(
     backend:str, # A key of `backends`

@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['attribute_labels', 'comment_bytes', 'perspective_methods', 'perspective_examples', 'attribute_column',
            'plain_comment', 'AskedAttribute', 'asked_attribute', 'asked_attributes', 'check_context',
-           'detected_languages', 'known_languages', 'language_error', 'attributes_in_languages', 'score_message',
-           'attribute_scores', 'analysis', 'suggestion_fault', 'check_suggested', 'suggested_labels', 'texts_of_spans',
-           'analyze_comment', 'keep_suggestion', 'suggest_score', 'check_origin', 'answered', 'call_request',
-           'answered_call', 'answered_batch', 'method_schema', 'discovery_document', 'add_method', 'add_batch',
-           'add_discovery']
+           'detected_languages', 'CommentIn', 'comment_in', 'known_languages', 'language_error',
+           'attributes_in_languages', 'score_message', 'attribute_scores', 'analysis', 'suggestion_fault',
+           'check_suggested', 'suggested_labels', 'texts_of_spans', 'analyze_comment', 'keep_suggestion',
+           'suggest_score', 'check_origin', 'answered', 'call_request', 'answered_call', 'answered_batch',
+           'method_schema', 'discovery_document', 'add_method', 'add_batch', 'add_discovery']
 
 # %% ../../nbs/42_serve.perspective.ipynb #ebdb8e29
 import asyncio,re
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -110,6 +111,22 @@ def detected_languages(
     "What language `text` looks like, by its first thousand characters"
     return [text_language(text[:1000])]
 
+class CommentIn(NamedTuple):
+    "The comment of a request"
+    comment:PlainComment # What is judged
+    languages:list # Codes that the request names, else what the text looks like
+    detected:list # What the text looks like
+
+def comment_in(
+    request:dict, # Of any method, checked
+) -> CommentIn:
+    "What `request` is about"
+    comment = plain_comment(request.get('comment', {}))
+    check_context(request.get('context', {}))
+    detected = detected_languages(comment.text)
+    return CommentIn(comment, request.get('languages') or detected, detected)
+
+# %% ../../nbs/42_serve.perspective.ipynb #cbd176cf
 def known_languages(
     asked, # ISO or BCP 47 codes
     known, # ISO codes; nothing where any will do
@@ -164,7 +181,8 @@ def analysis(
 ) -> dict:
     "An `AnalyzeCommentResponse`"
     found = {o.name:attribute_scores(scores[:,o.column], places) for o in asked if scores[0,o.column]>=o.least}
-    return {**(dict(attributeScores=found) if found else {}), **{k:v for k,v in facts.items() if v is not None}}
+    said = {k:v for k,v in facts.items() if v is not None}
+    return dict(attributeScores=found, **said) if found else said
 
 # %% ../../nbs/42_serve.perspective.ipynb #1732b6af
 def suggestion_fault(
@@ -214,10 +232,7 @@ async def analyze_comment(
     request:dict, # An `AnalyzeCommentRequest`, checked
 ) -> dict: # An `AnalyzeCommentResponse`
     "Scores of a comment"
-    comment = plain_comment(request.get('comment', {}))
-    check_context(request.get('context', {}))
-    names,detected = request.get('languages', []),detected_languages(comment.text)
-    languages = names or detected
+    comment,languages,detected = comment_in(request)
     detector = service.pick(languages, comment.text)
     asked = asked_attributes(detector.labels, request)
     asked = attributes_in_languages(asked, request, detector.folder.languages, detected)
@@ -237,8 +252,7 @@ async def keep_suggestion(
     "Write a moderator's scores where the service keeps corrections"
     found = {k:v for k,v in found.items() if k in service.labels}
     if service.config.feedback is None or not found: return
-    line = correction_line(text, found, service.labels)
-    await asyncio.to_thread(append_line, service.config.feedback, line)
+    await keep_correction(service, text, found)
 
 # %% ../../nbs/42_serve.perspective.ipynb #76ba5292
 async def suggest_score(
@@ -246,13 +260,11 @@ async def suggest_score(
     request:dict, # A `SuggestCommentScoreRequest`, checked
 ) -> dict: # A `SuggestCommentScoreResponse`
     "A moderator's scores, taken note of where the service keeps feedback"
-    comment = plain_comment(request.get('comment', {}))
-    check_context(request.get('context', {}))
-    names,detected = request.get('languages', []),detected_languages(comment.text)
-    found = suggested_labels(service.pick(names or detected, comment.text).labels, request)
+    comment,languages,detected = comment_in(request)
+    found = suggested_labels(service.pick(languages, comment.text).labels, request)
     await keep_suggestion(service, comment.text, found)
-    facts = dict(clientToken=request.get('clientToken'), requestedLanguages=names)
-    return {**{k:v for k,v in facts.items() if v is not None}, 'detectedLanguages':detected}
+    res = dict(requestedLanguages=request.get('languages', []), detectedLanguages=detected)
+    return res if request.get('clientToken') is None else dict(clientToken=request['clientToken'], **res)
 
 perspective_methods = dict(
     analyze=('/v1alpha1/comments:analyze','AnalyzeCommentRequest','AnalyzeCommentResponse',analyze_comment),

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['worker_code', 'folders_of', 'check_serving', 'serving_long', 'open_judging', 'open_judges', 'exchange_detectors',
-           'listening_socket', 'address_of', 'start_words', 'http_server', 'quiet_end', 'on_signals', 'serve_socket',
-           'end_without_parent', 'run_worker', 'Workers', 'run_service']
+           'socket_address', 'listening_socket', 'address_of', 'start_words', 'http_server', 'quiet_end', 'on_signals',
+           'serve_socket', 'end_without_parent', 'run_worker', 'Workers', 'run_service']
 
 # %% ../../nbs/37_serve.running.ipynb #c3ea60e3
 import asyncio,json,os,signal,socket,subprocess,sys,tempfile,threading,time
@@ -51,7 +51,7 @@ def serving_long(
     "How a service reads long texts"
     if long is not None: return long
     if folder.long!='truncate': return folder.long
-    return 'truncate' if folder.text['pairs'] or exclusive(folder.labels.kind) else 'windows'
+    return 'truncate' if folder.text['pairs'] or folder.labels.is_exclusive else 'windows'
 
 # %% ../../nbs/37_serve.running.ipynb #a64fee74
 def open_judging(
@@ -60,8 +60,7 @@ def open_judging(
 ) -> Detector:
     "The detector in `folder`, tried on a few texts"
     given = {o:getattr(config, o) for o in ('use','policy','block','allow') if getattr(config, o) is not None}
-    threads = config.threads or max(1, n_threads()//config.workers)
-    folder = opened_folder(folder)
+    threads,folder = thread_share(config.threads, config.workers),opened_folder(folder)
     res = Detector(folder, config.backend, threads, serving_long(folder, config.long), **given)
     check_serving(res)
     return res
@@ -90,15 +89,24 @@ async def exchange_detectors(
     return True
 
 # %% ../../nbs/37_serve.running.ipynb #820a7ecc
+def socket_address(
+    host:str, # A name or an address
+    port:int, # 0 for any that is free
+) -> tuple: # (family, address), as `socket` has them; of version 4 where there is one
+    "Where `host` is"
+    if not 0<=port<2**16: raise ValueError(f"the port is {port}: expected 1 to 65535, or 0 for any that is free")
+    try: found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as e: raise ValueError(f"there is no address {host!r} here ({e.strerror})") from e
+    family,_,_,_,address = min(found, key=lambda o: o[0]!=socket.AF_INET)
+    return family,address
+
+# %% ../../nbs/37_serve.running.ipynb #804f14f4
 def listening_socket(
     host:str, # A name or an address
     port:int, # 0 for any that is free
 ) -> socket.socket:
     "A socket at the address, which workers may share"
-    if not 0<=port<2**16: raise ValueError(f"the port is {port}: expected 1 to 65535, or 0 for any that is free")
-    try: found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as e: raise ValueError(f"there is no address {host!r} here ({e.strerror})") from e
-    family,_,_,_,address = min(found, key=lambda o: o[0]!=socket.AF_INET)
+    family,address = socket_address(host, port)
     res = socket.socket(family, socket.SOCK_STREAM)
     res.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

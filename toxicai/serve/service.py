@@ -158,7 +158,7 @@ class Service:
 # %% ../../nbs/35_serve.service.ipynb #a62a0616
 @patch
 def saw_batch(self:Service,
-    *batch, # As `Figures.saw_batch` takes it
+    *batch, # As `ServiceFigures.saw_batch` takes it
 ):
     "Count a batch, and who still waits"
     self.figures.saw_batch(*batch)
@@ -171,16 +171,27 @@ def saw_waiting(self:Service):
 
 # %% ../../nbs/35_serve.service.ipynb #bd6d0827
 @patch
+def judge_called(self:Service,
+    model:str, # Name of a detector, or its language
+) -> str: # A key of `judges`
+    "The judge that a request names"
+    if model in self.judges: return model
+    known = {k:judge_facts(o) for k,o in self.detectors.items()}
+    found = [k for k,o in known.items() if o['name']==model]
+    names = sorted({*self.judges, *[o['name'] for o in known.values()]})
+    if not found: raise BadInput(f"no model {printable(model, 60)!r}: expected one of {names}")
+    if len({known[k]['hash'] for k in found})==1: return found[0]
+    raise BadInput(f"several models are called {model!r}: expected one of {found}")
+
+# %% ../../nbs/35_serve.service.ipynb #d4d075a2
+@patch
 def pick_name(self:Service,
     languages=None, # ISO 639 codes as the request names them, perhaps with a region
     text=None, # What is to be judged
     model:str=None, # Name of a detector, or its language, as the request names it
 ) -> str: # A key of `judges`
     "Which judge is asked"
-    if model is not None:
-        named = {**{judge_facts(o)['name']:k for k,o in self.detectors.items()}, **{k:k for k in self.judges}}
-        if model in named: return named[model]
-        raise BadInput(f"no model {printable(model, 60)!r}: expected one of {sorted(named)}")
+    if model is not None: return self.judge_called(model)
     if len(self.judges)==1: return self.default
     wanted = list(languages or []) or ([] if text is None else [text_language(text)])
     spelt = [k for o in wanted for k in (o, re.split('[-_]', o)[0].lower())] # 'pt-BR' is 'pt' where there is no other
@@ -262,7 +273,7 @@ async def explain(self:Service,
     model:str=None, # Name of a detector, or its language
     settings:dict=None, # For this request: what `Detector.with_settings` takes
     **kwargs, # For `explain_text`
-): # An `Explanation`
+): # An `Explained`
     "Which words of `text` decided"
     self.check_texts([text])
     if self._explaining>=4: raise Overloaded("others wait for explanations: come back later", retry_after=2)

@@ -4,13 +4,14 @@
 
 # %% auto #0
 __all__ = ['n_tokens', 'n_texts', 'n_picked', 'value_rules', 'operators', 'formula_terms', 'plausible', 'is_tame', 'is_narrow',
-           'product_of', 'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'known_list',
-           'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'number_by_number', 'same_result', 'cast_result',
-           'shape_result', 'constant_result', 'fill_result', 'range_result', 'concat_result', 'gather_result',
-           'gather_nd_result', 'nonzero_result', 'gather_elements_result', 'is_small', 'unsqueeze_result',
-           'squeeze_result', 'reshape_result', 'transpose_result', 'expand_result', 'tile_result', 'pad_result',
-           'slice_place', 'slice_result', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result',
-           'reduce_result', 'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
+           'product_of', 'elements', 'lower_bound', 'at_least', 'Known', 'Call', 'unclear', 'unlike', 'has_input',
+           'input_of', 'known_list', 'shape_of', 'side_at', 'axis_of', 'broadcast_shape', 'followed_value',
+           'number_by_number', 'same_result', 'cast_result', 'shape_result', 'constant_result', 'fill_result',
+           'range_result', 'concat_result', 'gather_result', 'gather_nd_result', 'nonzero_result',
+           'gather_elements_result', 'is_small', 'unsqueeze_result', 'squeeze_result', 'reshape_result',
+           'transpose_result', 'expand_result', 'tile_result', 'pad_result', 'slice_place', 'slice_result',
+           'sliced_side', 'steps_between', 'raw_list', 'split_result', 'matmul_result', 'gemm_result', 'reduce_result',
+           'arg_result', 'quantize_result', 'table_of', 'broadcast_result']
 
 # %% ../../nbs/23_serve.shapes.ipynb #218c95b5
 import math
@@ -87,7 +88,8 @@ def lower_bound(
     res = 0
     for (texts,tokens,picked),factor in formula_terms(n).items():
         if factor<0 and texts: return -math.inf
-        res += factor*longest**(tokens+picked) if factor<0 else 0 if picked else factor
+        if factor<0: res += factor*longest**(tokens+picked)
+        elif not picked: res += factor
     return res
 
 def at_least(
@@ -130,16 +132,30 @@ def unlike(
     "An error about inputs whose shapes do not fit each other"
     return unclear(call, "the shapes of its inputs do not go together")
 
+def has_input(
+    call:Call, # An operator
+    i:int, # Number of an input
+) -> bool: # False where it is left out
+    "Has `call` such an input?"
+    return i<len(call.args) and call.args[i] is not None
+
+def input_of(
+    call:Call, # An operator
+    i:int, # Number of an input
+) -> Known: # An error where it is left out
+    "What is known of an input"
+    if not has_input(call, i): raise unclear(call, f"input {i} is missing")
+    return call.args[i]
+
+# %% ../../nbs/23_serve.shapes.ipynb #81807752
 def known_list(
     call:Call, # An operator
     i:int, # Number of an input
     default=None, # For an input that is left out
 ) -> list: # Formulas
     "The values of an input that decides about a shape"
-    if i>=len(call.args) or call.args[i] is None:
-        if default is not None: return default
-        raise unclear(call, f"input {i} is missing")
-    res = [plausible(o) for o in call.args[i].values or [None]]
+    if default is not None and not has_input(call, i): return default
+    res = [plausible(o) for o in input_of(call, i).values or [None]]
     if None in res: raise unclear(call, f"input {i} depends on the texts")
     return res
 
@@ -149,8 +165,7 @@ def shape_of(
     i:int=0, # Number of an input
 ) -> tuple:
     "The shape of an input"
-    if i>=len(call.args) or call.args[i] is None: raise unclear(call, f"input {i} is missing")
-    return call.args[i].shape
+    return input_of(call, i).shape
 
 def side_at(
     call:Call, # An operator
@@ -185,6 +200,14 @@ def broadcast_shape(
 _exact = ('Add','Sub','Mul','Neg','And','Or','Not','Where') # right in what is left of a large number
 
 # %% ../../nbs/23_serve.shapes.ipynb #bcef030c
+def followed_value(
+    call:Call, # An operator
+    n:int, # A formula, or None where it is not known
+) -> int: # `n`, or None where `call` could lose a part of it
+    "What `call` makes its result of"
+    if n is None or call.op in _exact: return plausible(n)
+    return n if is_tame(n) else None
+
 def number_by_number(
     f:Callable, # Of the call and a value of each input, for a value of the result
     call:Call, # An operator
@@ -192,23 +215,27 @@ def number_by_number(
     "What is known of a result that is computed number by number"
     args = [o for o in call.args if o is not None]
     shape = broadcast_shape(call, *[o.shape for o in args])
-    n = math.prod(shape) if len(shape)<2 else few_numbers+1 # tables are not followed
-    if n>few_numbers or any(o.values is None for o in args): return [Known(shape)]
-    columns = [o.values*n if len(o.values)==1 else o.values for o in args]
-    fit = plausible if call.op in _exact else lambda o: o if is_tame(o) else None
-    columns = [[None if o is None else fit(o) for o in c] for c in columns]
-    return [Known(shape, [None if None in v else plausible(f(call, *v)) for v in zip(*columns)])]
+    if len(shape)>1 or any(o.values is None for o in args): return [Known(shape)] # tables are not followed
+    n = math.prod(shape)
+    if n>few_numbers: return [Known(shape)]
+    columns = [[followed_value(call, v) for v in o.values] for o in args]
+    rows = zip(*[c*n if len(c)==1 else c for c in columns])
+    return [Known(shape, [None if None in v else plausible(f(call, *v)) for v in rows])]
 
 # %% ../../nbs/23_serve.shapes.ipynb #61698046
 def _divided(call, a, b): return a//b if b and a%b==0 else None
 def _larger(call, a, b):
     first = at_least(a, b, call.longest)
-    return None if first is None else a if first else b
-def _smaller(call, a, b): return -_larger(call, -a, -b) if at_least(b, a, call.longest) is not None else None
+    if first is None: return None
+    return a if first else b
+def _smaller(call, a, b):
+    first = at_least(b, a, call.longest)
+    if first is None: return None
+    return a if first else b
 def _not_less(call, a, b): return at_least(a, b, call.longest)
 def _equal(call, a, b):
     if a==b: return True
-    apart = 1 in (lower_bound(a-b, call.longest)>0, lower_bound(b-a, call.longest)>0)
+    apart = lower_bound(a-b, call.longest)>0 or lower_bound(b-a, call.longest)>0
     return False if apart else None
 def _negated(o): return None if o is None else not o
 
@@ -389,17 +416,29 @@ def slice_place(
 # %% ../../nbs/23_serve.shapes.ipynb #3cb1d6d0
 def slice_result(call): # A `Call`
     "A part of an array"
-    shape,starts,ends = [*shape_of(call)],*[raw_list(call, i) for i in (1,2)]
+    shape,starts,ends = [*shape_of(call)],raw_list(call, 1),raw_list(call, 2)
     axes = [side_at(call, o, len(shape)) for o in known_list(call, 3, [*range(len(starts))])]
     steps = known_list(call, 4, [1]*len(starts))
-    if {len(o) for o in (ends,axes,steps)}!={len(starts)}: raise unclear(call, "its lists are not equally long")
+    if {len(ends),len(axes),len(steps)}!={len(starts)}: raise unclear(call, "its lists are not equally long")
     values = call.args[0].values if len(shape)==1 else None
-    for axis,start,end,step in zip(axes, starts, ends, steps):
-        start,end = (slice_place(call, o, shape[axis]) for o in (start,end))
-        n = steps_between(call, start, end, step)
-        if values is not None: values = values[start:end:step] if is_small(end, few_numbers) else None
-        shape[axis] = 0 if at_least(start, end, call.longest) else n
+    for axis,*cut in zip(axes, starts, ends, steps):
+        shape[axis],values = sliced_side(call, shape[axis], values, *cut)
     return [Known(tuple(shape), values)]
+
+# %% ../../nbs/23_serve.shapes.ipynb #5c21b6d0
+def sliced_side(
+    call:Call, # An operator
+    side:int, # How long the side is
+    values, # What stands in it; None where that is not known
+    start:int, # Where the slice begins
+    end:int, # Where it ends
+    step:int, # From one place to the next
+) -> tuple: # How long what is left is, and what stands in it
+    "A slice of one side"
+    start,end = slice_place(call, start, side),slice_place(call, end, side)
+    n = steps_between(call, start, end, step)
+    left = values[start:end:step] if values is not None and is_small(end, few_numbers) else None
+    return 0 if at_least(start, end, call.longest) else n,left
 
 def steps_between(
     call:Call, # An operator
@@ -419,7 +458,7 @@ def raw_list(
     i:int, # Number of an input
 ) -> list: # Whole numbers, also such that mean infinity
     "The values of an input that says where to begin or to end"
-    res = call.args[i].values if i<len(call.args) and call.args[i] else None
+    res = call.args[i].values if has_input(call, i) else None
     if res is None or any(o is None or not (abs(o)<2**64 or is_tame(o)) for o in res):
         raise unclear(call, f"input {i} depends on the texts")
     return res

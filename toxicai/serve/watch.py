@@ -81,7 +81,8 @@ class ServiceFigures:
     def __init__(self):
         client = service_package('prometheus_client')
         self.registry = client.CollectorRegistry()
-        count,gauge = (partial(o, registry=self.registry) for o in (client.Counter,client.Gauge))
+        count = partial(client.Counter, registry=self.registry)
+        gauge = partial(client.Gauge, registry=self.registry)
         times = partial(client.Histogram, buckets=latency_steps, registry=self.registry)
         self.requests = count('toxicai_requests', 'Requests answered', ['route','status'])
         self.seconds = times('toxicai_request_seconds', 'From the headers of a request to its answer', ['route'])

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from itertools import count
 
 import regex
+from ..strings import *
 
 # %% ../../nbs/14_text.attacks.ipynb #fe2d04cf
 def chars_and_letters(
@@ -185,10 +186,10 @@ def attacked_words(
     rng:random.Random, # Draws among words that weigh the same
 ) -> set: # Numbers of the words in `found`
     "Which of the words `found` are attacked"
-    low = [o.lower() for o in found]
-    weights = [words.get(o, 0) for o in low] if isinstance(words, Mapping) else [o in (words or ()) for o in low]
-    keys = [(-w, len(o)<4, rng.random()) for w,o in zip(weights, found)]
-    return set(sorted(range(len(found)), key=keys.__getitem__)[:max(1, round(share*len(found)))])
+    def _weight(word): return words.get(word, 0) if isinstance(words, Mapping) else word in (words or ())
+    keys = [(-_weight(o.lower()), len(o)<4, rng.random()) for o in found]
+    first = sorted(range(len(found)), key=keys.__getitem__)
+    return set(first[:max(1, round(share*len(found)))])
 
 # %% ../../nbs/14_text.attacks.ipynb #69f09632
 def check_attacks(
@@ -199,7 +200,7 @@ def check_attacks(
     "Raise unless these can be arguments of `perturb`"
     if not len(kinds): raise ValueError(f"no kind of attack given: expected some of {list(attacks)}")
     odd = [o for o in kinds if o not in attacks]
-    if odd: raise ValueError(f"{odd[0]!r} is no attack: expected one of {list(attacks)}")
+    if odd: raise ValueError(f"{odd[0]!r} is no attack: {expected_one_of(attacks, odd[0])}")
     if not 0<share<=1: raise ValueError(f"`share` is {share!r}: expected a share of the words above 0, 1 at most")
     if isinstance(words, str):
         raise TypeError(f"`words` is the string {words!r:.40}: expected a set of words, or a dict with their weights")
@@ -245,8 +246,7 @@ def check_augmentable(
     valid_col:str=None, # Column of the split
 ):
     "Raise unless copies of the rows of `df` can be made"
-    missing = [o for o in (text_col,valid_col) if o is not None and o not in df.columns]
-    if missing: raise KeyError(f"no column {missing[0]!r} in the data, which have {list(df.columns)}")
+    need_columns([o for o in (text_col,valid_col) if o is not None], list(df.columns), 'the data')
     taken = [o for o in ('origin','attack') if o in df.columns]
     if taken:
         raise ValueError(f"the data have a column {taken[0]!r} already: rename it, "

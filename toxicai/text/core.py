@@ -90,8 +90,8 @@ def as_texts(
     "What a user passed as a list of texts, checked"
     if type(texts) is list and not pairs and all(type(o) is str for o in texts): return list(texts)
     if isinstance(texts, str) or is_one_text(texts, pairs): texts = [texts]
-    if pairs and hasattr(texts, 'iloc') and len(getattr(texts, 'columns', ()))==2:
-        texts = list(zip(*[texts.iloc[:,i].tolist() for i in (0,1)]))
+    two_columns = pairs and hasattr(texts, 'iloc') and len(getattr(texts, 'columns', ()))==2
+    if two_columns: texts = list(texts.itertuples(index=False, name=None))
     check_many(texts, 'a text or a list of texts')
     texts = list(texts)
     check_texts(texts)

@@ -362,7 +362,7 @@ def check_long(
     pairs:bool=False, # Are the texts pairs?
 ):
     "Raise where `long` is unknown, or does not suit the labels or the texts"
-    if long not in list(long_ways): raise ValueError(f"`long` is {long!r}: expected one of {list(long_ways)}")
+    check_choice('long', long, long_ways)
     if pairs and long_ways[long].pool:
         raise ValueError("windows are for single texts, and this judges pairs: use `long='truncate'`")
     if exclusive(kind) and not long_ways[long].excluding:

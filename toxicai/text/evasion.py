@@ -26,7 +26,7 @@ def word_frequency(
     lang:str='en', # One of `languages`
 ) -> dict: # Word in lower case -> occurrences in a million words
     "How frequent each word of a language is"
-    if lang not in languages: raise ValueError(f"no dictionary for {lang!r}: expected one of {list(languages)}")
+    if lang not in languages: raise ValueError(f"no dictionary for {lang!r}: {expected_one_of(languages, lang)}")
     from spellchecker import SpellChecker
     counts = SpellChecker(language=lang).word_frequency.dictionary
     total = sum(counts.values())
@@ -247,7 +247,8 @@ def spelt_word(
     "Where the word is that single letters spell, or None"
     low = letters.lower()
     n,initials = len(low),dotted and letters.isupper()
-    for a,b in ((0,n),(0,n-1),(1,n)) if n<=24 else ():
+    ways = ((0,n),(0,n-1),(1,n)) if n<=24 else ()
+    for a,b in ways:
         any_word = b-a>3 and not initials
         if any(is_meant(o, lang, any_word) for o in with_singular(low[a:b])): return a,b
     m = _core.search(low)

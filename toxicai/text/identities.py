@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np,pandas as pd
+from ..strings import *
 from .core import *
 from .evasion import *
 
@@ -25,7 +26,7 @@ def shipped_table(
     return pd.read_csv(Path(toxicai.__file__).parent/f'{name}.csv', dtype=str, keep_default_na=False)
 
 def _of_language(df, lang):
-    if lang not in languages: raise ValueError(f"no identity terms for {lang!r}: expected one of {list(languages)}")
+    if lang not in languages: raise ValueError(f"no identity terms for {lang!r}: {expected_one_of(languages, lang)}")
     return df[df.lang==lang].drop(columns='lang').reset_index(drop=True)
 
 def identity_terms(

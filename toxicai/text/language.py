@@ -59,7 +59,8 @@ def readable_pieces(
         res.append(' '.join(piece))
         piece = []
     rest = ' '.join(piece)
-    return res or [rest]*(count_letters(rest)>=least)
+    if not res and count_letters(rest)>=least: res.append(rest)
+    return res
 
 # %% ../../nbs/20_text.language.ipynb #0d560c1c
 def most_common_share(
@@ -96,5 +97,5 @@ def language_for(
         raise ValueError(f"the texts do not tell their language (none, too short, or several mixed), and {what} "
                          f"are there for {known}: say which, `lang={known[0]!r}`")
     whose = 'the texts are in' if lang is None else '`lang` is'
-    raise ValueError(f"no {what} for {found!r}, and {whose} {found!r}: expected one of {known}; "
+    raise ValueError(f"no {what} for {found!r}, and {whose} {found!r}: {expected_one_of(known)}; "
                      f"`lang={known[0]!r}` takes those of another language")

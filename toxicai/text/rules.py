@@ -473,8 +473,8 @@ def check_rule_argument(
 ):
     "Raise unless the rule knows `arg`"
     if kind.choices and arg not in kind.choices:
-        known = list(kind.choices)
-        raise ValueError(f"the rule {name.partition(':')[0]!r} does not know {arg!r}: expected one of {known}")
+        expected = expected_one_of(kind.choices, arg)
+        raise ValueError(f"the rule {name.partition(':')[0]!r} does not know {arg!r}: {expected}")
     if kind.fits and not kind.fits(arg): raise ValueError(f"{name!r:.100}: expected {kind.expected}")
 
 def rule(
@@ -483,7 +483,8 @@ def rule(
     "The rule called `name`"
     base,colon,arg = name.partition(':')
     if base not in known_rules:
-        raise ValueError(f"no rule is called {base!r}: expected one of {list(known_rules)}, or a function of your own")
+        expected = expected_one_of(known_rules, base, ', or a function of your own')
+        raise ValueError(f"no rule is called {base!r}: {expected}")
     kind = known_rules[base]
     if colon and kind.default is None:
         raise ValueError(f"the rule {base!r} takes no argument, {name!r} has one: write {base!r}")
@@ -536,7 +537,9 @@ def stated_name(
 ) -> str: # '' where it states none
     "The name that `config.json` in `folder` states"
     config = Path(folder)/'config.json'
-    try: return json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') or '' if config.is_file() else ''
+    try:
+        if not config.is_file(): return ''
+        return json.loads(config.read_text(encoding='utf-8')).get('_name_or_path') or ''
     except (OSError,ValueError,AttributeError): return ''
 
 def rules_for(
@@ -627,7 +630,7 @@ def preset_rules(
 ): # Names and functions
     "The names and functions that `what` stands for"
     if isinstance(what, str) and what not in presets:
-        raise ValueError(f"no preset is called {what!r}: expected one of {list(presets)}, or a list of rules")
+        raise ValueError(f"no preset is called {what!r}: {expected_one_of(presets, what, ', or a list of rules')}")
     if not isinstance(what, (str,list,tuple)):
         raise TypeError(f"`what` is a {type(what).__name__}: expected the name of a preset, {list(presets)}, "
                         "or a list of names and functions")
@@ -656,9 +659,8 @@ def said_in(
     lang:str, # One of `languages`
 ) -> list: # Names and functions
     "`rules`, with `lang` in those that were not given a language"
-    open_names = open_languages(rules)
-    names = [getattr(o, 'name', o) for o in rules]
-    return [f'{o}:{lang}' if isinstance(o, str) and o in open_names else o for o in names]
+    names,unsaid = [getattr(o, 'name', o) for o in rules],open_languages(rules)
+    return [f'{o}:{lang}' if o in unsaid else o for o in names]
 
 # %% ../../nbs/13_text.rules.ipynb #27a814c4
 _class = re.compile(r'\[[^]^[][^][]*\]')
@@ -669,8 +671,9 @@ def ascii_checks(
     "Patterns of which an ASCII text must have one for rules to change it"
     needs = [o for o in dict.fromkeys(needs) if not o[1:2]>'\x7f']
     classes = ''.join(o[1:-1] for o in needs if _class.fullmatch(o))
-    others = [o for o in needs if not _class.fullmatch(o)]
-    return [re.compile(o) for o in [f'[{classes}]']*bool(classes) + others]
+    res = [o for o in needs if not _class.fullmatch(o)]
+    if classes: res.insert(0, f'[{classes}]')
+    return list(map(re.compile, res))
 
 # %% ../../nbs/13_text.rules.ipynb #f92aa8b2
 def _check_text(text):

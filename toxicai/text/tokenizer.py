@@ -194,7 +194,7 @@ def check_tokenizer_folder(
 ):
     "Raise where `checkpoint` is a folder without tokenizer"
     path = Path(checkpoint)
-    if not path.is_dir() or any(True for o in _tok_files for _ in path.glob(o)): return
+    if not path.is_dir() or any(any(path.glob(o)) for o in _tok_files): return
     raise ValueError(f"the folder {str(path)!r} has no tokenizer, only {sorted(o.name for o in path.iterdir())[:8]}: "
                      "save one into it with `tokenizer.save_pretrained(folder)`")
 
@@ -251,9 +251,11 @@ def default_max_length(
     **kwargs, # For `from_pretrained`
 ) -> int: # Tokens
     "The lowest of 512 and the limits that the tokenizer and the configuration state"
-    try: config = load_pretrained(AutoConfig, checkpoint, **kwargs) if isinstance(checkpoint, (str,Path)) else None
-    except FolderError: raise
-    except (OSError,ValueError): config = None
+    config = None
+    if isinstance(checkpoint, (str,Path)):
+        try: config = load_pretrained(AutoConfig, checkpoint, **kwargs)
+        except FolderError: raise
+        except (OSError,ValueError): pass
     n = getattr(config, 'max_position_embeddings', None) or 512
     if n<0: n = 512 # XLNet states -1: its positions are relative
     return min(512, tok.model_max_length, n-n%8)
@@ -305,7 +307,7 @@ def check_windows(
 # %% ../../nbs/18_text.tokenizer.ipynb #ca5dff30
 @patch
 def _check(self:TextEncoder):
-    if self.cut not in cuts: raise ValueError(f"`cut` is {self.cut!r}: expected one of {list(cuts)}")
+    check_choice('cut', self.cut, cuts)
     check_windows(self)
     n,n_special = self.max_length,len(self.tok('').input_ids)
     if not isinstance(n, (int,np.integer)) or n<=n_special:
@@ -341,16 +343,13 @@ def _encode_chunk(enc, texts):
 def encode(self:TextEncoder,
     texts, # Texts, pairs of texts, or dicts with `input_ids`; n of them
     rows=None, # Names of the rows for error messages
-    progress:bool=False, # Show a progress bar when it takes longer than three seconds?
+    progress:bool=False, # Show a bar where there are more than 4,096 and they take longer than three seconds?
 ) -> TokenIds: # n texts
     "Token ids of `texts`; dicts are taken as they are but for their padding"
     texts = list(texts)
     check_texts(texts, rows)
     if texts and isinstance(texts[0], Mapping): return stored_ids(self, texts)
-    chunks = range(0, len(texts), 4096)
-    from tqdm.auto import tqdm
-    if progress: chunks = tqdm(chunks, desc='tokenising', unit_scale=4096, unit=' texts', delay=3, leave=False)
-    out = [o for i in chunks for o in _encode_chunk(self, texts[i:i+4096])]
+    out = [o for s in shown_chunks(len(texts), 4096, 'tokenising', progress) for o in _encode_chunk(self, texts[s])]
     return pack_ids(out, self.fields) if self.long=='truncate' else WindowIds(*pack_windows(out, self.fields))
 
 # %% ../../nbs/18_text.tokenizer.ipynb #f72fcddc

@@ -16,6 +16,8 @@ from fastai.callback.fp16 import MixedPrecision
 from fastcore.basics import patch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel,get_ema_multi_avg_fn
+from ..stored import is_whole
+from ..strings import *
 from ..text.models import *
 from .metrics import *
 from .callbacks import *
@@ -144,7 +146,7 @@ def check_whole(
     value, # What was passed
 ):
     "Raise unless `value` is a whole number from 1"
-    if not isinstance(value, int) or value<1: raise ValueError(f"`{name}` is {value!r}: expected a whole number from 1")
+    if not is_whole(value, 1, np.inf): raise ValueError(f"`{name}` is {value!r}: expected a whole number from 1")
 
 # %% ../../nbs/76_train.averaging.ipynb #02bc1fee
 class Soup(Callback):
@@ -180,10 +182,11 @@ def _copied(self:Soup): return {k:v.detach().cpu().clone() for k,v in unwrapped(
 def _value_now(self:Soup):
     "The monitored value of the network as it is"
     rec,rng = self.recorder,rng_state(self.dls)
-    log = rec.log.copy()
+    before = rec.log.copy()
     with self.learn.validation_context(inner=True): self.learn._do_epoch_validate()
     names = recorder_names(rec)[1] # a value of training is not known here
-    values,rec.log = dict(zip(names, list(rec.log)[-len(names):])),log
+    values = dict(zip(names, list(rec.log)[-len(names):]))
+    rec.log = before
     set_rng_state(rng, self.dls)
     return float(values.get(self.monitor, np.nan))
 
@@ -208,7 +211,7 @@ def before_train(self:Soup):
     if self.active or sits_out(self.learn): return
     self.kept,self.rows,self.active = [],[],True
     names = [o for o in sum(recorder_names(self.recorder), []) if o!='train_loss']
-    if self.monitor not in names: raise ValueError(f"`monitor` is {self.monitor!r}: expected one of {names}")
+    check_choice('monitor', self.monitor, names)
 
 @patch
 def _put_aside(self:Soup, value=None):

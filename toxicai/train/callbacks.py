@@ -90,9 +90,10 @@ def check_pooled(
     learn, # A learner with a batch
 ):
     "Raise where the windows of a text reach the network as one text"
-    tfms = [encode_tfm(o) for o in getattr(learn.dls.train_ds, 'tls', [])]
-    enc = next((o.encoder for o in tfms if o is not None), None)
-    if enc is None or not long_ways[enc.long].pool or learn.xb[0].shape[-1]<=max(enc.max_length, enc.fewest): return
+    tfm = find_text_tfm(learn.dls)
+    if tfm is None or not long_ways[tfm.encoder.long].pool: return
+    enc = tfm.encoder
+    if learn.xb[0].shape[-1]<=max(enc.max_length, enc.fewest): return
     raise ValueError(f"the loaders read long texts in windows (`long={enc.long!r}`), and `PoolWindows` is not among "
                      "the callbacks: `from toxicai.train.callbacks import PoolWindows; learn.add_cb(PoolWindows())`")
 
@@ -321,10 +322,11 @@ def worth_keeping(self:FrozenBody) -> bool:
     "Are the vectors of all texts worth keeping, and do they fit the memory?"
     loaders,dim = self.dls.loaders,getattr(getattr(self.model, 'config', None), 'hidden_size', None)
     if self.n_epoch<2 or dim is None or not all(getattr(o, 'bulk', False) for o in loaders): return False
-    if text_tfm(self.dls).encoder.long!='truncate': return False # a text has several vectors
+    enc = text_tfm(self.dls).encoder
+    if enc.long!='truncate' or 'attention_mask' not in enc.fields: return False # in windows a text has several vectors
     self.n_left = sum(int(o.row_lengths().sum()) for o in loaders if o.n)
     room = min(self.max_gib, free_gib(next(self.model.parameters()).device))
-    return 'attention_mask' in text_tfm(self.dls).encoder.fields and self.n_left*dim*4/2**30<=room
+    return self.n_left*dim*4/2**30<=room
 
 @patch
 def before_fit(self:FrozenBody):
@@ -411,7 +413,8 @@ def check_finite(
 ):
     "Raise when the loss of the batch is NaN or infinite"
     if not len(learn.yb) or learn.loss.isfinite().all(): return
-    loss,rows = learn.loss.detach().float().sum().item(),rows_of_batch(learn.dl, learn.iter) or 'unknown'
+    loss = learn.loss.detach().float().sum().item()
+    rows = rows_of_batch(learn.dl, learn.iter) or 'unknown'
     shown = f"\ntexts: {batch_texts(learn)}" if texts else ''
     raise FloatingPointError(f"the loss of batch {learn.iter} of epoch {learn.epoch} is {loss}. "
                              f"Rows of the training data in it: {rows}. What to do: {nan_hint(learn)}{shown}")

@@ -208,8 +208,11 @@ def cut_embedding(
     old = res.get_input_embeddings()
     pad = None if old.padding_idx is None else at.get(old.padding_idx)
     new = nn.Embedding.from_pretrained(old.weight.detach()[keep].clone(), freeze=False, padding_idx=pad)
-    (res.encoder if isinstance(res, MeanPoolClassifier) else res).set_input_embeddings(new)
-    for o in {id(c):c for c in (res.config, res.config.get_text_config())}.values(): renumber_tokens(o, at)
+    body = res.encoder if isinstance(res, MeanPoolClassifier) else res
+    body.set_input_embeddings(new)
+    config,inner = res.config,res.config.get_text_config()
+    renumber_tokens(config, at)
+    if inner is not config: renumber_tokens(inner, at)
     return res
 
 # %% ../../nbs/83_train.distil.ipynb #bccce424
@@ -242,8 +245,8 @@ def check_same_pieces(
     "Raise unless `texts` have the same pieces and, as far as a few tell, the same logits"
     (a,net_a),(b,net_b) = old,new
     texts = [o for o in texts if isinstance(o, str)]
-    pieces = [[o.tokens for o in t.encode_batch(texts)] for t in (a.backend_tokenizer, b.backend_tokenizer)]
-    odd = next((t for t,x,y in zip(texts, *pieces) if x!=y), None)
+    both = zip(texts, *[o.backend_tokenizer.encode_batch(texts) for o in (a,b)])
+    odd = next((t for t,x,y in both if x.tokens!=y.tokens), None)
     if odd is not None: raise ValueError(f"{odd[:60]!r} would be cut up otherwise: this tokenizer cannot be cut")
     for o in texts[:4]:
         if not torch.allclose(first_logits(a, net_a, o), first_logits(b, net_b, o), atol=1e-4):
@@ -288,14 +291,14 @@ def logits_by_name(
     ours:LabelSet, # Classes of the student; n_classes of them
 ) -> np.ndarray: # float32, NaN where the teacher does not know a class; shape (n, n_classes)
     "The logits of a teacher under the names of the student's classes"
-    logits,found = np.asarray(logits, dtype=np.float32),paired_names(ours.names, theirs.names)
-    alone = exclusive(ours.kind)
-    if alone!=exclusive(theirs.kind) or not found or (alone and len(found)<max(len(ours), len(theirs))):
+    found,alone = paired_names(ours.names, theirs.names),exclusive(ours.kind)
+    enough = max(len(ours), len(theirs)) if alone else 1
+    if alone!=exclusive(theirs.kind) or len(found)<enough:
         raise ValueError(f"the teacher has the classes {list(theirs)} ({theirs.kind}), the student {list(ours)} "
                          f"({ours.kind}): expected {'the same' if alone else 'some of the same'}, of one kind")
+    logits = np.asarray(logits, dtype=np.float32)
     res = np.full((len(logits), len(ours)), np.nan, dtype=np.float32)
-    for i,o in enumerate(ours.names):
-        if o in found: res[:,i] = logits[:,theirs.names.index(found[o])]
+    for o,name in found.items(): res[:,ours.names.index(o)] = logits[:,theirs.names.index(name)]
     return res
 
 # %% ../../nbs/83_train.distil.ipynb #2189563d

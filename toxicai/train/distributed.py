@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['first_only', 'rank_callbacks', 'mpi_sizes', 'RankError', 'Ranks', 'by_first', 'is_first', 'agreed', 'alone', 'dealt',
-           'in_batches', 'RankDL', 'peeked', 'check_dealable', 'rank_dl', 'token_loads', 'load_spread', 'counted',
-           'kept', 'shows', 'RankCallback', 'RankRows', 'shared_dl', 'loader_digests', 'learner_digests', 'differences',
-           'check_same', 'RankBatch', 'joined_targets', 'RankGrads', 'RankFigures', 'sum_grads', 'launch_store', 'meet',
-           'process_group', 'rank_device', 'copy_weights', 'shared_loaders', 'as_rank', 'lone_launch']
+           'in_batches', 'RankDL', 'peeked', 'check_dealable', 'check_numbered', 'rank_dl', 'token_loads',
+           'load_spread', 'counted', 'kept', 'shows', 'RankCallback', 'RankRows', 'check_shareable', 'RankPlaces',
+           'shared_dl', 'loader_digests', 'learner_digests', 'differences', 'check_same', 'RankBatch', 'joined_targets',
+           'RankGrads', 'RankFigures', 'sum_grads', 'launch_store', 'meet', 'process_group', 'rank_device',
+           'copy_weights', 'shared_loaders', 'as_rank', 'lone_launch']
 
 # %% ../../nbs/84_train.distributed.ipynb #5959f44e
 import os,random
@@ -25,10 +26,13 @@ from fastai.torch_core import num_distrib,to_detach
 from fastcore.all import noop,patch
 from torch import Tensor,nn
 from ..quiet import *
+from ..tables import *
 from ..data.batches import *
 from .losses import *
+from .callbacks import *
 from .provenance import *
 from .learner import *
+from .distil import *
 
 # %% ../../nbs/84_train.distributed.ipynb #5aa17e14
 class RankError(RuntimeError): "Another process of the training has stopped, does not answer, or has other data"
@@ -161,12 +165,14 @@ def dealt(
     "Which texts of each batch go to which process"
     n,bs = lengths.shape
     lengths = np.pad(lengths, [(0,0),(0,-bs%n_ranks)])
-    order,rows = np.argsort(-lengths, axis=1, kind='stable'),np.arange(n)[:,None]
-    load,res = np.zeros((n,n_ranks)),np.empty((n,n_ranks,lengths.shape[1]//n_ranks), dtype=int)
-    for i in range(res.shape[2]):
-        block,to = order[:,i*n_ranks:(i+1)*n_ranks],load.argsort(axis=1, kind='stable')
-        res[rows,to,i] = block
-        load[rows,to] += lengths[rows,block]
+    n_rounds = lengths.shape[1]//n_ranks
+    rounds = np.argsort(-lengths, axis=1, kind='stable').reshape(n, n_rounds, n_ranks) # the longest come first
+    rows,load = np.arange(n)[:,None],np.zeros((n,n_ranks))
+    res = np.empty((n,n_ranks,n_rounds), dtype=int)
+    for i in range(n_rounds):
+        lightest = load.argsort(axis=1, kind='stable')
+        res[rows,lightest,i] = rounds[:,i]
+        load[rows,lightest] += lengths[rows,rounds[:,i]]
     return np.where(res<bs, res, -1)
 
 # %% ../../nbs/84_train.distributed.ipynb #e9887c31
@@ -215,12 +221,22 @@ def check_dealable(
     bs:int, # Texts in the joint batch
 ):
     "Raise where batches of `dl` cannot be dealt out"
+    check_numbered(dl)
     if not isinstance(dl, BucketedDL) or dl.prebatched or not dl.indexed:
         raise TypeError(f"several processes cannot share a {type(dl).__name__} like this: expected loaders of "
                         "`ToxicityDataLoaders` or `TransformerTextBlock`, with a batch size and numbered rows")
     if dl.drop_last and dl.n<bs:
         raise ValueError(f"{ranks.n} processes with {bs//ranks.n} texts each need {bs} for a step, and there are "
                          f"{dl.n} training texts: pass a smaller `bs` to the loaders")
+
+# %% ../../nbs/84_train.distributed.ipynb #14568ae8
+def check_numbered(
+    dl, # A loader
+):
+    "Raise for the loader of a stream"
+    if row_count(dl.dataset) is not None: return
+    raise TypeError("several processes cannot share a stream, whose rows come once and have no numbers: "
+                    "`ToxicityDataLoaders.from_store` puts rows on disk for all of them")
 
 # %% ../../nbs/84_train.distributed.ipynb #b310e71e
 def rank_dl(
@@ -240,11 +256,11 @@ def token_loads(
     dl, # A loader in a pass, or after one; `RankDL`
 ) -> np.ndarray: # Real tokens; shape (n_batches, n_ranks)
     "Tokens that each process gets in each step"
-    lengths,at = dl.row_lengths()[dl.rows_of_pass],0
-    res = []
+    lengths,res = dl.row_lengths()[dl.rows_of_pass],[]
     for p in dl.places:
-        res.append([lengths[at+o[o>=0]].sum() for o in p])
-        at += (p>=0).sum()
+        n = (p>=0).sum()
+        batch,lengths = lengths[:n],lengths[n:]
+        res.append([batch[o[o>=0]].sum() for o in p])
     return np.array(res)
 
 def load_spread(
@@ -285,8 +301,9 @@ def joined(self:Ranks,
     own,there = x.as_subclass(Tensor).detach().contiguous(),places>=0
     part = own.new_zeros(places.shape[1], *own.shape[1:])
     part[:len(own)] = own
-    parts = [part]*self.n if self.n==1 else [torch.empty_like(part) for _ in range(self.n)]
+    parts = [part]
     if self.n>1:
+        parts = [torch.empty_like(part) for _ in range(self.n)]
         with self.answered(): dist.all_gather(parts, part)
     rows = torch.cat([o[:k] for o,k in zip(parts, there.sum(1))])
     order = torch.as_tensor(places[there].argsort(), device=rows.device)
@@ -318,18 +335,27 @@ class RankCallback(Callback):
 
 # %% ../../nbs/84_train.distributed.ipynb #5d567a67
 class RankRows(RankCallback):
-    "Loaders, seeds and empty places for one of several processes"
+    "Loaders and seeds for one of several processes"
     order = -50 # Before all that looks at rows
     def before_fit(self):
-        "Nothing is shown by other processes than the first; a rate is searched by one"
+        "Nothing is shown by other processes than the first"
         if self.learn.ranks is None: return
-        if hasattr(self.learn, 'lr_finder'):
-            raise RuntimeError("`lr_find` is for one process: call it in a run without a launcher")
+        check_shareable(self.learn)
         if self.learn.ranks.rank:
             for o in filter(shows, self.learn.cbs): o.run = False
 
     def before_train(self): self.share(self.learn.ranks and self.learn.ranks.n*self.learn.dl.bs)
     def before_validate(self): self.share(getattr(self.learn.dl, 'bs', None))
+
+# %% ../../nbs/84_train.distributed.ipynb #f7cd97c8
+def check_shareable(
+    learn, # A learner at the beginning of a fit
+):
+    "Raise for what several processes cannot do"
+    if hasattr(learn, 'lr_finder'):
+        raise RuntimeError("`lr_find` is for one process: call it in a run without a launcher")
+    if any(isinstance(o, (SoftTargets,HiddenTargets)) for o in learn.cbs):
+        raise RuntimeError("a student learns from its teacher in one process: leave `distrib_ctx` out")
 
 # %% ../../nbs/84_train.distributed.ipynb #dddba950
 @patch
@@ -339,19 +365,21 @@ def before_batch(self:RankRows):
     if not self.training or self.places is None or ranks.rank==0: return
     torch.manual_seed(self.learn.dl.seed+ranks.rank+ranks.n*self.learn.iter)
 
-@patch
-def after_pred(self:RankRows):
-    "Take out what does not count; a training part without anything keeps it, for a gradient of zero"
-    self.yb_ = None
-    if self.places is None or (self.training and not self.there.any()): return
-    self.yb_ = self.learn.yb
-    self.learn.pred = kept(self.learn.pred, self.there)
-    self.learn.yb = tuple(kept(o, self.there) for o in self.learn.yb)
+# %% ../../nbs/84_train.distributed.ipynb #12bce363
+class RankPlaces(RankCallback):
+    "The part of one process without its empty places"
+    order = PoolWindows.order+0.5 # When there is one output for each text
+    def after_pred(self):
+        "Take out what does not count; a training part without anything keeps it, for a gradient of zero"
+        self.yb_ = None
+        if self.places is None or (self.training and not self.there.any()): return
+        self.yb_ = self.learn.yb
+        self.learn.pred = kept(self.learn.pred, self.there)
+        self.learn.yb = tuple(kept(o, self.there) for o in self.learn.yb)
 
-@patch
-def after_loss(self:RankRows):
-    "Put the targets back in training, where callbacks count rows, which must be as many in all processes"
-    if self.training and self.yb_ is not None: self.learn.yb = self.yb_
+    def after_loss(self):
+        "Put the targets back in training, where callbacks count rows, which must be as many in all processes"
+        if self.training and self.yb_ is not None: self.learn.yb = self.yb_
 
 # %% ../../nbs/84_train.distributed.ipynb #6f335a6a
 @patch
@@ -383,21 +411,22 @@ def loader_digests(
     name:str='rows', # What they are called
 ) -> dict: # Name -> what must be the same
     "Digests of what `dl` gives"
-    texts = [ids_digest(o) for o in [cached_ids(dl.dataset)] if o is not None]
-    columns = [column_digest(o) for o in getattr(dl.dataset, 'tls', [])]
-    weights = [] if getattr(dl, 'row_weights', None) is None else [parts_digest([dl.row_weights.numpy().tobytes()])]
+    parts,ids = [column_digest(o) for o in getattr(dl.dataset, 'tls', [])],cached_ids(dl.dataset)
+    if ids is not None: parts.append(ids_digest(ids))
+    if getattr(dl, 'row_weights', None) is not None: parts.append(parts_digest([dl.row_weights.numpy().tobytes()]))
     return {f'number of {name}':len(dl.dataset), f'batch size of {name}':dl.bs, f'order of {name}':dl.shuffle,
-            f'contents of {name}':parts_digest(o.encode() for o in [*columns, *texts, *weights])}
+            f'contents of {name}':parts_digest(o.encode() for o in parts)}
 
 def learner_digests(
     learn, # A learner
 ) -> dict: # Name -> what must be the same
     "What must be the same in all processes"
     shapes = [f'{k} {tuple(v.shape)} {v.dtype} {v.requires_grad}'.encode() for k,v in learn.model.named_parameters()]
-    loaders = [loader_digests(o, k) for k,o in zip(('training rows','validation rows'), learn.dls.loaders)]
-    return {**loaders[0], **loaders[1], 'network':parts_digest(shapes), 'loss':repr(learn.loss_func),
-            'learning rate':described(learn.lr), 'weight decay':learn.wd,
-            'callbacks':', '.join(sorted(o.name for o in learn.cbs if not shows(o)))}
+    train,valid = learn.dls.loaders[:2]
+    own = {'network':parts_digest(shapes), 'loss':repr(learn.loss_func),
+           'learning rate':described(learn.lr), 'weight decay':learn.wd,
+           'callbacks':', '.join(sorted(o.name for o in learn.cbs if not shows(o)))}
+    return {**loader_digests(train, 'training rows'), **loader_digests(valid, 'validation rows'), **own}
 
 # %% ../../nbs/84_train.distributed.ipynb #891cb0ee
 def differences(
@@ -405,9 +434,11 @@ def differences(
 ) -> list: # Such as "rank 1: number of rows 39, not 40"
     "Where the others differ from the first"
     def _said(o): return repr(o) if len(repr(o))<40 else f'{o!r:.36}...'
-    first = facts[0]
-    return [f'rank {i}: {k} {_said(o.get(k))}, not {_said(v)}' for i,o in enumerate(facts) for k,v in first.items()
-            if o.get(k)!=v]
+    res = []
+    for i,o in enumerate(facts):
+        odd = {k:v for k,v in facts[0].items() if o.get(k)!=v}
+        res += [f'rank {i}: {k} {_said(o.get(k))}, not {_said(v)}' for k,v in odd.items()]
+    return res
 
 def check_same(
     ranks, # `Ranks`
@@ -496,11 +527,12 @@ class RankFigures(Callback):
     order = 55 # After the Recorder, and before trackers
     def after_epoch(self):
         "Take over the row of the epoch"
-        ranks,rows = self.learn.ranks,getattr(getattr(self.learn, 'recorder', None), 'values', None)
+        ranks = self.learn.ranks
+        rows = getattr(getattr(self.learn, 'recorder', None), 'values', None)
         if ranks is None or ranks.alone or not rows or hasattr(self.learn, 'gather_preds'): return
         rows[-1].items[:] = ranks.from_first(list(rows[-1]))
 
-rank_callbacks = (RankRows,RankBatch,RankGrads,RankFigures)
+rank_callbacks = (RankRows,RankPlaces,RankBatch,RankGrads,RankFigures)
 
 # %% ../../nbs/84_train.distributed.ipynb #59f94ebf
 def sum_grads(
@@ -598,6 +630,7 @@ def as_rank(
     ranks, # `Ranks`
 ):
     "`learn` is one of several inside"
+    for o in learn.dls.loaders: check_numbered(o)
     check_same(ranks, learner_digests(learn))
     copy_weights(learn.model, ranks)
     cbs,logger = [o() for o in rank_callbacks],learn.logger
@@ -624,7 +657,8 @@ def lone_launch(
     if 'ACCELERATE_USE_CPU' in env and 'MASTER_ADDR' in env: # which it sets for more than one
         return ("`accelerate launch` was asked for several processes and has started one, as it does with `--cpu` and "
                 f"without `--multi_gpu`: this training is alone. {_lines_that_work.format(n=2)}")
-    n = next((env[o] for o in mpi_sizes if env.get(o, '1').isdigit() and int(env.get(o, 1))>1), None)
+    sizes = [env[o] for o in mpi_sizes if o in env]
+    n = next((o for o in sizes if o.isdigit() and int(o)>1), None)
     if n is None: return ''
     return (f"mpirun has started {n} processes, which do not know of each other: each trains the whole network alone. "
             f"{_lines_that_work.format(n=n)}")

@@ -188,7 +188,8 @@ def save_tokenizer(
 ):
     "The tokenizer of `enc`, with the limit and the side of its cut"
     tok = deepcopy(enc.tok)
-    tok.model_max_length,tok.truncation_side = enc.max_length,'left' if enc.cut=='tail' else 'right'
+    tok.model_max_length = enc.max_length
+    tok.truncation_side = 'left' if enc.cut=='tail' else 'right'
     tok.save_pretrained(folder)
     path = folder/'tokenizer_config.json'
     write_folder_json(path, without_keys(_read(path), *_local_keys))
@@ -200,10 +201,10 @@ def text_facts(
     "How the texts of `dls` become inputs"
     enc = text_tfm(dls).encoder
     kept = {f:int(p) for f,p in zip(enc.fields, enc.pads) if f in ('input_ids','attention_mask','token_type_ids')}
-    long = dict(long=enc.long, overlap=float(enc.overlap)) if long_ways[enc.long].pool else {}
-    return dict(rules=enc.rules.names, max_length=int(enc.max_length), cut=enc.cut, pairs=len(text_cols(dls))==2,
-                fields=list(kept), pads=list(kept.values()), padding_side=enc.padding_side, empty_id=int(enc.empty_id),
-                **long)
+    res = dict(rules=enc.rules.names, max_length=int(enc.max_length), cut=enc.cut, pairs=len(text_cols(dls))==2,
+               fields=list(kept), pads=list(kept.values()), padding_side=enc.padding_side, empty_id=int(enc.empty_id))
+    if long_ways[enc.long].pool: res |= dict(long=enc.long, overlap=float(enc.overlap))
+    return res
 
 def fresh_figures(
     learn, # A learner
@@ -325,27 +326,33 @@ def backend_drift(
 ) -> dict: # Backend -> as `score_drift` gives it
     "Drift of every backend that runs on this machine; fp32 that is not that of torch is an error"
     ids,targs = drift_sample(learn, n)
-    logits_of,labels = partial(sample_logits, ids=ids, folder=folder, enc=folder.encoder()),learn.labels
+    logits_of = partial(sample_logits, ids=ids, folder=folder, enc=folder.encoder())
     base,res = logits_of(run_torch(model, n_threads()), budget=1024),{}
     for k,o in backends.items():
         if k==reference_backend or why_not(folder, k): continue
         logits = logits_of(open_backend(folder, k, n_threads()), budget=token_budget(k))
-        res[k] = score_drift(labels, base, logits, targs)
+        res[k] = score_drift(learn.labels, base, logits, targs)
         if o.exact is None: check_exact(k, base, logits)
     return res
 
 # %% ../../nbs/82_train.export.ipynb #7268abdf
+_int8_company = ("In int8, numbers are rounded by the range that a whole batch has: a text's scores differ a little, "
+                 "up to such a difference, by what is judged beside it.")
+
 def drift_table(
     drift:dict, # Backend -> as `score_drift` gives it
 ) -> str: # Markdown; '' for none
     "What faster backends change"
     if not drift: return ''
     intro = ("Against torch in fp32, on validation texts; `Detector(..., recheck=True)` judges what is that near "
-             "to another decision again in fp32, and does so in bf16 unasked.\n\n")
-    auc = lambda o: f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
-    flips = lambda o: f"{o['flags_flipped']} of {o['flags']}"
-    rows = [(k, o['texts'], o['largest_score_difference'], flips(o), auc(o)) for k,o in drift.items()]
-    return intro+card_table(['backend','texts','largest score difference','flags flipped','AUC (change)'], rows)
+             "to another decision again in fp32, and does so in bf16 unasked.")
+    if 'onnx-int8' in drift: intro += f" {_int8_company}"
+    def _row(k, o):
+        flips = f"{o['flags_flipped']} of {o['flags']}"
+        auc = f"{o['auc']:.4f} ({o['auc_change']:+.4f})" if 'auc' in o else 'no labels'
+        return k,o['texts'],o['largest_score_difference'],flips,auc
+    columns = ['backend','texts','largest score difference','flags flipped','AUC (change)']
+    return intro+"\n\n"+card_table(columns, [_row(*o) for o in drift.items()])
 
 # %% ../../nbs/82_train.export.ipynb #6663c9d0
 _for_toxicai = """```python
@@ -391,15 +398,15 @@ def card_head(
 ) -> str: # YAML for the Hub, a heading, and one sentence
     "How a model card begins"
     from huggingface_hub import ModelCardData
-    labels,by = LabelSet.from_dict(meta['labels']),meta['versions'].get('toxicai', '')
+    labels = LabelSet.from_dict(meta['labels'])
     data = ModelCardData(library_name='toxicai', pipeline_tag='text-classification',
                          tags=['toxicity','text-classification'], base_model=base, license=license)
+    said = [f"Gives each text {_answers[labels.kind]}.", f"Written by toxicai {meta['versions'].get('toxicai', '')}."]
+    if meta['languages']: said.append(f"Trained on texts in {', '.join(meta['languages'])}.")
+    if meta['version']: said.append(f"This is {plain_markdown(meta['name'])} {meta['version']}.")
+    if update: said.append(f"It is the network with an update of {update/1e6:.1f} MB.")
     title = f"# Comment classifier: {plain_markdown(', '.join(labels))}"
-    known = f" Trained on texts in {', '.join(meta['languages'])}." if meta['languages'] else ''
-    named = f" This is {plain_markdown(meta['name'])} {meta['version']}." if meta['version'] else ''
-    updated = f" It is the network with an update of {update/1e6:.1f} MB." if update else ''
-    return (f"---\n{data.to_yaml()}\n---\n\n{title}\n\n"
-            f"Gives each text {_answers[labels.kind]}. Written by toxicai {by}.{known}{named}{updated}").rstrip()
+    return f"---\n{data.to_yaml()}\n---\n\n{title}\n\n{' '.join(said)}".rstrip()
 
 # %% ../../nbs/82_train.export.ipynb #bc6d2bb9
 _heading = re.compile(r'^(#{1,6})(?= )', re.M)
@@ -413,15 +420,16 @@ def nested_markdown(
     pieces = _fences.split(text)
     found = [len(o) for p in pieces[::2] for o in _heading.findall(p)]
     down = max(0, level-min(found, default=level))
-    lower = lambda m: '#'*min(6, len(m[1])+down)
-    return ''.join(p if i%2 else _heading.sub(lower, p) for i,p in enumerate(pieces))
+    def _lower(m): return '#'*min(6, len(m[1])+down)
+    pieces[::2] = [_heading.sub(_lower, o) for o in pieces[::2]]
+    return ''.join(pieces)
 
 def masked_markdown(
     text:str, # Markdown
 ) -> str: # Markdown
     "`text` with stars in swear words and slurs, which do not make it bold"
-    stars = lambda a,b: starred_word(text[a:b]).replace('*', r'\*')
-    return apply_edits(text, [(a, b, stars(a, b)) for a,b in swear_spans(text)])
+    def _stars(word): return starred_word(word).replace('*', r'\*')
+    return apply_edits(text, [(a, b, _stars(text[a:b])) for a,b in swear_spans(text)])
 
 # %% ../../nbs/82_train.export.ipynb #83bb5ae7
 def report_text(
@@ -436,8 +444,8 @@ def reports_text(
 ) -> str: # Markdown
     "`reports` in words, masked, with headings below those of a card; a `TypeError` for what is no report"
     reports = list(reports) if isinstance(reports, (list,tuple,L)) else [reports]
-    fits = lambda o: isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None))
-    odd = [o for o in reports if not fits(o)]
+    def _fits(o): return isinstance(o, str) or hasattr(o, 'goal') or callable(getattr(o, 'to_markdown', None))
+    odd = [o for o in reports if not _fits(o)]
     if odd:
         raise TypeError(f"`reports` has a {type(odd[0]).__name__}: expected reports, such as `learn.report()`, "
                         "one or several in a list")
@@ -466,7 +474,7 @@ def model_card(
     parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
              'Long texts':long_part(meta['text']), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
-             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.',
+             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else not about and 'Not stored.',
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':use_part(meta)}
     return '\n\n'.join([card_head(meta, base, license, update), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
@@ -574,13 +582,13 @@ def packed_files(
     int8_only:bool=True, # Leave out networks in fp32?
 ) -> list: # Names
     "Files of a saved folder that go into a packaged one"
-    int8,own = onnx_files['onnx-int8'],{'README.md',check_file}
+    int8,left_out = onnx_files['onnx-int8'],{'README.md',check_file}
     if int8_only and not folder.has(int8):
         raise ValueError(f"{str(folder.path)!r} has no {int8!r}: "
                          "save it with `learn.save_detector(folder, onnx=True)`, or pass `int8_only=False`")
-    left_out = {*weight_files.values(), *engine_files}-{int8,*update_files.values()} if int8_only else set()
+    if int8_only: left_out |= {*weight_files.values(), *engine_files}-{int8,*update_files.values()}
     listed = folder.files or [*known_digests(folder), *filter(folder.has, _tokenizer_files)]
-    return [o for o in listed if o not in own|left_out]
+    return [o for o in listed if o not in left_out]
 
 # %% ../../nbs/82_train.export.ipynb #33aa6e71
 def packed_drift(
@@ -602,7 +610,7 @@ def packed_meta(
     if re.fullmatch(r'\d+(\.\d+){1,2}', version) is None:
         raise ValueError(f"`version` is {version!r}: expected numbers such as '1.0.0', as the wheel has them")
     own = dict(name=name, version=version, uses=folder.uses if uses is None else uses,
-               languages=folder.languages if languages is None else list(languages))
+               languages=folder.languages if languages is None else told_languages(None, languages))
     notes = dict(drift=packed_drift(folder, names), files=dict.fromkeys(names, '0'*64))
     return deepcopy({**folder.content, **own, **notes})
 

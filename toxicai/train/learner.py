@@ -75,15 +75,15 @@ def set_up_loss(
     loss, # A `MaskedLoss`
 ): # `loss`
     "`loss`, checked against the labels of `dls`, with balanced factors from the training targets"
-    known = label_tfm(dls) is not None
-    kind = target_kind(dls) if known else None
-    if known: check_suits(type(loss).__name__, loss.kinds, kind)
+    labels = None
+    if label_tfm(dls) is not None:
+        check_suits(type(loss).__name__, loss.kinds, target_kind(dls))
+        labels = labels_of(dls)
     if not loss.balanced: return loss
     targs = all_targets(dls.train_ds.tls[dls.train_ds.n_inp])
     if targs is None:
         raise ValueError(f"{loss.balanced[0]!r} is 'balanced', but the training targets are those of a stream, "
                          "or differ in shape: pass numbers")
-    labels = labels_of(dls) if known else None
     return loss.setup(targs, None if labels is None else len(labels))
 
 # %% ../../nbs/79_train.learner.ipynb #44e82c64
@@ -229,8 +229,9 @@ def check_outputs(
     is_known = isinstance(net, PreTrainedModel) and 'SequenceClassification' in type(net).__name__
     if not is_known or label_tfm(dls) is None: return
     own,names = head_outputs(net.config),class_names(dls)
-    as_many,nameless = len(own.names)==len(names),not own.named or label_kind(dls)=='regression'
-    if as_many and (nameless or list(paired_names(names, own.names).values())==list(own.names)): return
+    if len(own.names)==len(names):
+        if not own.named or label_kind(dls)=='regression': return
+        if list(paired_names(names, own.names).values())==list(own.names): return
     raise ValueError(f"the network has the outputs {list(own.names)}, the loaders the classes {names}: "
                      "expected the same in the same order. `load_transformer(checkpoint, names)` matches them by name; "
                      f"where only the names are wrong, `model.config.id2label = dict(enumerate({names}))`")
@@ -242,9 +243,11 @@ def learner_labels(
     clean=None, # Names of classes that never count against a text; told by their names where they tell
 ): # A `LabelSet`; None for regression, and where the loaders do not say what their labels are
     "The classes of `dls` with the thresholds of `loss_func`"
-    labels,thresh = None if label_tfm(dls) is None else labels_of(dls),getattr(loss_func, 'thresh', None)
-    if labels is not None and clean is not None: labels = labels.with_clean(clean)
-    return labels if labels is None or thresh is None else labels.with_thresholds(thresh)
+    labels = None if label_tfm(dls) is None else labels_of(dls)
+    if labels is None: return None
+    if clean is not None: labels = labels.with_clean(clean)
+    thresh = getattr(loss_func, 'thresh', None)
+    return labels if thresh is None else labels.with_thresholds(thresh)
 
 def takes_thresholds(
     o, # A loss or a metric
@@ -290,13 +293,13 @@ def check_same_classes(
     dls, # Those that shall take their place
 ):
     "Raise unless both have the same classes in the same order"
-    kinds,names = [label_kind(o) for o in (own,dls)],[class_names(o) for o in (own,dls)]
-    if kinds[0]==kinds[1] and names[0]==names[1]: return
-    is_order = kinds[0]==kinds[1] and sorted(names[0])==sorted(names[1])
-    remedy = f"make them with `vocab={names[0]}`"
-    if not is_order: remedy = "rename the classes, or make a learner for these loaders, `toxicity_learner(dls)`"
-    raise ValueError(f"the new loaders have the classes {names[1]} ({kinds[1]}), the learner has {names[0]} "
-                     f"({kinds[0]}): expected the same in the same order; {remedy}")
+    here,new = [dict(kind=label_kind(o), classes=class_names(o)) for o in (own,dls)]
+    if here==new: return
+    if here['kind']==new['kind'] and sorted(here['classes'])==sorted(new['classes']):
+        remedy = f"make them with `vocab={here['classes']}`"
+    else: remedy = "rename the classes, or make a learner for these loaders, `toxicity_learner(dls)`"
+    raise ValueError(f"the new loaders have the classes {new['classes']} ({new['kind']}), the learner has "
+                     f"{here['classes']} ({here['kind']}): expected the same in the same order; {remedy}")
 
 # %% ../../nbs/79_train.learner.ipynb #9ae9338e
 def check_same_tokens(
@@ -499,8 +502,7 @@ def fine_tune(self:TransformerLearner,
     **kwargs, # For `fit_one_cycle` or `fit_linear`
 ):
     "Train the head alone, then the whole network with discriminative learning rates"
-    if schedule not in _schedules:
-        raise ValueError(f"`schedule` is {schedule!r}: expected one of {list(_schedules)}")
+    check_choice('schedule', schedule, _schedules)
     if base_lr is None: base_lr = self.lr
     fit = getattr(self, _schedules[schedule])
     if freeze_epochs:
@@ -544,13 +546,14 @@ def classify(self:TransformerLearner,
     texts, # A text, a pair, a list of them, a frame or a `Dataset`
 ) -> pd.DataFrame: # The texts, a probability in [0,1] for each class (a number for regression); with their index
     "Probabilities of every class for `texts`, as a table"
-    texts,cols = as_many(texts),text_cols(self.dls)
+    texts = as_many(texts)
     if not hasattr(texts, '__len__'): texts = list(texts)
+    cols = text_cols(self.dls)
     names = columns_of_classes(class_names(self.dls), cols)
     if len(texts)==0: return pd.DataFrame(columns=cols+names, index=row_index(texts))
     dl = self.dls.test_dl(texts)
-    probs_of_logits = partial(probs_of, self.loss_func, kind=getattr(self.labels, 'kind', 'regression'))
-    with self.no_bar() if len(dl)<2 else nullcontext(): probs = self.get_preds(dl=dl, act=probs_of_logits)[0]
+    to_probs = partial(probs_of, self.loss_func, kind=getattr(self.labels, 'kind', 'regression'))
+    with self.no_bar() if len(dl)<2 else nullcontext(): probs = self.get_preds(dl=dl, act=to_probs)[0]
     shown = shown_texts(dl, cols)
     probs = pd.DataFrame(probs.reshape(-1, len(names)).numpy(), columns=names, index=shown.index)
     return pd.concat([shown, probs], axis=1)
@@ -561,12 +564,13 @@ def check_one(
     dls, # Loaders
 ):
     "Raise a `TypeError` for what is many items, where one is expected"
+    if isinstance(item, (str,bytes,Mapping)): return
+    if not hasattr(item, '__len__') or getattr(item, 'ndim', 1)==0: return
     pairs,cols = pairs_of(dls),text_cols(dls)
-    is_text = isinstance(item, (str,bytes,Mapping)) or not hasattr(item, '__len__')
-    is_text = is_text or getattr(item, 'ndim', 1)==0
-    if is_text or (is_pair(item) and (isinstance(item, tuple) or pairs)): return
-    if isinstance(item, pd.Series) and (pairs is None or set(cols)<=set(item.index)): return
-    row = f", or a row with {cols}" if isinstance(item, pd.Series) else ''
+    if is_pair(item) and (isinstance(item, tuple) or pairs): return
+    is_row = isinstance(item, pd.Series)
+    if is_row and (pairs is None or set(cols)<=set(item.index)): return
+    row = f", or a row with {cols}" if is_row else ''
     raise TypeError(f"`predict` takes one text{row}, and got a {type(item).__name__} of {len(item)}: "
                     "`learn.classify(texts)` takes many")
 
@@ -610,11 +614,13 @@ def first_texts(
     n:int, # Texts that were taken
 ) -> list|None: # As they were passed; None where the loader cannot say
     "The first texts of the last pass through `dl`, in the order of the pass"
-    tl,rows = next(iter(text_lists(getattr(dl, 'dataset', None))), None),getattr(dl, 'rows_of_pass', None)
+    tl = next(iter(text_lists(getattr(dl, 'dataset', None))), None)
+    rows = getattr(dl, 'rows_of_pass', None)
     if tl is None or rows is None or len(rows)<n: return None
     res = read_items(tl, encode_at(tl), list(map(int, rows[:n])))
     return None if any(isinstance(o, Mapping) for o in res) else res
 
+# %% ../../nbs/79_train.learner.ipynb #aa3a0be8
 @patch
 @delegates(Learner.show_results)
 def show_results(self:TransformerLearner, ds_idx=1, dl=None, max_n=9, shuffle=True, **kwargs):
@@ -681,8 +687,8 @@ def check_saved_classes(
         return warnings.warn(f"{str(file)!r} does not say which classes its weights are for: they are taken to be "
                              f"{own['classes']}, in this order")
     names,kind = saved['classes'],saved['kind']
-    remedy = f"make the loaders with `vocab={names}`"
-    if kind!=own['kind'] or sorted(names)!=sorted(own['classes']):
+    if kind==own['kind'] and sorted(names)==sorted(own['classes']): remedy = f"make the loaders with `vocab={names}`"
+    else:
         remedy = ("make the learner as it was when they were saved; with other classes, "
                   "`toxicity_learner(dls, checkpoint=folder)` begins with what `save_detector` wrote")
     raise ValueError(f"{str(file)!r} has weights for the classes {names} ({kind}), the learner has "

@@ -216,8 +216,9 @@ def as_before(
 ):
     "Weights, optimizer, counts, tables and callbacks of `learn` after the block are those before it"
     weights = {k:v.detach().cpu().clone() for k,v in learn.model.state_dict().items()}
-    opt,own_opt = None if learn.opt is None else deepcopy(learn.opt.state_dict()),learn.opt
-    logger,kept = learn.logger,[(o,plain_vars(o)) for o in (learn,*learn.cbs)]
+    opt,logger = learn.opt,learn.logger
+    opt_state = None if opt is None else deepcopy(opt.state_dict())
+    kept = [(o,plain_vars(o)) for o in (learn,*learn.cbs)]
     done = False
     try:
         yield
@@ -225,8 +226,8 @@ def as_before(
     finally:
         if not done:
             learn.model.load_state_dict(weights)
-            learn.opt,learn.logger = own_opt,logger
-            if opt is not None: learn.opt.load_state_dict(opt)
+            learn.opt,learn.logger = opt,logger
+            if opt is not None: opt.load_state_dict(opt_state)
             learn.model.zero_grad()
             for o in kept: put_vars(*o)
 

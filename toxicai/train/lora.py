@@ -6,10 +6,12 @@
 __all__ = ['has_lora', 'head_parameters', 'block_layers', 'check_lora', 'add_lora', 'merge_lora', 'without_lora']
 
 # %% ../../nbs/77_train.lora.ipynb #0cc22520
+import math
 from copy import deepcopy
 
 from torch import nn
 from transformers.pytorch_utils import Conv1D
+from ..stored import is_whole
 from ..text.models import *
 
 # %% ../../nbs/77_train.lora.ipynb #3dbad168
@@ -48,7 +50,7 @@ def check_lora(
     targets, # Names of layers
 ):
     "Raise when adapters of rank `r` cannot be given to the `targets` of `model`"
-    if isinstance(r, bool) or not isinstance(r, int) or r<1:
+    if not is_whole(r, 1, math.inf):
         raise ValueError(f"the rank `r` is {r!r}: expected a whole number from 1; 8 is usual")
     if has_lora(model):
         raise ValueError("the network has low-rank adapters already: `merge_lora` adds them to its weights first")
@@ -64,7 +66,8 @@ def add_lora(
     targets=None, # Names of layers, or the ends of their names; all linear layers of the blocks by default
 ) -> nn.Module: # `model`
     "Give `model` low-rank adapters ([Hu et al. 2021](https://arxiv.org/abs/2106.09685)); else only its head is trained"
-    targets = block_layers(model) if targets is None else list(targets)
+    if targets is None: targets = block_layers(model)
+    targets = [targets] if isinstance(targets, str) else list(targets)
     head,peft = head_parameters(model),_peft()
     check_lora(model, r, targets)
     turned = any(isinstance(m, Conv1D) for n,m in model.named_modules() if n.endswith(tuple(targets)))

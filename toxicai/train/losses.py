@@ -18,6 +18,7 @@ from fastcore.meta import delegates
 from torch import Tensor,nn
 from torch.nn import functional as F
 from ..labels import *
+from ..strings import *
 
 # %% ../../nbs/71_train.losses.ipynb #95caf9ad
 def class_counts(
@@ -458,12 +459,12 @@ def loss_class(
 ) -> type: # A `MaskedLoss`
     "The loss called `name` for labels of the kind `kind`"
     if name not in loss_classes:
-        raise ValueError(f"no loss {name!r}: expected one of {list(loss_classes)}, or a loss itself")
-    fitting = {k:[o for o in v if kind in o.kinds] for k,v in loss_classes.items()}
-    if not fitting[name]:
-        others = [k for k,v in fitting.items() if v]
-        raise ValueError(f"the loss {name!r} does not suit labels of the kind {kind!r}: expected {others}")
-    return fitting[name][0]
+        raise ValueError(f"no loss {name!r}: {expected_one_of(loss_classes, name, ', or a loss itself')}")
+    def _fitting(classes): return [o for o in classes if kind in o.kinds]
+    found = _fitting(loss_classes[name])
+    if found: return found[0]
+    others = [k for k,v in loss_classes.items() if _fitting(v)]
+    raise ValueError(f"the loss {name!r} does not suit labels of the kind {kind!r}: expected {others}")
 
 # %% ../../nbs/71_train.losses.ipynb #dbfc7484
 plain_losses = { # Loss of torch -> kinds of labels that it suits; () where it wants something else than logits

@@ -63,8 +63,7 @@ class MaskedMetric(Metric):
         average:str='macro', # As for `masked_score`
         label:str=None, # Name or alias of the only class to score
     ):
-        if average not in average_names:
-            raise ValueError(f"`average` is {average!r}: expected one of {list(average_names)}")
+        check_choice('average', average, average_names)
         self.score = Measure(func, thresh is not None) if callable(func) else func
         if measure(self.score).flags and thresh is None: thresh = 'own'
         self._name,self.thresh,self.average,self.label = name,thresh,average,label
@@ -86,7 +85,8 @@ def __getstate__(self:MaskedMetric):
 @patch
 def _begin(self:MaskedMetric, learn):
     "Take from `learn` what belongs to this pass over the rows, and check the first batch"
-    self.loss,self.labels = getattr(learn, 'loss_func', None),metric_labels(learn, learn.pred.shape[-1])
+    self.loss = getattr(learn, 'loss_func', None)
+    self.labels = metric_labels(learn, learn.pred.shape[-1])
     if self.label is not None: self.labels.index(self.label)
     others = [o for o in getattr(learn, 'metrics', []) if isinstance(o, MaskedMetric)]
     self.speaks = is_shown(learn) and (not others or others[0] is self)
@@ -216,14 +216,15 @@ def named_metric(
     numbers:bool=False, # Are the targets numbers instead of classes?
 ): # A metric for the Recorder
     "The metric called `name`; a `ValueError` with the names that may be meant"
-    if numbers and name in number_metrics: return number_metrics[name]()
-    if not numbers and name.startswith('evaluate:'): return label_metric(name)
     score,_,label = name.partition(' ')
-    known = list(number_metrics if numbers else score_names)
-    if not numbers and split_average(score)[0] in score_names: return label_metric(score, label=label.strip() or None)
-    what = 'numbers' if numbers else 'classes'
+    plain,_ = split_average(score)
+    if numbers:
+        if name in number_metrics: return number_metrics[name]()
+    elif name.startswith('evaluate:'): return label_metric(name)
+    elif plain in score_names: return label_metric(score, label=label.strip() or None)
+    known,what = (list(number_metrics),'numbers') if numbers else (list(score_names),'classes')
     raise ValueError(f"`metrics` has no {name!r}: expected some of {known} for {what}, functions or metrics"
-                     f"{did_you_mean(split_average(score)[0], known)}")
+                     f"{did_you_mean(plain, known)}")
 
 # %% ../../nbs/72_train.metrics.ipynb #6dec3454
 def comma_list(
@@ -252,10 +253,10 @@ def label_metrics(
     "Several metrics by name, for all classes and for each"
     if per_label and labels is None:
         raise ValueError("`per_label` needs the `labels`: pass a `LabelSet` or the names of the classes")
-    classes,res = labels if per_label else (),[]
+    res = []
     for name in comma_list(names):
-        one = split_average(name)[0]
-        res += [label_metric(name), *[label_metric(one, label=o) for o in classes]]
+        res.append(label_metric(name))
+        if per_label: res += [label_metric(split_average(name)[0], label=o) for o in labels]
     return res
 
 # %% ../../nbs/72_train.metrics.ipynb #91d4123e
@@ -337,9 +338,9 @@ def recorder_names(
 ) -> tuple: # Names of the training columns, and of those of validation
     "Which figures each side of an epoch gives, in their order"
     names = list(rec.metric_names[1:-1] if rec.add_time else rec.metric_names[1:])
-    if rec.train_metrics: n_train = len(names)//2 if rec.valid_metrics else len(names)
-    else: n_train = 1
-    return names[:n_train],names[n_train:] if rec.valid_metrics else []
+    if not rec.valid_metrics: return names if rec.train_metrics else names[:1],[]
+    n_train = len(names)//2 if rec.train_metrics else 1
+    return names[:n_train],names[n_train:]
 
 # %% ../../nbs/72_train.metrics.ipynb #e41fc311
 _history = 'lrs iters losses values metric_names log n_before cancel_train cancel_valid start_epoch'.split()

@@ -169,6 +169,7 @@ def check_updatable(
                          "equal in one of them alone; save it whole")
     if np.array_equal(before, after): raise ValueError("the networks are the same: there is nothing to update")
 
+# %% ../../nbs/81_train.onnx.ipynb #5b802400
 def joined_ranges(
     before:np.ndarray, # Bytes; shape (n,)
     after:np.ndarray, # Bytes; shape (n,)

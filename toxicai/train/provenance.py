@@ -54,9 +54,9 @@ def rng_state(
 ) -> dict: # Numbers, tuples and tensors
     "States of the generators of Python, NumPy, torch on the CPU and all CUDA devices, and the loaders"
     name,key,*rest = np.random.get_state()
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return dict(python=random.getstate(), numpy=(name, torch.from_numpy(key.astype(np.int64)), *rest),
-                torch=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-                loaders=[o.rng.getstate() for o in getattr(dls, 'loaders', [])])
+                torch=torch.get_rng_state(), cuda=cuda, loaders=[o.rng.getstate() for o in getattr(dls, 'loaders', [])])
 
 def set_rng_state(
     state:dict, # From `rng_state`
@@ -86,8 +86,9 @@ def item_bytes(
 ) -> bytes:
     "The same bytes for the same value"
     if isinstance(o, str): return o.encode('utf-8', 'surrogatepass')
-    plain = lambda v: v.tolist() if hasattr(v, 'tolist') else str(v)
-    return json.dumps(list(o) if isinstance(o, (tuple,L)) else o, sort_keys=True, default=plain).encode()
+    if isinstance(o, (tuple,L)): o = list(o)
+    def _plain_value(v): return v.tolist() if hasattr(v, 'tolist') else str(v)
+    return json.dumps(o, sort_keys=True, default=_plain_value).encode()
 
 # %% ../../nbs/75_train.provenance.ipynb #68e71be3
 def column_digest(
@@ -101,7 +102,8 @@ def _column_parts(tl):
     k = encode_at(tl)
     if k is not None: return map(item_bytes, read_items(tl, k))
     targs = all_targets(tl)
-    return (item_bytes(tl[i]) for i in range(len(tl))) if targs is None else [targs.cpu().numpy().tobytes()]
+    if targs is not None: return [targs.cpu().numpy().tobytes()]
+    return (item_bytes(tl[i]) for i in range(len(tl)))
 
 def data_digests(
     dls, # Loaders
@@ -110,8 +112,9 @@ def data_digests(
     def _side(ds):
         if row_count(ds) is None: return dict(n=None) # its rows are read once, by training
         tls = getattr(ds, 'tls', [])
-        both = dict(texts=[o for o in tls if encode_at(o) is not None], labels=list(tls[getattr(ds, 'n_inp', 0):]))
-        return dict(n=len(ds), **{k:parts_digest(column_digest(o).encode() for o in v) for k,v in both.items() if v})
+        columns = dict(texts=[o for o in tls if encode_at(o) is not None], labels=tls[getattr(ds, 'n_inp', 0):])
+        digests = {k:parts_digest(column_digest(o).encode() for o in v) for k,v in columns.items() if v}
+        return dict(n=len(ds), **digests)
     return dict(train=_side(dls.train_ds), valid=_side(dls.valid_ds))
 
 # %% ../../nbs/75_train.provenance.ipynb #6869487e

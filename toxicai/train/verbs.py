@@ -42,8 +42,9 @@ def texts_and_columns(
     cols, # Names of the text columns, where its rows come from a frame
 ) -> tuple: # n strings, and a frame with the other columns and the index of the data; None for what is not there
     "What is known of the rows of `dl` beside their labels"
-    items,texts = getattr(dl.dataset, 'items', None),loader_texts(dl)
+    texts = loader_texts(dl)
     if texts is not None: texts = [as_text(o) for o in texts]
+    items = getattr(dl.dataset, 'items', None)
     if not isinstance(items, pd.DataFrame): return texts,None
     rest = items.drop(columns=[o for o in cols if o in items])
     return texts,rest if len(rest.columns) else None
@@ -138,15 +139,15 @@ def judged_facts(
     "What a report says of network, rows, normalisation and thresholds"
     tfm,labels = text_tfm(learn.dls),judged.labels
     name = str(tfm.checkpoint or 'not named')
-    name = Path(name).name if Path(name).exists() else name # folders do not travel
-    facts = dict(model=f'{type(learn.model).__name__} from {name}', weights=f'digest {weights_digest(learn.model)}',
-                 rows=f'{source}, digest {rows_digest(judged)}',
-                 normalisation=', '.join(map(str, tfm.encoder.rules.names)) or 'none')
-    if exclusive(labels.kind): return facts
-    return {**facts, 'thresholds':f'{threshold_text(labels)}; {threshold_source(learn, judged)}'}
+    if Path(name).exists(): name = Path(name).name # folders do not travel
+    res = dict(model=f'{type(learn.model).__name__} from {name}', weights=f'digest {weights_digest(learn.model)}',
+               rows=f'{source}, digest {rows_digest(judged)}',
+               normalisation=', '.join(map(str, tfm.encoder.rules.names)) or 'none')
+    if not exclusive(labels.kind): res['thresholds'] = f'{threshold_text(labels)}; {threshold_source(learn, judged)}'
+    return res
 
 # %% ../../nbs/80_train.verbs.ipynb #4fe6699a
-_sides = ('training set','validation set')
+_sides = {0:'training set', 1:'validation set'}
 chosen_here = 'The thresholds were chosen on these very rows: expect somewhat worse of new comments.' # Leads a report
 
 @patch
@@ -160,7 +161,7 @@ def report(self:TransformerLearner,
 ) -> JudgementReport: # For the notebook, `.to_html()`, `.to_markdown()`, `.save('report.html')`
     "Everything about the decisions of the learner, on validation rows"
     judged = self.judged(ds_idx, dl)
-    source = 'rows of `dl`' if dl is not None else _sides[ds_idx] if ds_idx in (0,1) else f'set {ds_idx}'
+    source = _sides.get(ds_idx, f'set {ds_idx}') if dl is None else 'rows of `dl`'
     facts = judged_facts(self, judged, source)
     res = judge(judged, mask=mask, about={**facts, **(about or {})}, **kwargs)
     if _same_rows in facts.get('thresholds', ''): res.lead.append(chosen_here)
@@ -198,7 +199,7 @@ def language_of(
 ) -> str: # One of `known`
     "`lang`, or the language of the comments of `dl`, or of those that `learn` is trained on"
     if lang is not None: return language_for(lang, None, known, what)
-    texts = [loader_texts(o) for o in (dl, learn.dls.train) if o is not None and len(o.dataset)]
+    texts = (loader_texts(o) for o in (dl, learn.dls.train) if o is not None and len(o.dataset))
     telling = next((o for o in texts if o and data_language(o)!='und'), None)
     return language_for(None, telling, known, what)
 
@@ -232,7 +233,8 @@ def bias_report(self:TransformerLearner,
 ) -> BiasReport: # Tables, and a figure by `plot`
     "How errors and scores differ between groups of people"
     if self.labels is None: raise ValueError("these data have numbers for labels: a bias report needs classes")
-    at,named = target_classes(self.labels, label),groups if isinstance(groups, str) else ''
+    at = target_classes(self.labels, label)
+    named = groups if isinstance(groups, str) else ''
     if named=='templates':
         if df is not None: raise ValueError("`groups='templates'` brings its own texts: leave out `df`")
         return self._template_bias(at, lang, **kwargs)
@@ -284,7 +286,8 @@ def explain(self:TransformerLearner,
     enc,names = text_tfm(self.dls).encoder,class_names(self.dls)
     check_one_explained(text, self.dls)
     text = check_explainable(self.model, enc, text, method)
-    logits,kind = text_logits(self.model, enc, [text]).reshape(1, -1),getattr(self.labels, 'kind', 'regression')
+    logits = text_logits(self.model, enc, [text]).reshape(1, -1)
+    kind = getattr(self.labels, 'kind', 'regression')
     probs = probs_of(self.loss_func, logits, kind)[0]
     known = names if self.labels is None else self.labels
     i = int(probs.argmax()) if label is None else known.index(label)
