@@ -9,11 +9,12 @@ __all__ = ['bulk_engines', 'text_problem', 'DistinctTexts', 'distinct_texts', 'V
            'run_here', 'follow_parent', 'open_worker', 'worker_verdicts', 'in_order', 'run_processes', 'run_local',
            'ray_data', 'text_row', 'row_texts', 'verdict_row', 'row_verdicts', 'RayJudge', 'text_rows', 'ray_source',
            'actors_that_fit', 'matched', 'run_ray', 'BulkJob', 'whole_blocks', 'check_text_columns', 'known_rows',
-           'fixed_folder', 'bulk_files', 'check_places_of', 'BulkDone', 'is_pipe', 'write_out', 'open_detector',
-           'check_whole_number', 'bulk_engine', 'check_sides', 'bulk_places', 'job_work', 'check_input', 'score_files']
+           'fixed_folder', 'bulk_files', 'check_sources', 'check_places_of', 'BulkDone', 'is_pipe', 'write_out',
+           'open_detector', 'check_whole_number', 'bulk_engine', 'check_sides', 'bulk_places', 'job_work',
+           'check_input', 'score_files']
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00003
-import glob,hashlib,json,multiprocessing,os,re,signal,sys,threading,time
+import glob,hashlib,json,math,multiprocessing,os,re,signal,sys,threading,time
 from collections import Counter,deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -115,9 +116,9 @@ def columns(self:ScoreColumns,
     res = {k:NewColumn(_rows(o.values), o.kind) for k,o in verdict_columns(self.labels, v).items()}
     if v.decisions is not None: res['decision'] = NewColumn(_rows(v.decisions), 'text')
     why = _rows([word_reasons(o) for o in v.reasons or [None]*len(found.texts)])
-    res['reason'] = NewColumn([p or o for p,o in zip(found.problems, why)], 'text')
-    for o,key in (('detector','hash'),('settings','settings')):
-        res[o] = NewColumn([self.about[key]]*len(found.where), 'text')
+    about = dict(reason=[p or o for p,o in zip(found.problems, why)],
+                 detector=[self.about['hash']]*len(why), settings=[self.about['settings']]*len(why))
+    res |= {k:NewColumn(o, 'text') for k,o in about.items()}
     return {f'{self.prefix}{k}':o for k,o in res.items()}
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00011
@@ -594,8 +595,7 @@ def known_rows(
     path:Path, # A file
 ) -> bool:
     "Does its name say a format, and is it not hidden?"
-    endings = [e for o in row_formats.values() for e in o.endings]
-    return path.is_file() and not path.name.startswith('.') and plain_ending(path) in endings
+    return path.is_file() and not path.name.startswith('.') and plain_ending(path) in row_endings()
 
 def fixed_folder(
     pattern:Path, # Such as 'in/2024*/*.csv'
@@ -620,17 +620,24 @@ def bulk_files(
     return [(o,dst/o.relative_to(root)) for o in found]
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00031
+def check_sources(
+    files:list, # Pairs of paths: input, output
+):
+    "Raise where an input is not there, or is an output as well"
+    sources = {o.resolve() for o,_ in files}
+    for src,dst in files:
+        if not src.is_file(): raise FileNotFoundError(f"there is no file {str(src)!r}")
+        if dst.resolve() in sources or (dst.exists() and dst.samefile(src)):
+            raise ValueError(f"{str(dst)!r} is input and output: choose another output")
+
 def check_places_of(
     files:list, # Pairs of paths: input, output
     done, # Function of (number, output): was it written by this very job?
     overwrite:bool=False, # May outputs that are there be replaced?
 ):
     "Raise where an output is an input, or is there already"
-    sources = {o.resolve() for o,_ in files}
-    for i,(src,dst) in enumerate(files):
-        if not src.is_file(): raise FileNotFoundError(f"there is no file {str(src)!r}")
-        if dst.resolve() in sources or (dst.exists() and dst.samefile(src)):
-            raise ValueError(f"{str(dst)!r} is input and output: choose another output")
+    check_sources(files)
+    for i,(_,dst) in enumerate(files):
         if dst.is_dir(): raise IsADirectoryError(f"the output {str(dst)!r} is a folder: expected a file name")
         if dst.exists() and not overwrite and not done(i, dst):
             raise FileExistsError(f"{str(dst)!r} is there already: choose another output, or pass `overwrite=True`")
@@ -775,8 +782,7 @@ def open_detector(
     if isinstance(detector, Detector):
         if not settings: return detector
         raise TypeError(f"{list(settings)} are settings of a detector that is opened here, this one is open")
-    threads = settings.get('threads') or max(1, n_threads()//workers)
-    return Detector(detector, **{**settings, 'threads':threads})
+    return Detector(detector, **{**settings, 'threads':thread_share(settings.get('threads'), workers)})
 
 # %% ../../nbs/31_serve.bulk.ipynb #15b78986
 def check_whole_number(
@@ -784,17 +790,14 @@ def check_whole_number(
 ):
     "Raise where one is no number above 0"
     for k,o in numbers.items():
-        if not isinstance(o, int) or isinstance(o, bool) or o<1:
-            raise ValueError(f"`{k}` is {o!r}: expected a whole number above 0")
+        if not is_whole(o, 1, math.inf): raise ValueError(f"`{k}` is {o!r}: expected a whole number above 0")
 
 def bulk_engine(
     name:str, # A key of `bulk_engines`
     pipes:bool=False, # Is a pipe read or written?
 ) -> BulkEngine:
     "The engine of that name"
-    if name not in bulk_engines:
-        near = did_you_mean(name, bulk_engines)
-        raise ValueError(f"`engine` is {name!r}: expected one of {list(bulk_engines)}{near}")
+    check_choice('engine', name, bulk_engines)
     if pipes and name!='local':
         raise ValueError(f"the engine {name!r} reads files, not pipes: pass paths, or `engine='local'`")
     return bulk_engines[name]
@@ -837,9 +840,9 @@ def bulk_places(
     dst, # As for `score_files`
 ) -> list: # Pairs: path or `Pipe`, path or what is open
     "What is read, and what is written"
-    if is_pipe(dst): return [(Pipe(None if src=='-' else src) if is_pipe(src) else Path(src), dst)]
-    if is_pipe(src): return [(Pipe(None if src=='-' else src), Path(dst))]
-    return bulk_files(src, Path(dst))
+    if not (is_pipe(src) or is_pipe(dst)): return bulk_files(src, Path(dst))
+    source = Pipe(None if src=='-' else src) if is_pipe(src) else Path(src)
+    return [(source, dst if is_pipe(dst) else Path(dst))]
 
 @contextmanager
 def job_work(
