@@ -211,7 +211,7 @@ def odd_name(rng, k):
 def odd_ranges(rng, arrays, content):
     "The arrays of an update, of which some begin elsewhere, hold other bytes, or are more than there may be"
     import numpy as np
-    keys,how = [o for o in sorted(arrays) if o.isascii() and o.isdecimal()],rng.randrange(8)
+    keys,how = [o for o in sorted(arrays) if o.isascii() and o.isdecimal()],rng.choice([0,1,1,1,2,2,2,3,4,5,6,7])
     if not keys: return arrays
     k = rng.choice(keys)
     at = rng.randrange(len(content)*rng.choice([1,30,100])//100+1) # operators stand before the weights

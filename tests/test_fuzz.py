@@ -1,7 +1,7 @@
 "The fuzzer finds what it looks for, and a short run of it finds no hang and no process that died; crosses text, serve, data and runs"
 import json,random,sys
 
-import pytest
+import numpy as np,pytest
 from benchmarks import fuzz
 
 def test_repeats():
@@ -18,6 +18,30 @@ def test_changes():
         n += json.loads(json.dumps(d))!=whole
     assert n>150
     assert sum(fuzz.changed_bytes(random.Random(i), b'some bytes of a file'*20)!=b'some bytes of a file'*20 for i in range(100))>90
+
+def test_odd_updates():
+    "Ranges begin elsewhere, hold other bytes, are of another kind, or too many; what fits is as often among them"
+    from toxicai.serve.folder import FolderError
+    from toxicai.serve.network import check_ranges
+    content,n = bytes(range(256))*40,[0,0]
+    for i in range(200):
+        found = fuzz.odd_ranges(random.Random(i), {'100':np.zeros(8, np.uint8)}, content)
+        kinds = {np.dtype('uint8'):'U8', np.dtype('int8'):'I8', np.dtype('float32'):'F32'}
+        try: check_ranges({k:(kinds[o.dtype],o.shape) for k,o in found.items()}, len(content))
+        except FolderError: n[1] += 1
+        else: n[0] += list(found)!=['100']
+    assert min(n)>50
+
+def test_filled():
+    "A changed network has the length of the one that it takes the place of"
+    onnx = pytest.importorskip('onnx')
+    nodes = [onnx.helper.make_node('Identity', [f'x{i}'], [f'x{i+1}'], name='n'*80) for i in range(200)]
+    m = onnx.helper.make_model(onnx.helper.make_graph(nodes, 'g', [], []))
+    whole = m.SerializeToString()
+    for o in m.graph.node: o.name = ''
+    short = m.ByteSize()
+    for n in (len(whole), short+200, short+20): assert len(fuzz.filled(onnx.load_from_string(m.SerializeToString()), n))==n
+    assert fuzz.filled(m, short-1) is None
 
 def answer(monkeypatch, f, promised=(ValueError,)):
     monkeypatch.setitem(fuzz.kinds, 'tables', f)
@@ -58,10 +82,10 @@ def test_growth():
 
 @pytest.mark.slow
 def test_short_run(tmp_path, capsys):
-    "A hundred texts, and a few dozen folders and tables"
-    res = fuzz.run(dict(texts=1, folders=24, tables=24), 5, 120, tmp_path/'fuzz.jsonl')
+    "A hundred texts, and a few dozen folders, updates and tables"
+    res = fuzz.run(dict(texts=1, folders=24, updates=24, tables=24), 5, 120, tmp_path/'fuzz.jsonl')
     found = {(o['kind'],k) for o in res for k in o['findings']}
     assert not [o for o in found if o[1].startswith(('hangs','dies','grows')) or o[0]=='texts'], found
     stored = [json.loads(o) for o in (tmp_path/'fuzz.jsonl').read_text().splitlines()]
-    assert [o['kind'] for o in stored]==['texts','folders','tables'] and all(o['cases'] for o in stored)
+    assert [o['kind'] for o in stored]==['texts','folders','updates','tables'] and all(o['cases'] for o in stored)
     assert 'folders: 24 cases' in capsys.readouterr().out

@@ -26,7 +26,8 @@ def misfit(
     "An error about parts that were not made for each other"
     return FolderError(f"{what}: they do not belong together")
 
-most_bytes = {'toxicai.json':2**24, 'config.json':2**22, 'tokenizer.json':2**27, 'tokenizer_config.json':2**22, 'folds.json':2**22}
+most_bytes = {'toxicai.json':2**24, 'config.json':2**22, 'tokenizer.json':2**27, 'tokenizer_config.json':2**22,
+              'special_tokens_map.json':2**22, 'folds.json':2**22, 'README.md':2**24, 'check.json':2**24}
 
 def is_whole(
     o, # Anything

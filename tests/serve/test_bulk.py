@@ -139,6 +139,20 @@ def test_folder_goes_on(d, tmp_path):
     assert (tmp_path/'out/a.csv').stat().st_mtime_ns==before
     for o in 'abc': assert (tmp_path/f'out/{o}.csv').read_bytes()==(tmp_path/f'whole/{o}.csv').read_bytes()
 
+@pytest.mark.parametrize('fresh', [False,True])
+def test_somebody_elses_folder(fresh, d, tmp_path):
+    "A link in the place of what a job keeps leads to somebody's files; and what else lies in a real one stays"
+    src,dst = source(tmp_path/'a.csv'),tmp_path/'b.csv'
+    (tmp_path/'home').mkdir()
+    (tmp_path/'home'/'letter.txt').write_text('mine')
+    work_folder(dst).symlink_to(tmp_path/'home')
+    with pytest.raises(FileExistsError, match='is a link, which toxicai does not make'): score_files(src, dst, d, chunk=7, fresh=fresh)
+    assert [o.name for o in (tmp_path/'home').iterdir()]==['letter.txt'] and not dst.exists()
+    work_folder(dst).unlink()
+    (tmp_path/'home').rename(work_folder(dst))
+    score_files(src, dst, d, chunk=7, fresh=fresh)
+    assert [o.name for o in work_folder(dst).iterdir()]==['letter.txt'] and len(read(dst))==n_rows
+
 @pytest.mark.parametrize('at', ['join_bytes','file_digest','whole'])
 def test_stopped_at_the_end(at, d, tmp_path, monkeypatch):
     "While the parts are joined, before the file takes its place, and right after"

@@ -442,3 +442,14 @@ def test_card_on_a_terminal(folder):
     (folder/'README.md').write_text('# Card\n\x1b]0;owned\x07 \u202e two\n')
     relist_files(folder)
     assert info_command(str(folder), card=True).words=='# Card\n\\x1b]0;owned\\x07 \\u202e two\n'
+
+@pytest.mark.parametrize('name', ['README.md','check.json'])
+def test_hole_for_people(folder, name):
+    "A card or a list of scores with a hole of a terabyte is not read into memory"
+    from toxicai.cli import info_command
+    from toxicai.serve.packaged import check_scores
+    (folder/name).touch()
+    relist_files(folder)
+    os.truncate(folder/name, 2**40)
+    with pytest.raises(Exception) as e: info_command(str(folder), card=True) if name=='README.md' else check_scores(folder)
+    assert '1,099,511,627,776 bytes: expected 16,777,216 at most' in str(e.value.__cause__ or e.value)

@@ -19,7 +19,7 @@ from collections import Counter,deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager,suppress
 from dataclasses import dataclass,field
 from functools import partial
 from itertools import takewhile
@@ -157,13 +157,17 @@ def check_facts(
                      "or pass `fresh=True` to begin anew")
 
 # %% ../../nbs/31_serve.bulk.ipynb #cb26b0b4
+_kept_name = re.compile(_part_name.pattern+r'|\d{5}\.done|facts\.json|.{1,40}-[0-9a-f]{32}\.part')
+
 def remove_work(
     work:Path, # Its folder
 ):
     "Remove what a job kept: the facts at last, so that a kill on the way leaves a job that can go on"
     if not work.is_dir(): return
-    for o in sorted(work.iterdir(), key=lambda o: (o.name=='facts.json', o.suffix=='.done')): o.unlink()
-    work.rmdir()
+    check_no_link(work)
+    kept = [o for o in work.iterdir() if _kept_name.fullmatch(o.name)]
+    for o in sorted(kept, key=lambda o: (o.name=='facts.json', o.suffix=='.done')): o.unlink()
+    with suppress(OSError): work.rmdir() # somebody's files are in it
 
 # %% ../../nbs/31_serve.bulk.ipynb #e3f00015
 def found_parts(
@@ -189,6 +193,7 @@ def bulk_work(
     fresh:bool=False, # Remove what was done?
 ): # `BulkWork`
     "A job that this process alone works on, as far as it was done"
+    check_no_link(work)
     if work.exists() and fresh: remove_work(work)
     work.mkdir(exist_ok=True)
     with alone_in(work, seconds=0):
