@@ -385,6 +385,7 @@ d = {
   'TextPair.show': "Args:\n    ctx: Where to show it\n    **kwargs: Of fastai's `show`; not used",
   'all_targets': 'Args:\n    tl (TfmdLists): Labels with their transforms; n of them\n\nReturns:\n    Tensor | None: One typed tensor, shape (n,) or (n, n_classes); None when the shapes\n        differ',
   'as_row': 'Args:\n    o: An item\n    f: The transform that reads it',
+  'check_language': 'Args:\n    checkpoint: Where the training begins: a name on the Hub or a folder; None where nobody\n        knows\n    tl (TfmdLists): Texts for training',
   'collate_texts': 'Args:\n    xs: Texts; shapes (n_fields, seq_len)\n    enc (TextEncoder): What made them\n\nReturns:\n    EncodedText: shape (bs, n_fields, seq_len)',
   'column_items': 'Args:\n    df (DataFrame): n rows\n    cols: Names of its columns\n\nReturns:\n    list: Values of one column, or an `L` of values for each row; n of them',
   'encode_at': 'Args:\n    tl (TfmdLists): Items with their transforms\n\nReturns:\n    int | None: None where nothing is encoded',
@@ -1982,6 +1983,7 @@ d = {
   'shown_uses': 'Args:\n    detector (Detector): An open detector\n\nReturns:\n    list: A dict for each set',
   'text_column': 'Args:\n    rows: Dicts\n    column (str): As chosen\n\nReturns:\n    str: A name',
   'threshold_sets': "Args:\n    detector (Detector): An open detector\n\nReturns:\n    dict: Name -> `LabelSet`; 'as set' are those at work where they are none of the folder's",
+  'told_language': 'Args:\n    found (Detections): One text, with all details\n\nReturns:\n    dict: `language` where it can be told, `notes` where the detector does not know it',
  },
  'toxicai.serve.perspective': {
   'AskedAttribute': "Args:\n    name (str): Such as 'TOXICITY'\n    column (int): Number of the class that answers it\n    least (float, default 0.0): Below it the attribute is left out",

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EncodedText', 'UnpaddedTexts', 'TextPair', 'CutCount', 'EncodeTfm', 'encode_at', 'encode_tfm', 'reads_columns',
-           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'report_cut',
-           'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
+           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'check_language',
+           'report_cut', 'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
 
 # %% ../../nbs/66_data.encode.ipynb #d5025e9f
 from ..quiet import *
@@ -24,6 +24,7 @@ from ..text.evasion import *
 from ..text.rules import *
 from ..text.tokenizer import *
 from ..text.language import *
+from ..serve.folder import *
 
 # %% ../../nbs/66_data.encode.ipynb #11f27722
 class EncodedText(TensorBase):
@@ -183,6 +184,19 @@ def take_language(
     tfm.encoder = copy(tfm.encoder)
     tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang)) if lang in languages and lang!='en' else tfm.rules
 
+# %% ../../nbs/66_data.encode.ipynb #37b2d376
+def check_language(
+    checkpoint, # Where the training begins: a name on the Hub or a folder; None where nobody knows
+    tl:TfmdLists, # Texts for training
+):
+    "Warn where `checkpoint` is a detector folder that was trained on other languages"
+    if not checkpoint or not (Path(checkpoint)/'toxicai.json').is_file(): return
+    known = read_folder(checkpoint).languages
+    lang = data_language(some_texts(tl)) if known else 'und'
+    if lang in (*known, 'und'): return
+    warn_in_line(f"the texts are in {lang!r}, and {str(checkpoint)!r} was trained on {list(known)}: its tokens and weights "
+                 f"fit them poorly; pass a `checkpoint` that knows {lang!r}, such as a multilingual one")
+
 # %% ../../nbs/66_data.encode.ipynb #a92be05d
 @patch
 def setup(self:EncodeTfm,
@@ -199,7 +213,9 @@ def setup(self:EncodeTfm,
     if isinstance(items, TfmdLists): takes_rows(items)
     if isinstance(items.items, pd.DataFrame):
         for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
-    if isinstance(items, TfmdLists): take_language(self, items)
+    if isinstance(items, TfmdLists):
+        take_language(self, items)
+        check_language(self.checkpoint, items)
 
 # %% ../../nbs/66_data.encode.ipynb #be7c1c6d
 def report_cut(

@@ -263,7 +263,9 @@ def verdict_words(
         would = caught_text(caught(judged.with_labels(plain)))
         res.append(f'With a threshold of 0.5 for each class it would flag {would}.')
     few = f'Only {now.harmful:,} of the comments are harmful, so the shares are rough; the ranges say how rough. '
-    return [*res, few*(now.harmful<_few_harmful)+harm_meaning(labels)]
+    open_ = len(judged.probs)-now.harmful-now.harmless
+    left = f' {open_:,} of {len(judged.probs):,} comments count on neither side: not all that it takes was annotated.'
+    return [*res, few*(now.harmful<_few_harmful)+harm_meaning(labels)+left*(open_>0)]
 
 # %% ../../nbs/52_judge.report.ipynb #325e5806
 def _asked_of_decisions(judged): return {'Of all decisions, how many are as annotated?':same_as_annotated(judged)}

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['page_policy', 'page_headers', 'page_files', 'request_shapes', 'text_columns', 'rows_at_once', 'page_file',
-           'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names', 'page_row',
-           'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column', 'sent_texts', 'csv_line', 'answer_head',
-           'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response', 'service_facts', 'page_rows',
-           'judged_file', 'asking_routes', 'file_route', 'loading_route', 'page_routes']
+           'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names', 'told_language',
+           'page_row', 'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column', 'sent_texts', 'csv_line',
+           'answer_head', 'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response', 'service_facts',
+           'page_rows', 'judged_file', 'asking_routes', 'file_route', 'loading_route', 'page_routes']
 
 # %% ../../nbs/45_serve.page.ipynb #6229aba2
 import asyncio,csv,hashlib,io,json
@@ -109,6 +109,14 @@ def flagged_names(
     return [o for o,f in zip(labels.names, flags) if f and o not in (labels.clean or ())]
 
 # %% ../../nbs/45_serve.page.ipynb #bfba4418
+def told_language(
+    found:Detections, # One text, with all details
+) -> dict: # `language` where it can be told, `notes` where the detector does not know it
+    "What the page says of the language of a text"
+    lang = (found.languages or ['und'])[0]
+    known = {} if lang=='und' else {'language':lang}
+    return {**known, 'notes':[found.note[0].upper()+found.note[1:]]} if found.note else known
+
 def page_row(
     found:Detections, # One text, with all details
     sets:dict, # Name -> `LabelSet`
@@ -118,6 +126,7 @@ def page_row(
     row = dict(scores=dict(zip(names, map(float, scores))), flags=dict(zip(names, map(bool, found.flags[0]))),
                uses={k:flagged_names(o, scores) for k,o in sets.items()}, read=found.texts[0],
                tokens=int(found.n_tokens[0]), truncated=bool(found.truncated[0]))
+    row.update(told_language(found))
     return {**row, 'reasons':found.reasons[0]} if found.decider else row
 
 # %% ../../nbs/45_serve.page.ipynb #2c85a78e
