@@ -194,8 +194,8 @@ def check_language(
     known = read_folder(checkpoint).languages
     lang = data_language(some_texts(tl)) if known else 'und'
     if lang in (*known, 'und'): return
-    warn_in_line(f"the texts are in {lang!r}, and {str(checkpoint)!r} was trained on {list(known)}: its tokens and weights "
-                 f"fit them poorly; pass a `checkpoint` that knows {lang!r}, such as a multilingual one")
+    warn_in_line(f"the texts are in {lang!r}, and {str(checkpoint)!r} was trained on {list(known)}: its tokens and "
+                 f"weights fit them poorly; pass a `checkpoint` that knows {lang!r}, such as a multilingual one")
 
 # %% ../../nbs/66_data.encode.ipynb #a92be05d
 @patch

@@ -150,7 +150,8 @@ def note(self:Detections): # A sentence, '' for nothing
     if not odd: return ''
     knows = f"it knows {', '.join(trained)}"
     if len(self)==1:
-        return f"the text is in a language that the detector was not trained on ({list(odd)[0]}; {knows}): its scores say little"
+        return (f"the text is in a language that the detector was not trained on ({list(odd)[0]}; {knows}): "
+                "its scores say little")
     which = ', '.join(f'{k} {n:,}' for k,n in odd.items())
     return (f"{sum(odd.values()):,} of {len(self):,} texts are in a language that the detector was not trained on "
             f"({which}; {knows}): their scores say little")

@@ -276,7 +276,8 @@ def say_head(
 ):
     "Say what becomes of a trained head"
     problem,where = head_problem(own, ours, rows),f"trained head of {str(checkpoint)!r}"
-    if problem and rows.isnan().all(): return say_new_head(checkpoint, ours.names, f"; the {where} is left out: {problem}")
+    if problem and rows.isnan().all():
+        return say_new_head(checkpoint, ours.names, f"; the {where} is left out: {problem}")
     if problem: return warn_in_line(f"{where}: {problem}: these are new and have to be trained, the others are kept")
     if ours.problem=='regression' or own.names==ours.names: return
     print(f"{where}, by name: {outputs_by_name(own, ours, rows)}")
