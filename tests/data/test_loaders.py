@@ -148,3 +148,23 @@ def test_no_data_set(source):
     "`from_dataset` says who takes what it does not"
     with pytest.raises(TypeError, match=f'`ds` is a {type(source).__name__}: expected a `Dataset`.*`from_csv` files'):
         ToxicityDataLoaders.from_dataset(source, tiny_checkpoint(), label_cols='label')
+
+german = ['Das war wirklich ein schöner Tag mit der ganzen Familie am See','Du bist der dümmste Mensch, den ich in meinem Leben getroffen habe']*8
+
+@pytest.mark.parametrize('knows,texts,warned', [(['en'], german, True), (['de','en'], german, False), ([], german, False),
+    (['en'], ['You are the most stupid person that I have ever met','What a lovely day with the whole family at the lake']*8, False),
+    (['en'], ['ok','na']*8, False)])
+def test_weights_of_other_languages(knows, texts, warned, tmp_path):
+    "Training that begins from a detector of other languages is warned of, once"
+    data = pd.DataFrame(dict(text=[f'{o} {i}' for i,o in enumerate(texts)], toxic=[0,1]*8))
+    said = lambda where: [str(o.message) for o in warned_of(where) if 'trained on' in str(o.message)]
+    def warned_of(where):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter('always')
+            made.append(ToxicityDataLoaders.from_df(data, where, text_col='text', label_cols='toxic', bs=4))
+        return found
+    made = []
+    assert not said(tiny_checkpoint())
+    folder = toxicity_learner(made[0]).save_detector(tmp_path/'d', languages=knows)
+    assert (found := said(folder))==found[:1] and bool(found)==warned
+    if warned: assert "the texts are in 'de'" in found[0] and "['en']" in found[0] and 'checkpoint' in found[0]

@@ -625,3 +625,10 @@ def test_no_interval_without_width():
     t = np.tile([[1.,0.],[0.,1.],[0.,0.]], (8,1))
     perfect = judge(Judged(t*.8+.1, t, LabelSet(['toxic','insult'])), n_boot=60).tables['Each label: decisions']
     assert set(perfect.mcc)=={'1.000'} and set(perfect.f1)=={'1.000'}
+
+def test_open_comments_are_counted():
+    "Comments that are neither harmful nor harmless, as a label is not known, are said; all are told of"
+    t = np.array([[1,np.nan],[0,0],[0,np.nan],[np.nan,np.nan],[0,1]])
+    judged = Judged(np.full((5,2), .2), t, LabelSet(['toxic','insult']))
+    assert '2 of 5 comments count on neither side' in verdict_words(judged)[-1]
+    assert 'neither side' not in ' '.join(verdict_words(Judged(np.full((5,2), .2), np.nan_to_num(t), LabelSet(['toxic','insult']))))

@@ -51,6 +51,15 @@ def test_csv():
 
 # What the page is told
 
+@pytest.mark.parametrize('found,told', [('de', {'language':'de','notes':['The text is in a language that the detector was not trained on (de; it knows en): its scores say little']}),
+    ('en', {'language':'en'}), ('und', {})])
+def test_language_is_told(found, told):
+    "The page says where scores mean little, and says nothing where the language cannot be told"
+    one = Detections(LabelSet(['toxic']), np.array([[True]]), np.array([[.7]]), texts=['x'], n_tokens=np.array([3]), truncated=np.array([False]),
+                     languages=[found], detector=dict(languages=['en']))
+    row = page_row(one, {})
+    assert {k:row[k] for k in ('language','notes') if k in row}==told
+
 def stand_in(uses={}, **kw):
     labels = LabelSet(['toxic','insult'], **kw)
     return SimpleNamespace(labels=labels, backend='onnx', folder=SimpleNamespace(uses=uses, path=Path('/a/rude')))
@@ -330,6 +339,13 @@ def test_accessible(browser, url, look, state):
         states[state](page)
         found = axe.Axe().run(page).response['violations']
     assert [(o['id'],o['impact'],[n['target'] for n in o['nodes']]) for o in found if o['impact'] in ('serious','critical','moderate')]==[]
+
+def test_many_flags(browser, url):
+    "What a set of thresholds flags takes several lines, where six labels are wider than a phone"
+    with seen(browser, url, viewport=dict(width=320, height=740)) as page:
+        typed(page, 'you idiot')
+        page.evaluate("document.querySelector('#uses .tag').textContent = 'flags toxic, severe_toxic, obscene, threat, insult, identity_attack'")
+        assert page.evaluate('document.documentElement.scrollWidth')<=320
 
 @pytest.mark.parametrize('width', [320,360,768,1280])
 def test_narrow(browser, url, width):
