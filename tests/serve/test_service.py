@@ -12,7 +12,7 @@ httpx = pytest.importorskip('httpx')
 for o in ('fastapi','uvicorn','httptools','prometheus_client'): pytest.importorskip(o)
 from toxicai.serve.client import Client,AsyncClient
 from toxicai.serve.batching import BadInput,Judge,Overloaded,TooLarge,WrongKey
-from toxicai.serve.service import ServiceConfig,make_app
+from toxicai.serve.service import ServiceConfig,family_rooms,make_app
 
 key = 'a-long-secret-of-the-forum'
 json_type = {'content-type':'application/json'}
@@ -293,7 +293,9 @@ def test_plain_routes(d):
     import asyncio
     app = make_app(Judge(d), ServiceConfig(cors=['https://forum.example']))
     plain = app.state.front.app.plain
-    assert {'/v1/classify','/v1/moderations','/v1alpha1/comments:analyze','/predict'}<={o for _,o in plain}<=set(app.openapi()['paths'])
+    known = [o for room in family_rooms().values() for o in room.routes(app.state.service).routes]
+    assert {('POST',o.path) for o in known if 'POST' in o.methods}<=set(plain), 'a body is read in one way by all routes'
+    assert {o for _,o in plain}<={*app.openapi()['paths'], *[o.path for o in known if not o.include_in_schema]}
     bodies = [b'{"text": "thank you"}', b'{"texts": ["a"]}', b'', b'{', b'{"texts": 3}', b'{"input": "a"}', b'{"inputs": "a"}', b'{"comment": {"text": "a"}}']
     async def _answers(method, path, kind):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c:

@@ -324,18 +324,19 @@ def asking_routes(
     router, # An `APIRouter`
 ):
     "What the page asks"
-    Request = service_package('fastapi').Request
+    fastapi = service_package('fastapi')
+    Request,Response = fastapi.Request,fastapi.Response
     @router.post('/page/judge')
     async def page_judge(
         request:Request, # With `texts`
-    ):
+    ) -> Response:
         "Rows of the table"
         service.check_key(request)
         return json_answer(dict(rows=await page_rows(service, await json_body(request, ('texts','model'), ('texts',)))))
     @router.post('/page/explain')
     async def page_explain(
         request:Request, # With a `text`
-    ):
+    ) -> Response:
         "Which words decided"
         service.check_key(request)
         given = await json_body(request, ('text','label','model'), ('text',))
@@ -348,11 +349,12 @@ def file_route(
     router, # An `APIRouter`
 ):
     "A file for the page, with scores"
-    Request = service_package('fastapi').Request
+    fastapi = service_package('fastapi')
+    Request,Response = fastapi.Request,fastapi.Response
     @router.post('/page/file')
     async def page_judge_file(
         request:Request, # With the bytes of a file
-    ):
+    ) -> Response:
         "The file with scores"
         service.check_key(request)
         if request.headers.get('content-type')!='application/octet-stream':
@@ -365,9 +367,10 @@ def loading_route(
     path:str, # A key of `page_files`
 ):
     "Answer `path` by its file"
-    Request = service_package('fastapi').Request
+    fastapi = service_package('fastapi')
     @router.api_route(path, methods=['GET','HEAD'])
-    async def load(request:Request): return file_response(path, request.headers.get('if-none-match'))
+    async def load(request:fastapi.Request) -> fastapi.Response:
+        return file_response(path, request.headers.get('if-none-match'))
 
 # %% ../../nbs/45_serve.page.ipynb #188c55f1
 def page_routes(
@@ -378,7 +381,8 @@ def page_routes(
     router = fastapi.APIRouter(include_in_schema=False)
     for o in page_files: loading_route(router, o)
     @router.get('/page/facts')
-    async def page_about(request:fastapi.Request): return json_answer(service_facts(service, request))
+    async def page_about(request:fastapi.Request) -> fastapi.Response:
+        return json_answer(service_facts(service, request))
     asking_routes(service, router)
     file_route(service, router)
     return router
