@@ -196,7 +196,7 @@ def test_single_precision_in_any_column(kind, value):
 @pytest.mark.parametrize('ending,says', [('.csv','0.1,nan,hi'), ('.tsv','0.1\tnan\thi'), ('.jsonl','{"p": 0.1, "q": null, "text": "hi"}')])
 def test_single_precision_in_text(tmp_path, ending, says):
     pq.write_table(pa.table(dict(p=pa.array([0.1], pa.float32()), q=pa.array([float('nan')], pa.float32()), text=['hi'])), tmp_path/'a.parquet')
-    write_rows(tmp_path/f'b{ending}', read_rows(tmp_path/'a.parquet'))
+    write_rows(read_rows(tmp_path/'a.parquet'), tmp_path/f'b{ending}')
     assert (tmp_path/f'b{ending}').read_text().splitlines()[-1]==says
 
 @pytest.mark.parametrize('value,says', [
