@@ -299,6 +299,7 @@ odd_configs = [
 @pytest.mark.parametrize('given,says', odd_configs, ids=lambda o: next(iter(o)) if isinstance(o, dict) else '')
 def test_odd_settings_of_a_service(given, says):
     "What lets nobody through is said before anything is opened, not by the first request"
+    from toxicai.serve.running import run_service
     with pytest.raises(ValueError, match=re.escape(says)): run_service('no such folder', port=0, **given)
 
 def test_one_origin_is_no_pattern(d):

@@ -155,7 +155,8 @@ def check_head_names(
 ):
     "Raise where `head` is no choice, and does not name the outputs of `own`"
     names = list(own.names)
-    if isinstance(head, str): return check_choice('head', head, head_choices, f', or names of the {len(names)} outputs {names}')
+    outputs = f', or names of the {len(names)} outputs {names}'
+    if isinstance(head, str): return check_choice('head', head, head_choices, outputs)
     is_dict = isinstance(head, Mapping)
     odd = [o for o in head if o not in names and o not in range(len(names))] if is_dict else []
     if not odd and (is_dict or len(head)==len(names)): return
