@@ -1,7 +1,8 @@
 "Rows in and out: what one library writes is read as another reads it, every row comes back, what is broken says where"
 import csv,gzip,io,json,subprocess,sys,zipfile
+from datetime import datetime
 
-import pandas as pd,pyarrow as pa,pyarrow.parquet as pq,pytest
+import numpy as np,pandas as pd,pyarrow as pa,pyarrow.parquet as pq,pytest
 from hypothesis import HealthCheck,given,settings,strategies as st
 from toxicai.streams import *
 from toxicai.data.textfiles import csv_batches
@@ -168,3 +169,40 @@ def test_share(tmp_path):
         assert shares==sorted(shares) and 0<shares[0]<.6 and shares[-1]==1
     with zipfile.ZipFile(tmp_path/'a.zip', 'w') as z: z.write(tmp_path/'a.csv', 'a.csv')
     assert next(iter(read_rows(tmp_path/'a.zip', 'csv'))).share is None
+
+# Numbers of single precision
+
+def single_precision(n=20_000, seed=0):
+    "All kinds of them, from random bits"
+    bits = np.random.default_rng(seed).integers(0, 2**32, n, dtype=np.uint32)
+    return np.concatenate([bits.view(np.float32), np.float32([0.1,1/3,0.929992,16777216,1e20,1.5e-42,-0.0])])
+
+def test_shortest_text_of_single_precision():
+    "As NumPy prints them: nothing is lost, and nothing is added"
+    given = single_precision()
+    given = given[np.isfinite(given)]
+    got = [o['p'] for o in RowBlock(0, ['p'], batch=pa.RecordBatch.from_arrays([pa.array(given)], names=['p'])).dicts()]
+    assert got==[float(str(o)) for o in given] and (np.float32(got)==given).all()
+
+@pytest.mark.parametrize('kind,value', [
+    ('float32()',0.1), ('list_(pa.float32())',[0.1,None,0.3]), ('list_(pa.float32(), 2)',[0.1,0.2]), ('large_list(pa.float32())',[0.7]),
+    ("struct([('a',pa.float32()),('b',pa.list_(pa.float32()))])",dict(a=0.1, b=[0.2])), ('map_(pa.string(), pa.float32())',[('a',0.1)]),
+    ('float64()',0.1), ('int64()',2**60+1), ('string()','0.10000000149011612'), ("timestamp('us')",datetime(2026, 1, 2))], ids=lambda o: str(o) if isinstance(o, str) else '')
+def test_single_precision_in_any_column(kind, value):
+    "Also within lists and records; gaps stay, and other types are left alone"
+    batch = pa.RecordBatch.from_arrays([pa.array([value,None], eval('pa.'+kind, dict(pa=pa)))], names=['p'])
+    assert [o['p'] for o in RowBlock(0, ['p'], batch=batch).dicts()]==[value,None]
+
+@pytest.mark.parametrize('ending,says', [('.csv','0.1,nan,hi'), ('.tsv','0.1\tnan\thi'), ('.jsonl','{"p": 0.1, "q": null, "text": "hi"}')])
+def test_single_precision_in_text(tmp_path, ending, says):
+    pq.write_table(pa.table(dict(p=pa.array([0.1], pa.float32()), q=pa.array([float('nan')], pa.float32()), text=['hi'])), tmp_path/'a.parquet')
+    write_rows(read_rows(tmp_path/'a.parquet'), tmp_path/f'b{ending}')
+    assert (tmp_path/f'b{ending}').read_text().splitlines()[-1]==says
+
+@pytest.mark.parametrize('value,says', [
+    (float('nan'),'null'), (float('-inf'),'null'), ([1.5,float('nan'),{'a':float('inf')}],'[1.5, null, {"a": null}]'),
+    ({'é':float('nan'),'\ud800':1},'{"\\u00e9": null, "\\ud800": 1}'), (1e308,'1e+308'), ('NaN','"NaN"')], ids=str)
+def test_json_has_finite_numbers(value, says):
+    "What is written can be read by whoever reads JSON strictly"
+    assert json_text(value)==says
+    json.loads(says, parse_constant=lambda o: 1/0)

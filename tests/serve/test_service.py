@@ -288,6 +288,30 @@ def test_gathering(d, monkeypatch, crowd, waited):
     asyncio.run(_gather())
     assert seen==waited
 
+odd_configs = [
+    (dict(max_texts=0), "`max_texts` is 0: expected a number above 0"), (dict(max_chars=-1), '`max_chars` is -1'), (dict(max_body=0), '`max_body` is 0'),
+    (dict(rate=0.), '`rate` is 0.0: expected a number above 0'), (dict(rate=float('nan')), '`rate` is nan'), (dict(queue=0), '`queue` is 0'),
+    (dict(budget=0), '`budget` is 0'), (dict(body_seconds=0), '`body_seconds` is 0'), (dict(max_wait=-.1), '`max_wait` is -0.1: expected a number from 0 on'),
+    (dict(cache=-1), '`cache` is -1'), (dict(queue='many'), "`queue` is 'many'"), (dict(log='infos'), "did you mean 'info'"),
+    (dict(feedback='/no/such/folder/f.csv'), 'no folder for the corrections'), (dict(tls_cert='no_such.pem', tls_key='no_such.pem'), "there is no file 'no_such.pem'"),
+    (dict(tls_key='no_such.pem'), 'has no certificate'), (dict(cors='https://forum.example/'), 'without a path'), (dict(cors=['forum.example']), 'without a path')]
+
+@pytest.mark.parametrize('given,says', odd_configs, ids=lambda o: next(iter(o)) if isinstance(o, dict) else '')
+def test_odd_settings_of_a_service(given, says):
+    "What lets nobody through is said before anything is opened, not by the first request"
+    from toxicai.serve.running import run_service
+    with pytest.raises(ValueError, match=re.escape(says)): run_service('no such folder', port=0, **given)
+
+def test_one_origin_is_no_pattern(d):
+    "One origin, as the command line gives it, allows that origin and no beginning of it"
+    import asyncio
+    app = make_app(Judge(d), ServiceConfig(cors='https://forum.example', families='own'))
+    async def _allowed(origin):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url='http://a') as c:
+            return (await c.get('/healthz', headers=dict(origin=origin))).headers.get('access-control-allow-origin')
+    found = [asyncio.run(_allowed(o)) for o in ('https://forum.example','https://forum.ex','https://f','https')]
+    assert found==['https://forum.example',None,None,None]
+
 def test_plain_routes(d):
     "A route that is called at once answers as FastAPI does, byte for byte, and OpenAPI lists it"
     import asyncio
