@@ -12,13 +12,14 @@ __all__ = ['batch_rows', 'max_line', 'max_columns', 'unpack_errors', 'most_ratio
            'other_quotes', 'check_header', 'csv_layout', 'csv_header', 'looks_like_row', 'header_hint', 'RaggedRow',
            'common_quote', 'ragged_hint', 'refuse_ragged', 'long_row_error', 'rows_in_cell', 'refuse_held_rows',
            'refuse_swallowed', 'refuse_escapes', 'refuse_other_quotes', 'watch_quotes', 'numbered_lines', 'json_items',
-           'check_width', 'check_keys_seen', 'json_rows', 'RowBlock', 'field_limit', 'text_lines', 'rows_and_error',
-           'csv_problem', 'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells', 'checked_rows', 'next_csv_rows',
-           'csv_blocks', 'refuse_open_end', 'record_keys', 'json_blocks', 'native_file', 'open_parquet',
-           'parquet_parts', 'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn', 'arrow_column', 'arrow_type',
-           'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'json_text', 'csv_bytes', 'json_bytes',
-           'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet', 'RowFormat', 'tsv_blocks', 'plain_ending',
-           'row_endings', 'ending_format', 'row_format', 'read_rows', 'packer', 'first_shape', 'write_rows']
+           'check_width', 'check_keys_seen', 'json_rows', 'RowBlock', 'with_leaf', 'written_out', 'field_limit',
+           'text_lines', 'rows_and_error', 'csv_problem', 'refuse_merged', 'check_ragged', 'PeekedRows', 'csv_cells',
+           'checked_rows', 'next_csv_rows', 'csv_blocks', 'refuse_open_end', 'record_keys', 'json_blocks',
+           'native_file', 'open_parquet', 'parquet_parts', 'even_batches', 'parquet_blocks', 'empty_batch', 'NewColumn',
+           'arrow_column', 'arrow_type', 'RowShape', 'refuse_late_keys', 'json_value', 'csv_cell', 'finite_only',
+           'json_text', 'csv_bytes', 'json_bytes', 'typed_table', 'parquet_bytes', 'join_bytes', 'join_parquet',
+           'RowFormat', 'tsv_blocks', 'plain_ending', 'row_endings', 'ending_format', 'row_format', 'read_rows',
+           'packer', 'first_shape', 'write_rows']
 
 # %% ../nbs/10_streams.ipynb #d2e00003
 import bz2,codecs,csv,gzip,io,json,lzma,os,re,stat,sys,zipfile,zlib
@@ -29,6 +30,7 @@ from datetime import date,datetime,time
 from decimal import Decimal
 from functools import cache,partial
 from itertools import chain,islice
+from math import isfinite
 from pathlib import Path
 
 from fastcore.basics import patch
@@ -721,8 +723,9 @@ def numbered_lines(
 def _json_object(path, line, text):
     try: res = json.loads(text)
     except (ValueError,RecursionError) as e:
+        other = '; where it is another format, pass `format=`' if isinstance(path, Pipe) else ''
         raise ValueError(f"{path.name!r} line {line} is not JSON ({e}): "
-                         'expected one object per line, as in {"text": "...", "toxic": 0}') from e
+                         f'expected one object per line, as in {{"text": "...", "toxic": 0}}{other}') from e
     if not isinstance(res, dict):
         raise ValueError(f"{path.name!r} line {line} holds a {type(res).__name__}: expected one object per line")
     return res
@@ -825,8 +828,8 @@ class RowBlock:
     def __len__(self): return len(self.rows) if self.batch is None else self.batch.num_rows
 
     def dicts(self): # A list
-        "The rows as dicts"
-        return self.batch.to_pylist() if self.rows is None else self.rows
+        "The rows as dicts, for text"
+        return written_out(self.batch).to_pylist() if self.rows is None else self.rows
 
     def column(self,
         name:str, # Of a column
@@ -834,6 +837,30 @@ class RowBlock:
         "One value of each row"
         if self.rows is None: return self.batch[name].to_pylist()
         return [o.get(name) for o in self.rows]
+
+# %% ../nbs/10_streams.ipynb #0d00c002
+def with_leaf(
+    kind, # `pa.DataType`
+    leaf, # `pa.DataType`
+): # `pa.DataType`
+    "`kind` with `leaf` in the place of single precision"
+    pa = arrow('Parquet')
+    if kind==pa.float32(): return leaf
+    if pa.types.is_struct(kind): return pa.struct([o.with_type(with_leaf(o.type, leaf)) for o in kind])
+    if pa.types.is_map(kind): return pa.map_(kind.key_type, with_leaf(kind.item_type, leaf))
+    if pa.types.is_fixed_size_list(kind): return pa.list_(with_leaf(kind.value_type, leaf), kind.list_size)
+    if pa.types.is_large_list(kind): return pa.large_list(with_leaf(kind.value_type, leaf))
+    return pa.list_(with_leaf(kind.value_type, leaf)) if pa.types.is_list(kind) else kind
+
+def written_out(
+    batch, # `pa.RecordBatch`
+): # The same, without single precision
+    "`batch` with the shortest numbers in double precision that are the same in single precision"
+    pa = arrow('Parquet')
+    def _plain(o):
+        text,number = with_leaf(o.type, pa.string()),with_leaf(o.type, pa.float64())
+        return o if number==o.type else o.cast(text).cast(number)
+    return pa.RecordBatch.from_arrays(list(map(_plain, batch.columns)), names=batch.schema.names)
 
 # %% ../nbs/10_streams.ipynb #d2e00024
 @contextmanager
@@ -1184,11 +1211,22 @@ def csv_cell(
     if delimiter not in o and '"' not in o and '\n' not in o and '\r' not in o: return o
     return '"'+o.replace('"', '""')+'"'
 
+def finite_only(
+    o, # A value
+): # The same
+    "`o` with None for numbers that are not finite, at any depth"
+    if isinstance(o, float): return o if isfinite(o) else None
+    if isinstance(o, dict): return {k:finite_only(v) for k,v in o.items()}
+    return list(map(finite_only, o)) if isinstance(o, (list,tuple)) else o
+
 def json_text(
     o, # A value
 ) -> str: # One line; letters as they are, halves of surrogate pairs escaped
-    "`o` as JSON"
-    res = json.dumps(o, ensure_ascii=False, default=json_value)
+    "`o` as JSON, which has null for what is no number or has no end"
+    try: res = json.dumps(o, ensure_ascii=False, default=json_value, allow_nan=False)
+    except ValueError as e:
+        if 'Out of range float' in str(e): return json_text(finite_only(o))
+        raise
     if res.isascii(): return res
     try: res.encode()
     except UnicodeEncodeError: return json.dumps(o, default=json_value)

@@ -78,7 +78,8 @@ def _signatures(keys):
         raise ImportError("near-duplicates need another package: `pip install rensa`; "
                           "`thresh=None` finds exact ones without it") from e
     digest = RMinHash.digest_matrix_from_flat_token_hashes
-    rows = [digest(*_shingle_hashes(keys[s]), _n_hashes, 42).to_rows() for s in shown_chunks(len(keys), 2048, 'duplicates')]
+    parts = shown_chunks(len(keys), 2048, 'duplicates')
+    rows = [digest(*_shingle_hashes(keys[s]), _n_hashes, 42).to_rows() for s in parts]
     return np.concatenate([np.array(o, dtype=np.uint32) for o in rows])
 
 # %% ../../nbs/63_data.duplicates.ipynb #3d0a7b5e

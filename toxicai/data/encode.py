@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['EncodedText', 'UnpaddedTexts', 'TextPair', 'CutCount', 'EncodeTfm', 'encode_at', 'encode_tfm', 'reads_columns',
-           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'vocab_digest',
-           'report_cut', 'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
+           'takes_rows', 'as_row', 'column_items', 'read_items', 'some_texts', 'take_language', 'check_language',
+           'vocab_digest', 'report_cut', 'encoded_texts', 'token_ids', 'all_targets', 'collate_texts', 'stacked_texts']
 
 # %% ../../nbs/66_data.encode.ipynb #d5025e9f
 from ..quiet import *
@@ -25,6 +25,7 @@ from ..text.evasion import *
 from ..text.rules import *
 from ..text.tokenizer import *
 from ..text.language import *
+from ..serve.folder import *
 
 # %% ../../nbs/66_data.encode.ipynb #11f27722
 class EncodedText(TensorBase):
@@ -184,6 +185,19 @@ def take_language(
     tfm.encoder.rules = tfm.rules
     if lang in languages and lang!='en': tfm.encoder.rules = Rules(said_in(tfm.rules.rules, lang))
 
+# %% ../../nbs/66_data.encode.ipynb #37b2d376
+def check_language(
+    checkpoint, # Where the training begins: a name on the Hub or a folder; None where nobody knows
+    tl:TfmdLists, # Texts for training
+):
+    "Warn where `checkpoint` is a detector folder that was trained on other languages"
+    if not checkpoint or not (Path(checkpoint)/'toxicai.json').is_file(): return
+    known = read_folder(checkpoint).languages
+    lang = data_language(some_texts(tl)) if known else 'und'
+    if lang in (*known, 'und'): return
+    warn_in_line(f"the texts are in {lang!r}, and {str(checkpoint)!r} was trained on {list(known)}: its tokens and "
+                 f"weights fit them poorly; pass a `checkpoint` that knows {lang!r}, such as a multilingual one")
+
 # %% ../../nbs/66_data.encode.ipynb #a92be05d
 @patch
 def setup(self:EncodeTfm,
@@ -200,7 +214,9 @@ def setup(self:EncodeTfm,
     if isinstance(items, TfmdLists): takes_rows(items)
     if isinstance(items.items, pd.DataFrame):
         for f in takewhile(reads_columns, getattr(items.tfms, 'fs', [])): check_columns(items.items, f.cols)
-    if isinstance(items, TfmdLists): take_language(self, items)
+    if isinstance(items, TfmdLists):
+        take_language(self, items)
+        check_language(self.checkpoint, items)
 
 # %% ../../nbs/66_data.encode.ipynb #ec61629a
 def vocab_digest(

@@ -149,9 +149,13 @@ def note(self:Detections): # A sentence, '' for nothing
     trained = (self.detector or {}).get('languages') or []
     odd = foreign_languages(self.languages, trained)
     if not odd: return ''
+    knows = f"it knows {', '.join(trained)}"
+    if len(self)==1:
+        return (f"the text is in a language that the detector was not trained on ({list(odd)[0]}; {knows}): "
+                "its scores say little")
     which = ', '.join(f'{k} {n:,}' for k,n in odd.items())
     return (f"{sum(odd.values()):,} of {len(self):,} texts are in a language that the detector was not trained on "
-            f"({which}; it knows {', '.join(trained)}): their scores say little")
+            f"({which}; {knows}): their scores say little")
 
 # %% ../../nbs/29_serve.detector.ipynb #b001d7f5
 @patch(as_prop=True)

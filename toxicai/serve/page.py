@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['page_policy', 'page_headers', 'page_files', 'request_shapes', 'text_columns', 'rows_at_once', 'asked_of_page',
            'page_file', 'threshold_sets', 'label_facts', 'shown_uses', 'known_paths', 'page_facts', 'flagged_names',
-           'page_row', 'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column', 'sent_texts', 'csv_line',
-           'answer_head', 'answer_rows', 'patient_judge', 'csv_pieces', 'page_error', 'file_response', 'service_facts',
-           'page_rows', 'judged_file', 'page_judged', 'page_explained', 'asking_routes', 'loading_route', 'page_routes']
+           'told_language', 'page_row', 'FileError', 'sent_pipe', 'sent_blocks', 'sent_rows', 'text_column',
+           'sent_texts', 'csv_line', 'answer_head', 'answer_rows', 'patient_judge', 'csv_pieces', 'page_error',
+           'file_response', 'service_facts', 'page_rows', 'judged_file', 'page_judged', 'page_explained',
+           'asking_routes', 'loading_route', 'page_routes']
 
 # %% ../../nbs/45_serve.page.ipynb #6229aba2
 import asyncio,csv,hashlib,io,json
@@ -108,6 +109,14 @@ def flagged_names(
     return [o for o,f in zip(labels.names, flags) if f and o not in (labels.clean or ())]
 
 # %% ../../nbs/45_serve.page.ipynb #bfba4418
+def told_language(
+    found:Detections, # One text, with all details
+) -> dict: # `language` where it can be told, `notes` where the detector does not know it
+    "What the page says of the language of a text"
+    lang = (found.languages or ['und'])[0]
+    known = {} if lang=='und' else {'language':lang}
+    return {**known, 'notes':[found.note[0].upper()+found.note[1:]]} if found.note else known
+
 def page_row(
     found:Detections, # One text, with all details
     sets:dict, # Name -> `LabelSet`
@@ -117,6 +126,7 @@ def page_row(
     row = dict(scores=dict(zip(names, map(float, scores))), flags=dict(zip(names, map(bool, found.flags[0]))),
                uses={k:flagged_names(o, scores) for k,o in sets.items()}, read=found.texts[0],
                tokens=int(found.n_tokens[0]), truncated=bool(found.truncated[0]))
+    row.update(told_language(found))
     return {**row, 'reasons':found.reasons[0]} if found.decider else row
 
 # %% ../../nbs/45_serve.page.ipynb #2c85a78e
@@ -354,9 +364,10 @@ def loading_route(
     path:str, # A key of `page_files`
 ):
     "Answer `path` by its file"
-    Request = service_package('fastapi').Request
+    fastapi = service_package('fastapi')
     @router.api_route(path, methods=['GET','HEAD'])
-    async def load(request:Request): return file_response(path, request.headers.get('if-none-match'))
+    async def load(request:fastapi.Request) -> fastapi.Response:
+        return file_response(path, request.headers.get('if-none-match'))
 
 # %% ../../nbs/45_serve.page.ipynb #188c55f1
 def page_routes(
@@ -367,7 +378,8 @@ def page_routes(
     router = fastapi.APIRouter(include_in_schema=False)
     for o in page_files: loading_route(router, o)
     @router.get('/page/facts')
-    async def page_about(request:fastapi.Request): return json_answer(service_facts(service, request))
+    async def page_about(request:fastapi.Request) -> fastapi.Response:
+        return json_answer(service_facts(service, request))
     asking_routes(service, router)
     return router
 

@@ -62,6 +62,10 @@ class ServiceConfig:
     log:str = 'info' # From which level on, 'warning' leaves out requests
     end_seconds:float = 30. # How long requests are waited for at the end
 
+    def __post_init__(self): # one name alone is a list of it
+        self.cors = as_list(self.cors or [])
+        if self.families is not None: self.families = as_list(self.families)
+
 # %% ../../nbs/35_serve.service.ipynb #b68ad3cc
 error_shapes = {} # Beginning of a path -> function of (`ServiceError`, `Request`) to a response
 

@@ -471,10 +471,11 @@ def model_card(
 ) -> str: # Markdown with a YAML header, as the Hub expects it
     "The README.md of a detector folder"
     rows = [(k, o['texts'], o['sha256']) for k,o in meta['data'].items()]
+    data = card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else 'Not stored.'
     parts = {'Classes':classes_table(LabelSet.from_dict(meta['labels'])), 'Uses':uses_table(meta['uses']),
              'Long texts':long_part(meta['text']), 'Figures':figures_part(meta),
              'Drift of faster backends':drift_table(meta['drift']),
-             'Data':card_table(['part','texts','SHA-256 of the token ids'], rows) if rows else not about and 'Not stored.',
+             'Data':'' if about and not rows else data,
              'Reports':reports_text(reports), 'About':about, 'Limits':_card_limits,
              'Use':use_part(meta)}
     return '\n\n'.join([card_head(meta, base, license, update), *[f'## {k}\n\n{v}' for k,v in parts.items() if v]])+'\n'
