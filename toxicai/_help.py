@@ -2120,7 +2120,7 @@ d = {
   'Workers.tell': 'Args:\n    sig (int): Number of a signal',
   'address_of': 'Args:\n    config (ServiceConfig): What the service is told\n    sock: Its socket\n\nReturns:\n    str',
   'check_limits': 'Args:\n    config (ServiceConfig): What the service is told',
-  'check_places': 'Args:\n    config (ServiceConfig): What the service is told',
+  'check_service_places': 'Args:\n    config (ServiceConfig): What the service is told',
   'check_serving': 'Args:\n    detector: A `Detector`',
   'end_without_parent': 'Args:\n    server: A `uvicorn.Server` in the running loop\n    fd (int, default 0): What ends when the parent is gone: standard input',
   'exchange_detectors': 'Args:\n    service (Service): At work\n\nReturns:\n    bool: Was it done?',

@@ -6,7 +6,7 @@
 __all__ = ['worker_code', 'above_zero', 'folders_of', 'check_serving', 'serving_long', 'open_judging', 'open_judges',
            'exchange_detectors', 'socket_address', 'listening_socket', 'address_of', 'start_words', 'http_server',
            'quiet_end', 'on_signals', 'serve_socket', 'end_without_parent', 'run_worker', 'Workers', 'check_limits',
-           'check_places', 'run_service']
+           'check_service_places', 'run_service']
 
 # %% ../../nbs/37_serve.running.ipynb #c3ea60e3
 import asyncio,json,os,re,signal,socket,subprocess,sys,tempfile,threading,time
@@ -330,7 +330,7 @@ def check_limits(
         if not fits: raise ValueError(f"`{o}` is {value!r}: expected a number {least}")
     check_choice('log', config.log, ('debug','info','warning','error'))
 
-def check_places(
+def check_service_places(
     config:ServiceConfig, # What the service is told
 ):
     "Raise where corrections have no folder, a certificate is not there, or an origin is not written as browsers do"
@@ -357,7 +357,7 @@ def run_service(
     check_start(host, keys, open_)
     if not isinstance(workers, int): raise ValueError(f"`workers` is {workers!r}: expected a number above 0")
     check_limits(config)
-    check_places(config)
+    check_service_places(config)
     service_keys(config)
     sock = listening_socket(host, port)
     with sock: (_serve_alone if workers==1 else _serve_together)(config, sock)
