@@ -274,7 +274,8 @@ def verdict_words(
         res.append(f'With a threshold of 0.5 for each class it would flag {would}.')
     meaning = harm_meaning(labels)
     n_open = judged.n-now.harmful-now.harmless
-    if n_open: meaning += f' {n_open:,} of {judged.n:,} comments count on neither side: not all that it takes was annotated.'
+    if n_open:
+        meaning += f' {n_open:,} of {judged.n:,} comments count on neither side: not all that it takes was annotated.'
     if now.harmful>=_few_harmful: return [*res, meaning]
     few = f'Only {now.harmful:,} of the comments are harmful, so the shares are rough; the ranges say how rough.'
     return [*res, f'{few} {meaning}']

@@ -873,7 +873,8 @@ def mean_weights(
     with ExitStack() as stack:
         opened = [stack.enter_context(safe_open(o, 'pt')) for o in files]
         res = {}
-        for k in opened[0].keys(): res |= mean_state([{k:o.get_tensor(k)} for o in opened]) # one at a time: they are large
+        for k in opened[0].keys(): # one at a time: they are large
+            res |= mean_state([{k:o.get_tensor(k)} for o in opened])
         return res
 
 # %% ../../nbs/90_runs.crossval.ipynb #507c33ae
