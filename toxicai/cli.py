@@ -438,6 +438,7 @@ def shown_words(
     if isinstance(o, dict): return '\n'.join(f'{k}: {v}' for k,v in o.items())
     return str(o)
 
+# %% ../nbs/96_cli.ipynb #309463bf
 def json_line(
     o, # Plain types
     stream, # Where it is printed
@@ -643,6 +644,7 @@ def output_trouble(
     "What `e` says; without the name of a file, it is about stdout"
     return Trouble(error_words(e) if e.filename else f"the output cannot be written: {error_words(e)}")
 
+# %% ../nbs/96_cli.ipynb #a9d75929
 def open_streams():
     "Give stdin and stderr a place where they were closed, and raise a `Trouble` where stdout was"
     for name,mode in (('stdin','r'), ('stderr','w')):
@@ -778,6 +780,7 @@ def line_file(
                       f"`toxicai score {name} OUT --text COLUMN` judges one")
     return res
 
+# %% ../nbs/96_cli.ipynb #d3151bac
 def comment_lines(
     texts:tuple, # Arguments
     file:str=None, # Path of a file, `-` for stdin

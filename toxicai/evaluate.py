@@ -225,6 +225,7 @@ def old_name(
     m = _attribute.fullmatch(column)
     return m[1].lower() if m else column
 
+# %% ../nbs/93_evaluate.ipynb #778cf1e4
 def old_columns(
     labels:LabelSet, # Those of the detector
     columns, # Names of columns

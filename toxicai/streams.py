@@ -1211,6 +1211,7 @@ def csv_cell(
     if delimiter not in o and '"' not in o and '\n' not in o and '\r' not in o: return o
     return '"'+o.replace('"', '""')+'"'
 
+# %% ../nbs/10_streams.ipynb #22214921
 def finite_only(
     o, # A value
 ): # The same

@@ -253,6 +253,7 @@ def file_names(
         res.append(o)
     return res
 
+# %% ../nbs/04_tables.ipynb #be67caa0
 @patch
 def to_markdown(self:Report,
     figures:str=None, # Folder to link pictures in, as `save` writes them; none by default

@@ -260,6 +260,7 @@ def caught_text(
     if o.harmless: sides.append(some_of(o.hit, o.harmless, harmless))
     return ' and '.join(sides)
 
+# %% ../../nbs/52_judge.report.ipynb #fcbab6fb
 def verdict_words(
     judged:Judged, # n texts
 ) -> list: # Sentences, the most important first

@@ -550,6 +550,7 @@ def ended(
         for o in begun: o.terminate()
         for o in begun: o.join()
 
+# %% ../../nbs/90_runs.crossval.ipynb #ab3b1810
 @patch
 def _share(self:KFolds, workers):
     "Let `workers` processes do the folds"
@@ -766,6 +767,7 @@ def class_of_column(
     try: return labels.names[labels.index(str(col))]
     except KeyError: return None
 
+# %% ../../nbs/90_runs.crossval.ipynb #889ae04e
 def check_sampled(
     at, # Numbers of rows, -1 where there is none; shape (m,)
     keys:pd.DataFrame, # What names the rows; m rows

@@ -120,6 +120,7 @@ def check_single_use(
     raise FolderError(f"{' and '.join(map(repr, names))} are one file, and {update!r} changes it: "
                       "expected a file for each network")
 
+# %% ../../nbs/25_serve.backends.ipynb #925860b1
 def content_of(
     folder:DetectorFolder, # A detector folder
     path:Path, # A network

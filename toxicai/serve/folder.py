@@ -211,6 +211,7 @@ def names(self:DetectorFolder) -> list: # Names
     def _there(o): return os.path.lexists(self.path/network_of.get(o, o))
     return [o for o in self.files or visible_files(self.path) if _there(o)]
 
+# %% ../../nbs/21_serve.folder.ipynb #13641143
 @patch
 def own_names(self:DetectorFolder) -> list: # Names
     "Files but `toxicai.json` that toxicai wrote into the folder, and that are there"
@@ -419,6 +420,7 @@ def are_figures(o): # Anything
     "Is `o` a dict of numbers?"
     return is_flat_record(o) and all(isinstance(v, Real) and not isinstance(v, bool) for v in o.values())
 
+# %% ../../nbs/21_serve.folder.ipynb #3943984e
 def is_measured(o): # Anything
     "Does `o` say how many texts a set has, when and with which thresholds it was measured, if it names one?"
     if not is_flat_record(o): return False

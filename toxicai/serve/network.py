@@ -318,6 +318,7 @@ def base_content(
     if size>_most_bytes: raise FolderError(f"{name!r} has {size:,} bytes: expected {_most_bytes:,} at most")
     return read_in(folder.current(), name, folder.root)
 
+# %% ../../nbs/24_serve.network.ipynb #d83908a9
 def updated_content(
     folder:DetectorFolder, # A detector folder
     name:str, # Of a network in it
