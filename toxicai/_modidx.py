@@ -2081,6 +2081,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                        'toxicai.runs.crossval.fold_splits': ('runs.crossval.html#fold_splits', 'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.fold_spread': ('runs.crossval.html#fold_spread', 'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.fold_values': ('runs.crossval.html#fold_values', 'toxicai/runs/crossval.py'),
+                                       'toxicai.runs.crossval.follow_on_folds': ( 'runs.crossval.html#follow_on_folds',
+                                                                                  'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.function_digest': ( 'runs.crossval.html#function_digest',
                                                                                   'toxicai/runs/crossval.py'),
                                        'toxicai.runs.crossval.kfold_fit': ('runs.crossval.html#kfold_fit', 'toxicai/runs/crossval.py'),

@@ -6,10 +6,10 @@
 __all__ = ['group_col', 'own_split', 'blends', 'test_measures', 'some_rows', 'labelled_source', 'with_groups', 'check_fold_count',
            'FoldRows', 'fold_rows', 'fold_splits', 'tidy_targets', 'without_positives', 'lacking', 'lack_words',
            'check_test_texts', 'check_test', 'function_digest', 'FoldJob', 'KFolds', 'check_fold_args', 'FoldRun',
-           'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'check_sendable', 'ended', 'mean_logits',
-           'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores', 'read_sample', 'class_of_column',
-           'check_sampled', 'submission_rows', 'write_frame', 'mean_weights', 'write_engine', 'write_soup',
-           'check_average_place', 'write_average', 'kfold_fit']
+           'write_run', 'npz_bytes', 'read_run', 'fit_fold', 'work_on_folds', 'follow_on_folds', 'check_sendable',
+           'ended', 'mean_logits', 'fold_spread', 'fold_values', 'fold_figures', 'mean_ranks', 'blend_scores',
+           'read_sample', 'class_of_column', 'check_sampled', 'submission_rows', 'write_frame', 'mean_weights',
+           'write_engine', 'write_soup', 'check_average_place', 'write_average', 'kfold_fit']
 
 # %% ../../nbs/90_runs.crossval.ipynb #d5025e9f
 from ..quiet import *
@@ -21,7 +21,7 @@ from contextlib import ExitStack,contextmanager,nullcontext
 from dataclasses import dataclass,replace
 from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context,parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import datasets as hf,numpy as np,pandas as pd,torch
@@ -523,10 +523,17 @@ def work_on_folds(
     todo:KFolds, # What there is to do
     threads:int, # Of torch
 ):
-    "What one process of several does, until the one that started it has ended"
-    if parent_process() is not None: follow_parent()
+    "What one process of several does"
     torch.set_num_threads(threads)
     for o in todo.jobs: todo.take(o)
+
+def follow_on_folds(
+    todo:KFolds, # What there is to do
+    threads:int, # Of torch
+):
+    "What a process does that was started for it, until the one that started it has ended"
+    follow_parent()
+    work_on_folds(todo, threads)
 
 # %% ../../nbs/90_runs.crossval.ipynb #03751658
 def check_sendable(
@@ -557,7 +564,7 @@ def _share(self:KFolds, workers):
     for f in (self.make_learner, self.fit_):
         if callable(f): check_sendable(f)
     threads,spawn = max(1, torch.get_num_threads()//workers),get_context('spawn')
-    ps = [spawn.Process(target=work_on_folds, args=(self,threads)) for _ in range(workers)]
+    ps = [spawn.Process(target=follow_on_folds, args=(self,threads)) for _ in range(workers)]
     with ended(ps):
         for o in ps: o.start()
         for o in ps: o.join()
