@@ -563,7 +563,7 @@ def never(*args, **kwargs): pytest.fail('something is loaded')
 wrong_plans = [
     (dict(metric=dict(name='roc_auc', goal='maximize')), "'roc_auc' is no name of a run .did you mean 'valid/roc_auc'"), (dict(metric=dict(name='f1 insult', goal='maximize')), "did you mean 'valid/f1/insult'"),
     (dict(metric=dict(name='valid_loss', goal='minimize')), "did you mean 'valid/loss'"), (dict(metric=dict(name='valid/rocauc', goal='maximize')), "no metric 'valid/rocauc' .*did you mean 'valid/roc_auc'"),
-    (dict(metric=dict(name='valid/mcc', goal='maximize')), "expected one of train/epoch_loss, valid/loss"), (dict(metric=dict(name=3, goal='maximize')), '`metric` is'),
+    (dict(metric=dict(name='valid/mcc', goal='maximize')), r"expected one of \['train/epoch_loss', 'valid/loss"), (dict(metric=dict(name=3, goal='maximize')), '`metric` is'),
     (dict(parameters=dict(lr=dict(values=['1e-4','1e-3']))), "'lr' has the value '1e-4': expected a number; without quotes 0.0001"), (dict(parameters=dict(lr=dict(min='1e-4', max='1e-3'))), "'lr' has .*without quotes"),
     (dict(parameters=dict(epochs=dict(value='2'))), "'epochs' has the value '2'"), (dict(parameters=dict(bs=dict(min=8., max=32.))), "'bs' would get fractions"), (dict(parameters=dict(dropout=dict(min=0, max=1))), 'W&B draws whole numbers'),
     (dict(parameters=dict(bs=dict(min=8, max=32, distribution='q_uniform', q=8.))), "'bs' would get fractions"), (dict(parameters=dict(lr=dict(min=1e-3, max=1e-4))), 'min 0.001 is not less than max 0.0001'),
