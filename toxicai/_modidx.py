@@ -3658,6 +3658,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'toxicai.serve.routes.is_words': ('serve.routes.html#is_words', 'toxicai/serve/routes.py'),
                                       'toxicai.serve.routes.json_answer': ('serve.routes.html#json_answer', 'toxicai/serve/routes.py'),
                                       'toxicai.serve.routes.json_body': ('serve.routes.html#json_body', 'toxicai/serve/routes.py'),
+                                      'toxicai.serve.routes.json_route': ('serve.routes.html#json_route', 'toxicai/serve/routes.py'),
                                       'toxicai.serve.routes.judging_routes': ( 'serve.routes.html#judging_routes',
                                                                                'toxicai/serve/routes.py'),
                                       'toxicai.serve.routes.keep_correction': ( 'serve.routes.html#keep_correction',

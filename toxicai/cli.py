@@ -774,8 +774,8 @@ def line_file(
     "The file `name`; where it has rows and columns by its name, say what reads them"
     with exits_with(3): res = open(name, 'rb')
     if Path(name).suffix in ('','.txt'): return res
-    from toxicai.streams import plain_ending,row_formats
-    if plain_ending(Path(name)) in [end for o in row_formats.values() for end in o.endings]:
+    from toxicai.streams import plain_ending,row_endings
+    if plain_ending(Path(name)) in row_endings():
         warnings.warn(f"{name!r} has columns by its name, and each line is judged with all of them: "
                       f"`toxicai score {name} OUT --text COLUMN` judges one")
     return res

@@ -58,10 +58,11 @@ def part_name(
 
 def is_part(
     o:str, # Name of a file
-    name:str, # Of what is written
+    name:str=None, # Of what is written; anything by default
 ) -> bool:
     "Is `o` from `part_name(name)`?"
-    return re.fullmatch(re.escape(name[:40])+r'-[0-9a-f]{32}\.part', o) is not None
+    begin = '.{1,40}' if name is None else re.escape(name[:40])
+    return re.fullmatch(begin+r'-[0-9a-f]{32}\.part', o) is not None
 
 # %% ../nbs/02_files.ipynb #a1000033
 def make_part(

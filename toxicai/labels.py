@@ -367,7 +367,7 @@ def _how(labels): return '' if labels.calibration is None else f', calibrated by
 
 @patch
 def __repr__(self:LabelSet):
-    pairs = [k if exclusive(self.kind) else f'{k} {v:g}' for k,v in zip(self.names, self.thresholds)]
+    pairs = [k if self.is_exclusive else f'{k} {v:g}' for k,v in zip(self.names, self.thresholds)]
     return f"LabelSet({self.kind}: {', '.join(pairs)}{_how(self)})"
 
 @patch
@@ -375,7 +375,7 @@ def _html_row(self:LabelSet, i):
     "The class with the number `i` as a row of a table"
     from html import escape
     dot = f'<span style="color:{self.colours[i]}">&#9632;</span>'
-    thresh = '' if exclusive(self.kind) else f'{self.thresholds[i]:g}'
+    thresh = '' if self.is_exclusive else f'{self.thresholds[i]:g}'
     cells = [f'{dot} {escape(self.names[i])}', thresh, escape(self.descriptions[i])]
     return '<tr>'+''.join(f'<td style="text-align:left">{o}</td>' for o in cells)+'</tr>'
 
@@ -524,7 +524,7 @@ def flags(self:LabelSet,
 ) -> np.ndarray: # True where a class counts; shape of `probs`
     "Yes/no decisions for `probs`"
     probs = check_probs(probs, self.names)
-    if exclusive(self.kind): return counting_class(probs, self.kind)[...,None]==np.arange(len(self))
+    if self.is_exclusive: return counting_class(probs, self.kind)[...,None]==np.arange(len(self))
     return probs>=np.asarray(self.thresholds, dtype=probs.dtype if probs.dtype.kind=='f' else float)
 
 # %% ../nbs/01_labels.ipynb #5abc93e0
@@ -573,7 +573,7 @@ def with_calibration(self:LabelSet,
     "The same classes and decisions with other probabilities"
     if calibration==self.calibration: return self
     res = replace(self, calibration=calibration)
-    if exclusive(self.kind): return res
+    if self.is_exclusive: return res
     plain = plain_calibration(len(self), self.kind)
     old,new = self.calibration or plain,calibration or plain
     return res.with_thresholds(np.clip(new.each(old.logits_of(self.thresholds)), 0, 1))

@@ -920,7 +920,7 @@ def tidy_cols(
 ) -> list: # The one column of class names, or a column for each class
     "Label columns of the tidy table"
     if labels is None: return []
-    return list(cols) if exclusive(labels.kind) else list(labels)
+    return list(cols) if labels.is_exclusive else list(labels)
 
 # %% ../../nbs/59_data.columns.ipynb #9abdc0a3
 def _are_names(one, names):

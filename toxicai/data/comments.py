@@ -117,7 +117,7 @@ def tidy_schema(
 ) -> pa.Schema:
     "Columns of the tidy table"
     kept = [(o, kept_type(columns[o])) for o in plan.rest]
-    label = pa.string() if plan.labels and exclusive(plan.labels.labels.kind) else pa.float32()
+    label = pa.string() if plan.labels and plan.labels.labels.is_exclusive else pa.float32()
     return pa.schema([(o, pa.string()) for o in plan.text] + [(o, label) for o in plan.label_cols] + kept)
 
 # %% ../../nbs/60_data.comments.ipynb #074ae0d9
@@ -253,7 +253,7 @@ def true_and_known(
 def counts(self:Comments) -> dict: # Class name -> (rows where it is true, rows where it is known)
     "How often each class occurs; from 0.5 on a share counts as true"
     if self.labels is None: return {}
-    if not exclusive(self.labels.kind): return {o:true_and_known(self.data, o) for o in self.labels}
+    if not self.labels.is_exclusive: return {o:true_and_known(self.data, o) for o in self.labels}
     found = column_counts(self.data, self.label_cols[0])
     return {o:(found[o], len(self)-found[None]) for o in self.labels}
 
@@ -337,7 +337,7 @@ def _class_lines(comments):
     "One line per class"
     lines = []
     for k,(n,known) in comments.counts().items():
-        has_gaps = known<len(comments) and not exclusive(comments.labels.kind)
+        has_gaps = known<len(comments) and not comments.labels.is_exclusive
         gap = f", {len(comments)-known:,} not known" if has_gaps else ''
         lines.append((k, f"{n:,} of {known:,} ({n/max(known, 1):.1%}){gap}"))
     return lines
@@ -512,7 +512,7 @@ def label_notes(
     plan:LabelPlan, # How they are read
 ) -> Counter: # What a reader should know -> rows
     "Words that were read as numbers or gaps, lists that were written as text, and rows without a label"
-    res,by_name = Counter(),exclusive(plan.labels.kind) or plan.form=='tags'
+    res,by_name = Counter(),plan.labels.is_exclusive or plan.form=='tags'
     for o in seen:
         if o.n_written: res[f"cells of {o.name!r} that write a list or a dict as text"] += o.n_written
         for k,n in o.words.items():
@@ -623,7 +623,7 @@ class LabelledFrame:
 @patch
 def labelled(self:LabelledFrame) -> np.ndarray: # Row numbers
     "The rows that teach something: where one class counts for each text, those that have it"
-    if not exclusive(self.labels.kind): return np.arange(len(self.df))
+    if not self.labels.is_exclusive: return np.arange(len(self.df))
     return np.flatnonzero(self.df[self.cols[0]].notna())
 
 # %% ../../nbs/60_data.comments.ipynb #fa583c59

@@ -130,7 +130,7 @@ class LabelReader(ColReader):
     def __init__(self,
         data:LabelledFrame, # What the loaders are made from
     ):
-        super().__init__(data.cols[0] if exclusive(data.labels.kind) else data.cols)
+        super().__init__(data.cols[0] if data.labels.is_exclusive else data.cols)
         self.labels,self.source = data.labels,data.source
 
 def text_reader(
@@ -319,7 +319,7 @@ def label_block(
     labels:LabelSet, # Names, order and kind of the classes
 ) -> TransformBlock:
     "The block for tidy labels"
-    if exclusive(labels.kind): return CategoryBlock(vocab=list(labels), sort=False)
+    if labels.is_exclusive: return CategoryBlock(vocab=list(labels), sort=False)
     return TransformBlock(type_tfms=MultiLabelEncode(list(labels)))
 
 def labelled_block(
@@ -597,7 +597,7 @@ def relabelled(
     cols = list(read.cols)
     classes = {**read.renamed, **{o:o for o in labels}} if read.renamed else labels
     _,new = read_labels(source, df, cols, classes, read.how)
-    n_gaps = new.iloc[:,0].isna().sum() if exclusive(labels.kind) else 0
+    n_gaps = new.iloc[:,0].isna().sum() if labels.is_exclusive else 0
     if n_gaps:
         raise ValueError(f"{n_gaps} of {len(df)} rows have no label in {cols[0]!r}: leave those rows out, "
                          f"`df.dropna(subset=[{cols[0]!r}])`, or predict without `with_labels=True`")

@@ -305,7 +305,7 @@ def label_targets(
     df:pd.DataFrame, # Tidy label columns; n rows
 ) -> np.ndarray: # Class numbers, int64, shape (n,), or float32, shape (n, n_classes)
     "Targets as the loaders give them"
-    if not exclusive(labels.kind): return df.to_numpy(dtype=np.float32)
+    if not labels.is_exclusive: return df.to_numpy(dtype=np.float32)
     return pd.Categorical(df.iloc[:,0], categories=list(labels)).codes.astype(np.int64)
 
 def as_targets(

@@ -218,7 +218,6 @@ def _tables(self:BehaviourReport, failures):
 # %% ../../nbs/55_judge.behaviour.ipynb #b4d03b62
 _side_colours = {True:hues.vermilion, False:hues.blue}
 
-
 def _name_kinds(ax, rows):
     "The kinds beside their bars, in the colour of what is expected: a rate of 0 has no bar"
     ax.set_yticks(range(len(rows)), [f'{k} ({n})' for k,n in zip(rows.kind, rows.n)])

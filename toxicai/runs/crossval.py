@@ -166,7 +166,7 @@ def tidy_targets(
 ) -> np.ndarray: # 0., 1. or NaN; shape (n, n_classes)
     "The targets of `data`, a column for each class"
     names = list(data.labels)
-    if not exclusive(data.labels.kind): return target_columns(data.df[data.cols].to_numpy(dtype=float), len(names))
+    if not data.labels.is_exclusive: return target_columns(data.df[data.cols].to_numpy(dtype=float), len(names))
     numbers = pd.Categorical(data.df[data.cols[0]].astype(str), categories=names).codes
     return number_columns(numbers, len(names))
 
@@ -592,7 +592,7 @@ def mean_logits(
     "The logits whose probabilities are the mean of those of `logits`"
     if len(logits)==1: return logits[0]
     p = np.mean([labels.probs(o.astype(float)) for o in logits], axis=0).clip(1e-12, 1-1e-12)
-    return np.log(p) if exclusive(labels.kind) else np.log(p)-np.log1p(-p)
+    return np.log(p) if labels.is_exclusive else np.log(p)-np.log1p(-p)
 
 # %% ../../nbs/90_runs.crossval.ipynb #5f63ec4a
 @patch
@@ -678,7 +678,7 @@ def tune(self:KFolds,
     raw = self.predicted()
     self.calibration = None if method is None else calibrated(raw, method, cross_fit=True)
     judged = raw if method is None else raw.with_labels(self.calibration.labels)
-    self.thresholds = None if exclusive(raw.labels.kind) else tuned_thresholds(judged, metric, cross_fit=True)
+    self.thresholds = None if raw.labels.is_exclusive else tuned_thresholds(judged, metric, cross_fit=True)
     self.labels = judged.labels if self.thresholds is None else self.thresholds.labels
     self.judged = judged.with_labels(self.labels)
     return self
@@ -742,7 +742,7 @@ def blend_scores(
     is_ranks:bool=False, # Are `probs` ranks, about which nothing can be decided?
 ) -> dict: # Name -> mean over the labels
     "What a network or a blend is worth"
-    thresh = 0.5 if exclusive(labels.kind) else labels.thresholds
+    thresh = 0.5 if labels.is_exclusive else labels.thresholds
     res = {k:masked_score(k, targs, probs, thresh) for k in test_measures}
     return {k:np.nan if is_ranks and measure(k).flags else v for k,v in res.items()}
 
@@ -837,7 +837,7 @@ def sample_places(self:KFolds,
     classes = {o:class_of_column(labels, o) for o in sample}
     cols = {o:k for o,k in classes.items() if k is not None}
     rest = [o for o in sample if o not in cols and o not in test]
-    if not cols and len(rest)==1 and exclusive(labels.kind): cols,rest = {rest[0]:None},[]
+    if not cols and len(rest)==1 and labels.is_exclusive: cols,rest = {rest[0]:None},[]
     if rest or not cols:
         raise ValueError(f"the sample has the columns {list(sample)}: expected classes, of {list(labels)}, and "
                          f"columns of `test`, which has {list(test)}; {rest or 'no class'} is neither")

@@ -419,7 +419,7 @@ def labels_summary(
 ) -> dict: # Numbers and names
     "Thresholds and calibration of `labels`, for the summary of a run"
     res,cal = {},labels.calibration
-    if not exclusive(labels.kind):
+    if not labels.is_exclusive:
         res |= {f'thresholds/{k}':float(v) for k,v in zip(labels.names, labels.thresholds)}
     if cal is None: return {**res, 'calibration/method':'none'}
     return {**res, 'calibration/method':cal.method,

@@ -157,7 +157,7 @@ def check_facts(
                      "or pass `fresh=True` to begin anew")
 
 # %% ../../nbs/31_serve.bulk.ipynb #cb26b0b4
-_kept_name = re.compile(_part_name.pattern+r'|\d{5}\.done|facts\.json|.{1,40}-[0-9a-f]{32}\.part')
+_kept_name = re.compile(_part_name.pattern+r'|\d{5}\.done|facts\.json')
 
 def remove_work(
     work:Path, # Its folder
@@ -165,7 +165,7 @@ def remove_work(
     "Remove what a job kept: the facts at last, so that a kill on the way leaves a job that can go on"
     if not work.is_dir(): return
     check_no_link(work)
-    kept = [o for o in work.iterdir() if _kept_name.fullmatch(o.name)]
+    kept = [o for o in work.iterdir() if _kept_name.fullmatch(o.name) or is_part(o.name)]
     for o in sorted(kept, key=lambda o: (o.name=='facts.json', o.suffix=='.done')): o.unlink()
     with suppress(OSError): work.rmdir() # somebody's files are in it
 

@@ -130,7 +130,7 @@ def __repr__(self:Detections):
     if self.decided: rows = [f'{o.decisions[0]}: {row}' for o,row in zip(few, rows)]
     more = [f'and {n-5:,} more'] if n>5 else []
     if self.note: more.append(self.note)
-    mark = 'the class' if exclusive(self.labels.kind) else 'flagged'
+    mark = 'the class' if self.labels.is_exclusive else 'flagged'
     return f"Detections of {n:,} text{'' if n==1 else 's'} (! = {mark})\n" + '\n'.join(rows+more)
 
 # %% ../../nbs/29_serve.detector.ipynb #b5509cbf

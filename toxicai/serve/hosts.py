@@ -260,9 +260,7 @@ def add_host(
 ):
     "A route for one host"
     path,handler,summary,example = host_routes[name]
-    async def _answer(service, request):
-        return json_answer(await handler(service, parsed_body(await whole_body(request))))
-    asking_route(service, router, path, _answer, name=name, **route_words(summary, **example))
+    json_route(service, router, path, handler, name=name, **route_words(summary, **example))
 
 # %% ../../nbs/44_serve.hosts.ipynb #a0e2e0c4
 def add_coral(

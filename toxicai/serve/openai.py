@@ -144,7 +144,5 @@ def routes(
     router = service_package('fastapi').APIRouter()
     service.info_parts.append(category_facts)
     about = route_words('OpenAI: is a text harmful?', input='you are an idiot', model=openai_models[0])
-    async def _answer(service, request):
-        return json_answer(await moderated(service, parsed_body(await whole_body(request))))
-    asking_route(service, router, '/v1/moderations', _answer, name='moderations', **about)
+    json_route(service, router, '/v1/moderations', moderated, name='moderations', **about)
     return router

@@ -6,8 +6,8 @@
 __all__ = ['request_fields', 'body_example', 'setting_fields', 'shown_fields', 'answer_json', 'own_routes', 'docs_style',
            'is_texts', 'is_brief', 'is_words', 'is_object', 'is_marks', 'parsed_body', 'check_known', 'check_fields',
            'json_body', 'choices_of', 'by_label', 'counted_flags', 'plain_rows', 'correction_line', 'append_line',
-           'keep_correction', 'route_words', 'asking_route', 'json_answer', 'classified', 'explained', 'corrected',
-           'judging_routes', 'route_section', 'docs_page', 'ready_answer', 'docs_answer', 'figures_answer',
+           'keep_correction', 'route_words', 'asking_route', 'json_route', 'json_answer', 'classified', 'explained',
+           'corrected', 'judging_routes', 'route_section', 'docs_page', 'ready_answer', 'docs_answer', 'figures_answer',
            'state_routes']
 
 # %% ../../nbs/36_serve.routes.ipynb #4a800d51
@@ -206,6 +206,18 @@ def asking_route(
         service.check_key(request)
         return await f(service, request)
     router.add_api_route(path, _call, methods=['POST'], **about)
+
+def json_route(
+    service, # A `Service`
+    router, # An `APIRouter`
+    path:str, # Of the route
+    f, # Coroutine of the service and what came as JSON, which gives plain types
+    **about, # As for `asking_route`
+):
+    "A route that asks for a key, and answers JSON with JSON"
+    async def _answer(service, request):
+        return json_answer(await f(service, parsed_body(await whole_body(request))))
+    asking_route(service, router, path, _answer, **about)
 
 # %% ../../nbs/36_serve.routes.ipynb #c5b56eb6
 answer_json = json.JSONEncoder(ensure_ascii=False, separators=(',',':'), default=str)

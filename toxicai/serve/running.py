@@ -324,10 +324,10 @@ def check_limits(
 ):
     "Raise for a limit with which nobody would get an answer, and for a level that a log does not have"
     for o in (*above_zero,'threads','max_wait','cache'):
-        value,least = getattr(config, o),'above 0' if o in above_zero else 'from 0 on'
+        value,positive = getattr(config, o),o in above_zero
         if value is None and o in ('rate','threads'): continue
-        fits = isinstance(value, (int,float)) and (value>0 if o in above_zero else value>=0) and value<float('inf')
-        if not fits: raise ValueError(f"`{o}` is {value!r}: expected a number {least}")
+        fits = isinstance(value, (int,float)) and 0<=value<float('inf') and (value>0 or not positive)
+        if not fits: raise ValueError(f"`{o}` is {value!r}: expected a number {'above 0' if positive else 'from 0 on'}")
     check_choice('log', config.log, ('debug','info','warning','error'))
 
 def check_service_places(

@@ -183,9 +183,9 @@ def judge_called(self:Service,
     known = {k:judge_facts(o) for k,o in self.detectors.items()}
     found = [k for k,o in known.items() if o['name']==model]
     names = sorted({*self.judges, *[o['name'] for o in known.values()]})
-    if not found: raise BadInput(f"no model {printable(model, 60)!r}: expected one of {names}")
+    if not found: raise BadInput(f"no model {printable(model, 60)!r}: {expected_one_of(names)}")
     if len({known[k]['hash'] for k in found})==1: return found[0]
-    raise BadInput(f"several models are called {model!r}: expected one of {found}")
+    raise BadInput(f"several models are called {model!r}: {expected_one_of(found)}")
 
 # %% ../../nbs/35_serve.service.ipynb #d4d075a2
 @patch

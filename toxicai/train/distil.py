@@ -291,9 +291,9 @@ def logits_by_name(
     ours:LabelSet, # Classes of the student; n_classes of them
 ) -> np.ndarray: # float32, NaN where the teacher does not know a class; shape (n, n_classes)
     "The logits of a teacher under the names of the student's classes"
-    found,alone = paired_names(ours.names, theirs.names),exclusive(ours.kind)
+    found,alone = paired_names(ours.names, theirs.names),ours.is_exclusive
     enough = max(len(ours), len(theirs)) if alone else 1
-    if alone!=exclusive(theirs.kind) or len(found)<enough:
+    if alone!=theirs.is_exclusive or len(found)<enough:
         raise ValueError(f"the teacher has the classes {list(theirs)} ({theirs.kind}), the student {list(ours)} "
                          f"({ours.kind}): expected {'the same' if alone else 'some of the same'}, of one kind")
     logits = np.asarray(logits, dtype=np.float32)
@@ -528,7 +528,7 @@ def distil(
     check_learner_args('distil', distil, kwargs)
     texts,labels = teachable_texts(dls),labels_of(dls)
     net = student_network(teacher, dls, student)
-    soft = SoftTargets(teacher_logits(teacher, texts, labels), temperature, share, exclusive(labels.kind))
+    soft = SoftTargets(teacher_logits(teacher, texts, labels), temperature, share, labels.is_exclusive)
     own = [soft, *hidden_targets(teacher, dls, net, hidden), *L(cbs)]
     if metrics is None: metrics = default_metrics(dls)
     return TransformerLearner(dls, net, metrics=metrics, cbs=usual_callbacks(precision, clip, own), **kwargs)

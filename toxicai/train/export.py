@@ -18,7 +18,6 @@ import json,re,tempfile,warnings
 from copy import deepcopy
 from functools import partial
 from glob import escape
-from os.path import lexists
 from pathlib import Path
 
 import numpy as np,torch
@@ -131,7 +130,7 @@ def config_with_labels(
 ) -> dict: # A new one
     "`config` with names of the classes, and whether they exclude each other, as transformers has them"
     names = dict(enumerate(labels.names))
-    problem = f"{'single' if exclusive(labels.kind) else 'multi'}_label_classification"
+    problem = f"{'single' if labels.is_exclusive else 'multi'}_label_classification"
     return {**config, 'id2label':names, 'label2id':{v:k for k,v in names.items()}, 'problem_type':problem}
 
 # %% ../../nbs/82_train.export.ipynb #c70321a0
@@ -688,13 +687,13 @@ def pack_weights(
 
 # %% ../../nbs/82_train.export.ipynb #b31f030a
 def pushed_names(
-    folder, # A detector folder
+    folder:DetectorFolder, # A detector folder
 ) -> list: # Names
     "Files that toxicai wrote into `folder`, with their record; an error where a link of that name leads out"
-    names = [*written_files(folder), record_name]
-    if len(names)==1: raise ValueError(f"{str(folder)!r} has no record of what `save_detector` wrote: save it again")
-    names = [o for o in names if lexists(Path(folder)/o)]
-    for o in names: file_in(folder, o)
+    names = folder.own_names()
+    if not names: raise ValueError(f"{str(folder.path)!r} has no record of what `save_detector` wrote: save it again")
+    names = [*names, 'toxicai.json', record_name]
+    for o in names: folder.file(o)
     return names
 
 def push_folder(
@@ -706,8 +705,7 @@ def push_folder(
 ) -> str: # Address of the commit
     "Upload a detector folder to the Hugging Face Hub"
     from huggingface_hub import HfApi
-    read_folder(folder)
-    api,names = HfApi(token=token),pushed_names(folder)
+    api,names = HfApi(token=token),pushed_names(read_folder(folder))
     api.create_repo(repo, private=private, exist_ok=True)
     whole = [escape(o) for o in names] # names are no patterns
     return str(api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, allow_patterns=whole))

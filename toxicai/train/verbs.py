@@ -143,7 +143,7 @@ def judged_facts(
     res = dict(model=f'{type(learn.model).__name__} from {name}', weights=f'digest {weights_digest(learn.model)}',
                rows=f'{source}, digest {rows_digest(judged)}',
                normalisation=', '.join(map(str, tfm.encoder.rules.names)) or 'none')
-    if not exclusive(labels.kind): res['thresholds'] = f'{threshold_text(labels)}; {threshold_source(learn, judged)}'
+    if not labels.is_exclusive: res['thresholds'] = f'{threshold_text(labels)}; {threshold_source(learn, judged)}'
     return res
 
 # %% ../../nbs/80_train.verbs.ipynb #4fe6699a
